@@ -1,0 +1,54 @@
+"""The exceptions that alexrep raises for a user's mistake, and their exit codes.
+
+AlexrepError            1   anything expected that went wrong
+    ConfigError         2   a recipe, a field of one, or an option is wrong
+    ManifestError       1   a stage's output is missing, unfinished, or of other settings
+    DataError           1   a file is not what it should be
+        DigestError     4   a check of digests or counts failed
+    Interrupted        75   a first signal stopped the work, which can go on
+
+Every message reads `<path or name>: expected <what>, found <what>; <what to do>`.
+"""
+
+
+class AlexrepError(Exception):
+    """An expected error: printed as one line, without a traceback."""
+
+    exit_code = 1
+
+
+class ConfigError(AlexrepError):
+    """A recipe, a field of one, or an option is wrong."""
+
+    exit_code = 2
+
+
+class ManifestError(AlexrepError):
+    """A stage's output is missing, unfinished, or was made with other settings."""
+
+
+class DataError(AlexrepError):
+    """A file is not what it should be."""
+
+
+class DigestError(DataError):
+    """A digest or a count does not agree with its record."""
+
+    exit_code = 4
+
+
+class Interrupted(AlexrepError):
+    """A first signal stopped the work; started again, it goes on from there."""
+
+    exit_code = 75
+
+
+def mismatch(where: object, expected: object, found: object, advice: str) -> str:
+    """Build the one-line message of every expected error."""
+    return f"{where}: expected {expected}, found {found}; {advice}"
+
+
+def examples(names: list[str], most: int = 3) -> str:
+    """Name at most `most` of `names` and count the rest."""
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest

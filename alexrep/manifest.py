@@ -1,0 +1,158 @@
+"""The write-last record of a stage's output, and the plan that an unfinished one holds to.
+
+A plan is what was asked: settings, seed, inputs. It is written first, so that a
+killed stage can only go on as it began. A manifest is the plan and what came of
+it; it is written last. Neither has times, host names or worker counts: equal
+work gives equal files.
+"""
+
+from importlib import metadata
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+
+from alexrep import __version__
+from alexrep.errors import ManifestError, mismatch
+from alexrep.files import sha256_file, to_json, write_bytes
+
+NAME = "manifest.json"
+LIBRARIES = ("h5py", "numpy", "pillow", "pillow-simd", "scipy", "simplejpeg", "torch")
+
+
+class Plan(BaseModel):
+    """What a stage was asked to do."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: str
+    """The stage's name, as on the command line."""
+    format: int = 1
+    """Version of this record."""
+    settings: dict[str, JsonValue]
+    """Everything chosen that changes the output, decoder and resizer versions included."""
+    seed: int | None = None
+    """Seed of every random choice; None where there is none."""
+    inputs: dict[str, str]
+    """Digest of each input, by its name."""
+
+
+class Manifest(Plan):
+    """What a stage was asked to do, and what came of it."""
+
+    program: str = __version__
+    """Version of alexrep that wrote it; recorded, not compared."""
+    libraries: dict[str, str]
+    """Versions of the libraries at work; recorded, not compared."""
+    counts: dict[str, int]
+    """Counts of what was made."""
+    outputs: dict[str, str]
+    """SHA-256 of each file made, by its path relative to the manifest's folder."""
+    details: dict[str, JsonValue] = {}
+    """What the next stages need to know."""
+
+
+Record = TypeVar("Record", bound=Plan)
+
+
+def libraries() -> dict[str, str]:
+    """Return the versions of the installed libraries that touch the data."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def begin(plan: Plan, manifest: Path, plan_file: Path) -> Manifest | None:
+    """Compare `plan` with what stands on disk and record it.
+
+    Returns:
+        The manifest if the stage is finished as planned, else None: go on.
+
+    Raises:
+        ManifestError: If the output belongs to another plan; the difference is named.
+    """
+    if manifest.exists():
+        finished = read(manifest, plan.stage)
+        _compare(plan, finished, manifest)
+        return finished
+    if plan_file.exists():
+        _compare(plan, _load(Plan, plan_file), plan_file)
+    else:
+        write_bytes(plan_file, to_json(plan.model_dump()).encode())
+    return None
+
+
+def finish(
+    plan: Plan,
+    manifest: Path,
+    counts: dict[str, int],
+    outputs: dict[str, str],
+    details: dict[str, JsonValue] | None = None,
+) -> Manifest:
+    """Write the manifest that makes a stage's output exist for the next stage."""
+    record = Manifest(
+        **plan.model_dump(),
+        libraries=libraries(),
+        counts=counts,
+        outputs=outputs,
+        details=details or {},
+    )
+    write_bytes(manifest, to_json(record.model_dump()).encode())
+    return record
+
+
+def read(manifest: Path, stage: str) -> Manifest:
+    """Read the manifest of a finished stage.
+
+    Raises:
+        ManifestError: If it is missing, unreadable, or of another stage.
+    """
+    if not manifest.exists():
+        advice = f"run alexrep {stage} first"
+        raise ManifestError(mismatch(manifest, f"a finished {stage}", "no manifest", advice))
+    record = _load(Manifest, manifest)
+    if record.stage != stage:
+        raise ManifestError(
+            mismatch(manifest, f"stage {stage!r}", f"{record.stage!r}", "name the right folder")
+        )
+    return record
+
+
+def digest(manifest: Path) -> str:
+    """Return a manifest's digest, by which later stages name their input."""
+    return sha256_file(manifest)
+
+
+def _load(kind: type[Record], path: Path) -> Record:
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"]) or "the text"
+        advice = "remove the folder and run the stage again"
+        raise ManifestError(mismatch(path, "a manifest", f"a fault at {where}", advice)) from None
+
+
+def _compare(plan: Plan, found: Plan, path: Path) -> None:
+    asked, recorded = _flat(plan), _flat(found)
+    for key in sorted(asked.keys() | recorded.keys()):
+        if asked.get(key) != recorded.get(key):
+            raise ManifestError(
+                mismatch(
+                    path,
+                    f"{key} = {asked.get(key)!r}",
+                    f"{recorded.get(key)!r}",
+                    "ask for the same, or write to another folder",
+                )
+            )
+
+
+def _flat(plan: Plan) -> dict[str, object]:
+    """Return the compared fields, nested ones under dotted names."""
+    flat: dict[str, object] = {"stage": plan.stage, "format": plan.format, "seed": plan.seed}
+    for group in ("settings", "inputs"):
+        flat |= {f"{group}.{key}": value for key, value in getattr(plan, group).items()}
+    return flat

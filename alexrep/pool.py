@@ -1,0 +1,87 @@
+"""Units of work over processes of one machine: none lost, none left behind."""
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from alexrep.errors import AlexrepError, mismatch
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def available() -> int:
+    """Return the number of processors that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def run(
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    workers: int,
+    name: Callable[[Item], str],
+) -> Iterator[tuple[Item, Result]]:
+    """Do `work` on each item, at most `workers` at once, and yield as they end.
+
+    An exception in a worker is raised here and ends the others' work after
+    their present item. Workers end when this process does, however it ends.
+
+    Raises:
+        AlexrepError: If a worker was killed; the items it may have been at are named.
+    """
+    if workers == 1:
+        for item in items:
+            yield item, work(item)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _watch_parent) as pool:
+        pending: dict[Future[Result], Item] = {}
+        rest = iter(items)
+        try:
+            while True:
+                _refill(pool, work, rest, pending, workers)
+                if not pending:
+                    return
+                for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                    result = future.result()
+                    yield pending.pop(future), result
+        except BrokenProcessPool:
+            held = ", ".join(name(item) for item in pending.values())
+            advice = "look for a memory limit, then start again"
+            raise AlexrepError(mismatch(held, "a result", "a worker that was killed", advice)) from None
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _refill(
+    pool: ProcessPoolExecutor,
+    work: Callable[[Item], Result],
+    rest: Iterator[Item],
+    pending: dict[Future[Result], Item],
+    workers: int,
+) -> None:
+    """Keep one item per worker under way, so that few are named when one is killed."""
+    while len(pending) < workers:
+        item = next(rest, None)
+        if item is None:
+            return
+        pending[pool.submit(work, item)] = item
+
+
+def _watch_parent() -> None:
+    """Leave Ctrl-C to the parent, and end at once when it is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)
