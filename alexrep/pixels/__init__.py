@@ -1,0 +1,1 @@
+"""Images as arrays: decoding, rescaling, and the moments over a training set."""

@@ -1,0 +1,79 @@
+"""Image files to RGB, whatever they really are."""
+
+import io
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, features
+
+MAX_PIXELS = 100_000_000
+"""Larger pictures are refused: ILSVRC's largest has about 60 million pixels."""
+
+Picture = Image.Image
+
+
+class UndecodableError(ValueError):
+    """The bytes are not a whole JPEG or PNG of a sane size; the text says why."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded image and what it was."""
+
+    picture: Picture
+    """The image in mode RGB."""
+    format: str
+    """JPEG or PNG."""
+    mode: str
+    """Mode as stored, in Pillow's terms."""
+
+
+def version() -> str:
+    """Return name and version of the decoder, which decide the pixels."""
+    return f"libjpeg {features.version('jpg')}"
+
+
+def decode(content: bytes) -> Decoded:
+    """Decode a JPEG or PNG to RGB.
+
+    Only these two decoders are ever opened. EXIF is ignored. Gray is repeated
+    over the channels, 16-bit gray is divided by 257, CMYK (stored inverted in
+    Adobe's files, which Pillow undoes) becomes (255-C)(255-K)/255 and so on, alpha is
+    dropped.
+
+    Raises:
+        UndecodableError: If the bytes are no JPEG or PNG, are truncated or
+            damaged, or describe more than MAX_PIXELS pixels.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # EXIF noise must not reach the user
+        try:
+            picture = Image.open(io.BytesIO(content), formats=("JPEG", "PNG"))
+            width, height = picture.size
+            if width * height > MAX_PIXELS:
+                raise UndecodableError(f"{width}x{height} pixels, over {MAX_PIXELS}")
+            mode, kind = picture.mode, picture.format
+            picture.load()
+            rgb = _to_rgb(picture)
+        except UndecodableError:
+            raise
+        except Image.UnidentifiedImageError:
+            raise UndecodableError("neither JPEG nor PNG") from None
+        except Exception as error:  # decoders raise whatever hostile bytes make them raise
+            raise UndecodableError(_reason(error)) from None
+    return Decoded(rgb, "PNG" if kind == "PNG" else "JPEG", mode)
+
+
+def _to_rgb(picture: Picture) -> Picture:
+    if picture.mode in ("I", "I;16", "I;16B"):  # convert("RGB") would clip it to white
+        gray = np.asarray(picture).astype(np.uint32) // 257
+        return Image.fromarray(gray.clip(0, 255).astype(np.uint8)).convert("RGB")
+    if picture.mode == "P" and "transparency" in picture.info:
+        return picture.convert("RGBA").convert("RGB")
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
+
+
+def _reason(error: Exception) -> str:
+    """Say why in one line."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
