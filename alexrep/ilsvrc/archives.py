@@ -1,0 +1,118 @@
+"""Tars read where they lie: members by offset, nested tars without unpacking."""
+
+import io
+import os
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from alexrep.errors import DataError, mismatch
+from alexrep.files import sha256_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A regular file in a tar."""
+
+    path: str
+    """Path inside the tar."""
+    offset: int
+    """Place of its first byte in the outermost file."""
+    size: int
+    """Bytes."""
+    mtime: int
+    """Time of change, in seconds since 1970."""
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+        return PurePosixPath(self.path).name
+
+
+class _Section(io.RawIOBase):
+    """A part of a file, read as if it were one."""
+
+    def __init__(self, descriptor: int, start: int, size: int) -> None:
+        self._descriptor, self._start, self._size = descriptor, start, size
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = base + offset
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self._size - self._position)
+        size = left if size < 0 else min(size, left)
+        content = os.pread(self._descriptor, size, self._start + self._position)
+        self._position += len(content)
+        return content
+
+
+def members(archive: Path, start: int = 0, size: int | None = None) -> list[Member]:
+    """List the regular files of a tar, or of the tar that lies at `start` in `archive`.
+
+    Only headers are read. Folders are passed over.
+
+    Raises:
+        DataError: If it is no tar or truncated, or holds a link, a device, or a
+            path that climbs.
+    """
+    found = []
+    try:
+        with archive.open("rb", buffering=0) as stream:
+            whole = os.fstat(stream.fileno()).st_size - start if size is None else size
+            section = _Section(stream.fileno(), start, whole)
+            # tarfile reads a foreign RawIOBase well; its stub asks for a narrower type.
+            with tarfile.open(fileobj=section, mode="r:") as tar:  # type: ignore[call-overload]
+                for info in tar:
+                    if not info.isdir():
+                        _refuse_hostile(archive, info)
+                        _refuse_truncated(archive, info, whole)
+                        offset = start + info.offset_data
+                        found.append(Member(info.name, offset, info.size, int(info.mtime)))
+    except (tarfile.TarError, OSError) as error:
+        raise DataError(mismatch(archive, "a tar", error, "get it anew")) from None
+    return found
+
+
+def read(archive: Path, member: Member) -> bytes:
+    """Read one member.
+
+    Raises:
+        DataError: If the file ends before the member does.
+    """
+    with archive.open("rb", buffering=0) as stream:
+        content = os.pread(stream.fileno(), member.size, member.offset)
+    if len(content) != member.size:
+        found = f"{len(content)} bytes"
+        raise DataError(mismatch(f"{archive}: {member.path}", f"{member.size} bytes", found, "get it anew"))
+    return content
+
+
+def index_digest(listed: list[Member]) -> str:
+    """Return a digest of names, offsets, sizes and times: the tar's identity, in seconds."""
+    lines = (f"{one.path}\t{one.offset}\t{one.size}\t{one.mtime}\n" for one in listed)
+    return sha256_bytes("".join(lines).encode("utf-8", "surrogateescape"))
+
+
+def _refuse_hostile(archive: Path, info: tarfile.TarInfo) -> None:
+    climbs = info.name.startswith("/") or ".." in PurePosixPath(info.name).parts
+    if climbs or not info.isreg():
+        found = "a path that climbs" if climbs else "a link or a device"
+        raise DataError(mismatch(f"{archive}: {info.name}", "a plain file", found, "get it anew"))
+
+
+def _refuse_truncated(archive: Path, info: tarfile.TarInfo, size: int) -> None:
+    if info.offset_data + info.size > size:
+        found = f"an end after {size} bytes"
+        raise DataError(mismatch(f"{archive}: {info.name}", f"{info.size} bytes", found, "get it anew"))

@@ -1,0 +1,102 @@
+"""The class table: index, wnid, devkit id and words of every class.
+
+The class index is the rank of the wnid among the sorted wnids. The devkit's id
+is another order; every conversion goes through this table. Words are not
+unique (two classes are called "crane"), wnids are.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from alexrep.errors import DataError, mismatch
+from alexrep.files import sha256_bytes, to_json
+
+
+@dataclass(frozen=True)
+class Synset:
+    """One class."""
+
+    index: int
+    """Rank of the wnid among the sorted wnids, from 0; the label in training."""
+    wnid: str
+    """WordNet id, n and eight digits."""
+    id: int
+    """Id in the edition's devkit, from 1."""
+    words: str
+    """Names, separated by a comma and a space."""
+    num_train_images: int
+    """Training images that the devkit promises."""
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """All classes, in the order of their index."""
+
+    synsets: tuple[Synset, ...]
+
+    def __len__(self) -> int:
+        """Return the number of classes."""
+        return len(self.synsets)
+
+    @property
+    def index_of_wnid(self) -> dict[str, int]:
+        """Class index by wnid."""
+        return {synset.wnid: synset.index for synset in self.synsets}
+
+    @property
+    def index_of_id(self) -> dict[int, int]:
+        """Class index by devkit id."""
+        return {synset.id: synset.index for synset in self.synsets}
+
+    def rows(self) -> list[dict[str, object]]:
+        """Return the table as plain data."""
+        return [asdict(synset) for synset in self.synsets]
+
+    def digest(self) -> str:
+        """Return the SHA-256 that names this table in shards and checkpoints."""
+        return sha256_bytes(to_json(self.rows()).encode())
+
+    def short_names(self) -> list[str]:
+        """Return the first of each class's names, in index order."""
+        return [synset.words.split(", ")[0] for synset in self.synsets]
+
+
+def of_leaves(leaves: Sequence[tuple[str, int, str, int]]) -> ClassTable:
+    """Make the table from (wnid, id, words, number of training images), in any order.
+
+    Raises:
+        DataError: If a wnid or an id occurs twice.
+    """
+    for position, what in ((0, "wnid"), (1, "id")):
+        seen = [leaf[position] for leaf in leaves]
+        twice = sorted({str(value) for value in seen if seen.count(value) > 1})
+        if twice:
+            raise DataError(mismatch("meta.mat", f"each {what} once", twice[0], "get the devkit anew"))
+    ranked = sorted(leaves)
+    return ClassTable(tuple(Synset(index, *leaf) for index, leaf in enumerate(ranked)))
+
+
+def of_rows(rows: list[dict[str, object]], where: object) -> ClassTable:
+    """Make the table from plain data.
+
+    Raises:
+        DataError: If it is not a class table.
+    """
+    try:
+        return ClassTable(tuple(Synset(**row) for row in rows))  # type: ignore[arg-type]
+    except TypeError as error:
+        raise DataError(mismatch(where, "a class table", error, "run the stage again")) from None
+
+
+def read(path: Path) -> ClassTable:
+    """Read classes.json.
+
+    Raises:
+        DataError: If it is missing or not a class table.
+    """
+    try:
+        return of_rows(json.loads(path.read_text()), path)
+    except (OSError, ValueError) as error:
+        raise DataError(mismatch(path, "a class table", error, "run preprocess again")) from None

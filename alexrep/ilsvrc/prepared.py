@@ -1,0 +1,106 @@
+"""The prepared images of a data folder: units, verdicts, bytes."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alexrep import manifest
+from alexrep.errors import DataError, mismatch
+from alexrep.ilsvrc import classes
+from alexrep.ilsvrc.classes import ClassTable
+from alexrep.ilsvrc.preprocess import read_verdicts
+from alexrep.ilsvrc.repairs import Verdict
+from alexrep.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A finished DATA/images."""
+
+    folder: Path
+    manifest: Manifest
+    classes: ClassTable
+
+    @property
+    def digest(self) -> str:
+        """Digest of the manifest, by which later stages name their input."""
+        return manifest.digest(self.folder / manifest.NAME)
+
+    @property
+    def side(self) -> int:
+        """Side of every image, in pixels."""
+        side = self.manifest.details["side"]
+        assert isinstance(side, int), "written as one"  # noqa: S101
+        return side
+
+    @property
+    def quarantine(self) -> list[dict[str, Any]]:
+        """Split, name and why of each quarantined image."""
+        listed: Any = self.manifest.details["quarantine"]
+        return list(listed)
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits that exist."""
+        return list(dict.fromkeys(unit.split("/")[0] for unit in self._units))
+
+    def units(self, split: str) -> list[str]:
+        """Return the names of a split's units, in order."""
+        return [unit for unit in self._units if unit.startswith(f"{split}/")]
+
+    def verdicts(self, unit: str) -> list[Verdict]:
+        """Return the verdicts of a unit's images that are not in quarantine, in order."""
+        held = read_verdicts(self.folder / f"{unit}.jsonl")
+        return [one for one in held if one.verdict != "quarantined"]
+
+    def tar(self, unit: str) -> Path:
+        """Return the tar of a unit."""
+        return self.folder / f"{unit}.tar"
+
+    @property
+    def _units(self) -> list[str]:
+        listed: Any = self.manifest.details["units"]
+        return list(listed)
+
+
+def open_prepared(data: Path) -> Prepared:
+    """Open the prepared images of a data folder.
+
+    Raises:
+        ManifestError: If preprocess has not finished there.
+    """
+    folder = data / "images"
+    record = manifest.read(folder / manifest.NAME, "preprocess")
+    return Prepared(folder, record, classes.read(folder / "classes.json"))
+
+
+def jpegs(prepared: Prepared, unit: str) -> Iterator[tuple[Verdict, bytes]]:
+    """Yield the verdict and the bytes of each image of a unit.
+
+    Raises:
+        DataError: If the tar is missing or shorter than its record.
+    """
+    tar = prepared.tar(unit)
+    try:
+        with tar.open("rb", buffering=0) as stream:
+            for verdict in prepared.verdicts(unit):
+                yield verdict, read_at(stream.fileno(), verdict, tar)
+    except FileNotFoundError:
+        advice = "run preprocess in another folder"
+        raise DataError(mismatch(tar, "prepared images", "no file", advice)) from None
+
+
+def read_at(descriptor: int, verdict: Verdict, tar: Path) -> bytes:
+    """Read one prepared image from its tar's open descriptor.
+
+    Raises:
+        DataError: If the tar ends before the image does.
+    """
+    content = os.pread(descriptor, verdict.size, verdict.offset)
+    if len(content) != verdict.size:
+        found = f"{len(content)} bytes"
+        advice = "run preprocess in another folder"
+        raise DataError(mismatch(f"{tar}: {verdict.name}", f"{verdict.size} bytes", found, advice))
+    return content

@@ -1,0 +1,114 @@
+"""One pass over the training images, shared by `mean` and `pca`."""
+
+import functools
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import simplejpeg
+from pydantic import JsonValue
+
+from alexrep import files, manifest, pool
+from alexrep.errors import DataError, mismatch
+from alexrep.ilsvrc.prepared import Prepared, jpegs
+from alexrep.manifest import Manifest, Plan
+from alexrep.pixels.moments import Moments, colour_axes
+
+NOTHING_VARIES = 1e-6
+"""A smallest standard deviation below this, in grey levels, means no colour at all."""
+
+
+def make_plan(prepared: Prepared, stage: str) -> Plan:
+    """State what decides the sums, for the pass itself or one of its two stages."""
+    decoder = f"simplejpeg {metadata.version('simplejpeg')}"
+    settings: dict[str, JsonValue] = {"side": prepared.side, "decoder": decoder}
+    return Plan(stage=stage, settings=settings, inputs={"images": prepared.digest})
+
+
+def moments(
+    prepared: Prepared, folder: Path, workers: int, done: Callable[[int], None]
+) -> Moments:
+    """Sum over all training images; the sums of each finished unit are kept in `folder`.
+
+    Args:
+        prepared: The images.
+        folder: Where the units' sums are kept, for the other stage and a restart.
+        workers: Processes at work.
+        done: Called with the number of images of each unit that ends.
+
+    Raises:
+        ManifestError: If `folder` holds the sums of other images.
+        DataError: If an image is not what its record says.
+    """
+    manifest.begin(make_plan(prepared, "statistics"), folder / manifest.NAME, folder / "plan.json")
+    units = prepared.units("train")
+    todo = [unit for unit in units if not _kept(folder, unit).exists()]
+    for unit in set(units) - set(todo):
+        done(Moments.load(_kept(folder, unit)).num_images)
+    work = functools.partial(sum_unit, prepared=prepared, folder=folder)
+    for _, count in pool.run(work, todo, workers, str):
+        done(count)
+    total = Moments.zero(prepared.side)
+    for unit in units:
+        total += Moments.load(_kept(folder, unit))
+    return total
+
+
+def sum_unit(unit: str, prepared: Prepared, folder: Path) -> int:
+    """Sum over one unit, keep the sums, and return its number of images."""
+    part = Moments.zero(prepared.side)
+    for verdict, content in jpegs(prepared, unit):
+        image = simplejpeg.decode_jpeg(content, "RGB")
+        if image.shape != part.sums.shape:
+            where = f"{prepared.tar(unit)}: {verdict.name}"
+            wanted = f"{prepared.side} pixels each way"
+            raise DataError(mismatch(where, wanted, image.shape[:2], "run preprocess elsewhere"))
+        part.add(image)
+    part.save(_kept(folder, unit))
+    return part.num_images
+
+
+def finish_mean(prepared: Prepared, data: Path, total: Moments) -> Manifest:
+    """Write mean.npy, (side, side, 3) float32 in grey levels, and its manifest."""
+    with files.whole(data / "mean.npy") as part, part.open("wb") as stream:
+        np.save(stream, total.mean_image())
+    return _finish(prepared, data, total, "mean", "mean.npy")
+
+
+def finish_pca(prepared: Prepared, data: Path, total: Moments) -> Manifest:
+    """Write pca.json, the colour axes in grey levels, and its manifest.
+
+    Raises:
+        DataError: If the images have no colours to decompose.
+    """
+    axes = colour_axes(total.covariance())
+    if not axes.stds[0] > NOTHING_VARIES:
+        advice = "look at the images"
+        raise DataError(mismatch(data, "images with some contrast", "none", advice))
+    files.write_json(
+        data / "pca.json",
+        {
+            "mean": total.channel_means().tolist(),
+            "covariance": total.covariance().tolist(),
+            "axes": axes.axes.tolist(),
+            "stds": axes.stds.tolist(),
+            "num_pixels": total.num_pixels,
+            "side": prepared.side,
+            "unit": "grey levels (0-255)",
+        },
+    )
+    return _finish(prepared, data, total, "pca", "pca.json")
+
+
+def _finish(prepared: Prepared, data: Path, total: Moments, stage: str, name: str) -> Manifest:
+    return manifest.finish(
+        make_plan(prepared, stage),
+        data / f"{stage}.{manifest.NAME}",
+        counts={"train images": total.num_images, "pixels": total.num_pixels},
+        outputs={name: files.sha256_file(data / name)},
+    )
+
+
+def _kept(folder: Path, unit: str) -> Path:
+    return folder / f"{unit}.npz"
