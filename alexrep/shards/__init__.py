@@ -1,0 +1,1 @@
+"""Packed training files: layout, writing, reading, checking."""

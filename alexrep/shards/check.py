@@ -1,0 +1,119 @@
+"""Verification of a data folder: every digest and count that the manifests record."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from alexrep import files, manifest
+from alexrep.errors import AlexrepError, mismatch
+from alexrep.ilsvrc.prepared import Prepared, jpegs, open_prepared
+from alexrep.manifest import Manifest
+from alexrep.shards import read
+
+AGAIN = "run the stage again in another folder"
+
+
+def check(data: Path, deep: bool, done: Callable[[int], None]) -> Iterator[str]:
+    """Yield one line for each fault found in a data folder.
+
+    Args:
+        data: The data folder.
+        deep: Whether to read the content of every prepared image as well.
+        done: Called with the number of images read each time.
+
+    Raises:
+        ManifestError: If preprocess has not finished there.
+    """
+    prepared = open_prepared(data)
+    yield from _outputs(prepared.manifest, prepared.folder)
+    if deep:
+        yield from _images(prepared, done)
+    for stage in ("mean", "pca"):
+        record = data / f"{stage}.{manifest.NAME}"
+        if record.exists():
+            yield from _outputs(manifest.read(record, stage), data)
+            yield from _chain(manifest.read(record, stage), prepared, record)
+    shards = data / "shards"
+    if (shards / manifest.NAME).exists():
+        packed = manifest.read(shards / manifest.NAME, "pack")
+        yield from _chain(packed, prepared, shards / manifest.NAME)
+        yield from _foreign(packed, shards)
+        yield from _shards(packed, data, done)
+
+
+def _outputs(record: Manifest, folder: Path) -> Iterator[str]:
+    """Compare the files of a stage with their digests."""
+    for name, digest in record.outputs.items():
+        path = folder / name
+        if not path.is_file():
+            yield mismatch(path, "a file", "none", AGAIN)
+        elif files.sha256_file(path) != digest:
+            yield mismatch(path, f"sha256 {digest[:12]}", "another", AGAIN)
+
+
+def _chain(record: Manifest, prepared: Prepared, path: Path) -> Iterator[str]:
+    """Compare the input that a stage names with the images as they are."""
+    if record.inputs["images"] != prepared.digest:
+        wanted = f"images {prepared.digest[:12]}"
+        yield mismatch(path, wanted, record.inputs["images"][:12], AGAIN)
+
+
+def _images(prepared: Prepared, done: Callable[[int], None]) -> Iterator[str]:
+    for split in prepared.splits:
+        for unit in prepared.units(split):
+            try:
+                for verdict, content in jpegs(prepared, unit):
+                    done(1)
+                    if files.sha256_bytes(content) != verdict.sha256:
+                        where = f"{prepared.tar(unit)}: {verdict.name}"
+                        yield mismatch(where, f"sha256 {verdict.sha256[:12]}", "another", AGAIN)
+            except AlexrepError as error:
+                yield str(error)
+
+
+def _foreign(packed: Manifest, shards: Path) -> Iterator[str]:
+    """Name the shards that the manifest does not."""
+    for path in sorted(shards.glob("*.h5")):
+        if path.name not in packed.outputs:
+            yield mismatch(path, "only the shards of the manifest", "a foreign one", "remove it")
+
+
+def _shards(packed: Manifest, data: Path, done: Callable[[int], None]) -> Iterator[str]:
+    """Read every image of every shard, and count."""
+    counts: Counter[str] = Counter()
+    for name, digest in packed.outputs.items():
+        path = data / "shards" / name
+        if not path.is_file():
+            yield mismatch(path, "a shard", "no file", "pack again in another folder")
+            continue
+        faults, num = _shard(path, data, done) if name.endswith(".h5") else ([], 0)
+        counts[f"{name.split('-')[0]} images"] += num
+        yield from faults
+        if not faults and files.sha256_file(path) != digest:
+            yield mismatch(path, f"sha256 {digest[:12]}", "another", "pack again in another folder")
+    for key, wanted in packed.counts.items():
+        if key.endswith("images") and counts[key] != wanted:
+            where = data / "shards"
+            yield mismatch(where, f"{wanted} {key}", counts[key], "pack again in another folder")
+
+
+def _shard(path: Path, data: Path, done: Callable[[int], None]) -> tuple[list[str], int]:
+    """Return the faults of one shard and its number of images."""
+    faults = []
+    try:
+        shard = read.open_shard(path)
+    except AlexrepError as error:
+        return [str(error)], 0
+    table = read.classes.read(data / "shards" / read.layout.CLASSES)
+    one = read.Split([shard], 0, table)
+    for index in range(len(one)):
+        try:
+            one.read(index)
+        except AlexrepError as error:
+            faults.append(str(error))
+        if not -1 <= one.labels[index] < len(table):
+            wanted = f"a label under {len(table)}"
+            faults.append(mismatch(f"{path}: image {index}", wanted, one.labels[index], AGAIN))
+    one.close()
+    done(len(shard))
+    return faults, len(shard)

@@ -1,0 +1,146 @@
+"""Reading shards: labels and names in memory, the images' bytes from the file when asked."""
+
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from alexrep import manifest
+from alexrep.errors import DataError, ManifestError, mismatch
+from alexrep.ilsvrc import classes
+from alexrep.ilsvrc.classes import ClassTable
+from alexrep.shards import layout
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One shard's index; its bytes are read at their place in the file."""
+
+    path: Path
+    split: str
+    side: int
+    classes: str
+    """Digest of the class table."""
+    start: int
+    """Place of the first image's bytes in the file."""
+    offsets: NDArray[np.int64]
+    labels: NDArray[np.int32]
+    names: NDArray[np.bytes_]
+    crc32: NDArray[np.uint32]
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.labels)
+
+
+def open_shard(path: Path) -> Shard:
+    """Read the index of a shard.
+
+    Raises:
+        DataError: If it is missing, no shard, of another format, or its offsets lie.
+    """
+    try:
+        with h5py.File(path) as held:
+            if held.attrs["format"] != layout.FORMAT:
+                found = f"format {held.attrs['format']}"
+                raise DataError(mismatch(path, f"format {layout.FORMAT}", found, "pack again"))
+            jpeg = held["jpeg"]
+            shard = Shard(
+                path=path,
+                split=str(held.attrs["split"]),
+                side=int(held.attrs["side"]),
+                classes=str(held.attrs["classes"]),
+                start=jpeg.id.get_offset() or 0,
+                offsets=held["offsets"][:],
+                labels=held["labels"][:],
+                names=held["names"][:].astype(np.bytes_),  # sheds h5py's note on the dtype
+                crc32=held["crc32"][:],
+            )
+            total = jpeg.shape[0]
+    except (OSError, KeyError) as error:
+        raise DataError(mismatch(path, "a shard", " ".join(str(error).split()), "pack again")) from None
+    _check_index(shard, total)
+    return shard
+
+
+def _check_index(shard: Shard, total: int) -> None:
+    """Refuse offsets that lie: all later reads trust them."""
+    offsets, num = shard.offsets, len(shard)
+    lengths_agree = len(offsets) == num + 1 and len(shard.names) == len(shard.crc32) == num
+    rising = lengths_agree and offsets[0] == 0 and bool((np.diff(offsets) > 0).all())
+    if not rising or offsets[-1] != total:
+        advice = "pack again"
+        raise DataError(mismatch(shard.path, "offsets that rise to the end", "others", advice))
+
+
+class Split:
+    """All images of a split, addressed by their place in the order of the shards."""
+
+    def __init__(self, shards: list[Shard], num_quarantined: int, table: ClassTable) -> None:
+        """Join the shards of a split.
+
+        Args:
+            shards: In order.
+            num_quarantined: Images of the split that could not be prepared.
+            table: The class table that the labels refer to.
+        """
+        self.shards = shards
+        self.num_quarantined = num_quarantined
+        self.classes = table
+        self.side = shards[0].side
+        self.labels = np.concatenate([shard.labels for shard in shards]).astype(np.int64)
+        self.names = np.concatenate([shard.names for shard in shards])
+        self._ends = np.cumsum([len(shard) for shard in shards])
+        self._descriptors = [os.open(shard.path, os.O_RDONLY) for shard in shards]
+
+    def __len__(self) -> int:
+        """Return the number of images that can be read."""
+        return len(self.labels)
+
+    def read(self, index: int) -> bytes:
+        """Read the JPEG of image `index` and check its crc32.
+
+        Raises:
+            DataError: If the file is shorter than its index says, or the bytes changed.
+        """
+        number = int(np.searchsorted(self._ends, index, side="right"))
+        shard = self.shards[number]
+        row = index - (int(self._ends[number - 1]) if number else 0)
+        start, end = int(shard.offsets[row]), int(shard.offsets[row + 1])
+        content = os.pread(self._descriptors[number], end - start, shard.start + start)
+        if len(content) != end - start or zlib.crc32(content) != shard.crc32[row]:
+            where = f"{shard.path}: image {row}, {os.fsdecode(shard.names[row])}"
+            found = f"{len(content)} bytes of another crc32"
+            raise DataError(mismatch(where, f"{end - start} bytes as packed", found, "pack again"))
+        return content
+
+    def close(self) -> None:
+        """Close the files."""
+        while self._descriptors:
+            os.close(self._descriptors.pop())
+
+
+def open_split(data: Path, split: str) -> Split:
+    """Open a split of a packed data folder.
+
+    Raises:
+        ManifestError: If pack has not finished there, or the data has no such split.
+        DataError: If a shard is missing, broken, or of other data.
+    """
+    folder = data / "shards"
+    record = manifest.read(folder / manifest.NAME, "pack")
+    names = [name for name in record.outputs if name.startswith(f"{split}-")]
+    if not names:
+        held = ", ".join(sorted({name.split("-")[0] for name in record.outputs if "-" in name}))
+        raise ManifestError(mismatch(folder, f"shards of {split}", held, "choose one of these"))
+    shards = [open_shard(folder / name) for name in sorted(names)]
+    table = classes.read(folder / layout.CLASSES)
+    for shard in shards:
+        if shard.classes != table.digest() or shard.split != split:
+            found = f"{shard.split} of another class table"
+            raise DataError(mismatch(shard.path, f"a shard of {split}", found, "pack again"))
+    return Split(shards, record.counts[f"{split} quarantined"], table)
