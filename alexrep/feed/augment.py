@@ -1,0 +1,98 @@
+"""From stored images to network input, on the device that the images are on.
+
+Shapes: N images of a batch, S side of the stored images, P side of the patch.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from alexrep.feed.draws import Draws
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What turns stored pixels into network input."""
+
+    mean: Tensor
+    """Central P x P of the mean image, float32 (P, P, 3), grey levels."""
+    noise: Tensor
+    """Colour axes times their standard deviations times the scale, float32 (3, 3)."""
+    divisor: float
+    """1 + scale, by which noisy patches are divided in the released source."""
+
+    def to(self, device: torch.device) -> "Inputs":
+        """Return a copy on `device`."""
+        return Inputs(self.mean.to(device), self.noise.to(device), self.divisor)
+
+
+def make_inputs(
+    mean_image: np.ndarray, axes: np.ndarray, stds: np.ndarray, side: int, scale: float, divide: bool
+) -> Inputs:
+    """Prepare the constants of augmentation.
+
+    Args:
+        mean_image: (S, S, 3), grey levels.
+        axes: Unit eigenvectors of the RGB covariance, (3, 3), in columns.
+        stds: Standard deviations along them, (3,), grey levels.
+        side: P, the patch's side.
+        scale: Factor on the standard deviations; 0.1 in the paper.
+        divide: Whether noisy patches are divided by 1 + scale.
+
+    Source: the released source subtracts the central part of the mean image
+    from every patch, wherever that lies, after reflection.
+    """
+    start = (mean_image.shape[0] - side) // 2
+    centre = mean_image[start : start + side, start : start + side]
+    return Inputs(
+        mean=torch.tensor(centre, dtype=torch.float32),
+        noise=torch.tensor(axes * stds * scale, dtype=torch.float32),
+        divisor=1 + scale if divide else 1.0,
+    )
+
+
+def augment(images: Tensor, draws: Draws, inputs: Inputs, noisy: bool) -> Tensor:
+    """Cut, reflect, subtract the mean, add the colour noise, divide.
+
+    Args:
+        images: uint8 (N, S, S, 3).
+        draws: The choices for these N images.
+        inputs: Constants, on the images' device.
+        noisy: Whether the colour noise is on; while it is off nothing is divided either.
+
+    Returns:
+        Network input, float32 (N, 3, P, P), in grey levels about zero.
+
+    Source: Krizhevsky et al. 2012, section 4.1. Departure: the released source
+    draws with the generator of each worker; here every choice is keyed.
+    """
+    patches = cut(images, torch.from_numpy(draws.offsets), torch.from_numpy(draws.reflect), inputs)
+    if noisy:
+        alphas = torch.from_numpy(draws.alphas).to(images.device)
+        shift = alphas @ inputs.noise.T  # (N, 3)
+        patches = (patches + shift[:, None, None, :]) / inputs.divisor
+    return patches.permute(0, 3, 1, 2)
+
+
+def cut(images: Tensor, offsets: Tensor, reflect: Tensor, inputs: Inputs) -> Tensor:
+    """Cut one patch from each image and subtract the mean.
+
+    Args:
+        images: uint8 (N, S, S, 3).
+        offsets: Row and column of each patch's corner, int64 (N, 2).
+        reflect: Whether to reflect each patch, bool (N,).
+        inputs: Constants, on the images' device.
+
+    Returns:
+        float32 (N, P, P, 3), grey levels about zero.
+    """
+    side, device = inputs.mean.shape[0], images.device
+    steps = torch.arange(side)
+    forward = steps.expand(len(offsets), side)
+    columns = torch.where(reflect[:, None], side - 1 - forward, forward) + offsets[:, 1:]
+    rows = forward + offsets[:, :1]
+    number = torch.arange(len(offsets), device=device)[:, None, None]
+    patches = images[number, rows[:, :, None].to(device), columns[:, None, :].to(device)]
+    return patches.float() - inputs.mean

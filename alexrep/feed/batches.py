@@ -1,0 +1,94 @@
+"""Decoded batches, read ahead by threads straight into the batch's memory.
+
+Shapes: N images of a batch, S side of the stored images.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+
+from alexrep.errors import DataError, mismatch
+from alexrep.shards.read import Split
+
+AHEAD = 3
+"""Batches under way beside the one in use."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images and labels."""
+
+    images: NDArray[np.uint8]
+    """RGB, (N, S, S, 3)."""
+    labels: NDArray[np.int64]
+    """Class index, (N,)."""
+    places: NDArray[np.int64]
+    """Place of each image in the order of the shards, (N,)."""
+
+
+class Reader:
+    """Reads and decodes batches in a given order with threads of its own."""
+
+    def __init__(self, split: Split, threads: int) -> None:
+        """Start the threads.
+
+        Args:
+            split: Where the images are.
+            threads: Decoding threads; the decoder gives up the interpreter lock.
+        """
+        self._split, self._threads = split, threads
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+
+    def __enter__(self) -> "Reader":
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the threads."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def read(self, batches: Iterable[NDArray[np.int64]]) -> Iterator[Batch]:
+        """Yield the batches in order, keeping some under way.
+
+        Args:
+            batches: Places of each batch's images.
+
+        Raises:
+            DataError: If an image cannot be read or decoded.
+        """
+        under_way: deque[tuple[Batch, list[Future[None]]]] = deque()
+        for places in batches:
+            under_way.append(self._start(places))
+            if len(under_way) > AHEAD:
+                yield _wait(*under_way.popleft())
+        while under_way:
+            yield _wait(*under_way.popleft())
+
+    def _start(self, places: NDArray[np.int64]) -> tuple[Batch, list[Future[None]]]:
+        side = self._split.side
+        images = np.empty((len(places), side, side, 3), np.uint8)
+        batch = Batch(images, self._split.labels[places], places)
+        shares = np.array_split(np.arange(len(places)), self._threads)
+        return batch, [self._pool.submit(self._decode, batch, rows) for rows in shares if len(rows)]
+
+    def _decode(self, batch: Batch, rows: NDArray[np.int64]) -> None:
+        for row in rows:
+            place = int(batch.places[row])
+            try:
+                image = batch.images[row]
+                simplejpeg.decode_jpeg(self._split.read(place), "RGB", buffer=image)
+            except ValueError as error:
+                name = self._split.names[place].decode(errors="replace")
+                wanted = f"a JPEG of {self._split.side} pixels each way"
+                raise DataError(mismatch(name, wanted, error, "pack again")) from None
+
+
+def _wait(batch: Batch, shares: list[Future[None]]) -> Batch:
+    for share in shares:
+        share.result()
+    return batch

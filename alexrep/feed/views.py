@@ -1,0 +1,52 @@
+"""The views of a test image: the centre, or the ten patches of section 4.1.
+
+Shapes: N images of a batch, S side of the stored images, P side of the patch.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from alexrep.feed.augment import Inputs, cut
+
+VIEWS = ("centre", "ten-crop")
+
+
+def corners(views: str, border: int) -> list[tuple[int, int, bool]]:
+    """Return row, column and reflection of each view.
+
+    Ten-crop is top left, top right, centre, bottom left, bottom right, then the
+    same five reflected, in the order of the released source.
+
+    Args:
+        views: One of VIEWS.
+        border: S - P; 32 for 224 of 256.
+
+    Raises:
+        ValueError: If `views` is unknown.
+
+    Source: Krizhevsky et al. 2012, section 4.1.
+    """
+    centre = border // 2
+    if views == "centre":
+        return [(centre, centre, False)]
+    if views == "ten-crop":
+        five = [(0, 0), (0, border), (centre, centre), (border, 0), (border, border)]
+        return [(*place, reflect) for reflect in (False, True) for place in five]
+    raise ValueError(f"views: expected one of {VIEWS}, found {views!r}")
+
+
+def patches(images: Tensor, views: str, inputs: Inputs) -> Iterator[Tensor]:
+    """Yield the network input for each view, float32 (N, 3, P, P), without noise.
+
+    Args:
+        images: uint8 (N, S, S, 3).
+        views: One of VIEWS.
+        inputs: Constants, on the images' device.
+    """
+    num, border = len(images), images.shape[1] - inputs.mean.shape[0]
+    for row, column, reflect in corners(views, border):
+        offsets = torch.tensor([[row, column]]).expand(num, 2)
+        patch = cut(images, offsets, torch.full((num,), reflect), inputs)
+        yield patch.permute(0, 3, 1, 2)
