@@ -1,0 +1,1 @@
+"""Scores of a trained network: errors, views, predictions."""

@@ -1,0 +1,93 @@
+"""A network over a whole split, by centre patch or ten patches.
+
+Shapes: N images of the split, K classes, T = min(5, K).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from alexrep.errors import DataError, mismatch
+from alexrep.evaluation.scores import TOP, Scores
+from alexrep.feed import order, views
+from alexrep.feed.augment import Inputs
+from alexrep.feed.batches import Reader
+from alexrep.shards.read import Split
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The likeliest classes of every image, in the order of the shards."""
+
+    top: NDArray[np.int64]
+    """Class indices, likeliest first, (N, T)."""
+    probabilities: NDArray[np.float32]
+    """Their probabilities, (N, T)."""
+
+
+def evaluate(
+    model: nn.Module,
+    split: Split,
+    inputs: Inputs,
+    which: str,
+    *,
+    threads: int,
+    batch_size: int,
+    done: Callable[[int], None] = lambda _: None,
+) -> tuple[Scores, Predictions]:
+    """Score a network on a split; every image is decoded once.
+
+    Args:
+        model: The network; left in the mode it came in.
+        split: The images and labels.
+        inputs: Constants of augmentation, on the network's device.
+        which: "centre" or "ten-crop".
+        threads: Decoding threads.
+        batch_size: Images at once; it changes nothing but time and memory.
+        done: Called with the number of images of each batch.
+
+    Raises:
+        DataError: If a label is not known, as in a test split whose labels are not public.
+    """
+    if (split.labels < 0).any():
+        unknown = f"{int((split.labels < 0).sum())} images without"
+        raise DataError(mismatch(split.shards[0].path, "labels", unknown, "use the val split"))
+    scores, tops = Scores(split.num_quarantined), []
+    was_training = model.training
+    model.eval()
+    places = order.batches(np.arange(len(split)), batch_size)
+    with torch.inference_mode(), Reader(split, threads) as reader:
+        for batch in reader.read(places):
+            images = torch.from_numpy(batch.images).to(inputs.mean.device)
+            found = probabilities(model, images, which, inputs).cpu()
+            scores.add(found, torch.from_numpy(batch.labels))
+            tops.append(found.topk(min(TOP, found.shape[1])))
+            done(len(images))
+    model.train(was_training)
+    return scores, Predictions(
+        top=torch.cat([one.indices for one in tops]).numpy(),
+        probabilities=torch.cat([one.values for one in tops]).numpy(),
+    )
+
+
+def probabilities(model: nn.Module, images: Tensor, which: str, inputs: Inputs) -> Tensor:
+    """Average the softmax over the views of each image.
+
+    Args:
+        model: The network, in evaluation mode.
+        images: uint8 (N, S, S, 3).
+        which: "centre" or "ten-crop".
+        inputs: Constants, on the images' device.
+
+    Returns:
+        float32 (N, K).
+
+    Source: Krizhevsky et al. 2012, section 4.1; the released source averages
+    probabilities, not logits.
+    """
+    parts = [model(patch).softmax(dim=1) for patch in views.patches(images, which, inputs)]
+    return torch.stack(parts).mean(dim=0)

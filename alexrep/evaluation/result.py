@@ -1,0 +1,202 @@
+"""A run's result on a split: scored once, kept in the run, never mixed."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from alexrep import files, keyed, manifest
+from alexrep.errors import DataError, ManifestError, mismatch
+from alexrep.evaluation import trained
+from alexrep.evaluation.evaluate import Predictions, evaluate
+from alexrep.evaluation.scores import Scores
+from alexrep.feed.batches import Reader
+from alexrep.runs import checkpoint
+from alexrep.runs.folder import RunFolder
+from alexrep.shards.read import Split, open_split
+
+SHEET = 24
+"""Images kept with the predictions for the picture of them."""
+SHEET_WRONG = 8
+"""At most this many of them are wrongly classified ones."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be scored."""
+
+    run: RunFolder
+    data: Path
+    split: str
+    views: str
+    """"centre" or "ten-crop"."""
+    which: str
+    """Checkpoint, "last" or "best"."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """The errors of a run on a split, as fractions."""
+
+    split: str
+    views: str
+    checkpoint: str
+    epoch: int
+    num_images: int
+    """Images of the split; those in quarantine are counted as errors."""
+    num_quarantined: int
+    loss: float
+    """Mean over the images that could be scored."""
+    top1_error: float
+    top5_error: float
+    weights: str
+    """Digest of the weights."""
+    shards: str
+    """Digest of the shards' manifest."""
+
+
+def find(task: Task) -> Result | None:
+    """Return the result if it is there, of the same weights, checkpoint and shards.
+
+    Raises:
+        ManifestError: If one of others is there.
+    """
+    path = task.run.result(task.split, task.views)
+    if not path.exists():
+        return None
+    try:
+        found = Result(**json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise DataError(mismatch(path, "a result", error, "remove it and evaluate again")) from None
+    content = checkpoint.load(task.run.checkpoint(task.which))
+    asked = {
+        "checkpoint": task.which,
+        "weights": checkpoint.weights_digest(content["state_dict"]),
+        "shards": _shards_digest(task),
+    }
+    for key, wanted in asked.items():
+        if getattr(found, key) != wanted:
+            advice = "remove the old result to score anew"
+            raise ManifestError(mismatch(path, f"{key} = {wanted!r}", getattr(found, key), advice))
+    return found
+
+
+def num_images(task: Task) -> int:
+    """Return how many images there are to score.
+
+    Raises:
+        ManifestError: If pack has not finished, or the data has no such split.
+    """
+    record = manifest.read(task.data / "shards" / manifest.NAME, "pack")
+    return record.counts.get(f"{task.split} images", 0)
+
+
+def score(
+    task: Task,
+    device: torch.device,
+    threads: int,
+    batch_size: int,
+    done: Callable[[int], None],
+) -> Result:
+    """Score a run on a split and keep the result and the predictions in the run.
+
+    Args:
+        task: What is to be scored.
+        device: Where the network is to run.
+        threads: Decoding threads.
+        batch_size: Images at once.
+        done: Told the number of images of each batch.
+
+    Raises:
+        ManifestError: If pack has not finished, or the data has no such split.
+        DataError: If checkpoint and data have other classes or other sides, or
+            labels are not known.
+    """
+    path = task.run.checkpoint(task.which)
+    content = checkpoint.load(path)
+    split = open_split(task.data, task.split)
+    _require_match(content, split, task)
+    model = trained.model_of(content, path).to(device)
+    inputs = trained.inputs_of(content, path).to(device)
+    scores, predictions = evaluate(
+        model,
+        split,
+        inputs,
+        task.views,
+        threads=threads,
+        batch_size=batch_size,
+        done=done,
+    )
+    _keep_predictions(task, split, predictions)
+    result = _result(task, content, scores)
+    split.close()
+    files.write_json(task.run.result(task.split, task.views), asdict(result))
+    return result
+
+
+def _require_match(content: dict[str, Any], split: Split, task: Task) -> None:
+    table = trained.classes_of(content, task.run.path)
+    if table != split.classes:
+        found = f"{len(split.classes)} others"
+        wanted = f"the {len(table)} classes that {task.run.path} was trained on"
+        raise DataError(mismatch(task.data, wanted, found, "name the data it was trained on"))
+    side = content["inputs"]["side"]
+    if side != split.side:
+        wanted = f"images of side {side}, as in training"
+        raise DataError(mismatch(task.data, wanted, split.side, f"preprocess with --side {side}"))
+
+
+def _result(task: Task, content: dict[str, Any], scores: Scores) -> Result:
+    return Result(
+        split=task.split,
+        views=task.views,
+        checkpoint=task.which,
+        epoch=content["epoch"],
+        num_images=scores.num_images,
+        num_quarantined=scores.num_quarantined,
+        loss=scores.loss,
+        top1_error=scores.top1_error,
+        top5_error=scores.top5_error,
+        weights=checkpoint.weights_digest(content["state_dict"]),
+        shards=_shards_digest(task),
+    )
+
+
+def _shards_digest(task: Task) -> str:
+    path = task.data / "shards" / manifest.NAME
+    manifest.read(path, "pack")
+    return manifest.digest(path)
+
+
+def _keep_predictions(task: Task, split: Split, predictions: Predictions) -> None:
+    rows = sheet_rows(predictions.top[:, 0] != split.labels)
+    with Reader(split, 1) as reader:
+        images = next(reader.read([rows])).images
+    path = task.run.result(task.split, task.views).with_suffix(".npz")
+    with files.whole(path) as part, part.open("wb") as stream:
+        np.savez(
+            stream,
+            names=split.names,
+            labels=split.labels,
+            top5=predictions.top,
+            probabilities=predictions.probabilities,
+            sheet_images=images,
+            sheet_rows=rows,
+        )
+
+
+def sheet_rows(is_wrong: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Choose images for the picture: at random, but with some wrong ones among them.
+
+    Args:
+        is_wrong: Whether each image is classified wrongly, (N,).
+    """
+    order = keyed.permutation(len(is_wrong), 0)
+    wrong, right = order[is_wrong[order]], order[~is_wrong[order]]
+    chosen = np.concatenate([wrong[:SHEET_WRONG], right, wrong[SHEET_WRONG:]])[:SHEET]
+    return chosen[keyed.permutation(len(chosen), 1)]
