@@ -1,0 +1,80 @@
+"""What a training run reads: shards, mean image, colour axes, checked against one another."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alexrep import files, manifest
+from alexrep.errors import ConfigError, DataError, ManifestError, mismatch
+from alexrep.feed.augment import Inputs, make_inputs
+from alexrep.recipe import Recipe
+from alexrep.shards.read import Split, open_split
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The inputs of a run."""
+
+    train: Split
+    val: Split
+    mean: NDArray[np.float32]
+    """Mean image, (S, S, 3), grey levels."""
+    axes: NDArray[np.float64]
+    """Colour axes in columns, (3, 3)."""
+    stds: NDArray[np.float64]
+    """Standard deviations along them, (3,), grey levels."""
+    digests: dict[str, str]
+    """Digest of each input, for the manifest."""
+
+    def inputs(self, recipe: Recipe) -> Inputs:
+        """Return the constants of augmentation.
+
+        Raises:
+            ConfigError: If the patch is larger than the images.
+        """
+        if recipe.model.side > self.train.side:
+            wanted = f"at most {self.train.side}, the side of the prepared images"
+            found = recipe.model.side
+            raise ConfigError(mismatch("model.side", wanted, found, "choose a smaller patch"))
+        noise = recipe.noise
+        return make_inputs(
+            self.mean, self.axes, self.stds, recipe.model.side, noise.scale, noise.divide
+        )
+
+    def close(self) -> None:
+        """Close the shards."""
+        self.train.close()
+        self.val.close()
+
+
+def open_data(data: Path) -> TrainingData:
+    """Open a prepared data folder.
+
+    Raises:
+        ManifestError: If a stage has not finished, or mean or pca are of other images.
+        DataError: If a file is not what it should be.
+    """
+    packed = data / "shards" / manifest.NAME
+    images = manifest.read(packed, "pack").inputs["images"]
+    digests = {"shards": manifest.digest(packed)}
+    for stage, name in (("mean", "mean.npy"), ("pca", "pca.json")):
+        record = manifest.read(data / f"{stage}.{manifest.NAME}", stage)
+        if record.inputs["images"] != images:
+            advice = f"run alexrep {stage} on these images"
+            raise ManifestError(mismatch(data / name, "that of the packed images", "another", advice))
+        if not (data / name).is_file() or files.sha256_file(data / name) != record.outputs[name]:
+            advice = f"run alexrep {stage} in another folder"
+            raise DataError(mismatch(data / name, "the file of its manifest", "another", advice))
+        digests[stage] = record.outputs[name]
+    colours = json.loads((data / "pca.json").read_text())
+    return TrainingData(
+        train=open_split(data, "train"),
+        val=open_split(data, "val"),
+        mean=np.load(data / "mean.npy"),
+        axes=np.array(colours["axes"]),
+        stds=np.array(colours["stds"]),
+        digests=digests,
+    )

@@ -1,0 +1,32 @@
+"""First signal: a flag that the loop reads. Second signal: the end."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
+
+
+@contextlib.contextmanager
+def flagged() -> Iterator[Callable[[], str | None]]:
+    """Yield a function that tells which signal has come, or None.
+
+    The handler does nothing but note the first signal; a second one has its
+    usual effect at once. The former handlers are back afterwards.
+    """
+    come: list[int] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        if come:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        come.append(number)
+
+    former = {number: signal.signal(number, note) for number in SIGNALS}
+    try:
+        yield lambda: signal.Signals(come[0]).name if come else None
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)

@@ -1,0 +1,186 @@
+"""A training run in its folder: begun, gone on with, finished."""
+
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import JsonValue
+
+from alexrep import files, manifest, recipe
+from alexrep.models import registry
+from alexrep.manifest import Manifest, Plan
+from alexrep.recipe import Recipe
+from alexrep.runs import checkpoint, environment
+from alexrep.runs import log as run_log
+from alexrep.runs.folder import RunFolder
+from alexrep.training import interruption, loop
+from alexrep.training.data import TrainingData
+from alexrep.training.loop import Job, Position
+from alexrep.training.optimiser import Momentum2012, groups
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a run may use; it changes no result on one kind of device."""
+
+    device: torch.device
+    threads: int
+    """Decoding threads."""
+
+
+def make_plan(chosen: Recipe, data: TrainingData) -> Plan:
+    """State what decides the weights."""
+    table: dict[str, JsonValue] = json.loads(chosen.model_dump_json())
+    return Plan(
+        stage="train",
+        settings=dict(_flat(table)),
+        seed=chosen.seed,
+        inputs={**data.digests, "classes": data.train.classes.digest()},
+    )
+
+
+def run(
+    chosen: Recipe,
+    data: TrainingData,
+    folder: RunFolder,
+    source: Path,
+    resources: Resources,
+    progress: Callable[[int], None],
+) -> Manifest:
+    """Train to the end, from the last checkpoint if there is one.
+
+    Args:
+        chosen: The recipe.
+        data: What to train on.
+        folder: Where the run lives; the caller holds its lock.
+        source: The data folder, whose mean image and colour axes are copied to the run.
+        resources: Device and threads.
+        progress: Told the number of training images of each step.
+
+    Raises:
+        Interrupted: If a signal stopped it; a checkpoint has been saved.
+        AlexrepError: If the loss is no longer finite.
+    """
+    plan = make_plan(chosen, data)
+    _describe(chosen, folder, source, data)
+    log, job = _prepare(chosen, data, folder, resources, progress)
+    with interruption.flagged() as signalled:
+        job.signalled = signalled
+        try:
+            scores = loop.train(job)
+        finally:
+            log.close()
+    position, state = job.position, job.model.state_dict()
+    details: dict[str, JsonValue] = {
+        "weights": checkpoint.weights_digest(state),
+        "val_top1_error": scores.top1_error,
+        "val_top5_error": scores.top5_error,
+        "best_epoch": position.best_epoch,
+        "best_val_top1_error": position.best_error,
+    }
+    counts = {
+        "epochs": position.epoch,
+        "steps": position.step,
+        "train images": len(data.train),
+        "val images": len(data.val) + data.val.num_quarantined,
+        "val quarantined": data.val.num_quarantined,
+        "parameters": sum(one.numel() for one in job.model.parameters()),
+    }
+    return manifest.finish(plan, folder.manifest, counts, {}, details)
+
+
+def _describe(chosen: Recipe, folder: RunFolder, source: Path, data: TrainingData) -> None:
+    """Write what the run is, for readers of the folder."""
+    files.write_bytes(folder.recipe, recipe.dump(chosen).encode())
+    files.write_json(folder.path / "environment.json", environment.describe())
+    files.write_json(folder.path / "classes.json", data.train.classes.rows())
+    for name in ("mean.npy", "pca.json"):
+        with files.whole(folder.path / name) as part:
+            shutil.copyfile(source / name, part)
+
+
+def _prepare(
+    chosen: Recipe,
+    data: TrainingData,
+    folder: RunFolder,
+    resources: Resources,
+    progress: Callable[[int], None],
+) -> tuple[run_log.Log, Job]:
+    """Make model, optimiser and position, or take them from the last checkpoint."""
+    model = registry.build(chosen.model, len(data.train.classes), chosen.seed).to(resources.device)
+    rule = chosen.optimiser
+    optimiser = Momentum2012(groups(model, rule.momentum, rule.weight_decay))
+    position, last = Position(), folder.checkpoint("last")
+    if last.exists():
+        content = checkpoint.load(last)
+        model.load_state_dict(content["state_dict"])
+        optimiser.load_state_dict(content["optimizer"])
+        position = Position(**content["sampler"])
+        run_log.cut(folder.log, content["log_size"])
+        progress(position.epoch * len(data.train) + position.seen)
+    else:
+        files.make_folder(folder.path)
+        folder.log.unlink(missing_ok=True)
+    log = run_log.Log(folder.log)
+    job = Job(
+        recipe=chosen,
+        model=model,
+        optimiser=optimiser,
+        train=data.train,
+        val=data.val,
+        inputs=data.inputs(chosen).to(resources.device),
+        device=resources.device,
+        threads=resources.threads,
+        position=position,
+        record=log.append,
+        save=lambda is_best: _save(job, data, folder, log.tell(), is_best),
+        signalled=lambda: None,
+        progress=progress,
+    )
+    return log, job
+
+
+def _save(job: Job, data: TrainingData, folder: RunFolder, log_size: int, is_best: bool) -> None:
+    """Save the last checkpoint, and the best one before it: last is what a restart trusts."""
+    content: dict[str, Any] = {
+        "state_dict": job.model.state_dict(),
+        "epoch": job.position.epoch,
+        "step": job.position.step,
+        "config": json.loads(job.recipe.model_dump_json(exclude_none=True)),
+        "classes": data.train.classes.rows(),
+        "inputs": {
+            "mean": torch.from_numpy(data.mean),
+            "axes": data.axes.tolist(),
+            "stds": data.stds.tolist(),
+            "side": data.train.side,
+        },
+        "best": {"epoch": job.position.best_epoch, "val_top1_error": job.position.best_error},
+    }
+    if is_best:
+        checkpoint.save(folder.checkpoint("best"), content)
+    content["optimizer"] = job.optimiser.state_dict()
+    content["sampler"] = dataclasses.asdict(job.position)
+    content["log_size"] = log_size
+    checkpoint.save(folder.checkpoint("last"), content)
+
+
+def _flat(table: dict[str, JsonValue], prefix: str = "") -> list[tuple[str, JsonValue]]:
+    """Give nested fields dotted names, so that a difference names the field."""
+    flat: list[tuple[str, JsonValue]] = []
+    for key, value in table.items():
+        if isinstance(value, dict):
+            flat += _flat(value, f"{prefix}{key}.")
+        else:
+            flat.append((prefix + key, value))
+    return flat
+
+
+def default_threads() -> int:
+    """Return the number of decoding threads to use where none is asked for."""
+    return min(8, len(os.sched_getaffinity(0)))
