@@ -1,0 +1,23 @@
+"""The device that an option names."""
+
+import torch
+
+from alexrep.errors import ConfigError, mismatch
+
+
+def pick(name: str) -> torch.device:
+    """Return the device; "auto" takes the first GPU if there is one.
+
+    Raises:
+        ConfigError: If there is no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(mismatch("--device", "auto, cpu or cuda:N", repr(name), "choose")) from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        found = f"{torch.cuda.device_count()} GPUs"
+        raise ConfigError(mismatch("--device", name, found, "choose another device"))
+    return device

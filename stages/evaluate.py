@@ -1,0 +1,62 @@
+"""`alexrep eval`: the errors of a trained network."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import options
+from .progress import is_quiet, meter
+
+
+def command(
+    ctx: typer.Context,
+    run: options.Run,
+    data: Annotated[Path, typer.Option("--data", help="Folder with the shards.")],
+    ten_crop: Annotated[
+        bool, typer.Option("--ten-crop", help="Average ten patches instead of the centre one.")
+    ] = False,
+    split: Annotated[str, typer.Option(help="val or test.")] = "val",
+    checkpoint: Annotated[str, typer.Option(help="last or best.")] = "last",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images at once.")] = 64,
+    device: options.Device = "auto",
+    workers: options.Workers = None,
+) -> None:
+    """Compute top-1 and top-5 error of a run; kept in RUN/results.
+
+    Images that could not be prepared count as errors.
+
+    \b
+    Example: alexrep eval runs/first --data data --ten-crop
+    """
+    from alexrep import files
+    from alexrep.evaluation import result
+    from alexrep.runs.folder import RunFolder
+    from alexrep.training.run import default_threads
+
+    from .devices import pick
+
+    options.require("--split", split, ("train", "val", "test"))
+    options.require("--checkpoint", checkpoint, ("last", "best"))
+    folder, chosen = RunFolder(run), pick(device)
+    folder.read_recipe()
+    task = result.Task(folder, data, split, "ten-crop" if ten_crop else "centre", checkpoint)
+    with files.locked(run):
+        found = result.find(task)
+        if found is not None:
+            options.note(f"{folder.result(split, task.views)}: scored before, nothing to do")
+        else:
+            threads = workers or default_threads()
+            with meter(result.num_images(task), "images", is_quiet(ctx)) as done:
+                found = result.score(task, chosen, threads, batch_size, done)
+    if as_json:
+        typer.echo(json.dumps(asdict(found), indent=1))
+        return
+    quarantined = f", {found.num_quarantined} quarantined counted as errors" if found.num_quarantined else ""
+    typer.echo(
+        options.errors_line(f"{split}, {task.views}", found.top1_error, found.top5_error)
+        + f" ({found.num_images:,} images{quarantined})"
+    )

@@ -1,0 +1,17 @@
+"""`alexrep mean`: the mean image of the training set."""
+
+import typer
+
+from . import options
+from .moments import moments_stage
+
+
+def command(ctx: typer.Context, data: options.Data, workers: options.Workers = None) -> None:
+    """Compute the mean image over the training set: DATA/mean.npy.
+
+    float32, (side, side, 3), grey levels. The sums are shared with alexrep pca.
+
+    \b
+    Example: alexrep mean data
+    """
+    moments_stage(ctx, data, workers, "mean", "mean.npy")

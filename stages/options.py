@@ -1,0 +1,70 @@
+"""What the stages share: common options, and how they end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from alexrep.errors import ConfigError, mismatch
+
+if TYPE_CHECKING:  # pydantic would take a fifth of the time of --help
+    from alexrep.manifest import Manifest
+
+Data = Annotated[Path, typer.Argument(help="Folder made by alexrep preprocess.")]
+Run = Annotated[Path, typer.Argument(help="Folder made by alexrep train.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, max=1024, help="Processes or threads; all processors if not given.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 and so on.")]
+
+
+def require(option: str, value: str, known: tuple[str, ...]) -> None:
+    """Refuse a value that is not one of `known`.
+
+    Raises:
+        ConfigError: If it is not.
+    """
+    if value not in known:
+        raise ConfigError(mismatch(option, " or ".join(known), repr(value), "choose one"))
+
+
+def note(text: str) -> None:
+    """Say something beside the result, on stderr."""
+    typer.echo(f"alexrep: {text}", err=True)
+
+
+def is_finished(record: Manifest | None, place: Path) -> bool:
+    """Tell whether the stage was finished before, and if so say that there is nothing to do."""
+    if record is not None:
+        typer.echo(f"{place}: finished before with the same inputs and settings, nothing to do")
+    return record is not None
+
+
+def say_counts(record: Manifest, place: Path) -> None:
+    """Print the counts of a finished stage on one line."""
+    counts = ", ".join(f"{value:,} {name}" for name, value in record.counts.items())
+    typer.echo(f"{place}: {counts}")
+
+
+def leave_with(record: Manifest | None, place: Path) -> None:
+    """Print what preprocess made; leave with exit code 3 if there is a quarantine."""
+    if record is None:
+        return
+    say_counts(record, place)
+    quarantine = record.details["quarantine"]
+    if isinstance(quarantine, list) and quarantine:
+        for entry in quarantine[:10]:
+            if isinstance(entry, dict):
+                note(f"quarantined: {entry['split']}/{entry['name']}: {entry['why']}")
+        if len(quarantine) > 10:
+            note(f"and {len(quarantine) - 10} more, see {place}/manifest.json")
+        raise typer.Exit(3)
+    raise typer.Exit
+
+
+def errors_line(what: str, top1: object, top5: object) -> str:
+    """Write two errors in percent."""
+    assert isinstance(top1, float) and isinstance(top5, float), "errors are fractions"  # noqa: S101
+    return f"{what}: top-1 error {100 * top1:.2f} %, top-5 error {100 * top5:.2f} %"

@@ -1,0 +1,36 @@
+"""`alexrep pack`: prepared images to shards."""
+
+from typing import Annotated
+
+import typer
+
+from . import options
+from .progress import is_quiet, meter
+
+
+def command(
+    ctx: typer.Context,
+    data: options.Data,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the training images' order.")] = 1,
+    shard_images: Annotated[int, typer.Option(min=1, help="Images in a shard.")] = 10_000,
+    workers: options.Workers = None,
+) -> None:
+    """Pack the prepared images into HDF5 shards, train shuffled once: DATA/shards.
+
+    \b
+    Example: alexrep pack data
+    """
+    from alexrep import files, manifest, pool
+    from alexrep.ilsvrc import prepared
+    from alexrep.shards import write
+
+    images, shards = prepared.open_prepared(data), data / "shards"
+    plan = write.make_plan(images, seed, shard_images)
+    with files.locked(data):
+        record = manifest.begin(plan, shards / manifest.NAME, shards / "plan.json")
+        if not options.is_finished(record, shards):
+            total = sum(images.manifest.counts[f"{split} images"] for split in images.splits)
+            with meter(total, "images", is_quiet(ctx)) as done:
+                record = write.run(images, shards, plan, workers or pool.available(), done)
+    if record is not None:
+        options.say_counts(record, shards)

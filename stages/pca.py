@@ -1,0 +1,18 @@
+"""`alexrep pca`: the principal components of the training pixels' colours."""
+
+import typer
+
+from . import options
+from .moments import moments_stage
+
+
+def command(ctx: typer.Context, data: options.Data, workers: options.Workers = None) -> None:
+    """Compute the colour axes of the training set: DATA/pca.json.
+
+    Covariance of RGB about the channel means, its unit eigenvectors, and the standard
+    deviations along them in grey levels. The sums are shared with alexrep mean.
+
+    \b
+    Example: alexrep pca data
+    """
+    moments_stage(ctx, data, workers, "pca", "pca.json")

@@ -1,0 +1,58 @@
+"""`alexrep train`: shards to a trained network."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import options
+from .progress import is_quiet, meter
+
+
+def command(
+    ctx: typer.Context,
+    data: options.Data,
+    run: Annotated[Path, typer.Option("--run", help="Folder of the run; gone on with if begun.")],
+    recipe: Annotated[str, typer.Option(help="Name of a recipe, or a TOML file.")],
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="Field of the recipe, as path=value.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Short for schedule.epochs.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Short for feed.batch_size.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Short for seed.")] = None,
+    device: options.Device = "auto",
+    workers: options.Workers = None,
+) -> None:
+    """Train a network by a recipe; started again, go on from the last checkpoint.
+
+    A first SIGTERM, SIGINT or SIGUSR2 saves and leaves with exit code 75.
+
+    \b
+    Example: alexrep train data --run runs/first --recipe alexnet-2012
+    """
+    from alexrep import files, manifest
+    from alexrep import recipe as recipes
+    from alexrep.runs.folder import RunFolder
+    from alexrep.training import data as inputs
+    from alexrep.training import run as training
+
+    from .devices import pick
+
+    short = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
+    given = [f"{recipes.SHORT[key]}={value}" for key, value in short.items() if value is not None]
+    chosen = recipes.load(recipe, (*given, *(setting or [])))
+    resources = training.Resources(pick(device), workers or training.default_threads())
+    held, folder = inputs.open_data(data), RunFolder(run)
+    plan = training.make_plan(chosen, held)
+    held.inputs(chosen)
+    with files.locked(run):
+        record = manifest.begin(plan, folder.manifest, folder.plan)
+        if not options.is_finished(record, run):
+            total = chosen.schedule.epochs * len(held.train)
+            with meter(total, "images", is_quiet(ctx)) as done:
+                record = training.run(chosen, held, folder, data, resources, done)
+    held.close()
+    if record is not None:
+        options.say_counts(record, run)
+        errors = {key: record.details[f"val_{key}_error"] for key in ("top1", "top5")}
+        typer.echo(options.errors_line("val, centre", errors["top1"], errors["top5"]))
