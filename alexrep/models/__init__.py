@@ -1,0 +1,1 @@
+"""The two-tower network and its parts, reached through the registry."""

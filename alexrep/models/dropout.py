@@ -1,0 +1,125 @@
+"""Dropout as in 2012, with masks that depend on the image's key and on nothing else.
+
+Shapes: N images in the batch, U units of the layer.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from alexrep import keyed
+
+_LOW_32 = 0xFFFFFFFF
+# Keeps these keys apart from those of the draws that share the seed.
+_DROPOUT = 0xD0
+
+
+class MaskDropout(nn.Module):
+    """Silence each unit with probability one half in training; halve all in evaluation.
+
+    Training multiplies by a mask of zeros and ones and by nothing else. The inverted form,
+    with its factor 2 in training, starts the following layer twice as large and makes it
+    learn four times as fast.
+
+    The mask is a pure function of the image's key, the layer and the unit: the batch size,
+    the number of processes, the device and a restart change nothing.
+
+    Source: Krizhevsky et al. 2012, section 4.2; rule of the released source.
+    """
+
+    def __init__(self, layer: int, first_unit: int = 0) -> None:
+        """Make the dropout of layer number `layer`, from its unit `first_unit` on.
+
+        Args:
+            layer: Number by which the masks of different layers differ; under 128.
+            first_unit: Index of the first unit seen here among the layer's units, where
+                towers hold a share each.
+        """
+        super().__init__()
+        self.layer = layer
+        self.first_unit = first_unit
+        self.keys: Tensor | None = None
+
+    def forward(self, units: Tensor) -> Tensor:
+        """Mask or halve `units` (N, U).
+
+        Raises:
+            RuntimeError: In training, if the batch has no keys or the wrong number of them.
+        """
+        if not self.training:
+            return units * 0.5
+        found = "none" if self.keys is None else f"{len(self.keys)}"
+        if self.keys is None or len(self.keys) != len(units):
+            raise RuntimeError(
+                f"dropout of layer {self.layer}: expected {len(units)} keys, found {found}; "
+                "call set_keys(model, keys) with one key per image before each training batch"
+            )
+        chosen = mask(self.keys.to(units.device), self.layer, self.first_unit, units.shape[1])
+        return units * chosen
+
+    def extra_repr(self) -> str:
+        """Show the layer and the first unit."""
+        return f"layer={self.layer}, first_unit={self.first_unit}"
+
+
+def set_keys(model: nn.Module, keys: Tensor) -> None:
+    """Hand every `MaskDropout` of `model` the keys of the coming batch.
+
+    Args:
+        model: The network.
+        keys: One key per image of the batch, int64, (N,), best on the network's device.
+
+    Raises:
+        ValueError: If `keys` are not int64 or not one row.
+    """
+    if keys.dtype != torch.int64 or keys.dim() != 1:
+        found = f"{keys.dtype} {tuple(keys.shape)}"
+        raise ValueError(f"keys: expected int64 (N,), found {found}; make them with keys()")
+    for module in model.modules():
+        if isinstance(module, MaskDropout):
+            module.keys = keys
+
+
+def keys(seed: int, step: int, places: Tensor | NDArray[np.integer]) -> Tensor:
+    """Make one key per image from the seed, the step and the place in the global batch.
+
+    Args:
+        seed: Seed of the run.
+        step: Number of finished steps.
+        places: Place of each image in the batch over all processes, integers from 0, (N,),
+            on the CPU.
+
+    Returns:
+        The keys, int64 with all bits in use, (N,), on the CPU.
+    """
+    return torch.from_numpy(keyed.bits(seed, _DROPOUT, step, np.asarray(places)).view(np.int64))
+
+
+def mask(keys: Tensor, layer: int, first_unit: int, num_units: int) -> Tensor:
+    """Choose the units that stay, each with probability one half.
+
+    Args:
+        keys: One key per image, int64, (N,).
+        layer: Number of the layer, under 128.
+        first_unit: Index of the first unit in its layer.
+        num_units: Units to decide on, U.
+
+    Returns:
+        Whether the unit stays, bool, (N, U), on the device of `keys`.
+    """
+    units = torch.arange(first_unit, first_unit + num_units, device=keys.device)
+    # An odd multiplier spreads neighbouring units over the 32 bits before the mixing.
+    counters = ((units + (layer << 24)) * 0x9E3779B1) & _LOW_32
+    low, high = keys[:, None] & _LOW_32, (keys[:, None] >> 32) & _LOW_32
+    return (_mix(_mix(low ^ counters) ^ high) & 1).bool()
+
+
+def _mix(words: Tensor) -> Tensor:
+    """Mix 32-bit words held in int64 so that each input bit flips each output bit half the time.
+
+    Both multipliers are under 2^31, so that no product leaves int64 on any device.
+    """
+    words = ((words ^ (words >> 16)) * 0x21F0AAAD) & _LOW_32
+    words = ((words ^ (words >> 15)) * 0x735A2D97) & _LOW_32
+    return words ^ (words >> 15)

@@ -1,0 +1,45 @@
+"""The networks by name. A new one is a file with a `build` and a line here."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from torch import nn
+
+from alexrep.errors import ConfigError, mismatch
+from alexrep.models import alexnet
+from alexrep.recipe import Model
+
+Builder = Callable[[Model, int, int], nn.Module]
+
+BUILDERS: Mapping[str, Builder] = MappingProxyType(
+    {
+        "alexnet": alexnet.build,
+    }
+)
+
+
+def build(model: Model, num_classes: int, seed: int) -> nn.Module:
+    """Make the network that `model` names, with its initial values, on the CPU.
+
+    Args:
+        model: The network of a recipe.
+        num_classes: Logits per image.
+        seed: Seed of the initial values.
+
+    Returns:
+        The network in training mode. It takes images, mean-subtracted grey levels,
+        (N, 3, side, side), and gives logits (N, num_classes).
+
+    Raises:
+        ConfigError: If no network has that name, or it cannot be made so.
+        ValueError: If `num_classes` is under 1.
+    """
+    if num_classes < 1:
+        raise ValueError(f"num_classes: expected 1 or more, found {num_classes}")
+    builder = BUILDERS.get(model.name)
+    if builder is None:
+        known = ", ".join(sorted(BUILDERS))
+        raise ConfigError(
+            mismatch("model.name", f"one of {known}", repr(model.name), "mend the recipe")
+        )
+    return builder(model, num_classes, seed)

@@ -1,0 +1,72 @@
+"""The initial values of 2012."""
+
+import pytest
+import torch
+
+from alexrep.models import alexnet
+from alexrep.models.initialise import standard_deviation
+from alexrep.recipe import Model
+
+LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
+SMALL = Model(side=67, width=0.1)
+
+
+@pytest.mark.parametrize(
+    ("initialisation", "expected"),
+    [
+        ("code", [0.01, 0.01, 0.03, 0.03, 0.03, 0.01, 0.01, 0.01]),
+        ("paper", [0.01] * 8),
+    ],
+)
+def test_standard_deviations_are_those_of_the_source_and_of_the_paper(
+    initialisation: str, expected: list[float]
+) -> None:
+    model = SMALL.model_copy(update={"initialisation": initialisation, "std_factor": 1.0})
+    assert [standard_deviation(layer, model) for layer in LAYERS] == expected
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.5])
+def test_weights_have_mean_zero_and_the_standard_deviation_of_their_layer(factor: float) -> None:
+    model = SMALL.model_copy(update={"width": 0.25, "std_factor": factor})
+    for name, value in alexnet.build(model, 10, seed=1).named_parameters():
+        layer, kind = name.split(".")[-2:]
+        if kind == "weight":
+            std = factor * (0.03 if layer in ("conv3", "conv4", "conv5") else 0.01)
+            error = std / value.numel() ** 0.5
+            assert value.mean().item() == pytest.approx(0, abs=4 * error)
+            assert value.std().item() == pytest.approx(std, abs=4 * error)
+
+
+def test_weights_are_gaussian_and_not_truncated() -> None:
+    values = alexnet.build(Model(side=67), 10, seed=1).get_parameter("towers.0.fc7.weight")
+    far = (values.abs() > 0.02).double().mean().item()
+    assert far == pytest.approx(0.0455, abs=0.001)
+    assert values.abs().max() > 0.045
+
+
+def test_biases_are_one_in_five_layers_and_zero_in_three() -> None:
+    network = alexnet.build(SMALL, 10, seed=1)
+    ones = {"conv2", "conv4", "conv5", "fc6", "fc7"}
+    for name, value in network.named_parameters():
+        layer, kind = name.split(".")[-2:]
+        if kind == "bias":
+            assert set(value.tolist()) == {1.0 if layer in ones else 0.0}
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others() -> None:
+    one, same, other = (alexnet.build(SMALL, 10, seed).state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    weights = [name for name in one if name.endswith("weight")]
+    assert not any(torch.equal(one[name], other[name]) for name in weights)
+
+
+def test_the_two_towers_start_apart() -> None:
+    network = alexnet.build(SMALL, 10, seed=1)
+    first, second = (network.get_parameter(f"towers.{k}.conv1.weight") for k in (0, 1))
+    assert not torch.equal(first, second)
+
+
+def test_the_global_generator_is_left_alone() -> None:
+    before = torch.get_rng_state()
+    alexnet.build(SMALL, 10, seed=1)
+    assert torch.equal(torch.get_rng_state(), before)
