@@ -1,0 +1,158 @@
+"""The 2012 update rule, against hand arithmetic and torch's own rule."""
+
+import io
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import nn
+
+from alexrep.models.alexnet import AlexNet
+from alexrep.recipe import Model
+from alexrep.training.optimiser import Momentum2012, groups, set_rates
+
+
+def single(weight: float, decay: float = 0.0005) -> tuple[nn.Parameter, Momentum2012]:
+    """Return one float64 parameter and its optimiser."""
+    parameter = nn.Parameter(torch.tensor([weight], dtype=torch.float64))
+    group = {"params": [parameter], "rate": 0.1, "momentum": 0.9, "weight_decay": decay}
+    return parameter, Momentum2012([group])
+
+
+def walk(
+    parameter: nn.Parameter,
+    optimiser: torch.optim.Optimizer,
+    rates: Sequence[float],
+    key: str = "rate",
+) -> list[float]:
+    """Take one step per rate, each with gradient w, and return where they lead."""
+    path = []
+    for rate in rates:
+        optimiser.param_groups[0][key] = rate
+        parameter.grad = parameter.detach().clone()
+        optimiser.step()
+        path.append(parameter.item())
+    return path
+
+
+def small() -> AlexNet:
+    """Return a small network without values."""
+    with torch.device("meta"):
+        return AlexNet(Model(side=67, width=0.02), 3)
+
+
+def test_three_steps_by_hand() -> None:
+    parameter, optimiser = single(2.0, decay=0.5)
+    # Gradient 1 throughout: v1 = -0.1 * 0.5 * 2 - 0.1 * 1 = -0.2, w1 = 1.8;
+    # v2 = 0.9 * -0.2 - 0.1 * 0.5 * 1.8 - 0.1 = -0.37, w2 = 1.43; then rate 0.01:
+    # v3 = 0.9 * -0.37 - 0.01 * 0.5 * 1.43 - 0.01 = -0.35015, w3 = 1.07985.
+    path = []
+    for rate in (0.1, 0.1, 0.01):
+        optimiser.param_groups[0]["rate"] = rate
+        parameter.grad = torch.ones_like(parameter)
+        optimiser.step()
+        path.append(parameter.item())
+    assert path == pytest.approx([1.8, 1.43, 1.07985], abs=1e-12)
+
+
+def test_at_a_constant_rate_it_equals_sgd() -> None:
+    mine, optimiser = single(2.0)
+    peer = nn.Parameter(mine.detach().clone())
+    sgd = torch.optim.SGD([peer], lr=0.1, momentum=0.9, weight_decay=0.0005)
+    rates = [0.1] * 30
+    assert walk(mine, optimiser, rates) == pytest.approx(walk(peer, sgd, rates, "lr"), abs=1e-12)
+
+
+def test_after_a_change_of_rate_it_keeps_the_old_velocity_and_sgd_does_not() -> None:
+    mine, optimiser = single(2.0)
+    peer = nn.Parameter(mine.detach().clone())
+    sgd = torch.optim.SGD([peer], lr=0.1, momentum=0.9, weight_decay=0.0005)
+    ours, theirs = (
+        walk(mine, optimiser, [0.1, 0.1, 0.01]),
+        walk(peer, sgd, [0.1, 0.1, 0.01], "lr"),
+    )
+    assert ours[:2] == pytest.approx(theirs[:2], abs=1e-12)
+    assert abs(ours[2] - ours[1]) > 5 * abs(theirs[2] - theirs[1])
+
+
+def test_rate_zero_freezes_values_and_velocity() -> None:
+    parameter, optimiser = single(2.0)
+    walk(parameter, optimiser, [0.1])
+    value, velocity = parameter.item(), optimiser.state[parameter]["velocity"].item()
+    assert walk(parameter, optimiser, [0.0, 0.0]) == [value, value]
+    assert optimiser.state[parameter]["velocity"].item() == velocity != 0
+
+
+def test_a_parameter_without_gradient_is_left_alone() -> None:
+    parameter, optimiser = single(2.0)
+    optimiser.step()
+    assert parameter.item() == 2.0
+    assert not optimiser.state
+
+
+def test_a_closure_is_called_with_gradients_on() -> None:
+    parameter, optimiser = single(2.0, decay=0.0)
+
+    def closure() -> float:
+        loss = (parameter**2).sum()
+        torch.autograd.backward(loss)
+        return loss.item()
+
+    assert optimiser.step(closure) == 4.0
+    assert parameter.item() == pytest.approx(1.6)
+
+
+def test_there_is_one_group_per_layer_and_kind() -> None:
+    found = groups(small(), momentum=0.8, weight_decay=0.001)
+    layers = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
+    expected = [(layer, kind) for layer in layers for kind in ("weights", "biases")]
+    assert [(group["layer"], group["kind"]) for group in found] == expected
+    assert [len(group["params"]) for group in found] == [2] * 14 + [1, 1]
+    for group in found:
+        decay = 0.001 if group["kind"] == "weights" else 0.0
+        assert (group["rate"], group["momentum"], group["weight_decay"]) == (0.0, 0.8, decay)
+
+
+def test_every_parameter_is_in_one_group() -> None:
+    network = small()
+    grouped = [parameter for group in groups(network) for parameter in group["params"]]
+    assert {id(p) for p in grouped} == {id(p) for p in network.parameters()}
+    assert len(grouped) == len(list(network.parameters()))
+
+
+def test_a_parameter_without_layer_or_kind_is_refused() -> None:
+    module = nn.Module()
+    module.register_parameter("scale", nn.Parameter(torch.ones(1)))
+    with pytest.raises(ValueError, match=r"expected <layer>.weight .* found 'scale'"):
+        groups(module)
+
+
+def test_rates_reach_their_groups_and_only_the_rates_that_are_not_zero_move() -> None:
+    network = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    optimiser = Momentum2012(groups(network))
+    before = [parameter.detach().clone() for parameter in network.parameters()]
+    rates = {("0", "weights"): 0.1, ("0", "biases"): 0.2, ("1", "weights"): 0.0}
+    set_rates(optimiser, rates | {("1", "biases"): 0.3})
+    torch.autograd.backward(network(torch.ones(1, 2)).sum())
+    optimiser.step()
+    moved = [not torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True)]
+    assert moved == [True, True, False, True]
+
+
+@pytest.mark.parametrize("layers", [("0",), ("0", "1", "2")])
+def test_rates_must_fit_the_groups(layers: tuple[str, ...]) -> None:
+    optimiser = Momentum2012(groups(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))))
+    rates = {(layer, kind): 0.1 for layer in layers for kind in ("weights", "biases")}
+    with pytest.raises(ValueError, match="rates: expected one per group"):
+        set_rates(optimiser, rates)
+
+
+def test_the_state_is_plain_data_and_goes_on_with_the_same_bits() -> None:
+    parameter, optimiser = single(2.0)
+    walk(parameter, optimiser, [0.1, 0.1])
+    stream = io.BytesIO()
+    torch.save(optimiser.state_dict(), stream)
+    stream.seek(0)
+    other, resumed = single(parameter.item())
+    resumed.load_state_dict(torch.load(stream, weights_only=True))
+    assert walk(other, resumed, [0.1, 0.01]) == walk(parameter, optimiser, [0.1, 0.01])
