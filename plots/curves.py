@@ -1,0 +1,109 @@
+"""Loss and error over the epochs, with the rates below and marks where they change."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from alexrep.errors import DataError, mismatch
+from alexrep.recipe import Recipe
+from alexrep.runs import log
+
+from . import panels, rates, style
+from .history import History, best, from_rows, number, thin
+from .inputs import read_recipe
+
+RING: dict[str, Any] = {"ms": 10, "mfc": "none", "mec": style.INK, "mew": 1.2}
+"""How the best epoch is marked."""
+FEW = 40
+"""Epochs up to which each is marked with a dot."""
+
+
+def draw(run: Path, out: Path) -> None:
+    """Draw the curves of `run` into the PNG file `out`.
+
+    Raises:
+        DataError: If the log or the recipe is missing or damaged, or the log is empty.
+    """
+    path = run / "log.jsonl"
+    history = from_rows(log.read(path))
+    if not history.epochs and not history.step_at.size:
+        raise DataError(mismatch(path, "steps or epochs", "none yet", "run alexrep train"))
+    recipe = read_recipe(run)
+    with style.canvas(out, panels.WIDTH, panels.HEIGHT) as figure:
+        style.title(figure, f"{recipe.name}: loss and error", summary(history, recipe))
+        loss, error, rate = panels.stack(figure)
+        _loss(loss, history)
+        _error(error, history)
+        rates.draw_rates(rate, history)
+        panels.mark((loss, error, rate), rates.marked(history))
+        _epochs(rate, history)
+
+
+def summary(history: History, recipe: Recipe) -> str:
+    """Say how far the run is and which epoch is best."""
+    far = f"{history.num_finished} of {recipe.schedule.epochs} epochs"
+    row = best(history)
+    if row is None:
+        return f"{far}, no val error yet"
+    one, five = (100 * number(row, key) for key in ("val_top1_error", "val_top5_error"))
+    return f"{far}; best at epoch {row['epoch']}: val top-1 error {one:.2f} %, top-5 {five:.2f} %"
+
+
+def _epochs(lowest: Axes, history: History) -> None:
+    """Scale and name the axis of epochs that the panels share."""
+    end = history.end or 1.0
+    lowest.set_xlim(-0.012 * end, 1.012 * end)
+    lowest.xaxis.set_major_locator(MaxNLocator(10, integer=True, steps=[1, 2, 5, 10]))
+    lowest.set_xlabel("epoch" if history.in_epochs or not history.step_at.size else "step")
+
+
+def _loss(axes: Axes, history: History) -> None:
+    at, low, high = thin(history.step_at, history.step_loss)
+    if len(at) < len(history.step_at):
+        label = f"training, lowest to highest of {len(history.step_at) / len(at):.0f} logged steps"
+        axes.fill_between(at, low, high, color=style.BLUE, alpha=0.22, lw=0, label=label)
+    elif len(at):
+        label = "training, each logged step"
+        axes.plot(at, low, color=style.BLUE, alpha=0.35, lw=0.7, label=label)
+    _curve(axes, history, "train_loss", "training, mean of the epoch", style.BLUE)
+    _curve(axes, history, "val_loss", "val", style.VERMILLION)
+    _finish(axes, "loss")
+
+
+def _error(axes: Axes, history: History) -> None:
+    _curve(axes, history, "train_error", "training top-1", style.BLUE, 100)
+    _curve(axes, history, "val_top1_error", "val top-1", style.VERMILLION, 100)
+    _curve(axes, history, "val_top5_error", "val top-5", style.ORANGE, 100, "--")
+    row = best(history)
+    if row is not None:
+        x, y = number(row, "epoch"), 100 * number(row, "val_top1_error")
+        axes.plot([x], [y], "o", label="best epoch", clip_on=False, **RING)
+    _finish(axes, "error (%)")
+
+
+def _curve(
+    axes: Axes,
+    history: History,
+    key: str,
+    label: str,
+    colour: str,
+    factor: float = 1,
+    line: str = "-",
+) -> None:
+    """Draw one column of the epoch rows; rows that lack it are left out."""
+    at, value = history.column("epoch"), history.column(key) * factor
+    has_value = ~np.isnan(value)
+    dots = "o" if has_value.sum() <= FEW else ""
+    if not has_value.any():
+        return
+    axes.plot(at[has_value], value[has_value], line, color=colour, marker=dots, ms=3.5, label=label)
+
+
+def _finish(axes: Axes, label: str) -> None:
+    panels.name(axes, label)
+    axes.set_ylim(0, max(1.03 * axes.get_ylim()[1], 1e-3))
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+    panels.legend(axes, axes.get_legend_handles_labels()[0])

@@ -1,0 +1,123 @@
+"""The rows of a run's log as arrays over epochs, ready to be drawn.
+
+Shapes: S step rows, E epoch rows, B groups of step rows.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import JsonValue
+
+Floats = NDArray[np.float64]
+Row = Mapping[str, JsonValue]
+
+MOST_STEPS = 1500
+"""Step rows up to which each is drawn; the picture has no more columns than that."""
+
+
+@dataclass(frozen=True)
+class History:
+    """A log as columns; what a row lacks is NaN."""
+
+    epochs: Sequence[Row]
+    """The epoch rows as they stand in the log."""
+    step_at: Floats
+    """Place of each step row in epochs, or in steps before the first epoch is finished, (S,)."""
+    step_loss: Floats
+    """Training loss of that step's batch, (S,)."""
+    in_epochs: bool
+    """Whether places are in epochs."""
+
+    def column(self, key: str) -> Floats:
+        """Return one value of every epoch row, (E,)."""
+        return _column(self.epochs, key)
+
+    @property
+    def num_finished(self) -> int:
+        """Number of finished epochs."""
+        return int(max(self.column("epoch"), default=0))
+
+    @property
+    def end(self) -> float:
+        """Last place that anything is drawn at."""
+        return float(max([*self.column("epoch"), *self.step_at], default=0.0))
+
+
+def from_rows(rows: Sequence[Row]) -> History:
+    """Sort the rows of a log into columns.
+
+    Steps are placed between the epoch rows around them; after the last one they
+    go on at its pace.
+    """
+    epochs = [row for row in rows if row.get("kind") == "epoch"]
+    steps = [row for row in rows if row.get("kind") == "step"]
+    at, known = _place(_column(steps, "step"), _column(epochs, "step"), _column(epochs, "epoch"))
+    return History(epochs, at, _column(steps, "loss"), known)
+
+
+def changes(history: History) -> list[float]:
+    """Return the numbers of finished epochs after which a rate or the noise is another one.
+
+    An epoch row holds what was in force in the epoch that it ends.
+    """
+    settings = [
+        (
+            number(row, "epoch"),
+            tuple(row.get(key) for key in ("weights_rate", "biases_rate", "noise")),
+        )
+        for row in history.epochs
+        if row.get("weights_rate") is not None
+    ]
+    return [epoch - 1 for (_, before), (epoch, now) in pairwise(settings) if now != before]
+
+
+def best(history: History) -> Row | None:
+    """Return the epoch row of the lowest val top-1 error, the first of equals."""
+    scored = [row for row in history.epochs if row.get("val_top1_error") is not None]
+    return min(scored, key=lambda row: number(row, "val_top1_error"), default=None)
+
+
+def thin(at: Floats, value: Floats, most: int = MOST_STEPS) -> tuple[Floats, Floats, Floats]:
+    """Group neighbours so that at most `most` groups are left.
+
+    Args:
+        at: Places in rising order, (S,).
+        value: Values there, (S,).
+        most: Groups wanted, at least 1.
+
+    Returns:
+        Mean place, lowest and highest value of each group, (B,) each, B <= most.
+    """
+    if len(at) <= most:
+        return at, value, value
+    starts = np.linspace(0, len(at), most, endpoint=False).astype(np.int64)
+    sizes = np.diff(np.append(starts, len(at)))
+    return (
+        np.add.reduceat(at, starts) / sizes,
+        np.minimum.reduceat(value, starts),
+        np.maximum.reduceat(value, starts),
+    )
+
+
+def number(row: Row, key: str) -> float:
+    """Return one number of a row, NaN where it has none."""
+    value = row.get(key)
+    return float(value) if isinstance(value, int | float) else float("nan")
+
+
+def _place(steps: Floats, marks: Floats, epochs: Floats) -> tuple[Floats, bool]:
+    """Return the place of each step in epochs, and whether the length of an epoch is known."""
+    is_later = marks > 0
+    marks, epochs = np.append(0.0, marks[is_later]), np.append(0.0, epochs[is_later])
+    if len(marks) < 2:
+        return steps, False
+    inside = np.interp(steps, marks, epochs)
+    pace = (epochs[-1] - epochs[-2]) / (marks[-1] - marks[-2])
+    return inside + np.maximum(steps - marks[-1], 0.0) * pace, True
+
+
+def _column(rows: Sequence[Row], key: str) -> Floats:
+    return np.array([number(row, key) for row in rows], dtype=np.float64)

@@ -1,0 +1,78 @@
+"""The mean image of the training set: in its colours, with more contrast, and by channel."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from . import style
+from .inputs import Floats, Pixels, read_mean, read_recipe
+
+CELL, SPACE, TOP = 1.9, 0.16, 1.3
+"""Side of a picture, the space between two, and the height of title and names, in inches."""
+CHANNELS = ("red", "green", "blue")
+
+
+def draw(run: Path, out: Path) -> None:
+    """Draw the mean image of `run` into the PNG file `out`.
+
+    Raises:
+        DataError: If the mean image or the recipe is missing or damaged.
+    """
+    recipe, mean = read_recipe(run), read_mean(run)
+    low, high = float(mean.min()), float(mean.max())
+    width = 2 * style.MARGIN + 5 * (CELL + SPACE) + 0.7
+    with style.canvas(out, width, TOP + CELL + style.MARGIN) as figure:
+        style.title(figure, f"{recipe.name}: mean image of the training set", summary(mean))
+        axes = style.page(figure)
+        _picture(axes, 0, "in its colours", to_pixels(mean, 0.0, 255.0))
+        _picture(axes, 1, "contrast stretched", to_pixels(mean, low, high))
+        for index, name in enumerate(CHANNELS):
+            channel = mean[..., [index] * 3]
+            _picture(axes, 2 + index, name, to_pixels(channel, low, high))
+        _scale(figure, low, high)
+
+
+def summary(mean: Floats) -> str:
+    """Give the channel means, the range and the size."""
+    red, green, blue = mean.mean(axis=(0, 1), dtype=np.float64)
+    side = f"{mean.shape[0]}{style.CROSS}{mean.shape[1]} pixels"
+    channels = f"channel means R {red:.1f}, G {green:.1f}, B {blue:.1f}"
+    return f"{channels} grey levels; range {mean.min():.1f} to {mean.max():.1f}; {side}"
+
+
+def to_pixels(levels: Floats, low: float, high: float) -> Pixels:
+    """Stretch grey levels so that `low` is black and `high` is white.
+
+    Args:
+        levels: Grey levels, RGB, (side, side, 3).
+        low: Grey level of black.
+        high: Grey level of white; what lies outside the two is clipped.
+
+    Returns:
+        Pixels of the same shape; all black where `low` equals `high`.
+    """
+    share = (levels - low) / max(high - low, 1e-6)
+    pixels: Pixels = np.rint(255 * np.clip(share, 0, 1)).astype(np.uint8)
+    return pixels
+
+
+def _picture(axes: Axes, column: int, name: str, image: Pixels) -> None:
+    x = style.MARGIN + column * (CELL + SPACE)
+    extent = (x, x + CELL, TOP + CELL, TOP)
+    axes.imshow(image, extent=extent, aspect="auto", interpolation="lanczos")
+    axes.text(x + CELL / 2, TOP - 0.09, name, ha="center", va="bottom")
+
+
+def _scale(figure: Figure, low: float, high: float) -> None:
+    """Add the scale of grey levels that the channels share."""
+    width, height = figure.get_size_inches()
+    left = style.MARGIN + 5 * (CELL + SPACE)
+    place = (left / width, style.MARGIN / height, 0.13 / width, CELL / height)
+    shades = ScalarMappable(Normalize(low, max(high, low + 1e-6)), "gray")
+    bar = figure.colorbar(shades, cax=figure.add_axes(place))
+    bar.outline.set_visible(False)
+    figure.text((left + 0.065) / width, 1 - (TOP - 0.09) / height, "grey level", va="bottom")

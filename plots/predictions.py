@@ -1,0 +1,174 @@
+"""A sheet of scored images, each with its likeliest classes as bars.
+
+Lengths are in inches, from the top left corner of the page.
+
+Source: Krizhevsky et al. 2012, figure 4, left.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from alexrep.errors import DataError, mismatch
+
+from . import style
+from .inputs import Pixels, Predictions, read_classes, read_predictions, read_recipe
+
+MOST, ACROSS = 24, 6
+"""Images on a sheet, and images in a row."""
+CELL, SPACE = 1.6, 0.24
+"""Side of an image and the space between two, in inches."""
+TOP, NAME, BAR, BELOW = 1.3, 0.28, 0.17, 0.26
+"""Heights of the title, of the true class, of a bar, and of the space below a row."""
+LONGEST = CELL - 0.39
+"""Length of a bar of probability 1, in inches; its number stands to the right of it."""
+RIGHT_BAR, OTHER_BAR, TRACK = "#8AD3BB", "#CBD3DB", "#F4F6F8"
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One likely class of one image."""
+
+    name: str
+    """First name of the class."""
+    probability: float
+    """Length of the bar as a fraction of the longest."""
+    is_right: bool
+    """Whether it is the true class."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What stands under one image."""
+
+    name: str | None
+    """First name of the true class, None where it is unknown."""
+    bars: tuple[Bar, ...]
+    """The likeliest classes, likeliest first."""
+
+    @property
+    def frame(self) -> str:
+        """Colour of the frame: whether the likeliest class is right, wrong, or not to be told."""
+        if self.name is None:
+            return style.LINE
+        return style.GREEN if self.bars[0].is_right else style.VERMILLION
+
+
+def draw(run: Path, out: Path) -> None:
+    """Draw the sheet of the first 24 images that eval kept into the PNG file `out`.
+
+    Raises:
+        DataError: If results or class table are missing or damaged, or eval kept no image.
+    """
+    recipe, found = read_recipe(run), read_predictions(run)
+    sheet = cards(found, read_classes(run))[:MOST]
+    if not sheet:
+        what = f"{found.path}", "images for the sheet", "none", "run alexrep eval again"
+        raise DataError(mismatch(*what))
+    row_height = CELL + NAME + BAR * len(sheet[0].bars) + BELOW
+    height = TOP + math.ceil(len(sheet) / ACROSS) * row_height - BELOW + style.MARGIN
+    width = 2 * style.MARGIN + ACROSS * (CELL + SPACE) - SPACE
+    with style.canvas(out, width, height) as figure:
+        title = f"{recipe.name}: likeliest classes of {found.split} images, {found.views}"
+        style.title(figure, title, summary(found))
+        axes = style.page(figure)
+        _key(figure, axes)
+        for index, card in enumerate(sheet):
+            row, column = divmod(index, ACROSS)
+            x, y = style.MARGIN + column * (CELL + SPACE), TOP + row * row_height
+            _image(axes, found.sheet_images[index], card.frame, x, y)
+            _under(figure, axes, card, x, y + CELL)
+
+
+def cards(found: Predictions, names: Sequence[str]) -> list[Card]:
+    """Return the true class and the bars of every sheet image, in order.
+
+    Args:
+        found: The scored images.
+        names: Name of each class, in the order of their indices.
+
+    Raises:
+        DataError: If a class index or a row lies outside its table.
+    """
+    try:
+        return [_card(found, row, names) for row in found.sheet_rows]
+    except (IndexError, ValueError) as error:
+        message = mismatch(found.path, "rows and classes of this run", error, "run eval again")
+        raise DataError(message) from None
+
+
+def summary(found: Predictions) -> str:
+    """Say which of the scored images are shown, and what the bars are.
+
+    The share of wrong answers on the sheet is not the error: eval keeps some on purpose.
+    """
+    is_wrong = (found.labels >= 0) & (found.top[:, 0] != found.labels)
+    rows = found.sheet_rows[:MOST]
+    wrong = f"{is_wrong[rows].sum()} of the {is_wrong.sum():,} wrong ones among them"
+    bars = "probabilities of the centre crop"
+    if found.views == "ten-crop":
+        bars = "probabilities averaged over ten crops"
+    return f"{len(rows)} of {len(found.labels):,} images scored, {wrong}; {bars}"
+
+
+def percent(probability: float) -> str:
+    """Write a probability as percent in at most four characters."""
+    text = f"{100 * probability:.1f}"
+    return "100" if text == "100.0" else text
+
+
+def _card(found: Predictions, row: int, names: Sequence[str]) -> Card:
+    label = int(found.labels[row])
+    likely = zip(found.top[row], found.probabilities[row], strict=True)
+    bars = tuple(Bar(names[index], float(p), index == label) for index, p in likely)
+    return Card(names[label] if label >= 0 else None, bars)
+
+
+def _key(figure: Figure, axes: Axes) -> None:
+    """Explain the colours in one line above the sheet."""
+    right, wrong, pale = style.GREEN, style.VERMILLION, "none"
+    entries = (
+        (RIGHT_BAR, pale, "true class"),
+        (OTHER_BAR, pale, "another class"),
+        (pale, right, "likeliest class right"),
+        (pale, wrong, "likeliest class wrong"),
+    )
+    x, y = style.MARGIN, TOP - 0.36
+    for face, edge, text in entries:
+        axes.add_patch(Rectangle((x + 0.01, y), 0.24, 0.13, fc=face, ec=edge, lw=1.8))
+        axes.text(x + 0.32, y + 0.065, text, size=8.5, va="center_baseline")
+        x += 0.6 + style.text_width(figure, text, 8.5)
+
+
+def _image(axes: Axes, image: Pixels, frame: str, x: float, y: float) -> None:
+    extent = (x, x + CELL, y + CELL, y)
+    axes.imshow(image, extent=extent, aspect="auto", interpolation="lanczos")
+    axes.add_patch(Rectangle((x, y), CELL, CELL, fc="none", ec=frame, lw=1.8))
+
+
+def _under(figure: Figure, axes: Axes, card: Card, x: float, y: float) -> None:
+    """Write the true class and draw the bars, their names on them."""
+    name = "class unknown" if card.name is None else card.name
+    short = style.shorten(figure, name, CELL + SPACE - 0.06, 9.0, "bold")
+    middle = x + CELL / 2
+    axes.text(middle, y + NAME / 2, short, size=9, weight="bold", ha="center", va="center_baseline")
+    for index, bar in enumerate(card.bars):
+        _bar(figure, axes, bar, x, y + NAME + index * BAR)
+
+
+def _bar(figure: Figure, axes: Axes, bar: Bar, x: float, y: float) -> None:
+    height, middle = BAR - 0.025, y + (BAR - 0.025) / 2
+    colour = RIGHT_BAR if bar.is_right else OTHER_BAR
+    for length, face in ((LONGEST, TRACK), (bar.probability * LONGEST, colour)):
+        axes.add_patch(Rectangle((x, y), length, height, fc=face, ec="none"))
+    short = style.shorten(figure, bar.name, LONGEST - 0.07, 7.2)
+    axes.text(x + 0.05, middle, short, size=7.2, va="center_baseline")
+    number = f"{percent(bar.probability)} %"
+    axes.text(
+        x + CELL, middle, number, size=6.5, color=style.QUIET, ha="right", va="center_baseline"
+    )
