@@ -38,11 +38,11 @@ class Model(Strict):
     name: str = "alexnet"
     """Name in the registry of models."""
     side: Annotated[int, Field(ge=67, le=1024)] = 224
-    """Side of the input patch, in pixels; 224 in the paper, section 3.5. Under 67 no pool 5."""
+    """Side of the input patch, in pixels; 224 in the paper, section 3.5."""
     width: Annotated[float, Field(gt=0, le=4)] = 1.0
     """Kernels and units of each layer as a fraction of the paper's; the classes stay."""
     std_factor: Annotated[float, Field(gt=0, le=100)] = 1.0
-    """Factor on every initial standard deviation; 1/sqrt(width) keeps the scale of signals. Ours."""
+    """Factor on every initial standard deviation; 1/sqrt(width) keeps the signals' scale. Ours."""
     initialisation: Literal["code", "paper"] = "code"
     """`code`: std 0.03 in conv3 to conv5, else 0.01; `paper`: 0.01 everywhere (FIDELITY D3)."""
     conv1_order: Literal["lrn-pool-relu", "relu-lrn-pool"] = "lrn-pool-relu"
@@ -186,7 +186,8 @@ def read(path: Path) -> Recipe:
     Raises:
         ConfigError: If it is not one.
     """
-    return parse(_table(path.read_text(), str(path)), str(path))
+    text = _content(path, "name a run or a recipe that is there")
+    return parse(_table(text, str(path)), str(path))
 
 
 def difference(one: Recipe, other: Recipe) -> list[str]:
@@ -209,23 +210,28 @@ def _resolve(name: str, above: tuple[str, ...]) -> dict[str, Any]:
     if base is None:
         return table
     if isinstance(base, str) and base.endswith(".toml") and name.endswith(".toml"):
-        base = str(Path(name).parent / base)
+        base = str((Path(name).parent / base).resolve())
     return _merge(_resolve(str(base), (*above, name)), table)
 
 
 def _text(name: str) -> str:
     if name.endswith(".toml"):
-        try:
-            return Path(name).read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            advice = "name a TOML file or one of: " + ", ".join(names())
-            raise ConfigError(mismatch(name, "a recipe file", repr(error), advice)) from None
+        return _content(Path(name), "name a TOML file or one of: " + ", ".join(names()))
     if name not in names():
         known = ", ".join(names())
         raise ConfigError(
-            mismatch(f"recipe {name!r}", f"one of {known}", "no such recipe", "or name a .toml file")
+            mismatch(
+                f"recipe {name!r}", f"one of {known}", "no such recipe", "or name a .toml file"
+            )
         )
     return (resources.files("alexrep") / "recipes" / f"{name}.toml").read_text()
+
+
+def _content(path: Path, advice: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(mismatch(path, "a recipe file", repr(error), advice)) from None
 
 
 def _table(text: str, where: str) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """`alexrep eval`: the errors of a trained network."""
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -33,7 +31,7 @@ def command(
     Example: alexrep eval runs/first --data data --ten-crop
     """
     from alexrep import files
-    from alexrep.evaluation import result
+    from alexrep.evaluation import report, result
     from alexrep.runs.folder import RunFolder
     from alexrep.training.run import default_threads
 
@@ -52,11 +50,4 @@ def command(
             threads = workers or default_threads()
             with meter(result.num_images(task), "images", is_quiet(ctx)) as done:
                 found = result.score(task, chosen, threads, batch_size, done)
-    if as_json:
-        typer.echo(json.dumps(asdict(found), indent=1))
-        return
-    quarantined = f", {found.num_quarantined} quarantined counted as errors" if found.num_quarantined else ""
-    typer.echo(
-        options.errors_line(f"{split}, {task.views}", found.top1_error, found.top5_error)
-        + f" ({found.num_images:,} images{quarantined})"
-    )
+    typer.echo(report.document(found) if as_json else report.line(found))

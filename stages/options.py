@@ -62,9 +62,3 @@ def leave_with(record: Manifest | None, place: Path) -> None:
             note(f"and {len(quarantine) - 10} more, see {place}/manifest.json")
         raise typer.Exit(3)
     raise typer.Exit
-
-
-def errors_line(what: str, top1: object, top5: object) -> str:
-    """Write two errors in percent."""
-    assert isinstance(top1, float) and isinstance(top5, float), "errors are fractions"  # noqa: S101
-    return f"{what}: top-1 error {100 * top1:.2f} %, top-5 error {100 * top5:.2f} %"

@@ -54,5 +54,5 @@ def command(
     held.close()
     if record is not None:
         options.say_counts(record, run)
-        errors = {key: record.details[f"val_{key}_error"] for key in ("top1", "top5")}
-        typer.echo(options.errors_line("val, centre", errors["top1"], errors["top5"]))
+        errors = (f"top-{k} error {record.details[f'val_top{k}_error']:.2%}" for k in (1, 5))
+        typer.echo(f"val, centre: {', '.join(errors)}")

@@ -79,13 +79,16 @@ class Reader:
     def _decode(self, batch: Batch, rows: NDArray[np.int64]) -> None:
         for row in rows:
             place = int(batch.places[row])
+            content, image = self._split.read(place), batch.images[row]
             try:
-                image = batch.images[row]
-                simplejpeg.decode_jpeg(self._split.read(place), "RGB", buffer=image)
+                found: object = simplejpeg.decode_jpeg(content, "RGB", buffer=image).shape
             except ValueError as error:
+                found = error
+            # A smaller image fits into the memory too, and would be a wrong one there.
+            if found != image.shape:
                 name = self._split.names[place].decode(errors="replace")
                 wanted = f"a JPEG of {self._split.side} pixels each way"
-                raise DataError(mismatch(name, wanted, error, "pack again")) from None
+                raise DataError(mismatch(name, wanted, found, "pack again"))
 
 
 def _wait(batch: Batch, shares: list[Future[None]]) -> Batch:

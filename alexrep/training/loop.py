@@ -137,7 +137,7 @@ def _step(job: Job, batch: Batch, rates: Rates) -> float:
     logits = job.model(augment(images, drawn, job.inputs, rates.noise))
     loss = functional.cross_entropy(logits, labels)
     job.optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    torch.autograd.backward(loss)
     value = _finite(job, loss)
     job.optimiser.step()
     position.batch, position.step = position.batch + 1, position.step + 1

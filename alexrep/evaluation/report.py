@@ -1,0 +1,41 @@
+"""Results as text."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from alexrep.evaluation.result import Result
+
+
+def percent(error: float) -> str:
+    """Write an error, a fraction, in percent."""
+    return f"{100 * error:.2f} %"
+
+
+def line(result: Result) -> str:
+    """Write a result on one line."""
+    quarantined = f", {result.num_quarantined} quarantined counted as errors"
+    return (
+        f"{result.split}, {result.views}: top-1 error {percent(result.top1_error)}, "
+        f"top-5 error {percent(result.top5_error)} ({result.num_images:,} images"
+        f"{quarantined if result.num_quarantined else ''})"
+    )
+
+
+def document(result: Result) -> str:
+    """Write a result as one JSON document."""
+    return json.dumps(asdict(result), indent=1)
+
+
+def table(results: Path) -> str:
+    """Write all results of a run as a table.
+
+    Args:
+        results: The folder RUN/results.
+    """
+    rows = [f"{'split':<6}{'views':<10}{'images':>8}{'top-1 error':>14}{'top-5 error':>14}"]
+    for path in sorted(results.glob("*.json")):
+        one = Result(**json.loads(path.read_text()))
+        errors = f"{percent(one.top1_error):>14}{percent(one.top5_error):>14}"
+        rows.append(f"{one.split:<6}{one.views:<10}{one.num_images:>8,}{errors}")
+    return "\n".join(rows)

@@ -1,0 +1,54 @@
+"""The prepared set as class folders, for any other tool."""
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from alexrep import files, manifest, pool
+from alexrep.ilsvrc.prepared import Prepared, jpegs
+from alexrep.manifest import Manifest, Plan
+
+UNLABELLED = "unlabelled"
+"""Folder of images whose labels are not public."""
+
+
+def make_plan(prepared: Prepared) -> Plan:
+    """State what decides the folders."""
+    return Plan(stage="extract", settings={}, inputs={"images": prepared.digest})
+
+
+def run(prepared: Prepared, out: Path, workers: int, done: Callable[[int], None]) -> Manifest:
+    """Write every image as out/<split>/<wnid>/<name>, then the manifest.
+
+    Raises:
+        DataError: If a prepared image is not what its record says.
+    """
+    units = [unit for split in prepared.splits for unit in prepared.units(split)]
+    files.require_space(out, sum(prepared.tar(unit).stat().st_size for unit in units))
+    work = functools.partial(write_unit, prepared=prepared, out=out)
+    counts: dict[str, int] = {}
+    for unit, count in pool.run(work, units, workers, str):
+        split = unit.split("/")[0]
+        counts[f"{split} images"] = counts.get(f"{split} images", 0) + count
+        done(count)
+    os.sync()
+    plan = make_plan(prepared)
+    return manifest.finish(plan, out / manifest.NAME, dict(sorted(counts.items())), {})
+
+
+def write_unit(unit: str, prepared: Prepared, out: Path) -> int:
+    """Write the images of one unit that are not there whole yet, and return their number."""
+    split, count = unit.split("/")[0], 0
+    for verdict, content in jpegs(prepared, unit):
+        known = verdict.label >= 0
+        wnid = prepared.classes.synsets[verdict.label].wnid if known else UNLABELLED
+        path = out / split / wnid / verdict.name
+        if not (path.exists() and path.stat().st_size == verdict.size):
+            # A flush for each of a million files would take hours; run flushes once.
+            part = path.with_name(path.name + files.PARTIAL)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(content)
+            part.replace(path)
+        count += 1
+    return count

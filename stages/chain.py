@@ -1,0 +1,32 @@
+"""Stages one after the other, each as its own process."""
+
+import ctypes
+import signal
+import subprocess
+import sys
+
+import typer
+
+from . import options
+
+DONE = (0, 3)
+"""Exit codes of a stage that has done its work; 3 is with quarantined images."""
+PR_SET_PDEATHSIG = 1
+"""Linux, prctl(2)."""
+
+
+def start(*words: str) -> None:
+    """Run one command through the public entry; leave with its exit code if it fails."""
+    typer.echo(f"$ alexrep {' '.join(words)}")
+    sys.stdout.flush()
+    command = [sys.executable, "-m", "alexrep.stages", *words]
+    code = subprocess.run(command, check=False, preexec_fn=_end_with_parent).returncode  # noqa: PLW1509
+    if code not in DONE:
+        options.note(f"stopped: alexrep {words[0]} left with {code}")
+        raise typer.Exit(code if code > 0 else 128 - code)
+
+
+def _end_with_parent() -> None:
+    """Have this process killed when its parent is: no stage works on after its chain has died."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

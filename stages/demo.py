@@ -1,0 +1,58 @@
+"""`alexrep demo`: every stage in order on the demo edition, each as its own process."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .chain import start
+
+SIDE = 128
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Folder for everything.")] = Path(
+        "alexrep-demo"
+    ),
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the training.")] = 1,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="Field of the recipe, as path=value.")
+    ] = None,
+) -> None:
+    """Run the whole pipeline on ten classes made from data that scikit-learn ships.
+
+    No download: handwritten digits on photographs, in the form of ILSVRC. A few minutes
+    on two processors. Killed and started again, it goes on.
+
+    \b
+    Example: alexrep demo my-demo --seed 2
+    """
+    from alexrep import files
+    from alexrep.ilsvrc import demo
+
+    raw, data, run = (str(folder / name) for name in ("raw", "data", "run"))
+    with files.locked(folder / "raw"):
+        demo.write(folder / "raw")
+    start("preprocess", raw, data, "--side", str(SIDE))
+    for stage in ("mean", "pca", "pack", "verify"):
+        start(stage, data)
+    chosen = [word for one in setting or [] for word in ("--set", one)]
+    start("train", data, "--run", run, "--recipe", "demo", "--seed", str(seed), *chosen)
+    for split in ("val", "test"):
+        for views in ([], ["--ten-crop"]):
+            start("eval", run, "--data", data, "--split", split, *views)
+    start("plot", run)
+    _report(folder)
+
+
+def _report(folder: Path) -> None:
+    """Print the table of errors and where things are."""
+    from alexrep.evaluation import report
+    from alexrep.ilsvrc import prepared
+
+    run = folder / "run"
+    quarantine = prepared.open_prepared(folder / "data").quarantine
+    typer.echo("\n" + report.table(run / "results"))
+    names = ", ".join(f"{one['split']}/{one['name']} ({one['why']})" for one in quarantine)
+    typer.echo(f"\nquarantined, counted as errors: {len(quarantine)}: {names}")
+    typer.echo(f"run:      {run}\npictures: {run / 'plots'}")

@@ -1,0 +1,36 @@
+"""`alexrep extract`: the prepared images as class folders."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import options
+from .progress import is_quiet, meter
+
+
+def command(
+    ctx: typer.Context,
+    data: options.Data,
+    out: Annotated[Path, typer.Argument(help="Folder for train|val|test/<wnid>/*.JPEG.")],
+    workers: options.Workers = None,
+) -> None:
+    """Write the prepared images as class folders, for any other tool.
+
+    \b
+    Example: alexrep extract data folders
+    """
+    from alexrep import files, manifest, pool
+    from alexrep.ilsvrc import extract, prepared
+
+    images = prepared.open_prepared(data)
+    with files.locked(out):
+        record = manifest.begin(
+            extract.make_plan(images), out / manifest.NAME, out / "plan.json"
+        )
+        if not options.is_finished(record, out):
+            total = sum(images.manifest.counts[f"{split} images"] for split in images.splits)
+            with meter(total, "images", is_quiet(ctx)) as done:
+                record = extract.run(images, out, workers or pool.available(), done)
+    if record is not None:
+        options.say_counts(record, out)
