@@ -27,7 +27,13 @@ def bits(*keys: ArrayLike) -> NDArray[np.uint64]:
 
 
 def below(bound: int, *keys: ArrayLike) -> NDArray[np.int64]:
-    """Return integers from 0 to bound - 1, all equally likely to within bound / 2**32."""
+    """Return integers from 0 to bound - 1, all equally likely to within bound / 2**32.
+
+    Raises:
+        ValueError: If `bound` is not from 1 to 2**32.
+    """
+    if not 1 <= bound <= 1 << 32:
+        raise ValueError(f"bound: expected 1 to 2**32, found {bound}")
     high = bits(*keys) >> np.uint64(32)
     return ((high * np.uint64(bound)) >> np.uint64(32)).astype(np.int64)
 

@@ -54,7 +54,9 @@ def run(
         except BrokenProcessPool:
             held = ", ".join(name(item) for item in pending.values())
             advice = "look for a memory limit, then start again"
-            raise AlexrepError(mismatch(held, "a result", "a worker that was killed", advice)) from None
+            raise AlexrepError(
+                mismatch(held, "a result", "a worker that was killed", advice)
+            ) from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

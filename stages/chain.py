@@ -20,7 +20,11 @@ def start(*words: str) -> None:
     typer.echo(f"$ alexrep {' '.join(words)}")
     sys.stdout.flush()
     command = [sys.executable, "-m", "alexrep.stages", *words]
-    code = subprocess.run(command, check=False, preexec_fn=_end_with_parent).returncode  # noqa: PLW1509
+    with subprocess.Popen(command, preexec_fn=_end_with_parent) as stage:  # noqa: PLW1509
+        try:
+            code = stage.wait()
+        except KeyboardInterrupt:  # the stage has it too, and may be saving
+            code = stage.wait()
     if code not in DONE:
         options.note(f"stopped: alexrep {words[0]} left with {code}")
         raise typer.Exit(code if code > 0 else 128 - code)

@@ -3,7 +3,8 @@
 Shapes: N images of the split, K classes, T = min(5, K).
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from alexrep.errors import DataError, mismatch
+from alexrep.errors import AlexrepError, DataError, mismatch
 from alexrep.evaluation.scores import TOP, Scores
 from alexrep.feed import order, views
 from alexrep.feed.augment import Inputs
@@ -52,26 +53,43 @@ def evaluate(
 
     Raises:
         DataError: If a label is not known, as in a test split whose labels are not public.
+        AlexrepError: If the network's logits are not finite.
     """
     if (split.labels < 0).any():
         unknown = f"{int((split.labels < 0).sum())} images without"
         raise DataError(mismatch(split.shards[0].path, "labels", unknown, "use the val split"))
     scores, tops = Scores(split.num_quarantined), []
-    was_training = model.training
-    model.eval()
     places = order.batches(np.arange(len(split)), batch_size)
-    with torch.inference_mode(), Reader(split, threads) as reader:
+    with _in_evaluation(model), torch.inference_mode(), Reader(split, threads) as reader:
         for batch in reader.read(places):
             images = torch.from_numpy(batch.images).to(inputs.mean.device)
             found = probabilities(model, images, which, inputs).cpu()
+            _require_finite(found)
             scores.add(found, torch.from_numpy(batch.labels))
             tops.append(found.topk(min(TOP, found.shape[1])))
             done(len(images))
-    model.train(was_training)
     return scores, Predictions(
         top=torch.cat([one.indices for one in tops]).numpy(),
         probabilities=torch.cat([one.values for one in tops]).numpy(),
     )
+
+
+@contextlib.contextmanager
+def _in_evaluation(model: nn.Module) -> Iterator[None]:
+    """Put a network in evaluation mode, and back into its own however the block ends."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
+def _require_finite(found: Tensor) -> None:
+    """Refuse the output of a network that has diverged."""
+    if not bool(torch.isfinite(found).all()):
+        advice = "train another run at a lower rate"
+        raise AlexrepError(mismatch("the network", "finite logits", "others", advice))
 
 
 def probabilities(model: nn.Module, images: Tensor, which: str, inputs: Inputs) -> Tensor:

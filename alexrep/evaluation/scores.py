@@ -48,12 +48,12 @@ class Scores:
     @property
     def top1_error(self) -> float:
         """Fraction of images whose label is not the likeliest class."""
-        return 1 - self.top1_credit / self.num_images
+        return (self.num_images - self.top1_credit) / self.num_images
 
     @property
     def top5_error(self) -> float:
         """Fraction of images whose label is not among the five likeliest classes."""
-        return 1 - self.top5_credit / self.num_images
+        return (self.num_images - self.top5_credit) / self.num_images
 
     @property
     def loss(self) -> float:

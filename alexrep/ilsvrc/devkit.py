@@ -65,7 +65,8 @@ def _labels(content: bytes, where: str, classes: ClassTable) -> list[int]:
 def _locate(raw: Path, edition: Edition) -> Path:
     """Return the devkit's tar, or the folder it was unpacked to."""
     stem = edition.devkit.removesuffix(".tar.gz")
-    for candidate in (raw / edition.devkit, raw / stem, raw / stem.removeprefix(f"{edition.prefix}_")):
+    unpacked = (raw / stem, raw / stem.removeprefix(f"{edition.prefix}_"))
+    for candidate in (raw / edition.devkit, *unpacked):
         if candidate.exists():
             return candidate
     others = [other.devkit for other in EDITIONS.values() if (raw / other.devkit).exists()]

@@ -1,7 +1,10 @@
 """Checkpoints: plain data that loads with weights_only=True, whole or absent."""
 
 import hashlib
+import io
 import pickle
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,16 +16,22 @@ from alexrep import files
 from alexrep.errors import DataError, mismatch
 
 FORMAT = 1
+FAULTS = (RuntimeError, ValueError, LookupError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
+"""What reading a damaged file can raise."""
 
 
 def save(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a checkpoint, whole or not at all."""
-    with files.whole(path) as part:
-        torch.save({"format_version": FORMAT, **content}, part)
+    """Write a checkpoint, whole or not at all.
+
+    By way of memory: torch turns a full disk into a RuntimeError that names nothing.
+    """
+    stream = io.BytesIO()
+    torch.save({"format_version": FORMAT, **content}, stream)
+    files.write_bytes(path, stream.getbuffer())
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read a checkpoint to the CPU.
+    """Read a checkpoint to the CPU; every byte is checked against the file's own crc32.
 
     Raises:
         DataError: If it is missing, damaged, or of another format.
@@ -31,14 +40,27 @@ def load(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise DataError(mismatch(path, "a checkpoint", "no file", advice))
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        version = content["format_version"]
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, KeyError, TypeError) as error:
+        content = _load(path)
+    except pickle.UnpicklingError:
+        raise DataError(mismatch(path, "plain data", "other objects", advice)) from None
+    except FAULTS as error:
         found = " ".join(str(error).split())[:120] or type(error).__name__
         raise DataError(mismatch(path, "a whole checkpoint", found, advice)) from None
+    version = content.get("format_version") if isinstance(content, dict) else None
+    if not isinstance(version, int):
+        raise DataError(mismatch(path, "a checkpoint of alexrep", "something else", advice))
     if version != FORMAT:
         raise DataError(mismatch(path, f"format {FORMAT}", f"format {version}", advice))
     return dict(content)
+
+
+def _load(path: Path) -> Any:
+    # torch.load compares no crc32: a changed bit would become another weight.
+    with zipfile.ZipFile(path) as held:
+        spoilt = held.testzip()
+    if spoilt is not None:
+        raise zipfile.BadZipFile(f"another crc32 of {spoilt}")
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def weights_digest(state: Mapping[str, Tensor]) -> str:

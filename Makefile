@@ -1,0 +1,26 @@
+# alexrep: see README.md. PYTHON=python3.12 make install chooses the interpreter of .venv.
+
+.PHONY: help install demo test lint
+
+help:
+	@echo 'make install   set up .venv, with pillow-simd if it can be built'
+	@echo 'make demo      make install, then the whole pipeline on the demo edition'
+	@echo 'make test      make install with the test extras, then all tests'
+	@echo 'make lint      make install with the test extras, then the linters only'
+
+install:
+	@./install.sh
+
+demo: install
+	.venv/bin/alexrep demo
+
+test:
+	@./install.sh test
+	.venv/bin/python -m pytest
+
+lint:
+	@./install.sh test
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/lint-imports --no-logo
+	.venv/bin/python tests/typecheck.py

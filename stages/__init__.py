@@ -1,0 +1,75 @@
+"""The application: one command per stage, registered here and nowhere else."""
+
+from typing import Annotated
+
+import typer
+
+from . import demo, evaluate, extract, mean, pack, pca, plot, preprocess, train, verify
+from .shell import Shell
+
+app = typer.Typer(
+    cls=Shell,
+    context_settings={"help_option_names": ["--help", "-h"]},
+    invoke_without_command=True,
+    no_args_is_help=True,
+    # Plain help and plain tracebacks: rich would take half of the time of --help.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def application(
+    ctx: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print versions and devices, then exit.")
+    ] = False,
+    verbose: Annotated[  # noqa: ARG001 (Shell reads it)
+        bool, typer.Option("--verbose", "-v", help="Show where an expected error came from.")
+    ] = False,
+    quiet: Annotated[  # noqa: ARG001 (progress.is_quiet reads it)
+        bool, typer.Option("--quiet", "-q", help="No progress on stderr.")
+    ] = False,
+) -> None:
+    """Reproduce AlexNet (2012): from the ILSVRC tars to ten-crop errors and pictures.
+
+    Every stage can be killed and started again; finished, it does nothing. -v and -q
+    stand before the command.
+
+    \b
+    Example: alexrep demo
+    Exit codes: 0 done, 1 failure, 2 usage, 3 done with quarantined images,
+    4 verification failed, 75 stopped by a signal and resumable.
+    """
+    if version:
+        _print_versions()
+        raise typer.Exit
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+        raise typer.Exit(2)
+
+
+def _print_versions() -> None:
+    from alexrep.runs import environment
+
+    for name, fact in environment.describe().items():
+        shown = ", ".join(map(str, fact)) if isinstance(fact, list) else fact
+        typer.echo(f"{name:<14}{'none' if shown in (None, '') else shown}")
+
+
+# In the order of the data's way, which is the order of --help.
+app.command("preprocess")(preprocess.command)
+app.command("mean")(mean.command)
+app.command("pca")(pca.command)
+app.command("pack")(pack.command)
+app.command("verify")(verify.command)
+app.command("extract")(extract.command)
+app.command("train")(train.command)
+app.command("eval")(evaluate.command)
+app.command("plot")(plot.command)
+app.command("demo")(demo.command)
+
+
+def run() -> None:
+    """Run the application on the command line's arguments and exit."""
+    app(prog_name="alexrep")

@@ -1,0 +1,148 @@
+"""The application shell: help, versions, and how errors leave."""
+
+import errno
+import os
+import subprocess
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from alexrep.errors import AlexrepError, ConfigError, DigestError
+from alexrep.stages import app, application
+from alexrep.stages.shell import Shell, explain
+
+COMMANDS = [info.name or "" for info in app.registered_commands]
+
+
+def alexrep(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments, prog_name="alexrep")
+
+
+def leave_by(error: BaseException, *options: str) -> Result:
+    """Run an application of one command, which raises `error`."""
+    failing = typer.Typer(cls=Shell, rich_markup_mode=None, pretty_exceptions_enable=False)
+    failing.callback(invoke_without_command=True)(application)
+
+    @failing.command("fail")
+    def _() -> None:
+        raise error
+
+    return CliRunner().invoke(failing, [*options, "fail"])
+
+
+def test_help_answers_within_half_a_second() -> None:
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "alexrep.stages", "--help"], check=True)
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 0.5
+
+
+def test_the_application_imports_no_heavy_library() -> None:
+    heavy = {"torch", "torchvision", "h5py", "matplotlib", "scipy", "sklearn", "PIL", "rich"}
+    command = "import sys, alexrep.stages; print(*sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", command], capture_output=True, check=True)
+    assert not heavy & set(shown.stdout.decode().split())
+
+
+def test_no_command_prints_help_and_exits_2() -> None:
+    for arguments in [], ["-q"]:
+        result = alexrep(*arguments)
+        assert result.exit_code == 2
+        assert "Usage: alexrep" in result.output
+
+
+def test_an_unknown_command_exits_2() -> None:
+    result = alexrep("trian")
+    assert result.exit_code == 2
+    assert "trian" in result.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_every_command_has_an_example(name: str) -> None:
+    assert f"Example: alexrep {name}" in alexrep(name, "--help").output
+    assert alexrep(name, "-h").exit_code == 0
+
+
+def test_the_shell_completes_a_command() -> None:
+    words = {"_ALEXREP_COMPLETE": "complete_bash", "COMP_WORDS": "alexrep ver", "COMP_CWORD": "1"}
+    script = Path(sys.executable).with_name("alexrep")
+    shown = subprocess.run([script], env=os.environ | words, capture_output=True, check=False)
+    assert shown.stdout.split() == [b"verify"]
+
+
+def test_version_prints_the_facts() -> None:
+    result = alexrep("--version")
+    facts = dict(line.split(maxsplit=1) for line in result.output.splitlines())
+    assert result.exit_code == 0
+    assert facts["python"] == sys.version.split()[0]
+    assert facts["pillow"].split()[0] in ("pillow", "pillow-simd")
+    assert facts["torchvision"] == metadata.version("torchvision")
+    assert set(facts) >= {"alexrep", "torch", "h5py", "numpy", "cpus", "cuda_devices"}
+
+
+def test_version_fails_when_files_of_both_pillows_are_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(metadata, "version", lambda _: "1.0")
+    result = alexrep("--version")
+    assert result.exit_code == 1
+    assert "found pillow 1.0 and pillow-simd 1.0; run make install" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("kind", [AlexrepError, ConfigError, DigestError])
+def test_an_expected_error_is_one_line_and_its_exit_code(kind: type[AlexrepError]) -> None:
+    result = leave_by(kind("x.tar: expected a tar,\nfound none; get it"))
+    assert result.exit_code == kind.exit_code
+    assert result.stderr == "alexrep: x.tar: expected a tar, found none; get it\n"
+
+
+def test_verbose_shows_where_an_expected_error_came_from() -> None:
+    result = leave_by(ConfigError("wrong"), "-v")
+    assert result.exit_code == 2
+    assert "Traceback" in result.stderr
+    assert result.stderr.endswith("alexrep: wrong\n")
+
+
+def test_a_full_disk_is_one_line_that_names_the_file() -> None:
+    result = leave_by(OSError(errno.ENOSPC, "No space left on device", "data/x.tar"))
+    assert result.exit_code == 1
+    assert result.stderr.startswith("alexrep: data/x.tar: expected room on the disk, found none;")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_full_disk_under_h5py_names_the_file() -> None:
+    text = "Can't write data (time = now\n, filename = 'a/b.h5', errno = 28)"
+    assert str(explain(OSError(errno.ENOSPC, text))).startswith("a/b.h5: expected room")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_a_refusal_is_one_line_that_names_the_file(number: int) -> None:
+    result = leave_by(OSError(number, os.strerror(number), "data/x"))
+    assert result.exit_code == 1
+    assert result.stderr.startswith("alexrep: data/x: expected permission to use it, found '")
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(errno.ENOENT, "gone", "x"), KeyError("x")])
+def test_any_other_error_keeps_its_traceback(error: Exception) -> None:
+    assert leave_by(error).exception is error
+
+
+def test_an_interrupt_exits_130() -> None:
+    assert leave_by(KeyboardInterrupt()).exit_code == 130
+
+
+def test_a_reader_that_has_gone_is_no_error() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "alexrep.stages", "--help"]
+    result = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert result.stderr == b""

@@ -1,0 +1,143 @@
+"""The house: what may import what, what ships, and what no file may do."""
+
+import ast
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+MAPPED = {"alexrep.stages": "stages", "alexrep.plots": "plots"}
+SHELL = {"__init__", "__main__"}
+
+
+def sources(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Yield the modules that a source names, relative ones with their dots."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            yield base
+            dot = "" if base.endswith(".") else "."
+            yield from (f"{base}{dot}{alias.name}" for alias in node.names)
+
+
+def defines_command(path: Path) -> bool:
+    body = ast.parse(path.read_bytes()).body
+    return any(isinstance(node, ast.FunctionDef) and node.name == "command" for node in body)
+
+
+def installed_name(path: Path) -> str:
+    """Return where a source ends up, relative to site-packages."""
+    relative = path.relative_to(ROOT).as_posix()
+    return relative if relative.startswith("alexrep/") else f"alexrep/{relative}"
+
+
+def shipped() -> set[str]:
+    """Return every file that must be installed."""
+    data = [ROOT / "alexrep" / "py.typed", *(ROOT / "alexrep" / "recipes").glob("*.toml")]
+    return {installed_name(path) for path in [*sources("alexrep", "stages", "plots"), *data]}
+
+
+def test_every_package_folder_is_listed() -> None:
+    folders = {path.parent for path in sources("alexrep", "stages", "plots")}
+    packages = {installed_name(folder / "x").rsplit("/", 1)[0] for folder in folders}
+    listed = PYPROJECT["tool"]["setuptools"]["packages"]
+    assert sorted(name.replace("/", ".") for name in packages) == sorted(listed)
+
+
+def test_every_package_folder_has_an_init() -> None:
+    folders = {path.parent for path in sources("alexrep", "stages", "plots")}
+    assert [str(folder) for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
+@pytest.mark.slow
+def test_the_wheel_built_through_the_sdist_ships_every_module(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    for name in ("alexrep", "stages", "plots"):
+        leave = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, tree / name, ignore=leave)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tree)
+    build("sdist", tree, tmp_path)
+    shutil.unpack_archive(next(tmp_path.glob("*.tar.gz")), tmp_path / "sdist")
+    build("wheel", next((tmp_path / "sdist").iterdir()), tmp_path)
+    names = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()
+    assert {name for name in names if ".dist-info/" not in name} == shipped()
+
+
+def build(kind: str, tree: Path, out: Path) -> None:
+    code = f"from setuptools import build_meta; build_meta.build_{kind}({str(out)!r})"
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    result = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_no_module_shadows_the_standard_library() -> None:
+    names = {path for path in sources("alexrep", "stages", "plots") if path.stem not in SHELL}
+    shadows = [str(path) for path in names if path.stem in sys.stdlib_module_names]
+    assert shadows == []
+
+
+@pytest.mark.parametrize("path", sources("alexrep", "plots"), ids=installed_name)
+def test_the_library_and_the_plots_know_no_stage(path: Path) -> None:
+    lower = path.is_relative_to(ROOT / "alexrep")
+    above = ("typer", "alexrep.stages", *(["alexrep.plots"] if lower else []))
+    assert [name for name in imported(path) if name.startswith(above)] == []
+
+
+@pytest.mark.parametrize("path", sources("stages"), ids=installed_name)
+def test_stages_meet_in_the_application_only(path: Path) -> None:
+    commands = {f".{other.stem}" for other in sources("stages") if defines_command(other)}
+    named = set(imported(path))
+    assert not {name for name in named if name.startswith("alexrep.stages")}
+    assert path.stem in SHELL or not commands & named
+
+
+@pytest.mark.parametrize("path", sources("stages"), ids=installed_name)
+def test_a_stage_is_under_60_lines(path: Path) -> None:
+    assert not defines_command(path) or len(path.read_text().splitlines()) < 60
+
+
+def test_every_command_is_registered() -> None:
+    application = set(imported(ROOT / "stages" / "__init__.py"))
+    commands = {f".{path.stem}" for path in sources("stages") if defines_command(path)}
+    assert commands <= application
+
+
+def test_init_files_export_nothing() -> None:
+    for path in sources("alexrep", "plots"):
+        if path.name == "__init__.py":
+            body = ast.parse(path.read_bytes()).body
+            allowed = 2 if path.parent == ROOT / "alexrep" else 1
+            assert len(body) == allowed, path
+            assert isinstance(body[0], ast.Expr), path
+
+
+def test_no_source_has_characters_beyond_ascii() -> None:
+    found = [
+        str(path)
+        for path in sources("alexrep", "stages", "plots", "tests")
+        if not path.read_bytes().isascii()
+    ]
+    assert found == []
+
+
+def test_the_readme_is_there_and_the_changelog_knows_the_version() -> None:
+    version = ast.literal_eval(
+        (ROOT / "alexrep/__init__.py").read_text().split("__version__ = ")[1]
+    )
+    assert (ROOT / "README.md").stat().st_size > 0
+    assert f"## [{version}]" in (ROOT / "CHANGELOG.md").read_text()
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()

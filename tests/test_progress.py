@@ -1,0 +1,77 @@
+"""The progress of a stage, on a terminal and in a log."""
+
+import io
+import sys
+
+import pytest
+
+from alexrep.stages.progress import meter, span
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_log_gets_a_line_after_half_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    with meter(10_000, "images", clock=clock) as advance:
+        clock.now += 30
+        advance(1_500)
+    assert capsys.readouterr().err == "1,500/10,000 images, 50.0/s, 2:50 left\n"
+
+
+def test_a_log_gets_no_second_line_before_the_next_half_minute(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clock = Clock()
+    with meter(100, "shards", clock=clock) as advance:
+        for _ in range(100):
+            clock.now += 1
+            advance(1)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split("/")[0] for line in lines] == ["30", "60", "90"]
+
+
+def test_a_log_can_tell_that_nothing_was_done(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    with meter(10, "images", clock=clock) as advance:
+        clock.now += 31
+        advance(0)
+    assert capsys.readouterr().err == "0/10 images, 0.0/s, time left unknown\n"
+
+
+def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    with meter(10, "images", quiet=True, clock=clock) as advance:
+        clock.now += 60
+        advance(5)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with meter(4, "images") as advance:
+        advance(1)
+        advance(3)
+    shown = terminal.getvalue()
+    assert "100%" in shown
+    assert "4/4" in shown
+    assert "images/s" in shown
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(9, "0:09"), (3599.6, "1:00:00"), (90, "1:30")])
+def test_a_span_reads_as_a_clock(seconds: float, text: str) -> None:
+    assert span(seconds) == text
