@@ -1,3 +1,3 @@
-"""Reproduce AlexNet (Krizhevsky, Sutskever and Hinton 2012), from the ILSVRC tars to the pictures."""
+"""Reproduce AlexNet (Krizhevsky, Sutskever and Hinton 2012), from ILSVRC tars to pictures."""
 
 __version__ = "0.1.0"

@@ -41,7 +41,8 @@ def below(bound: int, *keys: ArrayLike) -> NDArray[np.int64]:
 def normal(*keys: ArrayLike) -> NDArray[np.float64]:
     """Return normal numbers of mean 0 and variance 1, by Box and Muller's transform."""
     first, second = _uniform(bits(*keys, 1)), _uniform(bits(*keys, 2))
-    return np.sqrt(-2 * np.log(first)) * np.cos(2 * np.pi * second)
+    values: NDArray[np.float64] = np.sqrt(-2 * np.log(first)) * np.cos(2 * np.pi * second)
+    return values
 
 
 def permutation(num: int, *keys: ArrayLike) -> NDArray[np.int64]:

@@ -16,7 +16,10 @@ def pick(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ConfigError(mismatch("--device", "auto, cpu or cuda:N", repr(name), "choose")) from None
+        device = None
+    # torch knows more kinds, on which the network does not run or was never tried.
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise ConfigError(mismatch("--device", "auto, cpu or cuda:N", repr(name), "choose one"))
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         found = f"{torch.cuda.device_count()} GPUs"
         raise ConfigError(mismatch("--device", name, found, "choose another device"))

@@ -25,9 +25,7 @@ def command(
 
     images = prepared.open_prepared(data)
     with files.locked(out):
-        record = manifest.begin(
-            extract.make_plan(images), out / manifest.NAME, out / "plan.json"
-        )
+        record = manifest.begin(extract.make_plan(images), out / manifest.NAME, out / "plan.json")
         if not options.is_finished(record, out):
             total = sum(images.manifest.counts[f"{split} images"] for split in images.splits)
             with meter(total, "images", is_quiet(ctx)) as done:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:  # pydantic would take a fifth of the time of --help
 Data = Annotated[Path, typer.Argument(help="Folder made by alexrep preprocess.")]
 Run = Annotated[Path, typer.Argument(help="Folder made by alexrep train.")]
 Workers = Annotated[
-    int | None, typer.Option(min=1, max=1024, help="Processes or threads; all processors if not given.")
+    int | None,
+    typer.Option(min=1, max=1024, help="Processes or threads; all processors if not given."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 and so on.")]
 

@@ -44,7 +44,7 @@ def command(
     resources = training.Resources(pick(device), workers or training.default_threads())
     held, folder = inputs.open_data(data), RunFolder(run)
     plan = training.make_plan(chosen, held)
-    held.inputs(chosen)
+    training.check(chosen, held)
     with files.locked(run):
         record = manifest.begin(plan, folder.manifest, folder.plan)
         if not options.is_finished(record, run):

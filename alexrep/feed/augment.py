@@ -4,9 +4,11 @@ Shapes: N images of a batch, S side of the stored images, P side of the patch.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from alexrep.feed.draws import Draws
@@ -29,7 +31,12 @@ class Inputs:
 
 
 def make_inputs(
-    mean_image: np.ndarray, axes: np.ndarray, stds: np.ndarray, side: int, scale: float, divide: bool
+    mean_image: NDArray[np.floating[Any]],
+    axes: NDArray[np.floating[Any]],
+    stds: NDArray[np.floating[Any]],
+    side: int,
+    scale: float,
+    divide: bool,
 ) -> Inputs:
     """Prepare the constants of augmentation.
 

@@ -72,8 +72,7 @@ def members(archive: Path, start: int = 0, size: int | None = None) -> list[Memb
         with archive.open("rb", buffering=0) as stream:
             whole = os.fstat(stream.fileno()).st_size - start if size is None else size
             section = _Section(stream.fileno(), start, whole)
-            # tarfile reads a foreign RawIOBase well; its stub asks for a narrower type.
-            with tarfile.open(fileobj=section, mode="r:") as tar:  # type: ignore[call-overload]
+            with tarfile.open(fileobj=section, mode="r:") as tar:
                 for info in tar:
                     if not info.isdir():
                         _refuse_hostile(archive, info)
@@ -95,7 +94,8 @@ def read(archive: Path, member: Member) -> bytes:
         content = os.pread(stream.fileno(), member.size, member.offset)
     if len(content) != member.size:
         found = f"{len(content)} bytes"
-        raise DataError(mismatch(f"{archive}: {member.path}", f"{member.size} bytes", found, "get it anew"))
+        where = f"{archive}: {member.path}"
+        raise DataError(mismatch(where, f"{member.size} bytes", found, "get it anew"))
     return content
 
 
@@ -114,5 +114,5 @@ def _refuse_hostile(archive: Path, info: tarfile.TarInfo) -> None:
 
 def _refuse_truncated(archive: Path, info: tarfile.TarInfo, size: int) -> None:
     if info.offset_data + info.size > size:
-        found = f"an end after {size} bytes"
-        raise DataError(mismatch(f"{archive}: {info.name}", f"{info.size} bytes", found, "get it anew"))
+        where, found = f"{archive}: {info.name}", f"an end after {size} bytes"
+        raise DataError(mismatch(where, f"{info.size} bytes", found, "get it anew"))

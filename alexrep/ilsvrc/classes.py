@@ -73,7 +73,9 @@ def of_leaves(leaves: Sequence[tuple[str, int, str, int]]) -> ClassTable:
         seen = [leaf[position] for leaf in leaves]
         twice = sorted({str(value) for value in seen if seen.count(value) > 1})
         if twice:
-            raise DataError(mismatch("meta.mat", f"each {what} once", twice[0], "get the devkit anew"))
+            raise DataError(
+                mismatch("meta.mat", f"each {what} once", twice[0], "get the devkit anew")
+            )
     ranked = sorted(leaves)
     return ClassTable(tuple(Synset(index, *leaf) for index, leaf in enumerate(ranked)))
 
@@ -85,9 +87,24 @@ def of_rows(rows: list[dict[str, object]], where: object) -> ClassTable:
         DataError: If it is not a class table.
     """
     try:
-        return ClassTable(tuple(Synset(**row) for row in rows))  # type: ignore[arg-type]
+        synsets = tuple(Synset(**row) for row in rows)  # type: ignore[arg-type]
     except TypeError as error:
         raise DataError(mismatch(where, "a class table", error, "run the stage again")) from None
+    if not _is_table(synsets):
+        found = "other values or another order"
+        raise DataError(mismatch(where, "a class table", found, "run the stage again"))
+    return ClassTable(synsets)
+
+
+def _is_table(synsets: tuple[Synset, ...]) -> bool:
+    """Tell whether plain data has the right types, and the order that all labels rely on."""
+    for place, synset in enumerate(synsets):
+        texts, numbers = (synset.wnid, synset.words), (synset.id, synset.num_train_images)
+        kinds = [isinstance(text, str) for text in texts] + [type(one) is int for one in numbers]
+        if synset.index != place or not all(kinds):
+            return False
+    wnids = [synset.wnid for synset in synsets]
+    return bool(wnids) and wnids == sorted(set(wnids))
 
 
 def read(path: Path) -> ClassTable:
@@ -99,4 +116,4 @@ def read(path: Path) -> ClassTable:
     try:
         return of_rows(json.loads(path.read_text()), path)
     except (OSError, ValueError) as error:
-        raise DataError(mismatch(path, "a class table", error, "run preprocess again")) from None
+        raise DataError(mismatch(path, "a class table", error, "run the stage again")) from None

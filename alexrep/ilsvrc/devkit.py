@@ -1,9 +1,14 @@
 """The devkit: class table from meta.mat, labels from the ground truth."""
 
+import gzip
 import io
 import tarfile
+import zlib
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from alexrep.errors import DataError, mismatch
 from alexrep.ilsvrc.classes import ClassTable, of_leaves
@@ -25,13 +30,25 @@ def read_classes(raw: Path, edition: Edition) -> ClassTable:
         found = next((name for name in fields if name.endswith("_ID")), "no id")
         advice = f"put the devkit of {edition.name} there"
         raise DataError(mismatch(raw / edition.devkit, edition.id_field, found, advice))
-    return of_leaves(
-        [
-            (str(row["WNID"]), int(row[edition.id_field]), str(row["words"]), int(row["num_train_images"]))
+    return of_leaves(_leaves(synsets, edition.id_field, raw / edition.devkit))
+
+
+def _leaves(
+    synsets: NDArray[np.void], id_field: str, where: Path
+) -> list[tuple[str, int, str, int]]:
+    try:
+        found = [
+            (str(row["WNID"]), int(row[id_field]), str(row["words"]), int(row["num_train_images"]))
             for row in synsets
             if int(row["num_children"]) == 0
         ]
-    )
+    except (KeyError, TypeError, ValueError) as error:
+        wanted = "id, WNID, words, num_children and num_train_images of each synset"
+        raise DataError(mismatch(where, wanted, error, "get the devkit anew")) from None
+    if not found:
+        wanted = "synsets without children"
+        raise DataError(mismatch(where, wanted, "none", "get the devkit anew"))
+    return found
 
 
 def read_val_labels(raw: Path, edition: Edition, classes: ClassTable) -> list[int]:
@@ -52,13 +69,15 @@ def read_test_labels(raw: Path, edition: Edition, classes: ClassTable) -> list[i
 
 
 def _labels(content: bytes, where: str, classes: ClassTable) -> list[int]:
-    index_of_id = classes.index_of_id
+    index_of_line = {b"%d" % number: index for number, index in classes.index_of_id.items()}
     labels = []
     for number, line in enumerate(content.split(), start=1):
-        if not line.isdigit() or int(line) not in index_of_id:
+        if line not in index_of_line:
             wanted = f"an id of the {len(classes)} classes in line {number}"
-            raise DataError(mismatch(where, wanted, repr(line[:40].decode("latin1")), "get the devkit anew"))
-        labels.append(index_of_id[int(line)])
+            raise DataError(
+                mismatch(where, wanted, repr(line[:40].decode("latin1")), "get the devkit anew")
+            )
+        labels.append(index_of_line[line])
     return labels
 
 
@@ -82,24 +101,29 @@ def _member(devkit: Path, suffix: str) -> bytes:
             raise DataError(mismatch(devkit, suffix, "no such file", "get the devkit anew"))
         return path.read_bytes()
     try:
-        with tarfile.open(devkit) as tar:
+        packed = devkit.read_bytes()
+        # Unpacked to its end, where gzip's checksum is: scipy crashes on a damaged meta.mat.
+        content = gzip.decompress(packed) if packed.startswith(b"\x1f\x8b") else packed
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as tar:
             for member in tar:
                 if member.isfile() and f"/{member.name}".endswith(f"/{suffix}"):
                     stream = tar.extractfile(member)
                     assert stream is not None, "a regular file has content"  # noqa: S101
                     return stream.read()
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise DataError(mismatch(devkit, "a tar.gz", error, "get the devkit anew")) from None
     raise DataError(mismatch(devkit, suffix, "no such file", "get the devkit anew"))
 
 
-def _synsets(content: bytes, where: Path) -> Any:
+def _synsets(content: bytes, where: Path) -> NDArray[np.void]:
     """Read the struct array `synsets`, each field squeezed to a scalar or a vector."""
-    from scipy.io import loadmat
+    from scipy.io import loadmat  # noqa: PLC0415 (slow to import)
 
+    stream: Any = io.BytesIO(content)  # the stubs know paths only
     try:
-        table = loadmat(io.BytesIO(content), squeeze_me=True, variable_names=["synsets"])["synsets"]
-    except (ValueError, KeyError, TypeError, OSError, NotImplementedError) as error:
-        message = mismatch(where, "synsets in meta.mat", repr(error), "get the devkit anew")
+        table: NDArray[np.void] = loadmat(stream, squeeze_me=True)["synsets"]
+    except Exception as error:  # scipy raises whatever the bytes make it raise
+        found = " ".join(repr(error).split())
+        message = mismatch(where, "synsets in meta.mat", found, "get the devkit anew")
         raise DataError(message) from None
-    return table.reshape(-1)
+    return np.asarray(table).reshape(-1)

@@ -80,7 +80,8 @@ def find(raw: Path, name: str | None = None) -> Edition:
         ConfigError: If `name` is not an edition's.
     """
     if name is not None and name not in EDITIONS:
-        raise ConfigError(mismatch("--edition", "one of " + ", ".join(EDITIONS), repr(name), "choose"))
+        known = "one of " + ", ".join(EDITIONS)
+        raise ConfigError(mismatch("--edition", known, repr(name), "choose"))
     if not raw.is_dir():
         raise DataError(mismatch(raw, "a folder with the ILSVRC tars", "no folder", "see devkit/"))
     if name is not None:

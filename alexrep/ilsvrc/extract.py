@@ -29,7 +29,7 @@ def run(prepared: Prepared, out: Path, workers: int, done: Callable[[int], None]
     work = functools.partial(write_unit, prepared=prepared, out=out)
     counts: dict[str, int] = {}
     for unit, count in pool.run(work, units, workers, str):
-        split = unit.split("/")[0]
+        split = unit.split("/", 1)[0]
         counts[f"{split} images"] = counts.get(f"{split} images", 0) + count
         done(count)
     os.sync()
@@ -39,7 +39,7 @@ def run(prepared: Prepared, out: Path, workers: int, done: Callable[[int], None]
 
 def write_unit(unit: str, prepared: Prepared, out: Path) -> int:
     """Write the images of one unit that are not there whole yet, and return their number."""
-    split, count = unit.split("/")[0], 0
+    split, count = unit.split("/", 1)[0], 0
     for verdict, content in jpegs(prepared, unit):
         known = verdict.label >= 0
         wnid = prepared.classes.synsets[verdict.label].wnid if known else UNLABELLED

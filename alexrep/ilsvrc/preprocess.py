@@ -111,8 +111,8 @@ def read_verdicts(record: Path) -> Iterator[Verdict]:
             try:
                 yield Verdict(**json.loads(line))
             except (ValueError, TypeError) as error:
-                where = f"{record}: line {number}"
-                raise DataError(mismatch(where, "a verdict", error, "remove it and run again")) from None
+                where, advice = f"{record}: line {number}", "remove it and run again"
+                raise DataError(mismatch(where, "a verdict", error, advice)) from None
 
 
 def prepare_unit(unit: Unit, images: Path, target: Target) -> int:

@@ -147,8 +147,8 @@ def _count_synsets(
     wnids = [_wnid(tar) for tar in tars]
     foreign = sorted(set(wnids) - classes.index_of_wnid.keys())
     if foreign:
-        found = examples(foreign)
-        raise DataError(mismatch(where, f"synsets of {edition.name}'s devkit", found, "match the two"))
+        wanted = f"synsets of {edition.name}'s devkit"
+        raise DataError(mismatch(where, wanted, examples(foreign), "match the two"))
     if len(set(wnids)) != len(wnids):
         twice = examples(sorted({wnid for wnid in wnids if wnids.count(wnid) > 1}))
         raise DataError(mismatch(where, "each synset once", twice, "get it anew"))
@@ -197,7 +197,9 @@ def _patches(raw: Path, edition: Edition) -> Patches | None:
         splits = [part for part in PurePosixPath(member.path).parts[:-1] if part in SPLITS]
         if not splits:
             found = f"{member.path} outside of them"
-            raise DataError(mismatch(path, "patches below train, val or test", found, "get it anew"))
+            raise DataError(
+                mismatch(path, "patches below train, val or test", found, "get it anew")
+            )
         by_name[splits[-1], member.name] = member
     return Patches(path, by_name)
 
@@ -260,9 +262,7 @@ def _label(member: Member, edition: Edition, split: str, labels: list[int] | Non
     return labels[int(number) - 1]
 
 
-def _pick(
-    patches: Patches | None, split: str, wanted: Callable[[str], bool]
-) -> dict[str, Member]:
+def _pick(patches: Patches | None, split: str, wanted: Callable[[str], bool]) -> dict[str, Member]:
     if patches is None:
         return {}
     return {

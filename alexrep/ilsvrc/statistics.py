@@ -26,9 +26,7 @@ def make_plan(prepared: Prepared, stage: str) -> Plan:
     return Plan(stage=stage, settings=settings, inputs={"images": prepared.digest})
 
 
-def moments(
-    prepared: Prepared, folder: Path, workers: int, done: Callable[[int], None]
-) -> Moments:
+def moments(prepared: Prepared, folder: Path, workers: int, done: Callable[[int], None]) -> Moments:
     """Sum over all training images; the sums of each finished unit are kept in `folder`.
 
     Args:

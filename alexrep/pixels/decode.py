@@ -5,7 +5,7 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, features
+from PIL import Image, UnidentifiedImageError, features
 
 MAX_PIXELS = 100_000_000
 """Larger pictures are refused: ILSVRC's largest has about 60 million pixels."""
@@ -58,7 +58,7 @@ def decode(content: bytes) -> Decoded:
             rgb = _to_rgb(picture)
         except UndecodableError:
             raise
-        except Image.UnidentifiedImageError:
+        except UnidentifiedImageError:
             raise UndecodableError("neither JPEG nor PNG") from None
         except Exception as error:  # decoders raise whatever hostile bytes make them raise
             raise UndecodableError(_reason(error)) from None

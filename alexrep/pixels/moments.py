@@ -57,7 +57,7 @@ class Moments:
     @property
     def num_pixels(self) -> int:
         """Pixels counted."""
-        return self.num_images * self.sums.shape[0] * self.sums.shape[1]
+        return self.num_images * int(self.sums.size) // 3
 
     def mean_image(self) -> NDArray[np.float32]:
         """Return the mean image, (S, S, 3), grey levels."""
@@ -65,7 +65,8 @@ class Moments:
 
     def channel_means(self) -> NDArray[np.float64]:
         """Return the mean of each channel, (3,), grey levels."""
-        return self.sums.sum(axis=(0, 1)) / self.num_pixels
+        means: NDArray[np.float64] = self.sums.sum(axis=(0, 1)) / self.num_pixels
+        return means
 
     def covariance(self) -> NDArray[np.float64]:
         """Return the RGB covariance about the channel means, (3, 3), squared grey levels.
@@ -75,15 +76,12 @@ class Moments:
         """
         totals = [int(value) for value in self.sums.sum(axis=(0, 1))]
         num = self.num_pixels
-        return np.array(
-            [
-                [
-                    float((int(self.products[i, j]) - Fraction(totals[i] * totals[j], num)) / (num - 1))
-                    for j in range(3)
-                ]
-                for i in range(3)
-            ]
-        )
+        products = self.products.tolist()
+        entries = [
+            [(products[i][j] - Fraction(totals[i] * totals[j], num)) / (num - 1) for j in range(3)]
+            for i in range(3)
+        ]
+        return np.array(entries, dtype=np.float64)
 
 
 @dataclass(frozen=True)

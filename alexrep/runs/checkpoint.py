@@ -51,10 +51,10 @@ def load(path: Path) -> dict[str, Any]:
         raise DataError(mismatch(path, "a checkpoint of alexrep", "something else", advice))
     if version != FORMAT:
         raise DataError(mismatch(path, f"format {FORMAT}", f"format {version}", advice))
-    return dict(content)
+    return content
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path) -> object:
     # torch.load compares no crc32: a changed bit would become another weight.
     with zipfile.ZipFile(path) as held:
         spoilt = held.testzip()

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from alexrep import files, manifest
 from alexrep.errors import AlexrepError, mismatch
+from alexrep.ilsvrc import classes
 from alexrep.ilsvrc.prepared import Prepared, jpegs, open_prepared
 from alexrep.manifest import Manifest
-from alexrep.shards import read
+from alexrep.shards import layout, read
 
 AGAIN = "run the stage again in another folder"
 
@@ -104,7 +105,7 @@ def _shard(path: Path, data: Path, done: Callable[[int], None]) -> tuple[list[st
         shard = read.open_shard(path)
     except AlexrepError as error:
         return [str(error)], 0
-    table = read.classes.read(data / "shards" / read.layout.CLASSES)
+    table = classes.read(data / "shards" / layout.CLASSES)
     one = read.Split([shard], 0, table)
     for index in range(len(one)):
         try:

@@ -62,7 +62,8 @@ def open_shard(path: Path) -> Shard:
             )
             total = jpeg.shape[0]
     except (OSError, KeyError) as error:
-        raise DataError(mismatch(path, "a shard", " ".join(str(error).split()), "pack again")) from None
+        found = " ".join(str(error).split())
+        raise DataError(mismatch(path, "a shard", found, "pack again")) from None
     _check_index(shard, total)
     return shard
 

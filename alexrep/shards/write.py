@@ -40,8 +40,14 @@ class Listing:
 
     def part(self, rows: NDArray[np.int64] | slice) -> "Listing":
         """Return some of the images."""
-        columns = (self.tar, self.offset, self.size, self.label, self.name)
-        return Listing(self.tars, *(column[rows] for column in columns))
+        return Listing(
+            self.tars,
+            self.tar[rows],
+            self.offset[rows],
+            self.size[rows],
+            self.label[rows],
+            self.name[rows],
+        )
 
 
 @dataclass(frozen=True)

@@ -63,8 +63,8 @@ def open_data(data: Path) -> TrainingData:
     for stage, name in (("mean", "mean.npy"), ("pca", "pca.json")):
         record = manifest.read(data / f"{stage}.{manifest.NAME}", stage)
         if record.inputs["images"] != images:
-            advice = f"run alexrep {stage} on these images"
-            raise ManifestError(mismatch(data / name, "that of the packed images", "another", advice))
+            wanted, advice = "that of the packed images", f"run alexrep {stage} on these images"
+            raise ManifestError(mismatch(data / name, wanted, "another", advice))
         if not (data / name).is_file() or files.sha256_file(data / name) != record.outputs[name]:
             advice = f"run alexrep {stage} in another folder"
             raise DataError(mismatch(data / name, "the file of its manifest", "another", advice))

@@ -6,7 +6,7 @@ Shapes: N images of a batch.
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -78,10 +78,16 @@ class Job:
     progress: Callable[[int], None]
     """Told the number of training images of each step."""
     layers: list[str] = field(init=False)
+    """Layers that rates are for."""
+    labels: NDArray[np.int64] = field(init=False)
+    """Label of each training image, permuted if the recipe says so."""
 
     def __post_init__(self) -> None:
-        """Find the layers that rates are for."""
+        """Find the layers and the labels."""
         self.layers = list(dict.fromkeys(group["layer"] for group in self.optimiser.param_groups))
+        self.labels = self.train.labels
+        if self.recipe.feed.shuffle_labels:
+            self.labels = draws.shuffled_labels(self.labels, self.recipe.seed)
 
 
 def train(job: Job) -> Scores:
@@ -95,31 +101,35 @@ def train(job: Job) -> Scores:
         AlexrepError: If the loss is no longer finite.
     """
     schedule.require_layers(job.recipe.schedule, job.layers)
-    scores = _validate(job, None, 0.0) if job.position.validated < 0 else None
+    position, epochs = job.position, job.recipe.schedule.epochs
+    scores, num_images, seconds = None, 0, 0.0
     with Reader(job.train, job.threads) as reader:
-        while job.position.epoch < job.recipe.schedule.epochs:
-            rates = schedule.rates_at(job.recipe.schedule, job.position.epoch)
-            set_rates(job.optimiser, rates.table(job.layers))
-            seconds = _epoch(job, reader, rates)
-            scores = _validate(job, rates, seconds)
+        # A run that was stopped while it scored val scores it before it goes on.
+        while position.validated < position.epoch or position.epoch < epochs:
+            if position.validated == position.epoch:
+                num_images, seconds = _epoch(job, reader)
+            scores = _validate(job, num_images, seconds)
     return scores or _score_val(job)
 
 
-def _epoch(job: Job, reader: Reader, rates: Rates) -> float:
-    """Train the rest of the present epoch; return the seconds it took."""
+def _epoch(job: Job, reader: Reader) -> tuple[int, float]:
+    """Train the rest of the present epoch; return its images and the seconds they took."""
     position, recipe = job.position, job.recipe
+    rates = schedule.rates_at(recipe.schedule, position.epoch)
+    set_rates(job.optimiser, rates.table(job.layers))
     places = order.epoch_order(recipe.feed.order, len(job.train), recipe.seed, position.epoch)
     batches = order.batches(places, recipe.feed.batch_size)
     every = max(1, len(batches) // ROWS_AN_EPOCH)
-    start = time.perf_counter()
+    start, seen = time.perf_counter(), position.seen
     for batch in reader.read(batches[position.batch :]):
         loss = _step(job, batch, rates)
         if position.batch % every == 0:
-            job.record({"kind": "step", "epoch": position.epoch, "step": position.step, "loss": loss})
+            place = {"epoch": position.epoch, "step": position.step}
+            job.record({"kind": "step", **place, "loss": loss})
         job.progress(len(batch.places))
         _leave_if_signalled(job)
     position.epoch, position.batch = position.epoch + 1, 0
-    return time.perf_counter() - start
+    return position.seen - seen, time.perf_counter() - start
 
 
 def _step(job: Job, batch: Batch, rates: Rates) -> float:
@@ -127,11 +137,9 @@ def _step(job: Job, batch: Batch, rates: Rates) -> float:
     position, recipe = job.position, job.recipe
     feed = recipe.feed
     border = job.train.side - recipe.model.side
-    drawn = draws.draw(
-        batch.places, border, feed.draws, feed.reflect, recipe.seed, position.epoch
-    )
+    drawn = draws.draw(batch.places, border, feed.draws, feed.reflect, recipe.seed, position.epoch)
     images = torch.from_numpy(batch.images).to(job.device)
-    labels = torch.from_numpy(_labels(job, batch)).to(job.device)
+    labels = torch.from_numpy(job.labels[batch.places]).to(job.device)
     places = np.arange(len(labels))
     dropout.set_keys(job.model, dropout.keys(recipe.seed, position.step, places).to(job.device))
     logits = job.model(augment(images, drawn, job.inputs, rates.noise))
@@ -147,12 +155,6 @@ def _step(job: Job, batch: Batch, rates: Rates) -> float:
     return value
 
 
-def _labels(job: Job, batch: Batch) -> NDArray[np.int64]:
-    if not job.recipe.feed.shuffle_labels:
-        return batch.labels
-    return draws.shuffled_labels(job.train.labels, job.recipe.seed)[batch.places]
-
-
 def _finite(job: Job, loss: Tensor) -> float:
     """Return the loss, unless it is no number: then end before the update."""
     value = float(loss.detach())
@@ -160,14 +162,16 @@ def _finite(job: Job, loss: Tensor) -> float:
         mean = job.position.loss_sum / max(1, job.position.seen)
         where = f"step {job.position.step + 1}"
         found = f"{value} (mean of this epoch so far {mean:.4f})"
-        raise AlexrepError(mismatch(where, "a finite loss", found, "lower the rate or resume"))
+        advice = "train another run at a lower rate"
+        raise AlexrepError(mismatch(where, "a finite loss", found, advice))
     return value
 
 
-def _leave_if_signalled(job: Job) -> None:
+def _leave_if_signalled(job: Job, is_saved: bool = False) -> None:
     signal = job.signalled()
     if signal is not None:
-        job.save(False)
+        if not is_saved:
+            job.save(False)
         where = f"step {job.position.step}"
         advice = "start again to go on"
         raise Interrupted(mismatch(where, "to go on", f"{signal}, saved", advice))
@@ -176,42 +180,49 @@ def _leave_if_signalled(job: Job) -> None:
 def _score_val(job: Job) -> Scores:
     size = job.recipe.feed.batch_size
     scores, _ = evaluate(
-        job.model, job.val, job.inputs, "centre", threads=job.threads, batch_size=size
+        job.model,
+        job.val,
+        job.inputs,
+        "centre",
+        threads=job.threads,
+        batch_size=size,
+        done=lambda _: _leave_if_signalled(job),
     )
     return scores
 
 
-def _validate(job: Job, rates: Rates | None, seconds: float) -> Scores:
+def _validate(job: Job, num_images: int, seconds: float) -> Scores:
     """Score val by the centre patch, write the epoch's row, and save."""
     position, scores = job.position, _score_val(job)
-    seen = position.seen
-    job.record(
-        {
-            "kind": "epoch",
-            "epoch": position.epoch,
-            "step": position.step,
-            "train_loss": position.loss_sum / seen if seen else None,
-            "train_error": 1 - position.credit_sum / seen if seen else None,
-            "val_loss": scores.loss,
-            "val_top1_error": scores.top1_error,
-            "val_top5_error": scores.top5_error,
-            "weights_rate": rates.weights if rates else None,
-            "biases_rate": rates.biases if rates else None,
-            "noise": rates.noise if rates else None,
-            "images_per_s": seen / seconds if rates and seconds else None,
-            "seconds": seconds if rates else None,
-        }
-    )
+    job.record(_epoch_row(job, scores, num_images, seconds))
     position.validated = position.epoch
     position.seen, position.loss_sum, position.credit_sum = 0, 0.0, 0.0
     is_best = scores.top1_error < position.best_error
     if is_best:
         position.best_error, position.best_epoch = scores.top1_error, position.epoch
     job.save(is_best)
-    _leave_if_signalled(job)
+    _leave_if_signalled(job, is_saved=True)
     return scores
 
 
-def position_row(position: Position) -> dict[str, int | float]:
-    """Return a position as plain data for a checkpoint."""
-    return asdict(position)
+def _epoch_row(job: Job, scores: Scores, num_images: int, seconds: float) -> Row:
+    """Describe the epoch that has ended; before training there is none."""
+    position, seen = job.position, job.position.seen
+    ended = position.epoch - 1
+    rates = schedule.rates_at(job.recipe.schedule, ended) if ended >= 0 else None
+    return {
+        "kind": "epoch",
+        "epoch": position.epoch,
+        "step": position.step,
+        "train_loss": position.loss_sum / seen if seen else None,
+        "train_error": (seen - position.credit_sum) / seen if seen else None,
+        "val_loss": scores.loss,
+        "val_top1_error": scores.top1_error,
+        "val_top5_error": scores.top5_error,
+        "weights_rate": rates.weights if rates else None,
+        "biases_rate": rates.biases if rates else None,
+        "noise": rates.noise if rates else None,
+        # Of the images since the last start, which a restart may have cut short.
+        "images_per_s": num_images / seconds if num_images else None,
+        "seconds": seconds if num_images else None,
+    }

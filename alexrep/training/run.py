@@ -13,13 +13,13 @@ import torch
 from pydantic import JsonValue
 
 from alexrep import files, manifest, recipe
-from alexrep.models import registry
 from alexrep.manifest import Manifest, Plan
+from alexrep.models import registry
 from alexrep.recipe import Recipe
 from alexrep.runs import checkpoint, environment
 from alexrep.runs import log as run_log
 from alexrep.runs.folder import RunFolder
-from alexrep.training import interruption, loop
+from alexrep.training import interruption, loop, schedule
 from alexrep.training.data import TrainingData
 from alexrep.training.loop import Job, Position
 from alexrep.training.optimiser import Momentum2012, groups
@@ -43,6 +43,18 @@ def make_plan(chosen: Recipe, data: TrainingData) -> Plan:
         seed=chosen.seed,
         inputs={**data.digests, "classes": data.train.classes.digest()},
     )
+
+
+def check(chosen: Recipe, data: TrainingData) -> None:
+    """Refuse a recipe that cannot run on this data, before anything is written.
+
+    Raises:
+        ConfigError: If the network cannot be made so, the schedule names a layer that it
+            has not, or the patch is larger than the images.
+    """
+    data.inputs(chosen)
+    model = registry.build(chosen.model, len(data.train.classes), chosen.seed)
+    schedule.require_layers(chosen.schedule, [group["layer"] for group in groups(model)])
 
 
 def run(
