@@ -1,8 +1,16 @@
 """`alexrep plot`: the pictures of a run."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import typer
 
 from . import options
+
+if TYPE_CHECKING:
+    from alexrep.manifest import Plan
 
 
 def command(run: options.Run) -> None:
@@ -14,13 +22,38 @@ def command(run: options.Run) -> None:
     \b
     Example: alexrep plot runs/first
     """
-    from alexrep import files
+    from importlib import metadata
+
+    from alexrep import files, manifest
     from alexrep.plots import gallery
+    from alexrep.runs import state
     from alexrep.runs.folder import RunFolder
 
-    folder = RunFolder(run)
+    folder, out = RunFolder(run), run / "plots"
     folder.read_recipe()
     with files.locked(run):
-        drawn = gallery.draw_all(run, run / "plots")
+        plan = manifest.Plan(
+            stage="plot",
+            settings={"matplotlib": metadata.version("matplotlib")},
+            inputs=state.digests(folder),
+        )
+        if _is_drawn(plan, out / manifest.NAME):
+            typer.echo(f"{out}: drawn before from the same numbers, nothing to do")
+            return
+        drawn = gallery.draw_all(run, out)
+        made = {path.name: path for path in drawn.values() if isinstance(path, Path)}
+        outputs = {name: files.sha256_file(path) for name, path in made.items()}
+        manifest.finish(plan, out / manifest.NAME, {"pictures": len(made)}, outputs)
     for name, outcome in drawn.items():
         typer.echo(f"{name}: {outcome}")
+
+
+def _is_drawn(plan: Plan, record: Path) -> bool:
+    """Tell whether the pictures show these numbers; a run that has gone on is drawn anew."""
+    from alexrep import manifest
+
+    if not record.exists():
+        return False
+    found = manifest.read(record, plan.stage)
+    made = all((record.parent / name).is_file() for name in found.outputs)
+    return made and (found.settings, found.inputs) == (plan.settings, plan.inputs)

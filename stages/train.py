@@ -54,5 +54,8 @@ def command(
     held.close()
     if record is not None:
         options.say_counts(record, run)
-        errors = (f"top-{k} error {record.details[f'val_top{k}_error']:.2%}" for k in (1, 5))
+        errors = (
+            f"top-{k} error {record.details[f'val_top{k}_error']:.2%}".replace("%", " %")
+            for k in (1, 5)
+        )
         typer.echo(f"val, centre: {', '.join(errors)}")

@@ -1,5 +1,6 @@
 """A run's result on a split: scored once, kept in the run, never mixed."""
 
+import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -119,22 +120,21 @@ def score(
     """
     path = task.run.checkpoint(task.which)
     content = checkpoint.load(path)
-    split = open_split(task.data, task.split)
-    _require_match(content, split, task)
-    model = trained.model_of(content, path).to(device)
-    inputs = trained.inputs_of(content, path).to(device)
-    scores, predictions = evaluate(
-        model,
-        split,
-        inputs,
-        task.views,
-        threads=threads,
-        batch_size=batch_size,
-        done=done,
-    )
-    _keep_predictions(task, split, predictions)
+    with contextlib.closing(open_split(task.data, task.split)) as split:
+        _require_match(content, split, task)
+        model = trained.model_of(content, path).to(device)
+        inputs = trained.inputs_of(content, path).to(device)
+        scores, predictions = evaluate(
+            model,
+            split,
+            inputs,
+            task.views,
+            threads=threads,
+            batch_size=batch_size,
+            done=done,
+        )
+        _keep_predictions(task, split, predictions)
     result = _result(task, content, scores)
-    split.close()
     files.write_json(task.run.result(task.split, task.views), asdict(result))
     return result
 

@@ -74,12 +74,14 @@ def members(archive: Path, start: int = 0, size: int | None = None) -> list[Memb
             section = _Section(stream.fileno(), start, whole)
             with tarfile.open(fileobj=section, mode="r:") as tar:
                 for info in tar:
+                    _refuse_truncated(archive, info, whole)
                     if not info.isdir():
                         _refuse_hostile(archive, info)
-                        _refuse_truncated(archive, info, whole)
                         offset = start + info.offset_data
                         found.append(Member(info.name, offset, info.size, int(info.mtime)))
-    except (tarfile.TarError, OSError) as error:
+                _refuse_damaged(archive, section, tar.offset)
+    # int(mtime) raises the last two: a header may call the time infinite.
+    except (tarfile.TarError, OSError, ValueError, OverflowError) as error:
         raise DataError(mismatch(archive, "a tar", error, "get it anew")) from None
     return found
 
@@ -106,13 +108,30 @@ def index_digest(listed: list[Member]) -> str:
 
 
 def _refuse_hostile(archive: Path, info: tarfile.TarInfo) -> None:
-    climbs = info.name.startswith("/") or ".." in PurePosixPath(info.name).parts
-    if climbs or not info.isreg():
-        found = "a path that climbs" if climbs else "a link or a device"
-        raise DataError(mismatch(f"{archive}: {info.name}", "a plain file", found, "get it anew"))
+    path = PurePosixPath(info.name)
+    found = ""
+    if info.name.startswith("/") or ".." in path.parts:
+        found = "a path that climbs"
+    elif not path.name or not info.name.isprintable():
+        found = "a name that cannot be written"
+    elif not info.isreg() or info.issparse():
+        found = "a link or a device"
+    if found:
+        where = f"{archive}: {info.name!a}"
+        raise DataError(mismatch(where, "a plain file", found, "get it anew"))
 
 
 def _refuse_truncated(archive: Path, info: tarfile.TarInfo, size: int) -> None:
-    if info.offset_data + info.size > size:
-        where, found = f"{archive}: {info.name}", f"an end after {size} bytes"
+    """Refuse a member that ends after the tar, or before it begins: tarfile would read for ever."""
+    if not 0 <= info.size <= size - info.offset_data:
+        where, found = f"{archive}: {info.name!a}", f"an end after {size} bytes"
         raise DataError(mismatch(where, f"{info.size} bytes", found, "get it anew"))
+
+
+def _refuse_damaged(archive: Path, section: _Section, end: int) -> None:
+    """Refuse what tarfile takes for the end: any header that it does not understand."""
+    section.seek(end)
+    block = section.read(tarfile.BLOCKSIZE)
+    if block.strip(b"\0"):
+        wanted = f"a header at byte {end} of the tar"
+        raise DataError(mismatch(archive, wanted, "a damaged one", "get it anew"))

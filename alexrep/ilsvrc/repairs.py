@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from alexrep.files import sha256_bytes
 from alexrep.pixels import rescale
-from alexrep.pixels.decode import UndecodableError, decode
+from alexrep.pixels.decode import UndecodableError, decode, is_clean
 
 MAX_UNWRAPPED = 1 << 26
 """Bytes that a gzip-wrapped image may unfold to."""
@@ -77,7 +77,7 @@ def prepare(
         repairs.append("PNG")
     if decoded.mode != "RGB":
         repairs.append(_MODES.get(decoded.mode, f"mode {decoded.mode}"))
-    if not repairs and width == height == target.side:
+    if not repairs and width == height == target.side and is_clean(jpeg):
         prepared = jpeg
         why = "copied"
     else:
@@ -98,7 +98,16 @@ def prepare(
     ), prepared
 
 
-_MODES = {"L": "gray", "CMYK": "CMYK", "P": "palette", "RGBA": "alpha", "LA": "gray with alpha"}
+_MODES = {
+    "1": "1-bit gray",
+    "L": "gray",
+    "LA": "gray with alpha",
+    "I": "16-bit gray",
+    "I;16": "16-bit gray",
+    "P": "palette",
+    "RGBA": "alpha",
+    "CMYK": "CMYK",
+}
 
 
 def _unwrap(content: bytes) -> tuple[bytes, list[str]]:

@@ -1,7 +1,9 @@
 """What is to be prepared: the raw archives divided into units, with labels and patches."""
 
 import functools
+import itertools
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -104,9 +106,20 @@ def survey(raw: Path, edition: Edition, partial: bool) -> Source:
 
 
 def train_members(unit: Unit) -> list[Member]:
-    """List the images of a train unit: its nested tar's, patched ones in their place."""
+    """List the images in the nested tar of a train unit.
+
+    Raises:
+        DataError: If it is broken or empty; it is named.
+    """
     tar = unit.members[0]
-    return archives.members(unit.archive, tar.offset, tar.size)
+    try:
+        listed = archives.members(unit.archive, tar.offset, tar.size)
+    except DataError as error:
+        raise DataError(f"{tar.path} in {error}") from None
+    if not listed:
+        where = f"{tar.path} in {unit.archive}"
+        raise DataError(mismatch(where, "images", "an empty tar", "get it anew"))
+    return listed
 
 
 def _list(raw: Path, edition: Edition) -> dict[str, list[Member]]:
@@ -192,7 +205,7 @@ def _patches(raw: Path, edition: Edition) -> Patches | None:
     path = raw / edition.patches
     if not path.exists():
         return None
-    by_name = {}
+    by_name: dict[tuple[str, str], Member] = {}
     for member in archives.members(path):
         splits = [part for part in PurePosixPath(member.path).parts[:-1] if part in SPLITS]
         if not splits:
@@ -200,6 +213,9 @@ def _patches(raw: Path, edition: Edition) -> Patches | None:
             raise DataError(
                 mismatch(path, "patches below train, val or test", found, "get it anew")
             )
+        if (splits[-1], member.name) in by_name:
+            found = f"{member.path} again"
+            raise DataError(mismatch(path, "each patch once", found, "get it anew"))
         by_name[splits[-1], member.name] = member
     return Patches(path, by_name)
 
@@ -234,6 +250,7 @@ def _flat_units(
     patches: Patches | None,
 ) -> Iterator[Unit]:
     ordered = sorted(images, key=lambda member: member.name)
+    _refuse_twice(raw / edition.archives[split], [member.name for member in ordered])
     for start in range(0, len(ordered), UNIT):
         part = tuple(ordered[start : start + UNIT])
         held = {member.name for member in part}
@@ -247,11 +264,17 @@ def _flat_units(
         )
 
 
+def _refuse_twice(where: Path, ordered: list[str]) -> None:
+    twice = [one for one, following in itertools.pairwise(ordered) if one == following]
+    if twice:
+        raise DataError(mismatch(where, "each image once", examples(twice), "get it anew"))
+
+
 def _label(member: Member, edition: Edition, split: str, labels: list[int] | None) -> int:
     """Return the label in the line that the number in the image's name tells."""
     start = f"{edition.prefix}_{split}_"
     number = member.name.removeprefix(start).partition(".")[0]
-    if not member.name.startswith(start) or not number.isdigit():
+    if not member.name.startswith(start) or not re.fullmatch("[0-9]{1,18}", number):
         wanted = f"names like {start}00000001.JPEG"
         raise DataError(mismatch(edition.archives[split], wanted, member.name, "get it anew"))
     if labels is None:

@@ -50,6 +50,9 @@ def moments(prepared: Prepared, folder: Path, workers: int, done: Callable[[int]
     total = Moments.zero(prepared.side)
     for unit in units:
         total += Moments.load(_kept(folder, unit))
+    if total.num_images == 0:
+        advice = "look at its quarantine"
+        raise DataError(mismatch(prepared.folder, "training images", "none", advice))
     return total
 
 
@@ -57,11 +60,14 @@ def sum_unit(unit: str, prepared: Prepared, folder: Path) -> int:
     """Sum over one unit, keep the sums, and return its number of images."""
     part = Moments.zero(prepared.side)
     for verdict, content in jpegs(prepared, unit):
-        image = simplejpeg.decode_jpeg(content, "RGB")
+        where, advice = f"{prepared.tar(unit)}: {verdict.name}", "run preprocess in another folder"
+        try:
+            image = simplejpeg.decode_jpeg(content, "RGB")
+        except ValueError as error:
+            raise DataError(mismatch(where, "a sound JPEG", error, advice)) from None
         if image.shape != part.sums.shape:
-            where = f"{prepared.tar(unit)}: {verdict.name}"
             wanted = f"{prepared.side} pixels each way"
-            raise DataError(mismatch(where, wanted, image.shape[:2], "run preprocess elsewhere"))
+            raise DataError(mismatch(where, wanted, image.shape[:2], advice))
         part.add(image)
     part.save(_kept(folder, unit))
     return part.num_images

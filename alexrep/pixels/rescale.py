@@ -53,5 +53,6 @@ def to_square(picture: Picture, side: int, geometry: str = "crop") -> Picture:
 def encode(picture: Picture) -> bytes:
     """Encode an RGB image as baseline JPEG of quality 90, chroma 4:2:0, no metadata."""
     stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=QUALITY, subsampling=SUBSAMPLING)
+    # Pillow would keep the comment of the file that the picture came from.
+    picture.save(stream, "JPEG", quality=QUALITY, subsampling=SUBSAMPLING, comment=b"")
     return stream.getvalue()

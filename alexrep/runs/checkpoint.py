@@ -46,11 +46,11 @@ def load(path: Path) -> dict[str, Any]:
     except FAULTS as error:
         found = " ".join(str(error).split())[:120] or type(error).__name__
         raise DataError(mismatch(path, "a whole checkpoint", found, advice)) from None
-    version = content.get("format_version") if isinstance(content, dict) else None
-    if not isinstance(version, int):
+    if not isinstance(content, dict) or not isinstance(content.get("format_version"), int):
         raise DataError(mismatch(path, "a checkpoint of alexrep", "something else", advice))
-    if version != FORMAT:
-        raise DataError(mismatch(path, f"format {FORMAT}", f"format {version}", advice))
+    if content["format_version"] != FORMAT:
+        found = f"format {content['format_version']}"
+        raise DataError(mismatch(path, f"format {FORMAT}", found, advice))
     return content
 
 

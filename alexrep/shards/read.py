@@ -57,7 +57,7 @@ def open_shard(path: Path) -> Shard:
                 start=jpeg.id.get_offset() or 0,
                 offsets=held["offsets"][:],
                 labels=held["labels"][:],
-                names=held["names"][:].astype(np.bytes_),  # sheds h5py's note on the dtype
+                names=_plain(held["names"][:]),
                 crc32=held["crc32"][:],
             )
             total = jpeg.shape[0]
@@ -66,6 +66,11 @@ def open_shard(path: Path) -> Shard:
         raise DataError(mismatch(path, "a shard", found, "pack again")) from None
     _check_index(shard, total)
     return shard
+
+
+def _plain(names: NDArray[np.bytes_]) -> NDArray[np.bytes_]:
+    """Shed the note that h5py leaves on the type and numpy cannot save."""
+    return names.view(f"S{names.dtype.itemsize}")
 
 
 def _check_index(shard: Shard, total: int) -> None:

@@ -1,0 +1,39 @@
+"""What a run has come to: digests of its numbers, without its times."""
+
+from pathlib import Path
+
+from alexrep import files
+from alexrep.errors import DataError
+from alexrep.runs import checkpoint, log
+from alexrep.runs.folder import RunFolder
+
+TIMES = ("images_per_s", "seconds")
+"""Fields of the log that differ between equal runs."""
+
+
+def digests(folder: RunFolder) -> dict[str, str]:
+    """Return a digest of everything that the pictures of a run show, by its file's name.
+
+    Equal runs have equal digests: of the log, times do not count; of the last checkpoint,
+    only the weights do. Files that are not there yet are left out.
+    """
+    names = ("recipe.toml", "classes.json", "mean.npy", "pca.json")
+    found = [folder.path / name for name in names]
+    found += [folder.log, folder.checkpoint("last"), *(folder.path / "results").glob("*.npz")]
+    return {
+        path.relative_to(folder.path).as_posix(): _digest(path)
+        for path in sorted(found)
+        if path.is_file()
+    }
+
+
+def _digest(path: Path) -> str:
+    try:
+        if path.suffix == ".jsonl":
+            rows = [{k: v for k, v in row.items() if k not in TIMES} for row in log.read(path)]
+            return files.sha256_bytes(files.to_json(rows).encode())
+        if path.suffix == ".pt":
+            return checkpoint.weights_digest(checkpoint.load(path)["state_dict"])
+    except DataError:
+        pass  # A damaged file is for its picture to complain about.
+    return files.sha256_file(path)

@@ -1,0 +1,262 @@
+"""Fixtures that all tests share: a tiny raw edition, the data folder made of it, real data.
+
+Pictures are arithmetic: red grows with the column, green with the row, blue tells the class.
+"""
+
+import io
+import os
+import tarfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.io import savemat
+
+from alexrep import manifest
+from alexrep.ilsvrc import preprocess, source, statistics
+from alexrep.ilsvrc.editions import EDITIONS
+from alexrep.ilsvrc.prepared import open_prepared
+from alexrep.ilsvrc.repairs import Target
+from alexrep.shards import write
+
+SIDE = 72
+"""Side of the prepared images, in pixels."""
+
+SYNSETS = {"n00000020": (3, "cat, feline"), "n00000030": (1, "dog"), "n00000040": (2, "crane")}
+"""Id and words of each class: the order of the ids is not that of the wnids."""
+
+SIZES = ((90, 120), (120, 90), (72, 72), (60, 60), (75, 110))
+"""Heights and widths of the raw pictures, in turn."""
+
+Pixels = NDArray[np.uint8]
+
+
+def arithmetic(height: int, width: int, blue: int = 0) -> Pixels:
+    """Draw red = column, green = row, each from 0 to 255, and an even blue: (H, W, 3)."""
+    rows, columns = np.linspace(0, 255, height), np.linspace(0, 255, width)
+    green, red = np.meshgrid(rows, columns, indexing="ij")
+    return np.stack([red, green, np.full_like(red, blue)], axis=2).round().astype(np.uint8)
+
+
+def encode(pixels: Pixels, form: str = "JPEG", **options: Any) -> bytes:
+    """Encode an image; as JPEG of full chroma and quality 95 if nothing else is said."""
+    settings = {"quality": 95, "subsampling": 0} if form == "JPEG" else {}
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, form, **settings | options)
+    return stream.getvalue()
+
+
+def tar(entries: Mapping[str, bytes], mode: str = "w") -> bytes:
+    """Make a tar of names and contents, in their order; `mode` "w:gz" wraps it."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode=mode) as archive:  # type: ignore[call-overload]
+        for name, content in entries.items():
+            header = tarfile.TarInfo(name)
+            header.size = len(content)
+            archive.addfile(header, io.BytesIO(content))
+    return stream.getvalue()
+
+
+def meta(leaves: Mapping[str, tuple[int, str]], num_train: int, prefix: str = "DEMO") -> bytes:
+    """Make meta.mat of the leaves (id and words by wnid) and one inner node above them."""
+    above = len(leaves) + 1
+    rows = [(number, wnid, words, 0, (), num_train) for wnid, (number, words) in leaves.items()]
+    names = (f"{prefix}_ID", "WNID", "words", "num_children", "children", "num_train_images")
+    synsets = np.empty((above, 1), [(name, object) for name in names])
+    for place, row in enumerate(sorted(rows)):
+        synsets[place, 0] = row
+    synsets[-1, 0] = (above, "n00000001", "thing", len(leaves), tuple(range(1, above)), 0)
+    stream = io.BytesIO()
+    savemat(stream, {"synsets": synsets})  # type: ignore[arg-type]  # stubs know paths only
+    return stream.getvalue()
+
+
+def pictures(num_train: int, num_val: int, num_test: int) -> dict[str, dict[str, bytes]]:
+    """Draw each split's images by name; those of val and test show the classes in turn."""
+    drawn: dict[str, dict[str, bytes]] = {"train": {}, "val": {}, "test": {}}
+    for index, wnid in enumerate(SYNSETS):
+        for number in range(num_train):
+            image = arithmetic(*SIZES[number % len(SIZES)], blue=40 + 80 * index + number)
+            drawn["train"][f"{wnid}_{7 * number + 5}.JPEG"] = encode(image)
+    for split, count in (("val", num_val), ("test", num_test)):
+        for number in range(count):
+            image = arithmetic(*SIZES[number % len(SIZES)], blue=40 + 80 * (number % 3) + number)
+            drawn[split][f"DEMO_{split}_{number + 1:08d}.JPEG"] = encode(image)
+    return drawn
+
+
+class MakeRaw(Protocol):
+    """The function `make_raw`."""
+
+    def __call__(
+        self,
+        folder: Path,
+        *,
+        num_train: int = 6,
+        num_val: int = 8,
+        num_test: int = 4,
+        test_labels: bool = True,
+        replaced: Mapping[str, bytes] | None = None,
+        patches: Mapping[str, bytes] | None = None,
+    ) -> Path:
+        """Write a raw edition and return its folder."""
+
+
+def write_raw(
+    folder: Path,
+    *,
+    num_train: int = 6,
+    num_val: int = 8,
+    num_test: int = 4,
+    test_labels: bool = True,
+    replaced: Mapping[str, bytes] | None = None,
+    patches: Mapping[str, bytes] | None = None,
+) -> Path:
+    """Write a tiny edition in the file names of the demo edition, for use with `partial`.
+
+    Args:
+        folder: Folder to write to; made if absent.
+        num_train: Training images of each of the three synsets.
+        num_val: Val images; image k (from 1) is of class index (k - 1) % 3.
+        num_test: Test images; the same.
+        test_labels: Whether the test ground truth is there.
+        replaced: Contents by file name that stand in place of the pictures.
+        patches: Members of the tar of patches, by path; None: no such tar.
+    """
+    drawn = pictures(num_train, num_val, num_test)
+    for images in drawn.values():
+        images |= {name: content for name, content in (replaced or {}).items() if name in images}
+    ids = [number for number, _ in SYNSETS.values()]
+    truth = {
+        split: "".join(f"{ids[place % 3]}\n" for place in range(len(drawn[split]))).encode()
+        for split in ("val", "test")
+    }
+    own = {
+        f"{wnid}.tar": tar({n: c for n, c in drawn["train"].items() if n.startswith(wnid)})
+        for wnid in SYNSETS
+    }
+    devkit = {
+        "DEMO_devkit/data/meta.mat": meta(SYNSETS, num_train),
+        "DEMO_devkit/data/DEMO_validation_ground_truth.txt": truth["val"],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "DEMO_img_train.tar").write_bytes(tar(own))
+    for split in ("val", "test"):
+        backwards = dict(reversed(drawn[split].items()))
+        (folder / f"DEMO_img_{split}.tar").write_bytes(tar(backwards))
+    (folder / "DEMO_devkit.tar.gz").write_bytes(tar(devkit, "w:gz"))
+    if test_labels:
+        (folder / "DEMO_test_ground_truth.txt").write_bytes(truth["test"])
+    if patches is not None:
+        (folder / "DEMO_patch_images.tar").write_bytes(tar(patches))
+    return folder
+
+
+def prepare_raw(raw: Path, data: Path, side: int = SIDE, workers: int = 1) -> Path:
+    """Prepare a tiny edition into data/images, as `alexrep preprocess --partial` does."""
+    found = source.survey(raw, EDITIONS["demo"], partial=True)
+    target, images = Target(side), data / "images"
+    plan = preprocess.make_plan(found, target, partial=True)
+    if manifest.begin(plan, images / manifest.NAME, images / "plan.json") is None:
+        preprocess.run(found, images, target, workers, done=lambda num: None)
+        preprocess.finish(plan, found, images, partial=True)
+    return data
+
+
+def pack_data(data: Path, seed: int = 1, shard_images: int = 8, workers: int = 1) -> Path:
+    """Pack data/images into data/shards, as `alexrep pack` does."""
+    images, shards = open_prepared(data), data / "shards"
+    plan = write.make_plan(images, seed, shard_images)
+    if manifest.begin(plan, shards / manifest.NAME, shards / "plan.json") is None:
+        write.run(images, shards, plan, workers, done=lambda num: None)
+    return data
+
+
+@pytest.fixture(scope="session")
+def picture() -> Callable[..., Pixels]:
+    """Return `arithmetic(height, width, blue=0)`, which draws red = column, green = row."""
+    return arithmetic
+
+
+@pytest.fixture(scope="session")
+def encoded() -> Callable[..., bytes]:
+    """Return `encode(pixels, form="JPEG", **options of Pillow)`."""
+    return encode
+
+
+@pytest.fixture(scope="session")
+def make_tar() -> Callable[..., bytes]:
+    """Return `tar(contents by name, mode="w")`, which makes a tar's bytes."""
+    return tar
+
+
+@pytest.fixture(scope="session")
+def make_raw() -> MakeRaw:
+    """Return `write_raw(folder, ...)`, which writes a tiny edition."""
+    return write_raw
+
+
+@pytest.fixture(scope="session")
+def prepare() -> Callable[..., Path]:
+    """Return `prepare_raw(raw, data, side=72, workers=1)`."""
+    return prepare_raw
+
+
+@pytest.fixture(scope="session")
+def pack() -> Callable[..., Path]:
+    """Return `pack_data(data, seed=1, shard_images=8, workers=1)`."""
+    return pack_data
+
+
+@pytest.fixture(scope="session")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a tiny edition: 3 synsets of 6 images, 8 val, 4 test; read only.
+
+    Of train, one is gray, one a PNG, and one is damaged with a replacement among the
+    patches; of val, DEMO_val_00000005.JPEG (class 1) is truncated.
+    """
+    gray = np.full((80, 90), 100, np.uint8)
+    sound = encode(arithmetic(90, 120, blue=7))
+    replaced = {
+        "n00000020_12.JPEG": encode(gray),
+        "n00000030_5.JPEG": encode(arithmetic(90, 120, blue=120), "PNG"),
+        "n00000040_19.JPEG": b"no image",
+        "DEMO_val_00000005.JPEG": sound[: len(sound) // 2],
+    }
+    patches = {"patch_images/train/n00000040/n00000040_19.JPEG": sound}
+    folder = tmp_path_factory.mktemp("edition") / "raw"
+    return write_raw(folder, replaced=replaced, patches=patches)
+
+
+@pytest.fixture(scope="session")
+def data(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the finished data folder of `raw`: side 72, 8 images a shard; read only.
+
+    18 train images in 3 shards, 7 val images in 1 (one more is in quarantine), 4 test
+    images in 1, all with labels; mean.npy and pca.json.
+    """
+    folder = prepare_raw(raw, tmp_path_factory.mktemp("made") / "data")
+    images = open_prepared(folder)
+    total = statistics.moments(images, folder / "statistics", 1, done=lambda num: None)
+    statistics.finish_mean(images, folder, total)
+    statistics.finish_pca(images, folder, total)
+    return pack_data(folder)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Return the folder of real data, or skip: other tests do the same on drawn images."""
+    folder = os.environ.get("ALEXREP_TEST_DATA")
+    if not folder:
+        pytest.skip("ALEXREP_TEST_DATA is not set: demo and drawn images only")
+    return Path(folder)
+
+
+def pytest_report_header() -> str:
+    """Say which images the tests use."""
+    folder = os.environ.get("ALEXREP_TEST_DATA")
+    return f"real data: {folder or 'none, demo images only; ALEXREP_TEST_DATA names a folder'}"

@@ -1,0 +1,185 @@
+"""Augmentation against a plain loop, on images that tell where they were cut.
+
+Shapes: N images of a batch, S side of the stored images, P side of the patch.
+"""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from alexrep.feed.augment import Inputs, augment, cut, make_inputs
+from alexrep.feed.draws import Draws, draw
+
+Floats = NDArray[np.floating[Any]]
+
+# Shipped with the 2014 code of the paper's author: FIDELITY, section 3.
+STDS = np.array([19.7208, 37.0939, 121.7801])
+AXES = np.array(
+    [[0.41796, -0.71258, -0.56351], [-0.81698, -0.02354, -0.57618], [0.39731, 0.70120, -0.59200]]
+)
+COVARIANCE = np.array(
+    [[5475.9, 4705.5, 4324.5], [4705.5, 5183.9, 4909.7], [4324.5, 4909.7, 5935.5]]
+)
+
+
+def places(num: int, side: int) -> NDArray[np.uint8]:
+    """Return images whose red is the column, green the row and blue the image, (N, S, S, 3)."""
+    images = np.empty((num, side, side, 3), np.uint8)
+    images[..., 0] = np.arange(side)
+    images[..., 1] = np.arange(side)[:, None]
+    images[..., 2] = np.arange(num)[:, None, None]
+    return images
+
+
+def constants(side: int, patch: int, scale: float = 0.1, divide: bool = True) -> Inputs:
+    mean = np.random.default_rng(3).uniform(90, 140, (side, side, 3)).astype(np.float32)
+    return make_inputs(mean, AXES, STDS, patch, scale, divide)
+
+
+def without_mean(side: int, patch: int) -> Inputs:
+    return make_inputs(np.zeros((side, side, 3)), AXES, STDS, patch, 0.1, True)
+
+
+def choices(offsets: list[tuple[int, int]], reflect: list[bool]) -> Draws:
+    alphas = np.random.default_rng(5).standard_normal((len(reflect), 3)).astype(np.float32)
+    return Draws(np.array(offsets), np.array(reflect), alphas)
+
+
+def by_loop(images: NDArray[np.uint8], mean: Floats, drawn: Draws, noisy: bool) -> Floats:
+    """Augment 32-pixel images one after the other, as section 4.1 and the released source say."""
+    side, middle = 24, mean[4:28, 4:28]
+    out = []
+    for image, (row, column), reflect, alpha in zip(
+        images, drawn.offsets, drawn.reflect, drawn.alphas, strict=True
+    ):
+        patch = image[row : row + side, column : column + side].astype(np.float64)
+        patch = (patch[:, ::-1] if reflect else patch) - middle
+        if noisy:
+            patch = (patch + 0.1 * AXES @ (STDS * alpha)) / 1.1
+        out.append(patch.transpose(2, 0, 1))
+    return np.array(out)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 6), st.integers(0, 50), st.booleans())
+def test_augmentation_is_the_plain_loop(num: int, seed: int, noisy: bool) -> None:
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 256, (num, 32, 32, 3), np.uint8)
+    mean = rng.uniform(90, 140, (32, 32, 3)).astype(np.float32)
+    drawn = draw(np.arange(num), 8, "image", reflect=True, seed=seed, epoch=0)
+    inputs = make_inputs(mean, AXES, STDS, 24, 0.1, True)
+    found = augment(torch.from_numpy(images), drawn, inputs, noisy)
+    assert found.dtype == torch.float32
+    assert np.allclose(found.numpy(), by_loop(images, mean, drawn, noisy), atol=1e-4)
+
+
+def test_a_patch_lies_where_its_offset_says() -> None:
+    patches = cut(
+        torch.from_numpy(places(2, 40)),
+        torch.tensor([[3, 7], [8, 0]]),
+        torch.tensor([False, False]),
+        without_mean(40, 32),
+    )
+    assert patches[0, 0, 0].tolist() == [7, 3, 0]
+    assert patches[0, 31, 31].tolist() == [38, 34, 0]
+    assert patches[1, 0, 0].tolist() == [0, 8, 1]
+
+
+def test_a_reflected_patch_is_the_same_patch_from_right_to_left() -> None:
+    images, corner = torch.from_numpy(places(1, 40)), torch.tensor([[3, 5]])
+    plain = cut(images, corner, torch.tensor([False]), without_mean(40, 32))
+    mirrored = cut(images, corner, torch.tensor([True]), without_mean(40, 32))
+    assert torch.equal(mirrored, plain.flip(2))
+
+
+def test_the_central_mean_is_subtracted_wherever_the_patch_lies() -> None:
+    gradient = places(1, 40)[0].astype(np.float32)
+    inputs = make_inputs(gradient, AXES, STDS, 32, 0.1, True)
+    images = torch.from_numpy(places(1, 40))
+    for row, column in (0, 0), (4, 4), (8, 2):
+        patch = cut(images, torch.tensor([[row, column]]), torch.tensor([False]), inputs)
+        # The mean's own corner is (4, 4): the difference of the two is the same all over.
+        assert (patch[..., 0] == column - 4).all()
+        assert (patch[..., 1] == row - 4).all()
+
+
+def test_the_mean_is_not_reflected_with_the_patch() -> None:
+    inputs = make_inputs(places(1, 40)[0].astype(np.float32), AXES, STDS, 32, 0.1, True)
+    images = torch.full((1, 40, 40, 3), 100, dtype=torch.uint8)
+    patch = cut(images, torch.tensor([[0, 0]]), torch.tensor([True]), inputs)
+    assert patch[0, 0, :, 0].tolist() == [100 - column for column in range(4, 36)]
+
+
+def test_the_noise_is_one_tenth_of_the_colours_own_spread() -> None:
+    drawn = draw(np.arange(20_000), 0, "image", reflect=False, seed=1, epoch=0)
+    noise = drawn.alphas @ constants(2, 1).noise.numpy().T
+    assert np.allclose(np.cov(noise.T), 0.01 * COVARIANCE, rtol=0.04)
+    assert np.allclose(noise.std(axis=0), [7.40, 7.20, 7.70], rtol=0.02)
+
+
+def test_the_constants_hold_the_covariance_exactly() -> None:
+    noise = constants(2, 1).noise.numpy().astype(np.float64)
+    assert np.allclose(noise @ noise.T, 0.01 * COVARIANCE, rtol=2e-4)
+    assert np.sqrt(np.diag(noise @ noise.T)).round(1).tolist() == [7.4, 7.2, 7.7]
+
+
+@pytest.mark.parametrize(("divide", "divisor"), [(True, 1.21), (False, 1.0)])
+def test_dividing_shrinks_the_covariance_of_the_noise(divide: bool, divisor: float) -> None:
+    images = torch.full((20_000, 2, 2, 3), 120, dtype=torch.uint8)
+    drawn = draw(np.arange(20_000), 1, "image", reflect=True, seed=1, epoch=0)
+    inputs = make_inputs(np.zeros((2, 2, 3)), AXES, STDS, 1, 0.1, divide)
+    pixels = augment(images, drawn, inputs, noisy=True)[:, :, 0, 0].numpy()
+    assert np.allclose(np.cov(pixels.T), 0.01 * COVARIANCE / divisor, rtol=0.04)
+
+
+def test_the_noise_is_the_same_for_all_pixels_of_an_image() -> None:
+    images, drawn = torch.from_numpy(places(3, 40)), choices([(0, 0)] * 3, [False] * 3)
+    inputs = constants(40, 32, divide=False)
+    noisy, plain = (augment(images, drawn, inputs, noisy) for noisy in (True, False))
+    shifts = (noisy - plain).flatten(2)
+    assert torch.allclose(shifts, shifts[:, :, :1].expand_as(shifts), atol=1e-4)
+    assert len(torch.unique(shifts[:, 0, 0])) == 3
+
+
+def test_without_noise_nothing_is_divided() -> None:
+    images, drawn = torch.from_numpy(places(2, 40)), choices([(1, 2), (3, 4)], [False, True])
+    divided, whole = (constants(40, 32, divide=divide) for divide in (True, False))
+    one, other = (augment(images, drawn, inputs, noisy=False) for inputs in (divided, whole))
+    assert torch.equal(one, other)
+
+
+def test_a_scale_of_zero_changes_nothing() -> None:
+    images, drawn = torch.from_numpy(places(2, 40)), choices([(1, 2), (3, 4)], [False, True])
+    inputs = constants(40, 32, scale=0.0)
+    assert torch.equal(*(augment(images, drawn, inputs, noisy) for noisy in (True, False)))
+
+
+def test_an_image_does_not_depend_on_the_others_of_its_batch() -> None:
+    images, inputs = torch.from_numpy(places(6, 40)), constants(40, 32)
+    numbers = np.arange(6)
+    whole = augment(images, draw(numbers, 8, "image", True, 1, 0), inputs, noisy=True)
+    part = augment(images[4:], draw(numbers[4:], 8, "image", True, 1, 0), inputs, noisy=True)
+    assert torch.equal(part, whole[4:])
+
+
+def test_the_stored_images_stay_as_they_are() -> None:
+    images = torch.from_numpy(places(2, 40))
+    augment(images, choices([(0, 0), (8, 8)], [True, False]), constants(40, 32), noisy=True)
+    assert np.array_equal(images.numpy(), places(2, 40))
+
+
+def test_the_whole_image_is_a_patch_too() -> None:
+    images = torch.from_numpy(places(1, 40))
+    patch = cut(images, torch.tensor([[0, 0]]), torch.tensor([False]), without_mean(40, 40))
+    assert torch.equal(patch, images.float())
+
+
+def test_inputs_move_to_a_device_and_keep_their_divisor() -> None:
+    moved = constants(40, 32).to(torch.device("meta"))
+    assert (moved.mean.device.type, moved.noise.device.type) == ("meta", "meta")
+    assert moved.divisor == pytest.approx(1.1)

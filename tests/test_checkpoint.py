@@ -1,0 +1,201 @@
+"""Checkpoints: what is saved comes back; what is damaged or foreign is one line."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from alexrep.errors import DataError
+from alexrep.files import PARTIAL
+from alexrep.runs import checkpoint
+
+STATE = {"towers.0.conv1.weight": torch.arange(24.0).reshape(2, 3, 4), "fc8.bias": torch.ones(3)}
+CONTENT = {"state_dict": STATE, "epoch": 3, "config": {"seed": 1, "rates": [0.1, None, "x"]}}
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "last.pt"
+    checkpoint.save(path, CONTENT)
+    return path
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(DataError) as caught:
+        checkpoint.load(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: expected ")
+    assert message.isprintable()
+    return message
+
+
+def same(one: Any, other: Any) -> bool:  # noqa: ANN401 (plain data of any kind)
+    if isinstance(one, Tensor):
+        return one.dtype == other.dtype and torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    return bool(one == other)
+
+
+def test_what_is_saved_comes_back(saved: Path) -> None:
+    assert same(checkpoint.load(saved), {"format_version": 1, **CONTENT})
+
+
+def test_saving_makes_the_folder_and_leaves_no_partial_file(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "checkpoints" / "last.pt"
+    for _ in range(2):
+        checkpoint.save(path, CONTENT)
+    assert [one.name for one in path.parent.iterdir()] == ["last.pt"]
+    assert not path.with_name(path.name + PARTIAL).exists()
+
+
+def test_a_failed_saving_leaves_the_old_checkpoint(saved: Path) -> None:
+    before = saved.read_bytes()
+    with pytest.raises(AttributeError):
+        checkpoint.save(saved, {"a function": lambda: None})
+    assert saved.read_bytes() == before
+    assert list(saved.parent.iterdir()) == [saved]
+
+
+def test_plain_torch_reads_it_with_weights_only(saved: Path) -> None:
+    assert torch.load(saved, weights_only=True)["epoch"] == 3
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16, torch.int64])
+def test_every_precision_comes_back(tmp_path: Path, dtype: torch.dtype) -> None:
+    tensor = torch.tensor([1.5, -2.0, 3.0]).to(dtype)
+    checkpoint.save(tmp_path / "x.pt", {"t": tensor})
+    assert same(checkpoint.load(tmp_path / "x.pt")["t"], tensor)
+
+
+def test_numbers_that_are_not_finite_come_back(tmp_path: Path) -> None:
+    tensor = torch.tensor([torch.nan, torch.inf, -torch.inf, -0.0])
+    checkpoint.save(tmp_path / "x.pt", {"state_dict": {"t": tensor}, "best": float("inf")})
+    found = checkpoint.load(tmp_path / "x.pt")
+    assert found["best"] == float("inf")
+    digests = [checkpoint.weights_digest(state) for state in ({"t": tensor}, found["state_dict"])]
+    assert digests[0] == digests[1]
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    assert "expected a checkpoint, found no file; name a run" in refusal(tmp_path / "last.pt")
+    assert "found no file" in refusal(tmp_path)
+
+
+def test_another_format_is_refused_by_its_number(tmp_path: Path) -> None:
+    torch.save({"format_version": 7}, tmp_path / "x.pt")
+    assert "expected format 1, found format 7; name a run" in refusal(tmp_path / "x.pt")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.7, 0.99])
+def test_a_file_cut_short_is_refused(saved: Path, share: float) -> None:
+    content = saved.read_bytes()
+    saved.write_bytes(content[: int(share * len(content))])
+    assert "expected a whole checkpoint, found " in refusal(saved)
+
+
+def test_a_changed_bit_of_the_weights_is_refused(saved: Path) -> None:
+    content = bytearray(saved.read_bytes())
+    place = content.index(np.arange(24, dtype=np.float32).tobytes())
+    content[place + 7] ^= 1
+    saved.write_bytes(content)
+    assert "expected a whole checkpoint, found another crc32 of " in refusal(saved)
+
+
+@settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.randoms(use_true_random=False))
+def test_any_changed_bit_is_refused_or_harmless(saved: Path, rng: random.Random) -> None:
+    whole = saved.read_bytes()
+    content = bytearray(whole)
+    content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    saved.write_bytes(content)
+    try:
+        assert same(checkpoint.load(saved), {"format_version": 1, **CONTENT})
+    except DataError as error:
+        assert str(error).isprintable()  # noqa: PT017 (either outcome will do)
+    finally:
+        saved.write_bytes(whole)
+
+
+def save_module(path: Path) -> None:
+    torch.save(nn.Linear(2, 2), path)
+
+
+def save_arrays(path: Path) -> None:
+    with path.open("wb") as stream:
+        np.savez(stream, a=np.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("write", "found"),
+    [
+        (lambda path: path.write_text("format_version = 1\n"), "not a zip file"),
+        (lambda path: path.write_bytes(b""), "not a zip file"),
+        (save_arrays, "expected a whole checkpoint"),
+        (save_module, "expected plain data, found other objects"),
+        (lambda path: torch.save(STATE, path), "expected a checkpoint of alexrep"),
+        (lambda path: torch.save(torch.ones(3), path), "expected a checkpoint of alexrep"),
+        (lambda path: torch.save([1], path), "expected a checkpoint of alexrep"),
+        (
+            lambda path: torch.save({"format_version": torch.ones(2)}, path),
+            "expected a checkpoint of alexrep",
+        ),
+    ],
+    ids=["text", "empty", "arrays", "module", "weights", "tensor", "list", "odd version"],
+)
+def test_a_foreign_file_is_refused(
+    tmp_path: Path, write: Callable[[Path], object], found: str
+) -> None:
+    path = tmp_path / "last.pt"
+    write(path)
+    assert found in refusal(path)
+
+
+def test_the_digest_does_not_depend_on_the_order_of_the_keys() -> None:
+    turned = dict(reversed(STATE.items()))
+    assert checkpoint.weights_digest(turned) == checkpoint.weights_digest(STATE)
+
+
+def test_the_digest_does_not_depend_on_the_layout_in_memory() -> None:
+    tensor = torch.arange(120.0).reshape(2, 3, 4, 5)
+    other = tensor.contiguous(memory_format=torch.channels_last)
+    assert other.stride() != tensor.stride()
+    assert checkpoint.weights_digest({"t": other}) == checkpoint.weights_digest({"t": tensor})
+
+
+def test_the_digest_changes_with_one_bit() -> None:
+    state = {name: tensor.clone() for name, tensor in STATE.items()}
+    state["fc8.bias"].view(torch.int32)[1] ^= 1
+    assert checkpoint.weights_digest(state) != checkpoint.weights_digest(STATE)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"b": torch.zeros(4)},
+        {"a": torch.zeros(2, 2)},
+        {"a": torch.zeros(4, dtype=torch.int32)},
+        {"a": -torch.zeros(4)},
+        {"a": torch.zeros(4), "b": torch.zeros(0)},
+    ],
+    ids=["name", "shape", "dtype", "sign of zero", "one more"],
+)
+def test_the_digest_is_of_names_shapes_types_and_bits(other: dict[str, Tensor]) -> None:
+    plain = checkpoint.weights_digest({"a": torch.zeros(4)})
+    assert checkpoint.weights_digest(other) != plain
+
+
+def test_the_digest_takes_scalars_and_half_precision() -> None:
+    state = {"a": torch.tensor(3), "b": torch.ones(3, dtype=torch.bfloat16), "c": torch.zeros(0)}
+    assert len(checkpoint.weights_digest(state)) == 64

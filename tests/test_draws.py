@@ -1,0 +1,128 @@
+"""The draws of training patches: known distributions, and what they depend on."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy import stats
+
+from alexrep.feed import draws
+from alexrep.feed.draws import Draws, draw
+
+MANY = np.arange(33 * 33 * 40)
+
+
+def drawn(images: NDArray[np.int64], kind: str = "image", seed: int = 1, epoch: int = 0) -> Draws:
+    return draw(images, 32, kind, reflect=True, seed=seed, epoch=epoch)
+
+
+def same(one: Draws, other: Draws) -> bool:
+    pairs = zip(vars(one).values(), vars(other).values(), strict=True)
+    return all(np.array_equal(left, right) for left, right in pairs)
+
+
+def is_even(counts: NDArray[np.int64]) -> bool:
+    """Tell whether counts look as if drawn equally often (one seed in a thousand does not)."""
+    return bool(stats.chisquare(counts).pvalue > 0.001)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_the_33_offsets_0_to_32_come_equally_often(axis: int) -> None:
+    offsets = drawn(MANY).offsets[:, axis]
+    assert (offsets.min(), offsets.max()) == (0, 32)
+    assert is_even(np.bincount(offsets, minlength=33))
+
+
+def test_rows_columns_and_reflections_are_independent() -> None:
+    found = drawn(MANY)
+    places = 33 * found.offsets[:, 0] + found.offsets[:, 1]
+    assert is_even(np.bincount(2 * places + found.reflect, minlength=2 * 33 * 33))
+
+
+def test_neighbouring_images_have_independent_offsets() -> None:
+    rows = drawn(MANY).offsets[:, 0]
+    assert is_even(np.bincount(33 * rows[:-1] + rows[1:], minlength=33 * 33))
+
+
+def test_half_the_patches_are_reflected() -> None:
+    assert is_even(np.bincount(drawn(MANY).reflect.astype(np.int64)))
+
+
+def test_without_reflection_none_is_and_the_rest_stays() -> None:
+    plain = draw(MANY, 32, "image", reflect=False, seed=1, epoch=0)
+    assert not plain.reflect.any()
+    assert np.array_equal(plain.offsets, drawn(MANY).offsets)
+
+
+def test_the_noise_is_normal_and_independent_along_the_axes() -> None:
+    alphas = drawn(MANY).alphas
+    assert alphas.dtype == np.float32
+    assert all(stats.kstest(column, "norm").pvalue > 0.001 for column in alphas.T)
+    assert np.allclose(np.cov(alphas.T), np.eye(3), atol=0.025)
+
+
+def test_the_noise_is_independent_of_offset_and_reflection() -> None:
+    found = drawn(MANY)
+    columns = [found.offsets, found.reflect[:, None], found.alphas]
+    correlation = np.corrcoef(np.hstack(columns).T)
+    assert np.abs(correlation - np.eye(6)).max() < 0.025
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.permutations(range(40)), st.integers(1, 40), st.sampled_from(["image", "group32"]))
+def test_draws_do_not_depend_on_the_batch(order: list[int], size: int, kind: str) -> None:
+    whole, batch = drawn(np.arange(40), kind), np.array(order[:size])
+    part = drawn(batch, kind)
+    assert same(part, Draws(whole.offsets[batch], whole.reflect[batch], whole.alphas[batch]))
+
+
+def test_epochs_and_seeds_draw_anew() -> None:
+    images = np.arange(64)
+    all_drawn = [drawn(images, seed=seed, epoch=epoch) for seed in (1, 2) for epoch in (0, 1)]
+    for one, other in pairwise(all_drawn):
+        assert not np.array_equal(one.offsets, other.offsets)
+        assert not np.array_equal(one.reflect, other.reflect)
+        assert not np.isclose(one.alphas, other.alphas).any()
+
+
+def test_group32_shares_offset_and_reflection_among_32_consecutive_images() -> None:
+    found = drawn(np.arange(32 * 50), "group32")
+    choices = np.column_stack([found.offsets, found.reflect]).reshape(50, 32, 3)
+    assert (choices == choices[:, :1]).all()
+    assert len(np.unique(choices[:, 0], axis=0)) > 45
+
+
+def test_group32_keeps_the_noise_of_each_image() -> None:
+    assert np.array_equal(drawn(MANY, "group32").alphas, drawn(MANY).alphas)
+    assert len(np.unique(drawn(np.arange(32), "group32").alphas, axis=0)) == 32
+
+
+def test_group32_reaches_every_offset_equally_often() -> None:
+    offsets = drawn(np.arange(32 * 33 * 40), "group32").offsets[::32]
+    assert all(is_even(np.bincount(column, minlength=33)) for column in offsets.T)
+
+
+def test_no_border_leaves_one_offset() -> None:
+    assert not draw(np.arange(50), 0, "image", reflect=True, seed=1, epoch=0).offsets.any()
+
+
+def test_an_unknown_kind_of_draws_is_refused() -> None:
+    with pytest.raises(ValueError, match="draws: expected 'image' or 'group32', found 'batch'"):
+        drawn(np.arange(3), "batch")
+
+
+def test_shuffled_labels_are_the_same_labels_elsewhere() -> None:
+    labels = np.repeat(np.arange(10), 30)
+    shuffled = draws.shuffled_labels(labels, seed=1)
+    assert np.array_equal(np.sort(shuffled), labels)
+    # 30 of 300 stay by chance, with a standard deviation of about 5.
+    assert np.count_nonzero(shuffled == labels) < 55
+
+
+def test_shuffled_labels_are_a_function_of_the_seed() -> None:
+    labels = np.arange(100)
+    assert np.array_equal(draws.shuffled_labels(labels, 1), draws.shuffled_labels(labels, 1))
+    assert not np.array_equal(draws.shuffled_labels(labels, 1), draws.shuffled_labels(labels, 2))

@@ -1,0 +1,43 @@
+"""The run folder: the names in it, and what is said when it is no run's."""
+
+from pathlib import Path
+
+import pytest
+
+from alexrep import recipe
+from alexrep.errors import ConfigError, DataError, ManifestError
+from alexrep.runs.folder import RunFolder
+
+
+def test_every_file_has_its_place() -> None:
+    folder = RunFolder(Path("runs/first"))
+    assert folder.recipe == Path("runs/first/recipe.toml")
+    assert folder.log == Path("runs/first/log.jsonl")
+    assert folder.manifest == Path("runs/first/manifest.json")
+    assert folder.plan == Path("runs/first/plan.json")
+    assert folder.checkpoint("best") == Path("runs/first/checkpoints/best.pt")
+    assert folder.result("val", "ten-crop") == Path("runs/first/results/val-ten-crop.json")
+
+
+def test_the_recipe_that_ran_is_read_back(tmp_path: Path) -> None:
+    chosen = recipe.load("demo", ("seed=5",))
+    (tmp_path / "recipe.toml").write_text(recipe.dump(chosen))
+    assert RunFolder(tmp_path).read_recipe() == chosen
+
+
+@pytest.mark.parametrize("name", ["absent", "."])
+def test_a_folder_that_is_no_runs_is_named(tmp_path: Path, name: str) -> None:
+    wanted = "expected a run folder, found no recipe.toml; name a folder made by alexrep train"
+    with pytest.raises(DataError, match=wanted):
+        RunFolder(tmp_path / name).read_recipe()
+
+
+def test_a_recipe_that_is_damaged_is_named(tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text("[model\n")
+    with pytest.raises(ConfigError, match=r"recipe\.toml: expected TOML, found "):
+        RunFolder(tmp_path).read_recipe()
+
+
+def test_a_run_that_has_not_finished_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="expected a finished train, found no manifest"):
+        RunFolder(tmp_path).read_manifest()

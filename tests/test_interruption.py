@@ -1,0 +1,89 @@
+"""Signals: the first one is a flag, the second one the end."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from alexrep.training.interruption import SIGNALS, flagged
+
+CHILD = """
+import time
+from alexrep.training.interruption import flagged
+with flagged() as signalled:
+    print("ready", flush=True)
+    while signalled() is None:
+        time.sleep(0.01)
+    print(signalled(), flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def child() -> Iterator[subprocess.Popen[str]]:
+    """Start a process that waits for its first signal, tells its name, and works on."""
+    command = [sys.executable, "-c", CHILD]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert told(process) == "ready"
+        yield process
+        process.kill()
+
+
+def told(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def handlers() -> list[object]:
+    return [signal.getsignal(number) for number in SIGNALS]
+
+
+def test_without_a_signal_there_is_nothing_to_tell() -> None:
+    with flagged() as signalled:
+        assert signalled() is None
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_first_signal_only_sets_the_flag(number: signal.Signals) -> None:
+    with flagged() as signalled:
+        os.kill(os.getpid(), number)
+        assert signalled() == number.name
+        assert signalled() == number.name
+
+
+def test_the_former_handlers_are_back_afterwards() -> None:
+    before = handlers()
+    with flagged():
+        assert all(handler not in before for handler in handlers())
+    assert handlers() == before
+
+
+def test_the_former_handlers_are_back_after_an_error() -> None:
+    def fail() -> None:
+        with flagged():
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise RuntimeError("broken")
+
+    before = handlers()
+    with pytest.raises(RuntimeError, match="broken"):
+        fail()
+    assert handlers() == before
+
+
+def test_the_next_work_starts_without_a_flag() -> None:
+    with flagged():
+        os.kill(os.getpid(), signal.SIGUSR2)
+    with flagged() as signalled:
+        assert signalled() is None
+
+
+@pytest.mark.parametrize("second", SIGNALS)
+def test_a_second_signal_ends_at_once(child: subprocess.Popen[str], second: signal.Signals) -> None:
+    child.send_signal(signal.SIGTERM)
+    assert told(child) == "SIGTERM"
+    assert child.poll() is None
+    child.send_signal(second)
+    assert child.wait(timeout=5) == -second

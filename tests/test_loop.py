@@ -1,0 +1,374 @@
+"""The loop: one step by hand, the rows it writes, and what stops it."""
+
+import io
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional
+
+from alexrep import recipe
+from alexrep.errors import AlexrepError, ConfigError, Interrupted
+from alexrep.feed import draws, order
+from alexrep.models import dropout, registry
+from alexrep.recipe import Recipe
+from alexrep.runs.checkpoint import weights_digest
+from alexrep.runs.log import Row
+from alexrep.training import loop
+from alexrep.training.data import TrainingData, open_data
+from alexrep.training.loop import Job, Position
+from alexrep.training.optimiser import Momentum2012, groups
+
+TINY = """
+base = "demo"
+name = "tiny"
+model = { side = 67, width = 0.05, std_factor = 4.5 }
+feed = { batch_size = 4 }
+[schedule]
+epochs = 2
+changes = [
+    { epoch = 0, weights = 0.01, biases = 0.02 },
+    { epoch = 1, weights = 0.001, noise = false },
+]
+"""
+STEPS = 5
+"""In an epoch: 18 images by 4, the last batch of 2."""
+
+ALL_AT_ONCE = ("feed.batch_size=18", "feed.reflect=false", "model.side=72")
+"""Every epoch is the same one batch."""
+
+Load = Callable[..., Recipe]
+MakeJob = Callable[..., Job]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Keep torch to one thread: it is faster on networks as small as these."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def held(data: Path) -> Iterator[TrainingData]:
+    with closing(open_data(data)) as held:
+        yield held
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY)
+    return lambda *settings: recipe.load(str(path), settings)
+
+
+@pytest.fixture
+def rows() -> list[Row]:
+    return []
+
+
+@pytest.fixture
+def make_job(held: TrainingData, load: Load, rows: list[Row]) -> MakeJob:
+    """Return what makes a job at its start; further fields of it may be given."""
+
+    def make(*settings: str, **fields: Any) -> Job:
+        chosen = load(*settings)
+        model = registry.build(chosen.model, 3, chosen.seed)
+        rule = chosen.optimiser
+        usual: dict[str, Any] = {
+            "recipe": chosen,
+            "model": model,
+            "optimiser": Momentum2012(groups(model, rule.momentum, rule.weight_decay)),
+            "train": held.train,
+            "val": held.val,
+            "inputs": held.inputs(chosen),
+            "device": torch.device("cpu"),
+            "threads": 2,
+            "position": Position(),
+            "record": rows.append,
+            "save": lambda is_best: None,
+            "signalled": lambda: None,
+            "progress": lambda num: None,
+        }
+        return Job(**usual | fields)
+
+    return make
+
+
+def of_kind(rows: list[Row], kind: str) -> list[dict[str, Any]]:
+    return [row for row in rows if row["kind"] == kind]
+
+
+def signal_at(number: int) -> Callable[[], str | None]:
+    """Return a function that tells a signal from its `number`-th call on."""
+    calls = count(1)
+    return lambda: "SIGTERM" if next(calls) >= number else None
+
+
+def decoded(data: Path, held: TrainingData, places: list[int]) -> list[np.ndarray[Any, Any]]:
+    """Decode images with Pillow, from the prepared tars."""
+    found = []
+    for name in held.train.names[places]:
+        with tarfile.open(data / "images" / "train" / f"{name.decode()[:9]}.tar") as tar:
+            stream = tar.extractfile(name.decode())
+            assert stream is not None
+            found.append(np.asarray(Image.open(io.BytesIO(stream.read()))))
+    return found
+
+
+def first_batch(chosen: Recipe, held: TrainingData, data: Path) -> tuple[Tensor, Tensor]:
+    """Augment the first batch image by image, as section 4.1 and the released source say."""
+    places = order.epoch_order("shuffled", 18, chosen.seed, 0)[:4]
+    drawn = draws.draw(places, 72 - 67, "image", True, chosen.seed, 0)
+    middle, patches = held.mean[2:69, 2:69], []
+    for number, image in enumerate(decoded(data, held, places.tolist())):
+        row, column = drawn.offsets[number]
+        patch = image[row : row + 67, column : column + 67].astype(np.float32)
+        patch = (patch[:, ::-1] if drawn.reflect[number] else patch) - middle
+        patch = (patch + 0.1 * held.axes @ (held.stds * drawn.alphas[number])) / 1.1
+        patches.append(torch.tensor(patch.transpose(2, 0, 1), dtype=torch.float32))
+    return torch.stack(patches), torch.from_numpy(held.train.labels[places])
+
+
+def test_the_first_step_is_the_rule_by_hand(
+    make_job: MakeJob, load: Load, held: TrainingData, data: Path
+) -> None:
+    chosen = load()
+    model: nn.Module = registry.build(chosen.model, 3, chosen.seed)
+    images, labels = first_batch(chosen, held, data)
+    dropout.set_keys(model, dropout.keys(chosen.seed, 0, np.arange(4)))
+    loss = functional.cross_entropy(model(images), labels)
+    loss.backward()
+    # Three checks while val is scored, the fourth after the first step.
+    job = make_job(signalled=signal_at(4))
+    with pytest.raises(Interrupted):
+        loop.train(job)
+    assert job.position.step == 1
+    assert job.position.loss_sum / 4 == pytest.approx(loss.item(), rel=1e-5)
+    stepped = dict(job.model.named_parameters())
+    for name, start in model.named_parameters():
+        assert start.grad is not None
+        rate, decay = (0.02, 0.0) if name.endswith("bias") else (0.01, 0.0005)
+        expected = start - rate * start.grad - decay * rate * start
+        assert torch.allclose(stepped[name], expected, atol=1e-6), name
+
+
+def test_every_step_and_epoch_has_its_row(make_job: MakeJob, rows: list[Row]) -> None:
+    loop.train(make_job())
+    assert [row["step"] for row in of_kind(rows, "step")] == list(range(1, 11))
+    assert [row["epoch"] for row in of_kind(rows, "step")] == [0] * STEPS + [1] * STEPS
+    epochs = of_kind(rows, "epoch")
+    assert [(row["epoch"], row["step"]) for row in epochs] == [(0, 0), (1, 5), (2, 10)]
+
+
+def test_the_row_before_training_has_val_only(make_job: MakeJob, rows: list[Row]) -> None:
+    loop.train(make_job())
+    row = of_kind(rows, "epoch")[0]
+    assert row["val_loss"] == pytest.approx(np.log(3), abs=0.05)
+    empty = {key for key, value in row.items() if value is None}
+    rates = {"weights_rate", "biases_rate", "noise", "images_per_s", "seconds"}
+    assert empty == rates | {"train_loss", "train_error"}
+
+
+def test_the_rows_tell_the_rates_of_the_epoch_that_ended(
+    make_job: MakeJob, rows: list[Row]
+) -> None:
+    loop.train(make_job())
+    told = [(r["weights_rate"], r["biases_rate"], r["noise"]) for r in of_kind(rows, "epoch")]
+    assert told == [(None, None, None), (0.01, 0.02, True), (0.001, 0.02, False)]
+
+
+def test_the_training_loss_is_the_mean_over_images(make_job: MakeJob, rows: list[Row]) -> None:
+    loop.train(make_job())
+    losses = [row["loss"] for row in of_kind(rows, "step")][:STEPS]
+    weighted = np.average(losses, weights=[4, 4, 4, 4, 2])
+    assert of_kind(rows, "epoch")[1]["train_loss"] == pytest.approx(weighted)
+
+
+def test_a_long_epoch_has_at_most_some_forty_step_rows(
+    make_job: MakeJob, rows: list[Row], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "ROWS_AN_EPOCH", 2)
+    loop.train(make_job())
+    assert [row["step"] for row in of_kind(rows, "step")] == [2, 4, 7, 9]
+
+
+def test_the_scores_returned_are_those_of_the_last_row(make_job: MakeJob, rows: list[Row]) -> None:
+    scores = loop.train(make_job())
+    last = of_kind(rows, "epoch")[-1]
+    assert (scores.top1_error, scores.loss) == (last["val_top1_error"], last["val_loss"])
+    assert scores.num_images == 8
+
+
+def test_progress_tells_every_image(make_job: MakeJob) -> None:
+    told: list[int] = []
+    loop.train(make_job(progress=told.append))
+    assert told == [4, 4, 4, 4, 2] * 2
+
+
+def test_the_number_of_decoding_threads_changes_nothing(make_job: MakeJob, rows: list[Row]) -> None:
+    digests = set()
+    for threads in (1, 4):
+        job = make_job(threads=threads)
+        loop.train(job)
+        digests.add(weights_digest(job.model.state_dict()))
+    losses = [row["loss"] for row in of_kind(rows, "step")]
+    assert len(digests) == 1
+    assert losses[:10] == losses[10:]
+
+
+def test_torchs_own_generator_changes_nothing(make_job: MakeJob) -> None:
+    digests = set()
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        job = make_job()
+        loop.train(job)
+        digests.add(weights_digest(job.model.state_dict()))
+    assert len(digests) == 1
+
+
+def test_the_seed_changes_the_weights(make_job: MakeJob) -> None:
+    digests = set()
+    for seed in (1, 2):
+        job = make_job(f"seed={seed}")
+        loop.train(job)
+        digests.add(weights_digest(job.model.state_dict()))
+    assert len(digests) == 2
+
+
+def test_one_batch_over_and_over_is_learnt(make_job: MakeJob, rows: list[Row]) -> None:
+    rates = "schedule.changes=[{epoch=0,weights=0.01,biases=0.02,noise=false}]"
+    loop.train(make_job(*ALL_AT_ONCE, rates, "schedule.epochs=40"))
+    losses = [row["loss"] for row in of_kind(rows, "step")]
+    assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:5])
+    assert of_kind(rows, "epoch")[-1]["train_error"] < of_kind(rows, "epoch")[1]["train_error"]
+
+
+def test_at_a_rate_of_zero_the_weights_stay(make_job: MakeJob) -> None:
+    job = make_job("schedule.changes=[{epoch=0,weights=0.0,biases=0.0}]")
+    before = weights_digest(job.model.state_dict())
+    loop.train(job)
+    assert weights_digest(job.model.state_dict()) == before
+
+
+def test_shuffled_labels_are_those_of_the_images_permuted(
+    make_job: MakeJob, held: TrainingData
+) -> None:
+    job = make_job("feed.shuffle_labels=true")
+    assert not np.array_equal(job.labels, held.train.labels)
+    assert np.array_equal(np.sort(job.labels), np.sort(held.train.labels))
+    assert np.array_equal(make_job().labels, held.train.labels)
+
+
+def test_shuffled_labels_are_what_is_learnt_and_val_keeps_its_own(
+    make_job: MakeJob, rows: list[Row]
+) -> None:
+    for shuffle in ("true", "false"):
+        loop.train(make_job(f"feed.shuffle_labels={shuffle}"))
+    shuffled, plain = rows[: len(rows) // 2], rows[len(rows) // 2 :]
+    assert shuffled[0] == plain[0]
+    assert shuffled[1]["loss"] != plain[1]["loss"]
+
+
+@pytest.mark.parametrize("settings", [(), ALL_AT_ONCE], ids=["small batches", "one batch"])
+def test_a_loss_that_is_not_finite_stops_the_run(
+    make_job: MakeJob, rows: list[Row], settings: tuple[str, ...]
+) -> None:
+    saved: list[bool] = []
+    job = make_job(
+        *settings,
+        "schedule.changes=[{epoch=0,weights=10.0,biases=10.0}]",
+        # The weights grow ninefold with each step, whatever the gradient.
+        "optimiser.weight_decay=1.0",
+        "schedule.epochs=60",
+        save=saved.append,
+    )
+    wanted = r"^(step \d+|the network): expected (a )?finite .*; train another run at a lower rate$"
+    with pytest.raises(AlexrepError, match=wanted):
+        loop.train(job)
+    assert len(saved) == len(of_kind(rows, "epoch")) > 0
+
+
+def test_the_step_whose_loss_is_not_finite_is_named_and_not_made(make_job: MakeJob) -> None:
+    job = make_job(position=Position(validated=0, step=6))
+    with torch.no_grad():
+        for parameter in job.model.parameters():
+            parameter.fill_(torch.nan)
+    wanted = r"step 7: expected a finite loss, found nan \(mean of this epoch so far 0\.0000\)"
+    with pytest.raises(AlexrepError, match=wanted):
+        loop.train(job)
+    assert job.position.step == 6
+    assert not job.optimiser.state
+
+
+def test_a_layer_that_the_network_has_not_is_refused_before_the_first_step(
+    make_job: MakeJob, rows: list[Row]
+) -> None:
+    changes = "schedule.changes=[{epoch=0,weights=0.1,biases=0.1},{epoch=1,layers=['conv9']}]"
+    with pytest.raises(ConfigError, match=r"expected layers of conv1, .*, found 'conv9'"):
+        loop.train(make_job(changes))
+    assert rows == []
+
+
+@pytest.mark.parametrize(
+    ("number", "step", "validated"),
+    [(1, 0, -1), (2, 0, -1), (3, 0, 0), (4, 1, 0), (8, 5, 0), (9, 5, 0), (11, 5, 1), (19, 10, 2)],
+)
+def test_a_signal_is_seen_after_every_batch_of_train_and_val(
+    make_job: MakeJob, number: int, step: int, validated: int
+) -> None:
+    saved: list[bool] = []
+    job = make_job(signalled=signal_at(number), save=saved.append)
+    wanted = f"step {step}: expected to go on, found SIGTERM, saved; start again to go on"
+    with pytest.raises(Interrupted, match=wanted):
+        loop.train(job)
+    assert (job.position.step, job.position.validated) == (step, validated)
+    # Once for each row of an epoch, and once more unless it came right after one.
+    assert len(saved) == validated + 1 + (number not in (3, 11, 19))
+
+
+def test_a_signal_leaves_the_network_in_training_mode(make_job: MakeJob) -> None:
+    job = make_job(signalled=signal_at(1))
+    with pytest.raises(Interrupted):
+        loop.train(job)
+    assert job.model.training
+
+
+def test_the_best_is_told_only_when_the_error_falls(make_job: MakeJob, rows: list[Row]) -> None:
+    saved: list[bool] = []
+    job = make_job("schedule.epochs=6", save=saved.append)
+    loop.train(job)
+    errors = [row["val_top1_error"] for row in of_kind(rows, "epoch")]
+    assert saved == [error < min([2.0, *errors[:place]]) for place, error in enumerate(errors)]
+    assert job.position.best_epoch == int(np.argmin(errors))
+    assert job.position.best_error == min(errors)
+
+
+def test_a_run_that_has_ended_is_only_scored(make_job: MakeJob, rows: list[Row]) -> None:
+    job = make_job(position=Position(epoch=2, step=10, validated=2))
+    scores = loop.train(job)
+    assert scores.num_images == 8
+    assert rows == []
+
+
+def test_the_rate_in_images_is_of_this_start_only(make_job: MakeJob, rows: list[Row]) -> None:
+    resumed = Position(batch=4, step=4, seen=16, loss_sum=16.0, validated=0)
+    loop.train(make_job("schedule.epochs=1", position=resumed))
+    row = of_kind(rows, "epoch")[0]
+    assert row["images_per_s"] * row["seconds"] == pytest.approx(2)
+
+
+def test_after_a_stop_at_the_last_batch_no_rate_is_told(make_job: MakeJob, rows: list[Row]) -> None:
+    resumed = Position(batch=5, step=5, seen=18, loss_sum=18.0, validated=0)
+    loop.train(make_job("schedule.epochs=1", position=resumed))
+    row = of_kind(rows, "epoch")[0]
+    assert (row["train_loss"], row["images_per_s"], row["weights_rate"]) == (1.0, None, 0.01)

@@ -1,0 +1,160 @@
+"""Plans that unfinished work is held to, and manifests that make an output exist."""
+
+import json
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from alexrep import manifest
+from alexrep.errors import ManifestError
+from alexrep.files import sha256_file
+from alexrep.manifest import Manifest, Plan
+
+PLAN = Plan(stage="pack", settings={"side": 72, "filter": "bicubic"}, seed=1, inputs={"raw": "ab"})
+
+
+def begun(folder: Path, plan: Plan = PLAN) -> Manifest | None:
+    return manifest.begin(plan, folder / manifest.NAME, folder / "plan.json")
+
+
+def finished(folder: Path) -> Manifest:
+    begun(folder)
+    outputs = {"file": "cd"}
+    return manifest.finish(PLAN, folder / manifest.NAME, {"images": 3}, outputs, {"units": ["a"]})
+
+
+def other(**fields: object) -> Plan:
+    return PLAN.model_copy(update=fields)
+
+
+def killed(*names: object) -> None:
+    raise KeyboardInterrupt
+
+
+DIFFERENT = [
+    (other(settings={"side": 80, "filter": "bicubic"}), r"expected settings\.side = 80, found 72"),
+    (other(settings={"side": 72}), r"expected settings\.filter = None, found 'bicubic'"),
+    (other(settings=PLAN.settings | {"new": "x"}), r"expected settings\.new = 'x', found None"),
+    (other(inputs={"raw": "ee"}), r"expected inputs\.raw = 'ee', found 'ab'"),
+    (other(seed=2), "expected seed = 2, found 1; ask for the same, or write to another folder"),
+    (other(format=2), "expected format = 2, found 1"),
+    (other(stage="mean"), "found 'pack'"),
+]
+
+
+def test_the_first_beginning_records_the_plan(tmp_path: Path) -> None:
+    assert begun(tmp_path / "new") is None
+    assert json.loads((tmp_path / "new" / "plan.json").read_text()) == PLAN.model_dump()
+
+
+def test_an_unfinished_stage_goes_on_with_the_same_plan(tmp_path: Path) -> None:
+    begun(tmp_path)
+    before = (tmp_path / "plan.json").stat().st_mtime_ns
+    assert begun(tmp_path) is None
+    assert (tmp_path / "plan.json").stat().st_mtime_ns == before
+
+
+def test_a_finished_stage_gives_its_manifest(tmp_path: Path) -> None:
+    record = finished(tmp_path)
+    assert begun(tmp_path) == record
+    assert (record.counts, record.outputs) == ({"images": 3}, {"file": "cd"})
+
+
+@pytest.mark.parametrize(("plan", "message"), DIFFERENT)
+def test_a_finished_stage_refuses_another_plan(tmp_path: Path, plan: Plan, message: str) -> None:
+    finished(tmp_path)
+    with pytest.raises(ManifestError, match=message):
+        begun(tmp_path, plan)
+
+
+@pytest.mark.parametrize(("plan", "message"), DIFFERENT)
+def test_an_unfinished_stage_is_held_to_its_plan(tmp_path: Path, plan: Plan, message: str) -> None:
+    begun(tmp_path)
+    with pytest.raises(ManifestError, match=message):
+        begun(tmp_path, plan)
+    assert begun(tmp_path) is None
+
+
+def test_versions_of_program_and_libraries_are_not_compared(tmp_path: Path) -> None:
+    record = finished(tmp_path).model_copy(update={"program": "0.0", "libraries": {"numpy": "0"}})
+    (tmp_path / manifest.NAME).write_text(record.model_dump_json())
+    assert begun(tmp_path) == record
+
+
+def test_equal_work_gives_equal_manifests(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        finished(tmp_path / name)
+    one, two = (tmp_path / name / manifest.NAME for name in ("one", "two"))
+    assert one.read_bytes() == two.read_bytes()
+    assert manifest.digest(one) == manifest.digest(two) == sha256_file(one)
+
+
+def test_a_manifest_holds_no_time_no_host_and_no_worker_count(data: Path) -> None:
+    written = [path for path in data.rglob("*.json") if path.name.endswith("manifest.json")]
+    assert len(written) == 4
+    keys = {"stage", "format", "settings", "seed", "inputs", "program", "libraries", "counts"}
+    for path in written:
+        held = path.read_text()
+        assert set(json.loads(held)) == keys | {"outputs", "details"}
+        assert not {"time", "host", "worker", "date", socket.gethostname()} & set(held.split('"'))
+        assert str(data) not in held
+
+
+def test_the_libraries_that_touch_the_data_are_recorded() -> None:
+    held = manifest.libraries()
+    assert {"h5py", "numpy", "simplejpeg"} <= held.keys() <= set(manifest.LIBRARIES)
+    assert ("pillow" in held) != ("pillow-simd" in held)
+
+
+def test_a_missing_manifest_names_the_stage_to_run(tmp_path: Path) -> None:
+    message = r"manifest\.json: expected a finished pack, found no manifest; run alexrep pack first"
+    with pytest.raises(ManifestError, match=message):
+        manifest.read(tmp_path / manifest.NAME, "pack")
+
+
+def test_the_manifest_of_another_stage_is_refused(tmp_path: Path) -> None:
+    finished(tmp_path)
+    with pytest.raises(ManifestError, match="expected stage 'mean', found 'pack'; name the right"):
+        manifest.read(tmp_path / manifest.NAME, "mean")
+
+
+@pytest.mark.parametrize(
+    ("content", "where"),
+    [
+        (b"", "the text"),
+        (b"{", "the text"),
+        (b"\xff\xfe", "the text"),
+        (b"[]", "the text"),
+        (b"{}", "stage"),
+        (b'{"stage": "pack", "settings": 3}', "settings"),
+    ],
+)
+def test_a_damaged_manifest_is_one_line(tmp_path: Path, content: bytes, where: str) -> None:
+    (tmp_path / manifest.NAME).write_bytes(content)
+    message = rf"manifest\.json: expected a manifest, found a fault at {where}; remove the folder"
+    with pytest.raises(ManifestError, match=message):
+        begun(tmp_path)
+
+
+def test_an_unknown_field_is_a_fault(tmp_path: Path) -> None:
+    finished(tmp_path)
+    held = json.loads((tmp_path / manifest.NAME).read_text())
+    (tmp_path / manifest.NAME).write_text(json.dumps(held | {"host": "h"}))
+    with pytest.raises(ManifestError, match="a fault at host"):
+        begun(tmp_path)
+
+
+def test_a_damaged_plan_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text('{"stage": ')
+    with pytest.raises(ManifestError, match=r"plan\.json: expected a manifest"):
+        begun(tmp_path)
+
+
+def test_a_manifest_is_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun(tmp_path)
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        manifest.finish(PLAN, tmp_path / manifest.NAME, {}, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["plan.json"]

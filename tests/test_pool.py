@@ -1,0 +1,152 @@
+"""Work over processes: every result, every fault, and no worker left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from alexrep import pool
+from alexrep.errors import AlexrepError
+
+WORK = """
+import os, signal, time
+from pathlib import Path
+from alexrep.errors import DataError
+
+
+def square(number):
+    return number * number
+
+
+def where(number):
+    return os.getpid()
+
+
+def fail_at_3(number):
+    if number == 3:
+        raise DataError("DATA: expected an image, found 3; look")
+    return number
+
+
+def die_at_3(number):
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.2)
+    return number
+
+
+def wait_and_tell(folder):
+    (Path(folder) / str(os.getpid())).touch()
+    time.sleep(60)
+"""
+
+PARENT = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import work
+from alexrep import pool
+if __name__ == "__main__":
+    for _ in pool.run(work.wait_and_tell, [sys.argv[2]] * 2, 2, str):
+        pass
+"""
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Return a module that workers can import."""
+    (tmp_path / "work.py").write_text(WORK)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "work", raising=False)
+    import work  # type: ignore[import-not-found]
+
+    assert isinstance(work, ModuleType)
+    return work
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 10) -> bool:
+    """Wait for something at most `seconds`, and tell whether it came."""
+    end = time.monotonic() + seconds
+    while not is_so() and time.monotonic() < end:
+        time.sleep(0.02)
+    return is_so()
+
+
+def is_alive(process: int) -> bool:
+    """Tell whether a process runs; one that ended and waits for its parent does not."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2]
+    except FileNotFoundError:
+        return False
+    return not state.startswith("Z")
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_every_item_comes_back_once_with_its_result(work: ModuleType, workers: int) -> None:
+    found = dict(pool.run(work.square, range(20), workers, str))
+    assert found == {number: number * number for number in range(20)}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_no_items_give_no_results(work: ModuleType, workers: int) -> None:
+    assert list(pool.run(work.square, [], workers, str)) == []
+
+
+def test_one_worker_works_here_and_in_order(work: ModuleType) -> None:
+    assert list(pool.run(work.where, range(3), 1, str)) == [(n, os.getpid()) for n in range(3)]
+
+
+def test_more_workers_are_other_processes(work: ModuleType) -> None:
+    found = {process for _, process in pool.run(work.where, range(4), 2, str)}
+    assert os.getpid() not in found
+    assert not any(is_alive(process) for process in found)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_exception_of_a_worker_is_raised_here(work: ModuleType, workers: int) -> None:
+    with pytest.raises(AlexrepError, match="DATA: expected an image, found 3; look"):
+        list(pool.run(work.fail_at_3, range(100), workers, str))
+
+
+def test_a_killed_worker_is_named_with_its_unit_within_seconds(work: ModuleType) -> None:
+    start = time.monotonic()
+    message = r"unit-3.*: expected a result, found a worker that was killed; look for a memory"
+    with pytest.raises(AlexrepError, match=message):
+        list(pool.run(work.die_at_3, range(1000), 2, lambda number: f"unit-{number}"))
+    assert time.monotonic() - start < 10
+
+
+def test_a_caller_that_stops_leaves_no_worker(work: ModuleType) -> None:
+    results = pool.run(work.where, range(1000), 2, str)
+    _, process = next(results)
+    assert is_alive(process)
+    results.close()  # type: ignore[attr-defined]
+    assert not is_alive(process)
+
+
+def test_no_worker_survives_the_parent_that_is_killed(tmp_path: Path, work: ModuleType) -> None:
+    told = tmp_path / "told"
+    told.mkdir()
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    parent = subprocess.Popen([sys.executable, str(script), str(tmp_path), str(told)])
+    assert wait_until(lambda: len(list(told.iterdir())) == 2)
+    workers = [int(path.name) for path in told.iterdir()]
+    assert all(is_alive(process) for process in workers)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    assert wait_until(lambda: not any(is_alive(process) for process in workers), seconds=3)
+
+
+def test_as_many_processors_as_this_process_may_use() -> None:
+    allowed = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(allowed)})
+        assert pool.available() == 1
+    finally:
+        os.sched_setaffinity(0, allowed)

@@ -1,0 +1,420 @@
+"""A run in its folder: stopped or killed anywhere, it ends with the same bits."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from alexrep import manifest, recipe
+from alexrep.errors import AlexrepError, ConfigError, DataError, Interrupted, ManifestError
+from alexrep.manifest import Manifest
+from alexrep.recipe import Recipe
+from alexrep.runs import checkpoint, log
+from alexrep.runs.folder import RunFolder
+from alexrep.training import interruption
+from alexrep.training import run as training
+from alexrep.training.data import TrainingData, open_data
+from alexrep.training.run import Resources
+
+TINY = """
+base = "demo"
+name = "tiny"
+model = { side = 67, width = 0.05, std_factor = 4.5 }
+feed = { batch_size = 4 }
+[schedule]
+epochs = 4
+changes = [
+    { epoch = 0, weights = 0.01, biases = 0.02 },
+    { epoch = 3, weights = 0.001, noise = false },
+]
+"""
+STEPS = 5
+"""In an epoch: 18 images by 4."""
+CHECKS = 3 + 4 * (STEPS + 3)
+"""How often a run looks for a signal: after each batch, twice over val, and after each row."""
+
+FIXED = ("feed.order='fixed'", "feed.draws='group32'")
+TIMES = {"images_per_s", "seconds"}
+
+
+class Killed(BaseException):
+    """Stands in for SIGKILL: nothing catches it."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Keep torch to one thread: it is faster on networks as small as these."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def held(data: Path) -> Iterator[TrainingData]:
+    with closing(open_data(data)) as held:
+        yield held
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recipe") / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture(scope="module")
+def chosen(tiny: Path) -> Recipe:
+    return recipe.load(str(tiny))
+
+
+def start(
+    chosen: Recipe,
+    held: TrainingData,
+    path: Path,
+    progress: Callable[[int], None] = lambda num: None,
+    threads: int = 2,
+) -> Manifest:
+    """Start a run, or start it again, as `alexrep train` does."""
+    folder, source = RunFolder(path), held.train.shards[0].path.parent.parent
+    record = manifest.begin(training.make_plan(chosen, held), folder.manifest, folder.plan)
+    if record is not None:
+        return record
+    resources = Resources(torch.device("cpu"), threads)
+    return training.run(chosen, held, folder, source, resources, progress)
+
+
+@pytest.fixture(scope="module")
+def whole(
+    chosen: Recipe, held: TrainingData, tmp_path_factory: pytest.TempPathFactory
+) -> RunFolder:
+    """Return a run that was never stopped; read only."""
+    path = tmp_path_factory.mktemp("runs") / "whole"
+    start(chosen, held, path)
+    return RunFolder(path)
+
+
+def stop_at(monkeypatch: pytest.MonkeyPatch, *numbers: int) -> None:
+    """Have a signal come at those looks for one, counted over all starts."""
+    calls = count(1)
+
+    @contextlib.contextmanager
+    def flagged() -> Iterator[Callable[[], str | None]]:
+        yield lambda: "SIGTERM" if next(calls) in numbers else None
+
+    monkeypatch.setattr(interruption, "flagged", flagged)
+
+
+def rows_of(folder: RunFolder) -> list[dict[str, Any]]:
+    """Return the rows of the log without times and rates in images."""
+    rows: list[dict[str, Any]] = [dict(row) for row in log.read(folder.log)]
+    return [{key: value for key, value in row.items() if key not in TIMES} for row in rows]
+
+
+def plain(content: object) -> object:
+    """Return a checkpoint's content with bytes for tensors, and without the log's size."""
+    if isinstance(content, Tensor):
+        return content.numpy().tobytes()
+    if isinstance(content, Mapping):
+        return {key: plain(value) for key, value in content.items() if key != "log_size"}
+    return content
+
+
+def assert_same(path: Path, whole: RunFolder) -> None:
+    """Compare manifest, log and checkpoints with those of the run that was never stopped."""
+    folder = RunFolder(path)
+    assert folder.manifest.read_bytes() == whole.manifest.read_bytes()
+    assert rows_of(folder) == rows_of(whole)
+    for which in ("last", "best"):
+        found, expected = (plain(checkpoint.load(one.checkpoint(which))) for one in (folder, whole))
+        assert found == expected
+
+
+def test_the_manifest_tells_what_came_of_it(whole: RunFolder) -> None:
+    record, last = whole.read_manifest(), checkpoint.load(whole.checkpoint("last"))
+    rows = [row for row in rows_of(whole) if row["kind"] == "epoch"]
+    assert record.counts["steps"] == 4 * STEPS
+    assert (record.counts["val images"], record.counts["val quarantined"]) == (8, 1)
+    assert record.details["weights"] == checkpoint.weights_digest(last["state_dict"])
+    assert record.details["val_top1_error"] == rows[-1]["val_top1_error"]
+
+
+def test_a_second_run_gives_the_same_bits(
+    chosen: Recipe, held: TrainingData, whole: RunFolder, tmp_path: Path
+) -> None:
+    start(chosen, held, tmp_path / "run", threads=5)
+    assert_same(tmp_path / "run", whole)
+
+
+@pytest.mark.parametrize("number", [1, 3, 4, 7, 8, 9, 11, 14, CHECKS - 2, CHECKS])
+def test_a_run_stopped_and_started_again_ends_with_the_same_bits(
+    chosen: Recipe,
+    held: TrainingData,
+    whole: RunFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+) -> None:
+    stop_at(monkeypatch, number)
+    with pytest.raises(Interrupted, match="found SIGTERM, saved; start again to go on"):
+        start(chosen, held, tmp_path / "run")
+    assert not RunFolder(tmp_path / "run").manifest.exists()
+    start(chosen, held, tmp_path / "run")
+    assert_same(tmp_path / "run", whole)
+
+
+def test_a_run_looks_for_a_signal_as_often_as_these_tests_think(
+    chosen: Recipe, held: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_at(monkeypatch, CHECKS + 1)
+    start(chosen, held, tmp_path / "run")
+
+
+def test_a_run_stopped_again_and_again_ends_with_the_same_bits(
+    chosen: Recipe,
+    held: TrainingData,
+    whole: RunFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    numbers = range(2, 60, 3)
+    stop_at(monkeypatch, *numbers)
+    for _ in numbers:
+        with contextlib.suppress(Interrupted):
+            start(chosen, held, tmp_path / "run")
+    assert_same(tmp_path / "run", whole)
+
+
+def test_a_real_signal_stops_a_run_after_its_step(
+    chosen: Recipe, held: TrainingData, whole: RunFolder, tmp_path: Path
+) -> None:
+    steps = count(1)
+
+    def signal_itself(_: int) -> None:
+        if next(steps) == 7:
+            os.kill(os.getpid(), signal.SIGUSR2)
+
+    with pytest.raises(Interrupted, match="step 7: expected to go on, found SIGUSR2, saved"):
+        start(chosen, held, tmp_path / "run", signal_itself)
+    assert checkpoint.load(RunFolder(tmp_path / "run").checkpoint("last"))["step"] == 7
+    start(chosen, held, tmp_path / "run")
+    assert_same(tmp_path / "run", whole)
+
+
+@pytest.mark.parametrize("step", [1, 4, 5, 6, 13, 20])
+def test_a_run_killed_after_a_step_ends_with_the_same_bits(
+    chosen: Recipe, held: TrainingData, whole: RunFolder, tmp_path: Path, step: int
+) -> None:
+    steps = count(1)
+
+    def kill(_: int) -> None:
+        if next(steps) == step:
+            raise Killed
+
+    with pytest.raises(Killed):
+        start(chosen, held, tmp_path / "run", kill)
+    # The log is ahead of the checkpoint, and its last line was left unfinished.
+    with RunFolder(tmp_path / "run").log.open("ab") as stream:
+        stream.write(b'{"kind": "st')
+    start(chosen, held, tmp_path / "run")
+    assert_same(tmp_path / "run", whole)
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("number", [1, 2, 3, 5, 8])
+def test_a_run_killed_at_a_saving_ends_with_the_same_bits(
+    chosen: Recipe,
+    held: TrainingData,
+    whole: RunFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    late: bool,
+) -> None:
+    save, calls = checkpoint.save, count(1)
+
+    def killed(path: Path, content: Mapping[str, Any]) -> None:
+        is_last = next(calls) == number
+        if not is_last or late:
+            save(path, content)
+        if is_last:
+            raise Killed
+
+    monkeypatch.setattr(checkpoint, "save", killed)
+    with contextlib.suppress(Killed):
+        start(chosen, held, tmp_path / "run")
+    start(chosen, held, tmp_path / "run")
+    assert_same(tmp_path / "run", whole)
+
+
+def test_the_fixed_order_with_shared_draws_resumes_too(
+    tiny: Path, held: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = recipe.load(str(tiny), FIXED)
+    start(chosen, held, tmp_path / "whole")
+    stop_at(monkeypatch, 6, 21)
+    for _ in range(2):
+        with pytest.raises(Interrupted):
+            start(chosen, held, tmp_path / "run")
+    start(chosen, held, tmp_path / "run")
+    assert_same(tmp_path / "run", RunFolder(tmp_path / "whole"))
+
+
+def test_no_step_is_missing_from_the_log_and_none_is_there_twice(
+    chosen: Recipe, held: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_at(monkeypatch, 6, 12)
+    for _ in range(3):
+        with contextlib.suppress(Interrupted):
+            start(chosen, held, tmp_path / "run")
+    rows = rows_of(RunFolder(tmp_path / "run"))
+    assert [row["step"] for row in rows if row["kind"] == "step"] == list(range(1, 21))
+    assert [row["epoch"] for row in rows if row["kind"] == "epoch"] == list(range(5))
+
+
+def test_a_run_that_goes_on_tells_how_far_it_is(
+    chosen: Recipe, held: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_at(monkeypatch, 14)
+    with pytest.raises(Interrupted, match="step 8"):
+        start(chosen, held, tmp_path / "run")
+    told: list[int] = []
+    start(chosen, held, tmp_path / "run", told.append)
+    assert told[0] == 18 + 3 * 4
+    assert sum(told) == 4 * 18
+
+
+def test_the_best_checkpoint_is_of_the_lowest_error(whole: RunFolder) -> None:
+    rows = [row for row in rows_of(whole) if row["kind"] == "epoch"]
+    errors = [row["val_top1_error"] for row in rows]
+    best, record = checkpoint.load(whole.checkpoint("best")), whole.read_manifest()
+    assert best["epoch"] == record.details["best_epoch"] == int(np.argmin(errors))
+    assert best["best"]["val_top1_error"] == min(errors)
+    assert len(set(errors)) > 1
+
+
+def test_the_best_survives_a_restart_and_worse_epochs(
+    tiny: Path, held: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a rate of zero no later epoch is better than the untrained network."""
+    chosen = recipe.load(str(tiny), ("schedule.changes=[{epoch=0,weights=0.0,biases=0.0}]",))
+    stop_at(monkeypatch, 6)
+    with pytest.raises(Interrupted):
+        start(chosen, held, tmp_path / "run")
+    start(chosen, held, tmp_path / "run")
+    assert checkpoint.load(RunFolder(tmp_path / "run").checkpoint("best"))["epoch"] == 0
+
+
+def test_a_finished_run_is_left_alone(
+    chosen: Recipe, held: TrainingData, whole: RunFolder, tmp_path: Path
+) -> None:
+    path = shutil.copytree(whole.path, tmp_path / "run")
+    before = {one: one.stat().st_mtime_ns for one in path.rglob("*")}
+    assert start(chosen, held, path) == whole.read_manifest()
+    assert {one: one.stat().st_mtime_ns for one in path.rglob("*")} == before
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_another_recipe_is_refused_with_the_field_named(
+    tiny: Path, held: TrainingData, whole: RunFolder, tmp_path: Path, finished: bool
+) -> None:
+    path = shutil.copytree(whole.path, tmp_path / "run")
+    if not finished:
+        (path / "manifest.json").unlink()
+    other = recipe.load(str(tiny), ("feed.batch_size=8",))
+    wanted = r"expected settings\.feed\.batch_size = 8, found 4; ask for the same, or write to"
+    with pytest.raises(ManifestError, match=wanted):
+        start(other, held, path)
+
+
+def test_other_data_is_refused_with_the_input_named(
+    chosen: Recipe, held: TrainingData, whole: RunFolder
+) -> None:
+    plan = training.make_plan(chosen, held)
+    other = plan.model_copy(update={"inputs": plan.inputs | {"mean": "0" * 64}})
+    with pytest.raises(ManifestError, match=r"expected inputs\.mean = '0000"):
+        manifest.begin(other, whole.manifest, whole.plan)
+
+
+def test_the_folder_holds_what_the_run_is(
+    chosen: Recipe, held: TrainingData, data: Path, whole: RunFolder
+) -> None:
+    assert whole.read_recipe() == chosen
+    for name in ("mean.npy", "pca.json"):
+        assert (whole.path / name).read_bytes() == (data / name).read_bytes()
+    table = json.loads((whole.path / "classes.json").read_text())
+    assert table == held.train.classes.rows()
+    assert "torch" in json.loads((whole.path / "environment.json").read_text())
+
+
+def test_a_checkpoint_is_plain_data_without_the_names_of_wrappers(whole: RunFolder) -> None:
+    content = torch.load(whole.checkpoint("last"), weights_only=True)
+    assert not [key for key in content["state_dict"] if key.startswith(("module.", "_orig_mod."))]
+    assert {"epoch", "step", "config", "classes", "optimizer", "sampler"} <= content.keys()
+
+
+def test_a_diverged_run_keeps_its_last_checkpoint(
+    tiny: Path, held: TrainingData, tmp_path: Path
+) -> None:
+    huge = "schedule.changes=[{epoch=0,weights=0.01,biases=0.02},{epoch=1,weights=10.0}]"
+    settings = (huge, "optimiser.weight_decay=1.0", "schedule.epochs=20")
+    chosen, folder = recipe.load(str(tiny), settings), RunFolder(tmp_path / "run")
+    digests = set()
+    for _ in range(2):
+        with pytest.raises(AlexrepError, match=r"expected (a )?finite lo(ss|gits), found "):
+            start(chosen, held, folder.path)
+        content = checkpoint.load(folder.checkpoint("last"))
+        digests.add(checkpoint.weights_digest(content["state_dict"]))
+        assert content["epoch"] >= 1
+        assert not folder.manifest.exists()
+    assert len(digests) == 1
+
+
+def test_a_damaged_checkpoint_is_one_line_and_is_kept(
+    chosen: Recipe, held: TrainingData, whole: RunFolder, tmp_path: Path
+) -> None:
+    path = shutil.copytree(whole.path, tmp_path / "run")
+    (path / "manifest.json").unlink()
+    last = path / "checkpoints" / "last.pt"
+    last.write_bytes(last.read_bytes()[:-100])
+    with pytest.raises(DataError, match=r"last\.pt: expected a whole checkpoint, found "):
+        start(chosen, held, path)
+    assert last.exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "wanted"),
+    [
+        ("model.name='lenet'", "model.name: expected one of .*alexnet.*, found 'lenet'"),
+        ("model.side=73", "model.side: expected at most 72"),
+        ("model.width=0.0001", "model.width: expected a unit per tower or more"),
+        (
+            "schedule.changes=[{epoch=0,weights=0.1,biases=0.1},{epoch=1,layers=['conv9']}]",
+            "expected layers of conv1, .* found 'conv9'",
+        ),
+    ],
+)
+def test_a_recipe_that_cannot_run_is_refused_before_anything_is_written(
+    tiny: Path, held: TrainingData, setting: str, wanted: str
+) -> None:
+    with pytest.raises(ConfigError, match=wanted):
+        training.check(recipe.load(str(tiny), (setting,)), held)
+
+
+def test_a_recipe_that_can_run_passes(chosen: Recipe, held: TrainingData) -> None:
+    training.check(chosen, held)
+
+
+def test_the_threads_to_use_are_those_at_hand_but_no_more_than_eight() -> None:
+    assert training.default_threads() == min(8, len(os.sched_getaffinity(0)))

@@ -1,0 +1,72 @@
+"""What a checkpoint holds, made ready for use again."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from alexrep import recipe
+from alexrep.errors import ConfigError, DataError
+from alexrep.evaluation import trained
+from alexrep.feed.augment import make_inputs
+from alexrep.models import registry
+
+HERE = Path("last.pt")
+MEAN = np.random.default_rng(1).uniform(0, 255, (72, 72, 3)).astype(np.float32)
+AXES, STDS = np.linalg.qr(np.random.default_rng(2).normal(size=(3, 3)))[0], [120.0, 37.0, 20.0]
+SETTINGS = ("model.side=67", "model.width=0.05", "noise.scale=0.2", "seed=4")
+
+
+@pytest.fixture
+def content() -> dict[str, Any]:
+    """Return a checkpoint's content, as training saves it."""
+    chosen = recipe.load("demo", SETTINGS)
+    network = registry.build(chosen.model, 3, seed=99)
+    synset = {"words": "cat", "num_train_images": 6}
+    return {
+        "state_dict": network.state_dict(),
+        "config": chosen.model_dump(mode="json", exclude_none=True),
+        "classes": [{"index": k, "wnid": f"n{k}", "id": 3 - k, **synset} for k in range(3)],
+        "inputs": {
+            "mean": torch.from_numpy(MEAN),
+            "axes": AXES.tolist(),
+            "stds": STDS,
+            "side": 72,
+        },
+    }
+
+
+def test_the_recipe_comes_back(content: dict[str, Any]) -> None:
+    assert trained.recipe_of(content, HERE) == recipe.load("demo", SETTINGS)
+
+
+def test_the_network_comes_back_with_its_weights(content: dict[str, Any]) -> None:
+    state = trained.model_of(content, HERE).state_dict()
+    assert state.keys() == content["state_dict"].keys()
+    assert all(torch.equal(state[name], content["state_dict"][name]) for name in state)
+
+
+def test_the_class_table_comes_back(content: dict[str, Any]) -> None:
+    assert trained.classes_of(content, HERE).index_of_wnid == {"n0": 0, "n1": 1, "n2": 2}
+
+
+def test_the_normalisation_comes_back(content: dict[str, Any]) -> None:
+    found = trained.inputs_of(content, HERE)
+    expected = make_inputs(MEAN, AXES, np.array(STDS), 67, 0.2, True)
+    assert torch.equal(found.mean, expected.mean)
+    assert torch.equal(found.noise, expected.noise)
+    assert found.divisor == expected.divisor
+
+
+def test_a_recipe_of_another_version_is_named(content: dict[str, Any]) -> None:
+    content["config"]["model"]["depth"] = 8
+    with pytest.raises(ConfigError, match=r"last\.pt: model\.depth: expected a known key, found 8"):
+        trained.model_of(content, HERE)
+
+
+def test_a_class_table_that_is_none_is_named(content: dict[str, Any]) -> None:
+    content["classes"] = [{"index": 0, "name": "cat"}]
+    with pytest.raises(DataError, match=r"last\.pt: expected a class table, found "):
+        trained.classes_of(content, HERE)

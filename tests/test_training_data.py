@@ -1,0 +1,123 @@
+"""The inputs of a run, checked against one another."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from alexrep import files, recipe
+from alexrep.errors import ConfigError, DataError, ManifestError
+from alexrep.training.data import TrainingData, open_data
+
+STAGES = [("mean", "mean.npy"), ("pca", "pca.json")]
+
+
+@pytest.fixture
+def held(data: Path) -> Iterator[TrainingData]:
+    with closing(open_data(data)) as held:
+        yield held
+
+
+@pytest.fixture
+def own(data: Path, tmp_path: Path) -> Path:
+    """Return a copy of the data folder, to be spoilt."""
+    return shutil.copytree(data, tmp_path / "data")
+
+
+def test_the_inputs_are_those_of_the_files(held: TrainingData, data: Path) -> None:
+    colours = json.loads((data / "pca.json").read_text())
+    assert np.array_equal(held.mean, np.load(data / "mean.npy"))
+    assert held.mean.shape == (72, 72, 3)
+    assert held.axes.tolist() == colours["axes"]
+    assert held.stds.tolist() == colours["stds"]
+    assert (len(held.train), len(held.val), held.val.num_quarantined) == (18, 7, 1)
+
+
+def test_the_digests_are_those_of_the_files(held: TrainingData, data: Path) -> None:
+    assert held.digests == {
+        "shards": files.sha256_file(data / "shards" / "manifest.json"),
+        "mean": files.sha256_file(data / "mean.npy"),
+        "pca": files.sha256_file(data / "pca.json"),
+    }
+
+
+def test_the_constants_follow_the_recipe(held: TrainingData) -> None:
+    chosen = recipe.load("demo", ("model.side=68", "noise.scale=0.2", "noise.divide=false"))
+    inputs = held.inputs(chosen)
+    assert np.array_equal(inputs.mean.numpy(), held.mean[2:70, 2:70])
+    assert np.allclose(inputs.noise.numpy(), held.axes * held.stds * 0.2)
+    assert inputs.divisor == 1
+
+
+def test_a_patch_as_large_as_the_images_is_possible(held: TrainingData) -> None:
+    assert held.inputs(recipe.load("demo", ("model.side=72",))).mean.shape == (72, 72, 3)
+
+
+def test_a_patch_larger_than_the_images_is_refused(held: TrainingData) -> None:
+    wanted = "model.side: expected at most 72, the side of the prepared images, found 73; choose"
+    with pytest.raises(ConfigError, match=wanted):
+        held.inputs(recipe.load("demo", ("model.side=73",)))
+
+
+@pytest.mark.parametrize(
+    ("manifest", "stage"),
+    [
+        ("shards/manifest.json", "pack"),
+        ("mean.manifest.json", "mean"),
+        ("pca.manifest.json", "pca"),
+    ],
+)
+def test_a_stage_that_has_not_finished_is_named(own: Path, manifest: str, stage: str) -> None:
+    (own / manifest).unlink()
+    wanted = f"expected a finished {stage}, found no manifest; run alexrep {stage} first"
+    with pytest.raises(ManifestError, match=wanted):
+        open_data(own)
+
+
+@pytest.mark.parametrize(("stage", "name"), STAGES)
+def test_what_was_computed_of_other_images_is_refused(own: Path, stage: str, name: str) -> None:
+    path = own / f"{stage}.manifest.json"
+    record = json.loads(path.read_text())
+    record["inputs"]["images"] = "0" * 64
+    path.write_text(files.to_json(record))
+    with pytest.raises(ManifestError, match=f"{name}: expected that of the packed images, found"):
+        open_data(own)
+
+
+@pytest.mark.parametrize(("stage", "name"), STAGES)
+def test_a_file_that_changed_since_its_stage_is_refused(own: Path, stage: str, name: str) -> None:
+    content = bytearray((own / name).read_bytes())
+    content[-2] ^= 1
+    (own / name).write_bytes(content)
+    with pytest.raises(
+        DataError, match=f"{name}: expected the file of its manifest, found another"
+    ):
+        open_data(own)
+
+
+@pytest.mark.parametrize(("stage", "name"), STAGES)
+def test_a_file_that_is_gone_is_named(own: Path, stage: str, name: str) -> None:
+    (own / name).unlink()
+    with pytest.raises(DataError, match=f"{name}: expected the file of its manifest"):
+        open_data(own)
+
+
+def test_a_missing_shard_is_named(own: Path) -> None:
+    (own / "shards" / "train-00001.h5").unlink()
+    with pytest.raises(DataError, match=r"train-00001\.h5: expected a shard, found "):
+        open_data(own)
+
+
+def test_the_raw_images_are_not_needed(own: Path) -> None:
+    shutil.rmtree(own / "images")
+    shutil.rmtree(own / "statistics")
+    open_data(own).close()
+
+
+def test_a_folder_without_data_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="expected a finished pack, found no manifest"):
+        open_data(tmp_path / "nowhere")
