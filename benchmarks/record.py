@@ -1,0 +1,61 @@
+"""Where a benchmark's numbers go, with the machine that made them."""
+
+import json
+import platform
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from alexrep.runs import environment
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def machine() -> dict[str, JsonValue]:
+    """Describe the machine: processor, memory, versions, devices; no names."""
+    processor = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    memory = re.search(r"MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text())
+    return {
+        "processor": processor[1] if processor else platform.processor(),
+        "memory_gb": round(int(memory[1]) / 1e6, 1) if memory else None,
+        **environment.describe(),
+    }
+
+
+def keep(name: str, figures: dict[str, JsonValue]) -> Path:
+    """Write the figures of a benchmark to results/<name>.json."""
+    path = RESULTS / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {"date": time.strftime("%Y-%m-%d"), "machine": machine(), **figures}
+    path.write_text(json.dumps(content, indent=1) + "\n")
+    return path
+
+
+def alexrep(*words: str, accept: tuple[int, ...] = (0, 3)) -> float:
+    """Run a command of alexrep and return its seconds.
+
+    Raises:
+        RuntimeError: If it leaves with another exit code than `accept` has.
+    """
+    start = time.perf_counter()
+    command = [sys.executable, "-m", "alexrep.stages", *words]
+    code = subprocess.run(command, check=False).returncode
+    if code not in accept:
+        raise RuntimeError(f"alexrep {' '.join(words)} left with {code}")
+    return time.perf_counter() - start
+
+
+def rows(run: Path, kind: str) -> list[dict[str, JsonValue]]:
+    """Return the log's rows of one kind."""
+    lines = (run / "log.jsonl").read_text().splitlines()
+    return [row for row in map(json.loads, lines) if row["kind"] == kind]
+
+
+def errors(run: Path, split: str, views: str) -> dict[str, JsonValue]:
+    """Return one result of a run."""
+    result: dict[str, JsonValue] = json.loads((run / f"results/{split}-{views}.json").read_text())
+    return result
