@@ -107,7 +107,8 @@ def require_space(folder: Path, need: int) -> None:
     Raises:
         DataError: If the disk is too full.
     """
-    free = shutil.disk_usage(folder).free
+    standing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    free = shutil.disk_usage(standing).free
     if free < need:
         gigabytes = f"{need / 1e9:.1f} GB free", f"{free / 1e9:.1f} GB"
         raise DataError(mismatch(folder, *gigabytes, "make room or name another folder"))

@@ -11,7 +11,7 @@ SIDE = 128
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Folder for everything.")] = Path(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for everything.")] = Path(
         "alexrep-demo"
     ),
     seed: Annotated[int, typer.Option(min=0, help="Seed of the training.")] = 1,

@@ -16,12 +16,12 @@ def command(
     ten_crop: Annotated[
         bool, typer.Option("--ten-crop", help="Average ten patches instead of the centre one.")
     ] = False,
-    split: Annotated[str, typer.Option(help="val or test.")] = "val",
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "val",
     checkpoint: Annotated[str, typer.Option(help="last or best.")] = "last",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at once.")] = 64,
     device: options.Device = "auto",
-    workers: options.Workers = None,
+    workers: options.Threads = None,
 ) -> None:
     """Compute top-1 and top-5 error of a run; kept in RUN/results.
 

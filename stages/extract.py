@@ -12,7 +12,9 @@ from .progress import is_quiet, meter
 def command(
     ctx: typer.Context,
     data: options.Data,
-    out: Annotated[Path, typer.Argument(help="Folder for train|val|test/<wnid>/*.JPEG.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Folder for train|val|test/<wnid>/*.JPEG.")
+    ],
     workers: options.Workers = None,
 ) -> None:
     """Write the prepared images as class folders, for any other tool.

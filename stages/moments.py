@@ -13,10 +13,10 @@ def moments_stage(
 ) -> None:
     """Finish one of the two stages."""
     from alexrep import files, manifest, pool
-    from alexrep.ilsvrc import prepared, statistics
+    from alexrep.ilsvrc import prepared, sums
 
     images = prepared.open_prepared(data)
-    plan = statistics.make_plan(images, stage)
+    plan = sums.make_plan(images, stage)
     with files.locked(data):
         record = manifest.begin(
             plan, data / f"{stage}.{manifest.NAME}", data / "statistics" / f"{stage}.plan.json"
@@ -25,9 +25,7 @@ def moments_stage(
             return
         total = images.manifest.counts["train images"]
         with meter(total, "images", is_quiet(ctx)) as done:
-            sums = statistics.moments(
-                images, data / "statistics", workers or pool.available(), done
-            )
-        finish = statistics.finish_mean if stage == "mean" else statistics.finish_pca
-        record = finish(images, data, sums)
+            moments = sums.moments(images, data / "statistics", workers or pool.available(), done)
+        finish = sums.finish_mean if stage == "mean" else sums.finish_pca
+        record = finish(images, data, moments)
     options.say_counts(record, data / name)

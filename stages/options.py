@@ -12,11 +12,20 @@ from alexrep.errors import ConfigError, mismatch
 if TYPE_CHECKING:  # pydantic would take a fifth of the time of --help
     from alexrep.manifest import Manifest
 
-Data = Annotated[Path, typer.Argument(help="Folder made by alexrep preprocess.")]
-Run = Annotated[Path, typer.Argument(help="Folder made by alexrep train.")]
+Data = Annotated[Path, typer.Argument(metavar="DATA", help="Folder made by alexrep preprocess.")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder made by alexrep train.")]
 Workers = Annotated[
     int | None,
     typer.Option(min=1, max=1024, help="Processes or threads; all processors if not given."),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        min=1,
+        max=1024,
+        help="Decoding threads; all processors, at most 8, if not given.",
+    ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 and so on.")]
 
@@ -44,9 +53,19 @@ def is_finished(record: Manifest | None, place: Path) -> bool:
 
 
 def say_counts(record: Manifest, place: Path) -> None:
-    """Print the counts of a finished stage on one line."""
-    counts = ", ".join(f"{value:,} {name}" for name, value in record.counts.items())
+    """Print the counts of a finished stage on one line: train before val before test."""
+    splits = ("train", "val", "test")
+    names = sorted(record.counts)
+    # A manifest that was just written has another order than one that was read.
+    names.sort(key=lambda name: [not name.startswith(split) for split in splits])
+    counts = ", ".join(f"{record.counts[name]:,} {name}" for name in names)
     typer.echo(f"{place}: {counts}")
+
+
+def say_errors(record: Manifest) -> None:
+    """Print the val errors of a finished training."""
+    errors = [f"{record.details[f'val_top{k}_error']:.2%}".replace("%", " %") for k in (1, 5)]
+    typer.echo(f"val, centre: top-1 error {errors[0]}, top-5 error {errors[1]}")
 
 
 def leave_with(record: Manifest | None, place: Path) -> None:

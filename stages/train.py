@@ -21,7 +21,7 @@ def command(
     batch_size: Annotated[int | None, typer.Option(help="Short for feed.batch_size.")] = None,
     seed: Annotated[int | None, typer.Option(help="Short for seed.")] = None,
     device: options.Device = "auto",
-    workers: options.Workers = None,
+    workers: options.Threads = None,
 ) -> None:
     """Train a network by a recipe; started again, go on from the last checkpoint.
 
@@ -54,8 +54,4 @@ def command(
     held.close()
     if record is not None:
         options.say_counts(record, run)
-        errors = (
-            f"top-{k} error {record.details[f'val_top{k}_error']:.2%}".replace("%", " %")
-            for k in (1, 5)
-        )
-        typer.echo(f"val, centre: {', '.join(errors)}")
+        options.say_errors(record)

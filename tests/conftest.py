@@ -17,7 +17,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from alexrep import manifest
-from alexrep.ilsvrc import preprocess, source, statistics
+from alexrep.ilsvrc import preprocess, source, sums
 from alexrep.ilsvrc.editions import EDITIONS
 from alexrep.ilsvrc.prepared import open_prepared
 from alexrep.ilsvrc.repairs import Target
@@ -241,9 +241,9 @@ def data(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     folder = prepare_raw(raw, tmp_path_factory.mktemp("made") / "data")
     images = open_prepared(folder)
-    total = statistics.moments(images, folder / "statistics", 1, done=lambda num: None)
-    statistics.finish_mean(images, folder, total)
-    statistics.finish_pca(images, folder, total)
+    total = sums.moments(images, folder / "statistics", 1, done=lambda num: None)
+    sums.finish_mean(images, folder, total)
+    sums.finish_pca(images, folder, total)
     return pack_data(folder)
 
 

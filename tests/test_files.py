@@ -1,5 +1,6 @@
 """Whole files, equal text for equal values, and the lock of a folder."""
 
+import errno
 import hashlib
 import json
 import os
@@ -89,6 +90,13 @@ def test_an_exception_keeps_the_old_file_and_leaves_no_partial_one(
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_an_error_that_names_no_file_gets_the_name(tmp_path: Path) -> None:
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    message = r"No space left on device: '.*/file'"
+    with pytest.raises(OSError, match=message), files.whole(tmp_path / "file"):
+        raise full
+
+
 def test_a_block_that_writes_nothing_makes_no_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), files.whole(tmp_path / "file"):
         pass
@@ -172,5 +180,7 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
 
 def test_too_little_room_is_refused_before_the_work(tmp_path: Path) -> None:
     files.require_space(tmp_path, 1)
-    with pytest.raises(DataError, match=r"expected 1000000000\.0 GB free, found \d+\.\d GB; make"):
-        files.require_space(tmp_path, 10**18)
+    message = r"expected 1000000000\.0 GB free, found \d+\.\d GB; make room"
+    for folder in (tmp_path, tmp_path / "not" / "yet", Path("not") / "yet"):
+        with pytest.raises(DataError, match=message):
+            files.require_space(folder, 10**18)

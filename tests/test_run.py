@@ -157,7 +157,7 @@ def test_a_second_run_gives_the_same_bits(
     assert_same(tmp_path / "run", whole)
 
 
-@pytest.mark.parametrize("number", [1, 3, 4, 7, 8, 9, 11, 14, CHECKS - 2, CHECKS])
+@pytest.mark.parametrize("number", [1, 3, 4, 8, 9, 11, 14, CHECKS])
 def test_a_run_stopped_and_started_again_ends_with_the_same_bits(
     chosen: Recipe,
     held: TrainingData,
@@ -212,7 +212,7 @@ def test_a_real_signal_stops_a_run_after_its_step(
     assert_same(tmp_path / "run", whole)
 
 
-@pytest.mark.parametrize("step", [1, 4, 5, 6, 13, 20])
+@pytest.mark.parametrize("step", [1, 5, 13, 20])
 def test_a_run_killed_after_a_step_ends_with_the_same_bits(
     chosen: Recipe, held: TrainingData, whole: RunFolder, tmp_path: Path, step: int
 ) -> None:
@@ -232,7 +232,7 @@ def test_a_run_killed_after_a_step_ends_with_the_same_bits(
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("number", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("number", [1, 2, 5])
 def test_a_run_killed_at_a_saving_ends_with_the_same_bits(
     chosen: Recipe,
     held: TrainingData,

@@ -25,7 +25,7 @@ def run(prepared: Prepared, out: Path, workers: int, done: Callable[[int], None]
         DataError: If a prepared image is not what its record says.
     """
     units = [unit for split in prepared.splits for unit in prepared.units(split)]
-    files.require_space(out, sum(prepared.tar(unit).stat().st_size for unit in units))
+    files.require_space(out, sum(prepared.num_bytes(unit) for unit in units))
     work = functools.partial(write_unit, prepared=prepared, out=out)
     counts: dict[str, int] = {}
     for unit, count in pool.run(work, units, workers, str):

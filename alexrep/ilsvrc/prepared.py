@@ -59,6 +59,17 @@ class Prepared:
         """Return the tar of a unit."""
         return self.folder / f"{unit}.tar"
 
+    def num_bytes(self, unit: str) -> int:
+        """Return the size of a unit's tar.
+
+        Raises:
+            DataError: If it is missing.
+        """
+        try:
+            return self.tar(unit).stat().st_size
+        except FileNotFoundError:
+            raise lost(self.tar(unit)) from None
+
     @property
     def _units(self) -> list[str]:
         listed: Any = self.manifest.details["units"]
@@ -88,8 +99,14 @@ def jpegs(prepared: Prepared, unit: str) -> Iterator[tuple[Verdict, bytes]]:
             for verdict in prepared.verdicts(unit):
                 yield verdict, read_at(stream.fileno(), verdict, tar)
     except FileNotFoundError:
-        advice = "run preprocess in another folder"
-        raise DataError(mismatch(tar, "prepared images", "no file", advice)) from None
+        raise lost(tar) from None
+
+
+def lost(tar: Path) -> DataError:
+    """Return the error that says that a unit's tar is missing."""
+    return DataError(
+        mismatch(tar, "prepared images", "no file", "run preprocess in another folder")
+    )
 
 
 def read_at(descriptor: int, verdict: Verdict, tar: Path) -> bytes:

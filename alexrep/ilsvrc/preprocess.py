@@ -104,8 +104,11 @@ def read_verdicts(record: Path) -> Iterator[Verdict]:
     """Read the verdicts of one finished unit.
 
     Raises:
-        DataError: If a line is not a verdict.
+        DataError: If they are missing, or a line is not a verdict.
     """
+    if not record.exists():
+        advice = "run preprocess in another folder"
+        raise DataError(mismatch(record, "verdicts", "no file", advice))
     with record.open() as lines:
         for number, line in enumerate(lines, start=1):
             try:

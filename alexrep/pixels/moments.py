@@ -3,6 +3,7 @@
 Shapes: S side of the image, 3 channels in the order R, G, B.
 """
 
+import zipfile
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alexrep import files
+from alexrep.errors import DataError, mismatch
 
 
 @dataclass
@@ -50,9 +52,17 @@ class Moments:
 
     @classmethod
     def load(cls, path: Path) -> "Moments":
-        """Read what `save` wrote."""
-        with np.load(path) as held:
-            return cls(int(held["num_images"]), held["sums"], held["products"])
+        """Read what `save` wrote.
+
+        Raises:
+            DataError: If the file is missing or damaged.
+        """
+        try:
+            with path.open("rb") as stream, np.load(stream) as held:
+                return cls(int(held["num_images"]), held["sums"], held["products"])
+        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            advice = "remove it and run the stage again"
+            raise DataError(mismatch(path, "the sums of a unit", error, advice)) from None
 
     @property
     def num_pixels(self) -> int:

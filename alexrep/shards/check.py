@@ -6,10 +6,11 @@ from pathlib import Path
 
 from alexrep import files, manifest
 from alexrep.errors import AlexrepError, mismatch
-from alexrep.ilsvrc import classes
+from alexrep.ilsvrc.classes import ClassTable
 from alexrep.ilsvrc.prepared import Prepared, jpegs, open_prepared
+from alexrep.ilsvrc.preprocess import read_verdicts
 from alexrep.manifest import Manifest
-from alexrep.shards import layout, read
+from alexrep.shards import read
 
 AGAIN = "run the stage again in another folder"
 
@@ -39,12 +40,16 @@ def check(data: Path, deep: bool, done: Callable[[int], None]) -> Iterator[str]:
         packed = manifest.read(shards / manifest.NAME, "pack")
         yield from _chain(packed, prepared, shards / manifest.NAME)
         yield from _foreign(packed, shards)
-        yield from _shards(packed, data, done)
+        yield from _shards(packed, shards, prepared, done)
 
 
 def _outputs(record: Manifest, folder: Path) -> Iterator[str]:
     """Compare the files of a stage with their digests."""
-    for name, digest in record.outputs.items():
+    yield from _compare(record.outputs, folder)
+
+
+def _compare(digests: dict[str, str], folder: Path) -> Iterator[str]:
+    for name, digest in digests.items():
         path = folder / name
         if not path.is_file():
             yield mismatch(path, "a file", "none", AGAIN)
@@ -60,6 +65,7 @@ def _chain(record: Manifest, prepared: Prepared, path: Path) -> Iterator[str]:
 
 
 def _images(prepared: Prepared, done: Callable[[int], None]) -> Iterator[str]:
+    """Compare the prepared images, and those in quarantine, with their digests."""
     for split in prepared.splits:
         for unit in prepared.units(split):
             try:
@@ -68,6 +74,10 @@ def _images(prepared: Prepared, done: Callable[[int], None]) -> Iterator[str]:
                     if files.sha256_bytes(content) != verdict.sha256:
                         where = f"{prepared.tar(unit)}: {verdict.name}"
                         yield mismatch(where, f"sha256 {verdict.sha256[:12]}", "another", AGAIN)
+                held = read_verdicts(prepared.folder / f"{unit}.jsonl")
+                kept = [one for one in held if one.verdict == "quarantined"]
+                digests = {f"quarantine/{split}/{one.name}": one.source_sha256 for one in kept}
+                yield from _compare(digests, prepared.folder)
             except AlexrepError as error:
                 yield str(error)
 
@@ -79,33 +89,33 @@ def _foreign(packed: Manifest, shards: Path) -> Iterator[str]:
             yield mismatch(path, "only the shards of the manifest", "a foreign one", "remove it")
 
 
-def _shards(packed: Manifest, data: Path, done: Callable[[int], None]) -> Iterator[str]:
+def _shards(
+    packed: Manifest, shards: Path, prepared: Prepared, done: Callable[[int], None]
+) -> Iterator[str]:
     """Read every image of every shard, and count."""
     counts: Counter[str] = Counter()
     for name, digest in packed.outputs.items():
-        path = data / "shards" / name
+        path = shards / name
         if not path.is_file():
-            yield mismatch(path, "a shard", "no file", "pack again in another folder")
+            yield mismatch(path, "a file", "none", "pack again in another folder")
             continue
-        faults, num = _shard(path, data, done) if name.endswith(".h5") else ([], 0)
+        faults, num = _shard(path, prepared.classes, done) if path.suffix == ".h5" else ([], 0)
         counts[f"{name.split('-')[0]} images"] += num
         yield from faults
         if not faults and files.sha256_file(path) != digest:
             yield mismatch(path, f"sha256 {digest[:12]}", "another", "pack again in another folder")
     for key, wanted in packed.counts.items():
         if key.endswith("images") and counts[key] != wanted:
-            where = data / "shards"
-            yield mismatch(where, f"{wanted} {key}", counts[key], "pack again in another folder")
+            yield mismatch(shards, f"{wanted} {key}", counts[key], "pack again in another folder")
 
 
-def _shard(path: Path, data: Path, done: Callable[[int], None]) -> tuple[list[str], int]:
+def _shard(path: Path, table: ClassTable, done: Callable[[int], None]) -> tuple[list[str], int]:
     """Return the faults of one shard and its number of images."""
     faults = []
     try:
         shard = read.open_shard(path)
     except AlexrepError as error:
         return [str(error)], 0
-    table = classes.read(data / "shards" / layout.CLASSES)
     one = read.Split([shard], 0, table)
     for index in range(len(one)):
         try:

@@ -4,6 +4,7 @@ import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -48,24 +49,43 @@ def open_shard(path: Path) -> Shard:
             if held.attrs["format"] != layout.FORMAT:
                 found = f"format {held.attrs['format']}"
                 raise DataError(mismatch(path, f"format {layout.FORMAT}", found, "pack again"))
-            jpeg = held["jpeg"]
+            start, total = _images(held)
             shard = Shard(
                 path=path,
                 split=str(held.attrs["split"]),
                 side=int(held.attrs["side"]),
                 classes=str(held.attrs["classes"]),
-                start=jpeg.id.get_offset() or 0,
-                offsets=held["offsets"][:],
-                labels=held["labels"][:],
-                names=_plain(held["names"][:]),
-                crc32=held["crc32"][:],
+                start=start,
+                offsets=_column(held, "offsets", "i"),
+                labels=_column(held, "labels", "i"),
+                names=_plain(_column(held, "names", "S")),
+                crc32=_column(held, "crc32", "u"),
             )
-            total = jpeg.shape[0]
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         found = " ".join(str(error).split())
         raise DataError(mismatch(path, "a shard", found, "pack again")) from None
     _check_index(shard, total)
     return shard
+
+
+def _images(held: h5py.File) -> tuple[int, int]:
+    """Return the place of the images' bytes in the file, and their number."""
+    jpeg = held["jpeg"]
+    if not isinstance(jpeg, h5py.Dataset) or jpeg.ndim != 1 or jpeg.dtype != np.uint8:
+        raise ValueError("images of another kind")
+    start = jpeg.id.get_offset()
+    if start is None and jpeg.size:
+        raise ValueError("images that are not in one piece")
+    return start or 0, jpeg.size
+
+
+def _column(held: h5py.File, name: str, kind: str) -> NDArray[Any]:
+    """Return one column of the index, which must be of a kind in numpy's terms."""
+    column = held[name]
+    if not isinstance(column, h5py.Dataset) or column.ndim != 1 or column.dtype.kind != kind:
+        raise ValueError(f"{name} of another kind")
+    values: NDArray[Any] = column[:]
+    return values
 
 
 def _plain(names: NDArray[np.bytes_]) -> NDArray[np.bytes_]:
@@ -111,8 +131,11 @@ class Split:
         """Read the JPEG of image `index` and check its crc32.
 
         Raises:
+            IndexError: If there is no such image.
             DataError: If the file is shorter than its index says, or the bytes changed.
         """
+        if not 0 <= index < len(self):
+            raise IndexError(f"index: expected 0 to {len(self) - 1}, found {index}")
         number = int(np.searchsorted(self._ends, index, side="right"))
         shard = self.shards[number]
         row = index - (int(self._ends[number - 1]) if number else 0)
@@ -149,4 +172,7 @@ def open_split(data: Path, split: str) -> Split:
         if shard.classes != table.digest() or shard.split != split:
             found = f"{shard.split} of another class table"
             raise DataError(mismatch(shard.path, f"a shard of {split}", found, "pack again"))
+        if shard.side != shards[0].side:
+            wanted = f"side {shards[0].side}"
+            raise DataError(mismatch(shard.path, wanted, shard.side, "pack again"))
     return Split(shards, record.counts[f"{split} quarantined"], table)

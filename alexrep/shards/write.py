@@ -14,7 +14,7 @@ from pydantic import JsonValue
 
 from alexrep import files, keyed, manifest, pool
 from alexrep.errors import DataError, mismatch
-from alexrep.ilsvrc.prepared import Prepared
+from alexrep.ilsvrc.prepared import Prepared, lost
 from alexrep.manifest import Manifest, Plan
 from alexrep.shards import layout
 
@@ -162,8 +162,11 @@ def _contents(images: Listing) -> Iterator[bytes]:
         images.tar, images.offset, images.size, images.name, strict=True
     ):
         tar = images.tars[number]
-        with tar.open("rb", buffering=0) as stream:
-            content = os.pread(stream.fileno(), int(size), int(offset))
+        try:
+            with tar.open("rb", buffering=0) as stream:
+                content = os.pread(stream.fileno(), int(size), int(offset))
+        except FileNotFoundError:
+            raise lost(tar) from None
         if len(content) != size:
             where, found = f"{tar}: {os.fsdecode(name)}", f"{len(content)} bytes"
             advice = "run preprocess in another folder"

@@ -1,0 +1,206 @@
+"""Verification: silence about sound data, and a name for every fault."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import h5py
+import pytest
+
+from alexrep import manifest
+from alexrep.errors import DataError, ManifestError
+from alexrep.files import write_json
+from alexrep.ilsvrc.prepared import open_prepared
+from alexrep.shards import check, read
+
+
+@pytest.fixture
+def own(data: Path, tmp_path: Path) -> Path:
+    """Return a data folder that may be damaged."""
+    shutil.copytree(data, tmp_path / "data")
+    return tmp_path / "data"
+
+
+def faults(data: Path, deep: bool = False) -> list[str]:
+    return list(check.check(data, deep, lambda num: None))
+
+
+def flip(path: Path, place: int) -> None:
+    with path.open("r+b") as stream:
+        stream.seek(place)
+        byte = stream.read(1)[0]
+        stream.seek(place)
+        stream.write(bytes([byte ^ 1]))
+
+
+def test_sound_data_has_no_fault(data: Path) -> None:
+    assert faults(data) == []
+    assert faults(data, deep=True) == []
+
+
+def test_progress_counts_every_image_read(data: Path) -> None:
+    for deep, num in ((False, 29), (True, 58)):
+        told: list[int] = []
+        list(check.check(data, deep, told.append))
+        assert sum(told) == num
+
+
+def test_unfinished_stages_are_no_fault(own: Path) -> None:
+    for name in ("mean.manifest.json", "pca.manifest.json"):
+        (own / name).unlink()
+    shutil.rmtree(own / "shards")
+    assert faults(own, deep=True) == []
+
+
+def test_without_prepared_images_there_is_nothing_to_verify(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="expected a finished preprocess, found no manifest"):
+        faults(tmp_path)
+
+
+def test_a_flipped_byte_of_an_image_is_named_with_image_and_shard(own: Path) -> None:
+    path = own / "shards" / "train-00001.h5"
+    shard = read.open_shard(path)
+    flip(path, shard.start + int(shard.offsets[3]) + 100)
+    (fault,) = faults(own)
+    assert f"train-00001.h5: image 3, {shard.names[3].decode()}: expected" in fault
+
+
+def test_every_flipped_image_is_named(own: Path) -> None:
+    path = own / "shards" / "train-00000.h5"
+    shard = read.open_shard(path)
+    for row in (1, 6):
+        flip(path, shard.start + int(shard.offsets[row]) + 50)
+    assert ["image 1," in faults(own)[0], "image 6," in faults(own)[1]] == [True, True]
+
+
+def test_a_flipped_byte_outside_of_the_images_is_found(own: Path) -> None:
+    path = own / "shards" / "val-00000.h5"
+    with h5py.File(path, "r+") as shard:
+        shard.attrs["seed"] = 9
+    (fault,) = faults(own)
+    assert "val-00000.h5: expected sha256" in fault
+
+
+def test_a_wrong_label_is_found(own: Path) -> None:
+    path = own / "shards" / "train-00002.h5"
+    with h5py.File(path, "r+") as shard:
+        shard["labels"][1] = (shard["labels"][1] + 1) % 3
+    (fault,) = faults(own)
+    assert "train-00002.h5: expected sha256" in fault
+
+
+@pytest.mark.parametrize("label", [3, -2, 2**31 - 1])
+def test_a_label_of_no_class_is_named(own: Path, label: int) -> None:
+    with h5py.File(own / "shards" / "train-00002.h5", "r+") as shard:
+        shard["labels"][1] = label
+    assert any(f"image 1: expected a label under 3, found {label}" in one for one in faults(own))
+
+
+def test_a_shard_that_is_cut_off_is_found(own: Path) -> None:
+    path = own / "shards" / "train-00001.h5"
+    os.truncate(path, path.stat().st_size - 500)
+    found = faults(own)
+    assert "train-00001.h5: expected a shard, found" in found[0]
+    assert "shards: expected 18 train images, found 10; pack again" in found[1]
+
+
+def test_a_missing_shard_is_found(own: Path) -> None:
+    (own / "shards" / "val-00000.h5").unlink()
+    found = faults(own)
+    assert "val-00000.h5: expected a file, found none; pack again" in found[0]
+    assert "expected 7 val images, found 0" in found[1]
+
+
+def test_a_foreign_shard_is_found(own: Path) -> None:
+    shutil.copyfile(own / "shards" / "val-00000.h5", own / "shards" / "val-00001.h5")
+    (fault,) = faults(own)
+    assert "val-00001.h5: expected only the shards of the manifest, found a foreign one" in fault
+
+
+def test_a_shard_of_other_images_is_found(own: Path) -> None:
+    shutil.copyfile(own / "shards" / "train-00000.h5", own / "shards" / "train-00001.h5")
+    (fault,) = faults(own)
+    assert "train-00001.h5: expected sha256" in fault
+
+
+@pytest.mark.parametrize("content", [None, b"[]", b"["])
+def test_a_damaged_copy_of_the_class_table_is_found(own: Path, content: bytes | None) -> None:
+    path = own / "shards" / "classes.json"
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    (fault,) = faults(own)
+    assert "shards/classes.json: expected" in fault
+
+
+def test_without_the_class_table_there_is_nothing_to_verify(own: Path) -> None:
+    (own / "images" / "classes.json").write_text("[]")
+    with pytest.raises(DataError, match=r"images/classes\.json: expected a class table"):
+        faults(own)
+
+
+@pytest.mark.parametrize("name", ["mean.npy", "pca.json"])
+def test_a_damaged_output_is_found(own: Path, name: str) -> None:
+    flip(own / name, 200)
+    (fault,) = faults(own)
+    assert f"{name}: expected sha256" in fault
+    (own / name).unlink()
+    (fault,) = faults(own)
+    assert f"{name}: expected a file, found none" in fault
+
+
+def test_a_damaged_record_of_a_unit_is_found(own: Path) -> None:
+    flip(own / "images" / "train" / "n00000030.jsonl", 30)
+    assert "n00000030.jsonl: expected sha256" in faults(own)[0]
+    assert "n00000030.jsonl: expected sha256" in faults(own, deep=True)[0]
+
+
+def test_a_damaged_prepared_image_is_found_by_the_deep_check_only(own: Path) -> None:
+    verdict = open_prepared(own).verdicts("train/n00000030")[4]
+    flip(own / "images" / "train" / "n00000030.tar", verdict.offset + 300)
+    assert faults(own) == []
+    (fault,) = faults(own, deep=True)
+    assert f"n00000030.tar: {verdict.name}: expected sha256" in fault
+
+
+@pytest.mark.parametrize("suffix", ["tar", "jsonl"])
+def test_a_missing_file_of_a_unit_is_found_by_the_deep_check(own: Path, suffix: str) -> None:
+    (own / "images" / "val" / f"00000.{suffix}").unlink()
+    assert any(f"00000.{suffix}: expected" in fault for fault in faults(own, deep=True))
+
+
+def test_a_prepared_tar_that_is_cut_off_is_found_by_the_deep_check(own: Path) -> None:
+    tar = own / "images" / "train" / "n00000020.tar"
+    os.truncate(tar, 5000)
+    (fault,) = faults(own, deep=True)
+    assert "n00000020.tar: n00000020_" in fault
+
+
+def test_a_lost_image_of_the_quarantine_is_found_by_the_deep_check(own: Path) -> None:
+    kept = own / "images" / "quarantine" / "val" / "DEMO_val_00000005.JPEG"
+    kept.write_bytes(b"other")
+    (fault,) = faults(own, deep=True)
+    assert "quarantine/val/DEMO_val_00000005.JPEG: expected sha256" in fault
+    kept.unlink()
+    (fault,) = faults(own, deep=True)
+    assert "quarantine/val/DEMO_val_00000005.JPEG: expected a file, found none" in fault
+
+
+@pytest.mark.parametrize("record", ["mean.manifest.json", "shards/manifest.json"])
+def test_a_stage_of_other_images_is_found(own: Path, record: str) -> None:
+    held = json.loads((own / record).read_text())
+    held["inputs"]["images"] = "0" * 64
+    write_json(own / record, held)
+    assert any(
+        "expected images " in fault and "found 000000000000" in fault for fault in faults(own)
+    )
+
+
+def test_a_wrong_count_in_the_manifest_is_found(own: Path) -> None:
+    path = own / "shards" / manifest.NAME
+    held = json.loads(path.read_text())
+    held["counts"]["test images"] = 5
+    write_json(path, held)
+    (fault,) = faults(own)
+    assert "expected 5 test images, found 4" in fault

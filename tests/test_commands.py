@@ -1,0 +1,524 @@
+"""Every command from outside: what it prints, its exit code, a second start, wrong input."""
+
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.io import savemat
+from typer.testing import CliRunner, Result
+
+from alexrep import files
+from alexrep.stages import app
+
+LINE = re.compile(r"alexrep: [^\n]+: expected [^\n]+, found [^\n]+; [^\n]+\n")
+"""An expected error, all of it."""
+
+TINY = """
+base = "demo"
+name = "tiny"
+model = { side = 67, width = 0.05, std_factor = 4.5 }
+feed = { batch_size = 4 }
+schedule = { epochs = 2, changes = [{ epoch = 0, weights = 0.01, biases = 0.02 }] }
+"""
+
+PREPARATION = ("preprocess", "mean", "pca", "pack", "verify", "extract")
+STAGES = (*PREPARATION, "train", "eval", "plot")
+QUARANTINED = "alexrep: quarantined: val/DEMO_val_00000005.JPEG: "
+
+
+def alexrep(*words: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words], prog_name="alexrep")
+
+
+def refused(*words: str | Path, code: int = 1) -> str:
+    """Run a command that must fail with one line and nothing else; return the line."""
+    result = alexrep(*words)
+    assert result.exit_code == code, result.output
+    # What --partial accepted is said before.
+    line = "".join(one for one in result.stderr.splitlines(True) if not one.endswith("accepted\n"))
+    assert LINE.fullmatch(line), result.stderr
+    assert result.stdout == ""
+    return line
+
+
+class Chain:
+    """A folder in which every stage has run once."""
+
+    def __init__(self, folder: Path, raw: Path) -> None:
+        self.folder, self.raw = folder, raw
+        self.data, self.run = folder / "data", folder / "run"
+        self.recipe = folder / "tiny.toml"
+        self.recipe.write_text(TINY)
+        self.first = {stage: alexrep(*self.words(stage)) for stage in STAGES}
+
+    def words(self, stage: str) -> list[str | Path]:
+        """Return the command line of a stage."""
+        data, run, device = self.data, self.run, ("--device", "cpu")
+        lines: dict[str, list[str | Path]] = {
+            "preprocess": ["preprocess", self.raw, data, "--partial", *self.sized],
+            "mean": ["mean", data, "--workers", "1"],
+            "pca": ["pca", data, "--workers", "1"],
+            "pack": ["pack", data, "--shard-images", "8", "--workers", "1"],
+            "verify": ["verify", data, "--deep"],
+            "extract": ["extract", data, self.folder / "folders", "--workers", "1"],
+            "train": ["train", data, "--run", run, "--recipe", self.recipe, *device],
+            "eval": ["eval", run, "--data", data, "--ten-crop", *device],
+            "plot": ["plot", run],
+        }
+        return lines[stage]
+
+    @property
+    def sized(self) -> tuple[str, ...]:
+        """Return the options of preprocess that are not its paths."""
+        return ("--side", "72", "--workers", "1")
+
+    def written(self) -> dict[Path, int]:
+        """Return every file with the time of its last change."""
+        paths = [path for path in self.folder.rglob("*") if path.name != ".lock"]
+        return {path: path.stat().st_mtime_ns for path in paths}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Keep torch to one thread: it is faster on networks as small as these."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def chain(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Chain:
+    """Return the folder of all stages; read only."""
+    return Chain(tmp_path_factory.mktemp("chain"), raw)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_ends_well(chain: Chain, stage: str) -> None:
+    result = chain.first[stage]
+    assert result.exit_code == (3 if stage == "preprocess" else 0), result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("stage", "told"),
+    [
+        ("preprocess", "18 train images"),
+        ("mean", "mean.npy: "),
+        ("pca", "pca.json: "),
+        ("pack", "7 val images"),
+        ("verify", "every digest and count agrees"),
+        ("extract", "18 train images"),
+        ("train", "10 steps"),
+        ("eval", r"val, ten-crop: top-1 error .* \(8 images, 1 quarantined counted as errors\)"),
+        ("plot", r"predictions: .*predictions\.png"),
+    ],
+)
+def test_every_stage_tells_what_it_made(chain: Chain, stage: str, told: str) -> None:
+    assert re.search(told, chain.first[stage].stdout)
+
+
+def test_the_quarantined_image_is_named(chain: Chain) -> None:
+    assert QUARANTINED in chain.first["preprocess"].stderr
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_second_start_does_nothing_and_says_so(chain: Chain, stage: str) -> None:
+    before = chain.written()
+    result = alexrep(*chain.words(stage))
+    assert result.exit_code == chain.first[stage].exit_code
+    said = "every digest and count agrees" if stage == "verify" else "nothing to do"
+    assert said in result.output
+    assert chain.written() == before
+
+
+def test_a_second_preprocess_names_the_quarantined_image_again(chain: Chain) -> None:
+    assert QUARANTINED in alexrep(*chain.words("preprocess")).stderr
+
+
+@pytest.mark.parametrize("stage", ["preprocess", "pack", "train"])
+def test_a_second_start_prints_the_same_counts(chain: Chain, stage: str) -> None:
+    counts = chain.first[stage].stdout.splitlines()
+    assert alexrep(*chain.words(stage)).stdout.splitlines()[1:] == counts
+
+
+def test_the_number_of_workers_is_no_setting(chain: Chain) -> None:
+    for stage in ("mean", "pca", "pack", "train", "eval"):
+        assert alexrep(*chain.words(stage), "--workers", "2").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("stage", "option", "difference"),
+    [
+        ("preprocess", ("--side", "80"), "settings.side = 80, found 72"),
+        ("preprocess", ("--geometry", "squash"), "settings.geometry = 'squash', found 'crop'"),
+        ("pack", ("--seed", "2"), "seed = 2, found 1"),
+        ("pack", ("--shard-images", "9"), "settings.shard images = 9, found 8"),
+        ("train", ("--seed", "2"), "seed = 2, found 1"),
+        ("train", ("--epochs", "3"), "settings.schedule.epochs = 3, found 2"),
+        ("train", ("--batch-size", "2"), "settings.feed.batch_size = 2, found 4"),
+        ("train", ("--set", "noise.scale=0.2"), "settings.noise.scale = 0.2, found 0.1"),
+        ("eval", ("--checkpoint", "best"), "checkpoint = 'best', found last"),
+    ],
+)
+def test_other_settings_are_refused_with_the_difference_named(
+    chain: Chain, stage: str, option: tuple[str, ...], difference: str
+) -> None:
+    before = chain.written()
+    assert f"expected {difference}; " in refused(*chain.words(stage), *option)
+    assert chain.written() == before
+
+
+def test_a_folder_of_other_images_is_refused(
+    chain: Chain, make_raw: Callable[..., Path], tmp_path: Path
+) -> None:
+    other = make_raw(tmp_path / "raw")
+    line = refused("preprocess", other, chain.data, "--partial", *chain.sized)
+    assert "expected inputs.DEMO_img_train.tar = '" in line
+
+
+@pytest.mark.parametrize("stage", ["mean", "pca", "pack", "extract"])
+def test_what_was_made_of_other_images_is_refused(chain: Chain, tmp_path: Path, stage: str) -> None:
+    data = shutil.copytree(chain.data, tmp_path / "data")
+    record = data / "images" / "manifest.json"
+    record.write_text(record.read_text().replace('"program": "', '"program": "0'))
+    words = [data if word == chain.data else word for word in chain.words(stage)]
+    assert "expected inputs.images = '" in refused(*words)
+
+
+def test_a_run_on_other_data_is_refused(chain: Chain, tmp_path: Path) -> None:
+    other = shutil.copytree(chain.data, tmp_path / "data")
+    shutil.rmtree(other / "shards")
+    assert alexrep("pack", other, "--seed", "5", "--workers", "1").exit_code == 0
+    words = ("train", other, "--run", chain.run, "--recipe", chain.recipe)
+    assert "expected inputs.shards = '" in refused(*words)
+
+
+def test_a_folder_that_another_process_writes_to_is_refused(chain: Chain) -> None:
+    for stage, folder in ("pack", chain.data), ("train", chain.run), ("eval", chain.run):
+        with files.locked(folder):
+            line = refused(*chain.words(stage))
+        assert "expected one writer, found another process at work; wait" in line
+
+
+def test_eval_prints_one_json_document(chain: Chain) -> None:
+    result = alexrep(*chain.words("eval"), "--json")
+    found = json.loads(result.stdout)
+    assert {"split", "views", "num_images", "top1_error", "top5_error"} <= found.keys()
+    assert (found["split"], found["views"], found["num_images"]) == ("val", "ten-crop", 8)
+    assert 0 <= found["top5_error"] <= found["top1_error"] <= 1
+
+
+def test_the_first_eval_prints_one_json_document_too(chain: Chain, tmp_path: Path) -> None:
+    run = shutil.copytree(chain.run, tmp_path / "run")
+    words = ("eval", run, "--data", chain.data, "--split", "test", "--json")
+    first, second = (alexrep(*words) for _ in range(2))
+    assert json.loads(first.stdout) == json.loads(second.stdout)
+    assert json.loads(first.stdout)["views"] == "centre"
+    assert "nothing to do" in second.stderr
+
+
+def test_a_run_that_has_more_results_is_drawn_anew(chain: Chain, tmp_path: Path) -> None:
+    run = shutil.copytree(chain.run, tmp_path / "run")
+    assert "nothing to do" in alexrep("plot", run).stdout
+    alexrep("eval", run, "--data", chain.data, "--split", "test", "--ten-crop")
+    assert "predictions.png" in alexrep("plot", run).stdout
+    assert "nothing to do" in alexrep("plot", run).stdout
+
+
+def test_a_picture_that_is_gone_is_drawn_anew(chain: Chain, tmp_path: Path) -> None:
+    run = shutil.copytree(chain.run, tmp_path / "run")
+    (run / "plots" / "kernels.png").unlink()
+    assert "kernels.png" in alexrep("plot", run).stdout
+    assert (run / "plots" / "kernels.png").exists()
+
+
+def test_a_picture_without_its_numbers_is_named(chain: Chain, tmp_path: Path) -> None:
+    run = shutil.copytree(chain.run, tmp_path / "run")
+    shutil.rmtree(run / "results")
+    result = alexrep("plot", run)
+    assert result.exit_code == 0
+    assert "found none yet; run alexrep eval" in result.stdout
+
+
+def test_extract_writes_class_folders(chain: Chain) -> None:
+    found = list((chain.folder / "folders").glob("*/*/*.JPEG"))
+    assert len(found) == 18 + 7 + 4
+    assert len(list((chain.folder / "folders" / "train" / "n00000020").iterdir())) == 6
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_help_explains_every_argument_and_option(stage: str) -> None:
+    shown = alexrep(stage, "--help").stdout
+    assert f"Example: alexrep {stage} " in shown
+    _, *sections = re.split(r"^(?:Arguments|Options):\n", shown, flags=re.MULTILINE)
+    for entry in re.split(r"\n(?=  \S)", "\n".join(sections)):
+        name, _, text = entry.strip().partition("  ")
+        assert len(text.split()) >= 2, f"{name} is not explained"
+
+
+def test_a_missing_raw_folder(tmp_path: Path) -> None:
+    line = refused("preprocess", tmp_path / "nowhere", tmp_path / "data")
+    assert f"{tmp_path}/nowhere: expected a folder with the ILSVRC tars, found no folder" in line
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_raw_folder_without_tars(tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    assert "found neither; put one" in refused("preprocess", tmp_path / "raw", tmp_path / "data")
+
+
+@pytest.mark.parametrize("content", [b"", bytes(10240), b"no tar at all" * 100])
+def test_an_empty_tar_or_none(
+    make_raw: Callable[..., Path], tmp_path: Path, content: bytes
+) -> None:
+    raw = make_raw(tmp_path / "raw")
+    (raw / "DEMO_img_val.tar").write_bytes(content)
+    line = refused("preprocess", raw, tmp_path / "data", "--partial")
+    assert "DEMO_img_val.tar: expected " in line
+
+
+def test_fewer_images_than_the_edition_has(raw: Path, tmp_path: Path) -> None:
+    assert "or accept it with --partial" in refused("preprocess", raw, tmp_path / "data")
+
+
+def test_a_text_file_named_jpeg_is_quarantined_and_named(
+    make_raw: Callable[..., Path], tmp_path: Path
+) -> None:
+    texts = {"n00000020_5.JPEG": b"hello", "DEMO_test_00000002.JPEG": b"hello"}
+    raw, data = make_raw(tmp_path / "raw", replaced=texts), tmp_path / "data"
+    result = alexrep("preprocess", raw, data, "--partial", "--side", "72", "--workers", "1")
+    assert result.exit_code == 3
+    for split, name in ("train", "n00000020_5.JPEG"), ("test", "DEMO_test_00000002.JPEG"):
+        assert f"alexrep: quarantined: {split}/{name}: " in result.stderr
+        assert (data / "images" / "quarantine" / split / name).read_bytes() == b"hello"
+
+
+def test_a_devkit_of_the_other_year(make_raw: Callable[..., Path], tmp_path: Path) -> None:
+    raw = make_raw(tmp_path / "raw")
+    for split in ("train", "val"):
+        (raw / f"DEMO_img_{split}.tar").rename(raw / f"ILSVRC2012_img_{split}.tar")
+    (raw / "DEMO_devkit.tar.gz").rename(raw / "ILSVRC2010_devkit-1.0.tar.gz")
+    line = refused("preprocess", raw, tmp_path / "data", "--partial")
+    assert "expected ILSVRC2012_devkit_t12.tar.gz, found ILSVRC2010_devkit-1.0.tar.gz; " in line
+
+
+def test_a_devkit_of_the_other_year_under_this_years_name(
+    make_raw: Callable[..., Path], tmp_path: Path
+) -> None:
+    raw = make_raw(tmp_path / "raw")
+    synset = np.empty((1, 1), [(name, object) for name in ("ILSVRC2010_ID", "WNID")])
+    synset[0, 0] = (1, "n00000020")
+    stream = io.BytesIO()
+    savemat(stream, {"synsets": synset})  # type: ignore[arg-type]  # stubs know paths only
+    with tarfile.open(raw / "DEMO_devkit.tar.gz", "w:gz") as devkit:
+        header = tarfile.TarInfo("DEMO_devkit/data/meta.mat")
+        header.size = len(stream.getvalue())
+        devkit.addfile(header, io.BytesIO(stream.getvalue()))
+    line = refused("preprocess", raw, tmp_path / "data", "--partial")
+    assert "DEMO_devkit.tar.gz: expected DEMO_ID, found ILSVRC2010_ID; " in line
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (("--edition", "ilsvrc2013"), "--edition: expected one of "),
+        (("--geometry", "stretch"), "--geometry: expected crop or squash, found 'stretch'"),
+    ],
+)
+def test_an_unknown_choice_of_preprocess(
+    raw: Path, tmp_path: Path, words: tuple[str, ...], wanted: str
+) -> None:
+    assert wanted in refused("preprocess", raw, tmp_path / "data", *words, code=2)
+
+
+@pytest.mark.parametrize("stage", ["mean", "pca", "pack", "verify"])
+def test_a_stage_before_preprocess_names_it(tmp_path: Path, stage: str) -> None:
+    line = refused(stage, tmp_path / "data")
+    assert "expected a finished preprocess, found no manifest; run alexrep preprocess" in line
+    assert not (tmp_path / "data").exists()
+
+
+def test_extract_before_preprocess_names_it(tmp_path: Path) -> None:
+    line = refused("extract", tmp_path / "data", tmp_path / "out")
+    assert "run alexrep preprocess first" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_train_before_pack_names_it(tiny: Path, tmp_path: Path) -> None:
+    words = ("train", tmp_path / "data", "--run", tmp_path / "run", "--recipe", tiny)
+    assert "run alexrep pack first" in refused(*words)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "wanted"),
+    [
+        ("alexnet-2013", "recipe 'alexnet-2013': expected one of alexnet-2012, "),
+        ("nowhere.toml", "nowhere.toml: expected a recipe file, found FileNotFoundError"),
+    ],
+)
+def test_an_unknown_recipe(data: Path, tmp_path: Path, recipe: str, wanted: str) -> None:
+    words = ("train", data, "--run", tmp_path / "run", "--recipe", recipe)
+    assert wanted in refused(*words, code=2)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "wanted"),
+    [
+        ("feed.batch=8", "feed.batch: expected a known key, found 8; known here: batch_size, "),
+        ("rate=1", "rate: expected a known key"),
+        ("feed.batch_size=many", "feed.batch_size: expected a valid integer, found 'many'"),
+        ("feed.batch_size=2.5", "feed.batch_size: expected a valid integer"),
+        ("feed.batch_size=0", "feed.batch_size: expected greater than or equal to 1, found 0"),
+        ("feed.reflect=1", "feed.reflect: expected a valid boolean, found 1"),
+        ("noise.scale=nan", "noise.scale: expected "),
+        ("feed.draws='group32'", "expected draws = 'group32' needs order = 'fixed'"),
+        ("seed.x=1", "--set seed.x=1: expected a key of the recipe"),
+        ("batch_size", "--set batch_size: expected path=value, found 'batch_size'"),
+        ("model.side=73", "model.side: expected at most 72, the side of the prepared images"),
+        ("model.name='lenet'", "model.name: expected one of "),
+    ],
+)
+def test_a_setting_with_a_wrong_key_or_type(
+    data: Path, tiny: Path, tmp_path: Path, setting: str, wanted: str
+) -> None:
+    words = ("train", data, "--run", tmp_path / "run", "--recipe", tiny, "--set", setting)
+    assert wanted in refused(*words, code=2)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("device", ["nonsense", "cuda:99", "meta", "mps", "cuda:-1"])
+def test_a_device_that_is_not_there(chain: Chain, tmp_path: Path, device: str) -> None:
+    train = ("train", chain.data, "--run", tmp_path / "run", "--recipe", chain.recipe)
+    score = ("eval", chain.run, "--data", chain.data)
+    for words in (train, score):
+        assert "--device" in refused(*words, "--device", device, code=2)
+
+
+@pytest.mark.parametrize("split", ["nonsense", "", "VAL"])
+def test_an_unknown_split(chain: Chain, split: str) -> None:
+    words = ("eval", chain.run, "--data", chain.data, "--split", split)
+    assert "--split: expected train or val or test, found " in refused(*words, code=2)
+
+
+def test_an_unknown_checkpoint(chain: Chain) -> None:
+    words = ("eval", chain.run, "--data", chain.data, "--checkpoint", "first")
+    assert "--checkpoint: expected last or best, found 'first'" in refused(*words, code=2)
+
+
+@pytest.mark.parametrize("stage", ["preprocess", "mean", "pack", "extract", "train", "eval"])
+def test_no_workers_is_a_usage_error(chain: Chain, stage: str) -> None:
+    result = alexrep(*chain.words(stage), "--workers", "0")
+    assert result.exit_code == 2
+    assert "--workers" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_eval_of_a_folder_that_is_no_run(data: Path, tmp_path: Path) -> None:
+    for folder in tmp_path, tmp_path / "nowhere":
+        line = refused("eval", folder, "--data", data)
+        assert "expected a run folder, found no recipe.toml; name a folder made by" in line
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_eval_of_a_run_without_a_checkpoint(chain: Chain, tmp_path: Path) -> None:
+    run = shutil.copytree(chain.run, tmp_path / "run", ignore=shutil.ignore_patterns("*.pt"))
+    shutil.rmtree(run / "results")
+    line = refused("eval", run, "--data", chain.data)
+    assert "last.pt: expected a checkpoint, found no file" in line
+
+
+def test_eval_on_a_folder_without_data(chain: Chain, tmp_path: Path) -> None:
+    line = refused("eval", chain.run, "--data", tmp_path, "--split", "test")
+    assert "run alexrep pack first" in line
+
+
+def test_plot_of_a_folder_that_is_no_run(tmp_path: Path) -> None:
+    assert "expected a run folder, found no recipe.toml" in refused("plot", tmp_path / "nowhere")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_folder_that_cannot_be_made(raw: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    line = refused("preprocess", raw, tmp_path / "file" / "data", "--partial")
+    assert "expected a folder to write to, found Not a directory" in line
+
+
+def test_a_spoilt_shard_fails_the_verification(chain: Chain, tmp_path: Path) -> None:
+    data = shutil.copytree(chain.data, tmp_path / "data")
+    shard = data / "shards" / "train-00000.h5"
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    result = alexrep("verify", data)
+    assert result.exit_code == 4
+    assert "train-00000.h5" in result.stderr
+    assert result.stderr.endswith("see the lines above\n")
+
+
+def test_a_diverged_run_is_one_line(data: Path, tiny: Path, tmp_path: Path) -> None:
+    words = ("train", data, "--run", tmp_path / "run", "--recipe", tiny, "--epochs", "20")
+    huge = "schedule.changes=[{epoch=0,weights=10.0,biases=10.0}]"
+    line = refused(*words, "--set", huge, "--set", "optimiser.weight_decay=1.0")
+    assert "train another run at a lower rate" in line
+    assert (tmp_path / "run" / "checkpoints" / "last.pt").exists()
+
+
+def test_a_corrected_recipe_goes_into_the_same_folder(
+    data: Path, tiny: Path, tmp_path: Path
+) -> None:
+    words = ("train", data, "--run", tmp_path / "run", "--recipe", tiny, "--device", "cpu")
+    changes = "schedule.changes=[{epoch=0,weights=0.01,biases=0.02},{epoch=1,layers=['conv9']}]"
+    assert "found 'conv9'" in refused(*words, "--set", changes, code=2)
+    assert alexrep(*words).exit_code == 0
+
+
+def test_a_signal_leaves_with_75_and_a_checkpoint(data: Path, tiny: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    words = ("train", data, "--run", run, "--recipe", tiny, "--epochs", "100000")
+    command = [sys.executable, "-m", "alexrep.stages", *map(str, words)]
+    alone = os.environ | {"OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=alone) as process:
+        log = run / "log.jsonl"
+        while process.poll() is None and not (log.exists() and log.stat().st_size > 600):
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 75
+    assert re.fullmatch(
+        r"alexrep: step \d+: expected to go on, found SIGTERM, saved; start again to go on\n", said
+    )
+    assert (run / "checkpoints" / "last.pt").exists()
+    assert not (run / "manifest.json").exists()
+
+
+def test_the_module_is_the_command() -> None:
+    script = Path(sys.executable).with_name("alexrep")
+    commands = ([script], [sys.executable, "-m", "alexrep.stages"])
+    shown = [
+        subprocess.run([*one, "eval", "--help"], capture_output=True, check=True).stdout
+        for one in commands
+    ]
+    assert shown[0] == shown[1]
+    assert os.fsencode("--ten-crop") in shown[0]

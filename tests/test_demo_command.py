@@ -1,0 +1,84 @@
+"""`alexrep demo` as a whole, with a network too small to learn: killed three times, and not."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+TINY = ("schedule.epochs=2", "model.width=0.05", "model.side=67")
+MOMENTS = (
+    "data/images/train/n90000004.jsonl",
+    "data/shards/plan.json",
+    "run/checkpoints/last.pt",
+)
+"""Files that stand when preprocess, pack and train are under way."""
+
+pytestmark = pytest.mark.slow
+
+
+def command(folder: Path) -> list[str]:
+    settings = [word for one in TINY for word in ("--set", one)]
+    return [sys.executable, "-m", "alexrep.stages", "demo", str(folder), *settings]
+
+
+def run(folder: Path) -> str:
+    result = subprocess.run(command(folder), capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "Traceback" not in result.stderr
+    return result.stdout
+
+
+def kill_when(folder: Path, moment: Path) -> None:
+    """Start the demo and send it SIGKILL, and nothing to its stages, once `moment` exists."""
+    with subprocess.Popen(command(folder), stdout=subprocess.DEVNULL) as process:
+        while not moment.exists():
+            assert process.poll() is None, "ended before it was killed"
+            time.sleep(0.01)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+
+
+def manifests(folder: Path) -> dict[str, bytes]:
+    paths = sorted(folder.rglob("*manifest.json"))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Return the folder of a demo that was never stopped, and what it printed."""
+    folder = tmp_path_factory.mktemp("demo") / "whole"
+    return folder, run(folder)
+
+
+def test_the_demo_prints_errors_and_places(whole: tuple[Path, str]) -> None:
+    folder, said = whole
+    assert "val   ten-crop       300 " in said
+    assert "test  centre         200 " in said
+    assert "quarantined, counted as errors: 1: val/DEMO_val_00000123.JPEG (" in said
+    assert f"pictures: {folder}/run/plots\n" in said
+    assert len(list((folder / "run" / "plots").glob("*.png"))) == 5
+
+
+def test_a_second_demo_does_nothing(whole: tuple[Path, str]) -> None:
+    folder, _ = whole
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    said = run(folder)
+    after = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    assert {path for path in after if after[path] != before.get(path)} <= {
+        path for path in after if path.name == ".lock"
+    }
+    assert said.count("nothing to do") == 6
+
+
+def test_a_demo_killed_three_times_ends_with_the_same_manifests(
+    whole: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "killed"
+    for moment in MOMENTS:
+        kill_when(folder, folder / moment)
+    run(folder)
+    assert manifests(folder) == manifests(whole[0])
+    assert len(manifests(folder)) == 6

@@ -1,0 +1,173 @@
+"""Exact sums, the covariance from them, and the colour axes."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from sklearn.decomposition import IncrementalPCA
+
+from alexrep.errors import DataError
+from alexrep.pixels.moments import Moments, colour_axes
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float64]
+
+
+def noise(num_images: int, side: int, seed: int = 0) -> Pixels:
+    """Return correlated colours, (N, side, side, 3)."""
+    rng = np.random.default_rng(seed)
+    mix = [[50, 40, 45], [-20, 0, 15], [3, -8, 4]]
+    return (rng.normal(0, 1, (num_images, side, side, 3)) @ mix + 120).clip(0, 255).astype(np.uint8)
+
+
+def moments_of(images: Pixels) -> Moments:
+    total = Moments.zero(images.shape[1])
+    for image in images:
+        total.add(image)
+    return total
+
+
+def planted(stds: tuple[float, ...], seed: int = 3) -> tuple[Floats, Floats]:
+    """Return a covariance of the given standard deviations, and its axes as columns."""
+    axes, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
+    return axes @ np.diag(np.square(stds)) @ axes.T, axes
+
+
+def test_two_pixels_by_hand() -> None:
+    image = np.array([[[0, 10, 255], [2, 10, 253]], [[4, 10, 251], [6, 10, 249]]], np.uint8)
+    found = moments_of(image[None])
+    assert (found.num_images, found.num_pixels) == (1, 4)
+    np.testing.assert_array_equal(found.channel_means(), [3, 10, 252])
+    variance = (9 + 1 + 1 + 9) / 3
+    expected = [[variance, 0, -variance], [0, 0, 0], [-variance, 0, variance]]
+    np.testing.assert_array_equal(found.covariance(), expected)
+
+
+def test_sums_are_those_of_integers() -> None:
+    images = noise(12, 16)
+    found, whole = moments_of(images), images.astype(np.int64)
+    np.testing.assert_array_equal(found.sums, whole.sum(axis=0))
+    flat = whole.reshape(-1, 3)
+    np.testing.assert_array_equal(found.products, flat.T @ flat)
+    assert found.sums.dtype == np.dtype(np.int64) == found.products.dtype
+
+
+def test_the_largest_values_stay_exact_on_the_largest_side() -> None:
+    white = np.full((2048, 2048, 3), 255, np.uint8)
+    white[0, 0] = (254, 255, 255)
+    products = moments_of(white[None]).products
+    assert products[1, 1] == 2048 * 2048 * 255 * 255
+    assert products[0, 0] == 2048 * 2048 * 255 * 255 - 255 * 255 + 254 * 254
+    assert products[0, 1] == 2048 * 2048 * 255 * 255 - 255
+
+
+def test_the_mean_image_is_the_mean_of_each_place() -> None:
+    images = noise(7, 10)
+    found = moments_of(images).mean_image()
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, images.mean(axis=0, dtype=np.float64), rtol=1e-7)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 6), st.integers(2, 12), st.integers(0, 2**32 - 1))
+def test_covariance_is_that_of_numpy(num_images: int, side: int, seed: int) -> None:
+    images = noise(num_images, side, seed)
+    found, flat = moments_of(images), images.reshape(-1, 3)
+    np.testing.assert_allclose(found.covariance(), np.cov(flat, rowvar=False), rtol=1e-9)
+    np.testing.assert_allclose(found.channel_means(), flat.mean(axis=0), rtol=1e-12)
+
+
+def test_covariance_is_exact_where_floats_cancel() -> None:
+    # 1.28 million images that differ by one level in one pixel of each: variance = 1 / 65536.
+    images, side = 1_281_167, 256
+    num = images * side * side
+    total = Moments(images, np.full((side, side, 3), 254 * images, np.int64), np.zeros((3, 3), int))
+    total.sums[0, 0] += images
+    square = num * 254 * 254 + images * (255 * 255 - 254 * 254)
+    total.products[:] = square
+    share = 1 / 65536
+    expected = share * (1 - share) * num / (num - 1)
+    np.testing.assert_allclose(total.covariance(), np.full((3, 3), expected), rtol=1e-12)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(0, 9), max_size=4), st.randoms(use_true_random=False))
+def test_parts_in_any_order_add_up_to_the_whole(cuts: list[int], random: object) -> None:
+    images = noise(9, 8)
+    parts = [moments_of(part) for part in np.split(images, sorted(cuts))]
+    random.shuffle(parts)  # type: ignore[attr-defined]
+    total = Moments.zero(8)
+    for part in parts:
+        total += part
+    whole = moments_of(images)
+    assert total.num_images == whole.num_images
+    np.testing.assert_array_equal(total.sums, whole.sums)
+    assert total.covariance().tobytes() == whole.covariance().tobytes()
+
+
+def test_moments_read_back_equal(tmp_path: Path) -> None:
+    saved = moments_of(noise(3, 8))
+    saved.save(tmp_path / "train" / "n1.npz")
+    found = Moments.load(tmp_path / "train" / "n1.npz")
+    assert found.num_images == 3
+    np.testing.assert_array_equal(found.sums, saved.sums)
+    np.testing.assert_array_equal(found.products, saved.products)
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"PK\3\4"])
+def test_a_damaged_file_is_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "n1.npz").write_bytes(content)
+    with pytest.raises(
+        DataError, match=r"n1\.npz: expected the sums of a unit, found .*; remove it"
+    ):
+        Moments.load(tmp_path / "n1.npz")
+
+
+def test_planted_axes_are_recovered() -> None:
+    covariance, axes = planted((70.0, 20.0, 9.0))
+    found = colour_axes(covariance)
+    np.testing.assert_allclose(found.stds, (70, 20, 9), rtol=1e-12)
+    np.testing.assert_allclose(np.abs(np.sum(found.axes * axes, axis=0)), 1, rtol=1e-12)
+    np.testing.assert_allclose(found.axes.T @ found.axes, np.eye(3), atol=1e-14)
+
+
+def test_axes_are_columns() -> None:
+    covariance, _ = planted((30.0, 20.0, 10.0))
+    found = colour_axes(covariance)
+    for place in range(3):
+        stretched = covariance @ found.axes[:, place]
+        np.testing.assert_allclose(stretched, found.stds[place] ** 2 * found.axes[:, place])
+
+
+def test_standard_deviations_are_not_variances() -> None:
+    found = colour_axes(np.diag([9.0, 4.0, 1.0]))
+    np.testing.assert_allclose(found.stds, [3, 2, 1])
+    np.testing.assert_allclose(found.axes, np.eye(3))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_the_largest_component_of_each_axis_is_positive(seed: int) -> None:
+    covariance, _ = planted((30.0, 20.0, 10.0), seed)
+    for column in colour_axes(covariance).axes.T:
+        assert column[np.abs(column).argmax()] > 0
+
+
+def test_a_covariance_of_lower_rank_has_no_negative_variance() -> None:
+    found = colour_axes(np.full((3, 3), 100.0))
+    assert found.stds[0] == pytest.approx(np.sqrt(300))
+    assert (found.stds[1:] >= 0).all()
+    assert (found.stds[1:] < 1e-5).all()
+
+
+def test_axes_signs_and_variances_are_those_of_incremental_pca() -> None:
+    images = noise(20, 16)
+    found = colour_axes(moments_of(images).covariance())
+    peer: Any = IncrementalPCA(n_components=3, batch_size=16 * 16)
+    peer.fit(images.reshape(-1, 3).astype(np.float64))
+    np.testing.assert_allclose(found.stds**2, peer.explained_variance_, rtol=1e-9)
+    np.testing.assert_allclose(found.axes.T, peer.components_, atol=1e-6)

@@ -1,0 +1,87 @@
+"""The prepared images as later stages see them."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from alexrep import files, manifest
+from alexrep.errors import DataError, ManifestError
+from alexrep.ilsvrc.prepared import Prepared, jpegs, open_prepared
+
+UNITS = ["train/n00000020", "train/n00000030", "train/n00000040"]
+
+
+@pytest.fixture
+def own(data: Path, tmp_path: Path) -> Prepared:
+    """Return prepared images that may be damaged."""
+    shutil.copytree(data / "images", tmp_path / "images")
+    return open_prepared(tmp_path)
+
+
+def test_what_was_prepared_is_told(data: Path) -> None:
+    found = open_prepared(data)
+    assert (found.side, found.splits) == (72, ["train", "val", "test"])
+    assert found.units("train") == UNITS
+    assert (found.units("val"), found.units("test")) == (["val/00000"], ["test/00000"])
+    assert [one.wnid for one in found.classes.synsets] == [unit[6:] for unit in UNITS]
+    assert found.digest == files.sha256_file(data / "images" / manifest.NAME)
+
+
+def test_the_quarantine_is_told_and_its_images_are_left_out(data: Path) -> None:
+    found = open_prepared(data)
+    assert [(one["split"], one["name"]) for one in found.quarantine] == [
+        ("val", "DEMO_val_00000005.JPEG")
+    ]
+    names = [verdict.name for verdict in found.verdicts("val/00000")]
+    assert names == [f"DEMO_val_{number:08d}.JPEG" for number in (1, 2, 3, 4, 6, 7, 8)]
+
+
+@pytest.mark.parametrize("unit", [*UNITS, "val/00000", "test/00000"])
+def test_the_bytes_are_those_of_the_digests(data: Path, unit: str) -> None:
+    found = open_prepared(data)
+    held = list(jpegs(found, unit))
+    assert [verdict for verdict, _ in held] == found.verdicts(unit)
+    assert all(files.sha256_bytes(content) == verdict.sha256 for verdict, content in held)
+
+
+def test_without_a_manifest_there_are_no_images(own: Prepared) -> None:
+    (own.folder / manifest.NAME).unlink()
+    with pytest.raises(
+        ManifestError, match="expected a finished preprocess, found no manifest; run"
+    ):
+        open_prepared(own.folder.parent)
+
+
+def test_without_classes_there_are_no_images(own: Prepared) -> None:
+    (own.folder / "classes.json").unlink()
+    with pytest.raises(DataError, match=r"classes\.json: expected a class table, found"):
+        open_prepared(own.folder.parent)
+
+
+@pytest.mark.parametrize("suffix", ["tar", "jsonl"])
+def test_a_missing_file_of_a_unit_is_one_line(own: Prepared, suffix: str) -> None:
+    (own.folder / f"train/n00000030.{suffix}").unlink()
+    with pytest.raises(DataError, match=rf"n00000030\.{suffix}: expected .*, found no file; run"):
+        list(jpegs(own, "train/n00000030"))
+
+
+def test_a_tar_that_was_cut_is_named_with_the_image(own: Prepared) -> None:
+    tar = own.tar("train/n00000030")
+    last = own.verdicts("train/n00000030")[-1]
+    tar.write_bytes(tar.read_bytes()[: last.offset + 10])
+    wanted = rf"n00000030\.tar: {last.name}: expected {last.size} bytes, found 10 bytes; run prepr"
+    with pytest.raises(DataError, match=wanted):
+        list(jpegs(own, "train/n00000030"))
+
+
+def num_open() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_a_tar_is_opened_when_its_turn_comes_and_closed_after(data: Path) -> None:
+    before = num_open()
+    for unit in UNITS:
+        for _ in jpegs(open_prepared(data), unit):
+            assert num_open() == before + 1
+    assert num_open() == before

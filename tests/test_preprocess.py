@@ -1,0 +1,379 @@
+"""Preparation of an edition: every image once, the same bytes whatever happens on the way."""
+
+import dataclasses
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import simplejpeg
+
+from alexrep import files, manifest
+from alexrep.errors import DataError, ManifestError
+from alexrep.ilsvrc import archives, preprocess, source
+from alexrep.ilsvrc.editions import EDITIONS
+from alexrep.ilsvrc.repairs import Target
+from alexrep.ilsvrc.source import Source
+from alexrep.manifest import Manifest
+
+MakeRaw = Callable[..., Path]
+MakeTar = Callable[..., bytes]
+Prepare = Callable[..., Path]
+Encode = Callable[..., bytes]
+
+TARGET = Target(side=72)
+
+UNITS = ["train/n00000020", "train/n00000030", "train/n00000040", "val/00000", "test/00000"]
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from alexrep import manifest
+from alexrep.ilsvrc import editions, preprocess, source
+from alexrep.ilsvrc.repairs import Target
+from alexrep.pixels import rescale
+
+encode, left = rescale.encode, [int(sys.argv[3])]
+
+def die_after(picture):
+    left[0] -= 1
+    if left[0] < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return encode(picture)
+
+rescale.encode = die_after
+images = Path(sys.argv[2]) / "images"
+found = source.survey(Path(sys.argv[1]), editions.EDITIONS["demo"], partial=True)
+plan = preprocess.make_plan(found, Target(72), partial=True)
+manifest.begin(plan, images / "manifest.json", images / "plan.json")
+preprocess.run(found, images, Target(72), 1, lambda num: None)
+"""
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """Return the digest of each file below a folder."""
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): files.sha256_file(path) for path in found}
+
+
+def times(folder: Path) -> dict[str, int]:
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in found}
+
+
+def verdicts(data: Path, unit: str) -> list[dict[str, Any]]:
+    lines = (data / "images" / f"{unit}.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def record(data: Path) -> Manifest:
+    return manifest.read(data / "images" / manifest.NAME, "preprocess")
+
+
+def survey(raw: Path, partial: bool = True) -> Source:
+    return source.survey(raw, EDITIONS["demo"], partial)
+
+
+def test_the_counts_are_those_of_the_verdicts(data: Path) -> None:
+    assert record(data).counts == {
+        "train images": 18,
+        "train ok": 15,
+        "train repaired": 2,
+        "train patched": 1,
+        "val images": 8,
+        "val ok": 7,
+        "val quarantined": 1,
+        "test images": 4,
+        "test ok": 4,
+    }
+    held = [one for unit in UNITS for one in verdicts(data, unit)]
+    assert Counter(one["verdict"] for one in held) == {
+        "ok": 26,
+        "repaired": 2,
+        "patched": 1,
+        "quarantined": 1,
+    }
+
+
+def test_every_image_has_one_line_in_order_of_names_with_its_label(data: Path) -> None:
+    for index, unit in enumerate(UNITS[:3]):
+        held = verdicts(data, unit)
+        wnid = unit.removeprefix("train/")
+        names = sorted(f"{wnid}_{5 + 7 * number}.JPEG" for number in range(6))
+        assert [one["name"] for one in held] == names
+        assert {one["label"] for one in held} == {index}
+    for split, num in (("val", 8), ("test", 4)):
+        held = verdicts(data, f"{split}/00000")
+        assert [one["name"] for one in held] == [
+            f"DEMO_{split}_{number:08d}.JPEG" for number in range(1, num + 1)
+        ]
+        assert [one["label"] for one in held] == [place % 3 for place in range(num)]
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_offsets_point_at_the_very_bytes(data: Path, unit: str) -> None:
+    raw = (data / "images" / f"{unit}.tar").read_bytes()
+    held = [one for one in verdicts(data, unit) if one["verdict"] != "quarantined"]
+    assert held
+    for one in held:
+        content = raw[one["offset"] : one["offset"] + one["size"]]
+        assert files.sha256_bytes(content) == one["sha256"]
+        assert simplejpeg.decode_jpeg(content, "RGB").shape == (72, 72, 3)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_tar_is_one_that_any_tool_reads(data: Path, unit: str) -> None:
+    with tarfile.open(data / "images" / f"{unit}.tar") as tar:
+        members = [(m.name, m.offset_data, m.size, m.mtime, m.uid, m.uname) for m in tar]
+    expected = [
+        (one["name"], one["offset"], one["size"], 0, 0, "")
+        for one in verdicts(data, unit)
+        if one["verdict"] != "quarantined"
+    ]
+    assert members == expected
+
+
+def test_verdicts_tell_what_was_done(data: Path, raw: Path) -> None:
+    by_name = {one["name"]: one for unit in UNITS for one in verdicts(data, unit)}
+    found = {
+        name: (one["verdict"], one["why"], one["mode"], one["width"], one["height"])
+        for name, one in by_name.items()
+    }
+    assert found["n00000020_5.JPEG"] == ("ok", "", "RGB", 120, 90)
+    assert found["n00000020_19.JPEG"] == ("ok", "copied", "RGB", 72, 72)
+    assert found["n00000020_12.JPEG"] == ("repaired", "gray", "L", 90, 80)
+    assert found["n00000030_5.JPEG"] == ("repaired", "PNG", "RGB", 120, 90)
+    assert found["n00000040_19.JPEG"] == ("patched", "", "RGB", 120, 90)
+    assert found["DEMO_val_00000005.JPEG"][0] == "quarantined"
+    with tarfile.open(raw / "DEMO_patch_images.tar") as tar:
+        patch = tar.extractfile("patch_images/train/n00000040/n00000040_19.JPEG").read()  # type: ignore[union-attr]
+    assert by_name["n00000040_19.JPEG"]["source_sha256"] == files.sha256_bytes(patch)
+
+
+def test_quarantine_keeps_the_bytes_and_the_manifest_names_them(data: Path, raw: Path) -> None:
+    with tarfile.open(raw / "DEMO_img_val.tar") as tar:
+        content = tar.extractfile("DEMO_val_00000005.JPEG").read()  # type: ignore[union-attr]
+    kept = data / "images" / "quarantine"
+    assert tree(kept) == {"val/DEMO_val_00000005.JPEG": files.sha256_bytes(content)}
+    (entry,) = verdicts(data, "val/00000")[4:5]
+    named = {"split": "val", "name": "DEMO_val_00000005.JPEG", "why": entry["why"]}
+    assert record(data).details["quarantine"] == [named]
+
+
+def test_the_manifest_names_every_record_by_its_digest(data: Path) -> None:
+    images, outputs = data / "images", record(data).outputs
+    assert set(outputs) == {"classes.json", *(f"{unit}.jsonl" for unit in UNITS)}
+    assert all(files.sha256_file(images / name) == digest for name, digest in outputs.items())
+    assert record(data).details["units"] == UNITS
+
+
+def test_the_settings_name_what_decides_the_pixels(data: Path) -> None:
+    settings = record(data).settings
+    assert (settings["side"], settings["geometry"], settings["partial"]) == (72, "crop", True)
+    assert (settings["filter"], settings["quality"], settings["subsampling"]) == (
+        "bicubic",
+        90,
+        "4:2:0",
+    )
+    assert str(settings["decoder"]).startswith("libjpeg")
+    assert str(settings["resizer"]).startswith("pillow")
+
+
+def test_two_workers_make_the_same_bytes(
+    raw: Path, data: Path, prepare: Prepare, tmp_path: Path
+) -> None:
+    prepare(raw, tmp_path, workers=2)
+    assert tree(tmp_path / "images") == tree(data / "images")
+
+
+def test_a_second_run_does_nothing(raw: Path, prepare: Prepare, tmp_path: Path) -> None:
+    prepare(raw, tmp_path)
+    before = times(tmp_path)
+    prepare(raw, tmp_path)
+    assert times(tmp_path) == before
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "tar"])
+def test_a_restart_redoes_only_the_unit_that_is_missing(
+    raw: Path, data: Path, prepare: Prepare, tmp_path: Path, suffix: str
+) -> None:
+    images = tmp_path / "images"
+    shutil.copytree(data / "images", images)
+    (images / manifest.NAME).unlink()
+    (images / "train" / "n00000030.jsonl").unlink()
+    (images / "train" / f"n00000030.{suffix}").unlink(missing_ok=True)
+    before = times(images)
+    prepare(raw, tmp_path)
+    assert tree(images) == tree(data / "images")
+    written = {name for name, time in times(images).items() if before.get(name) != time}
+    redone = {"train/n00000030.tar", "train/n00000030.jsonl"}
+    assert written == redone | {"manifest.json", "classes.json"}
+
+
+@pytest.mark.parametrize("num_images", [0, 3, 9, 20])
+def test_a_killed_run_goes_on_to_the_same_bytes(
+    raw: Path, data: Path, prepare: Prepare, tmp_path: Path, num_images: int
+) -> None:
+    command = [sys.executable, "-c", KILLED, str(raw), str(tmp_path), str(num_images)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert not (tmp_path / "images" / manifest.NAME).exists()
+    prepare(raw, tmp_path)
+    assert tree(tmp_path / "images") == tree(data / "images")
+
+
+def test_progress_counts_every_image_once_restarted_or_not(raw: Path, tmp_path: Path) -> None:
+    found, told = survey(raw), list[int]()
+    for _ in range(2):
+        told.clear()
+        preprocess.run(found, tmp_path, TARGET, 1, told.append)
+        assert sorted(told) == [4, 6, 6, 6, 8]
+        (tmp_path / "val" / "00000.jsonl").unlink()
+    assert preprocess.total(found) == 30
+
+
+def test_other_settings_are_refused_by_name(raw: Path, data: Path, prepare: Prepare) -> None:
+    with pytest.raises(ManifestError, match=r"expected settings\.side = 80, found 72; ask for the"):
+        prepare(raw, data, side=80)
+
+
+def test_other_inputs_are_refused_by_name(
+    make_raw: MakeRaw, data: Path, prepare: Prepare, tmp_path: Path
+) -> None:
+    with pytest.raises(ManifestError, match=r"expected inputs\.DEMO_img_val\.tar = .*, found"):
+        prepare(make_raw(tmp_path / "raw", num_train=5), data)
+
+
+def test_an_unfinished_run_is_held_to_its_plan(raw: Path, prepare: Prepare, tmp_path: Path) -> None:
+    prepare(raw, tmp_path)
+    (tmp_path / "images" / manifest.NAME).unlink()
+    with pytest.raises(ManifestError, match=r"plan\.json: expected settings\.side = 80, found 72"):
+        prepare(raw, tmp_path, side=80)
+
+
+def test_a_synset_of_another_number_than_the_devkit_promises_is_refused(
+    make_raw: MakeRaw, tmp_path: Path
+) -> None:
+    found = survey(make_raw(tmp_path / "raw"))
+    unit = dataclasses.replace(found.units[0], num_expected=7)
+    message = "train/n00000020: expected 7 images, found 6; get the tar anew, or accept it with"
+    with pytest.raises(DataError, match=message):
+        preprocess.prepare_unit(unit, tmp_path / "images", TARGET)
+    assert not list((tmp_path / "images").rglob("*.tar*"))
+
+
+def test_a_wrong_number_of_training_images_is_refused_or_accepted(
+    raw: Path, tmp_path: Path
+) -> None:
+    found = survey(raw)
+    plan = preprocess.make_plan(found, TARGET, partial=False)
+    preprocess.run(found, tmp_path, TARGET, 1, lambda num: None)
+    message = r"DEMO_img_train\.tar: expected 1,297 train images, found 18; get the tars anew, or"
+    with pytest.raises(DataError, match=message):
+        preprocess.finish(plan, found, tmp_path, partial=False)
+    assert preprocess.finish(plan, found, tmp_path, partial=True).counts["train images"] == 18
+
+
+def test_a_patch_without_namesake_is_added(
+    make_raw: MakeRaw, prepare: Prepare, encoded: Encode, tmp_path: Path
+) -> None:
+    content = encoded(np.full((80, 80, 3), 9, np.uint8))
+    raw = make_raw(tmp_path / "raw", patches={"train/n00000030_999.JPEG": content})
+    prepare(raw, tmp_path)
+    added = verdicts(tmp_path, "train/n00000030")[-1]
+    assert (added["name"], added["label"], added["verdict"]) == ("n00000030_999.JPEG", 1, "patched")
+    assert record(tmp_path).counts["train images"] == 19
+
+
+def test_a_patch_that_is_broken_itself_is_quarantined(
+    make_raw: MakeRaw, prepare: Prepare, tmp_path: Path
+) -> None:
+    raw = make_raw(tmp_path / "raw", patches={"patch_images/val/DEMO_val_00000002.JPEG": b"text"})
+    prepare(raw, tmp_path)
+    kept = tmp_path / "images" / "quarantine" / "val" / "DEMO_val_00000002.JPEG"
+    assert kept.read_bytes() == b"text"
+    assert verdicts(tmp_path, "val/00000")[1]["verdict"] == "quarantined"
+
+
+def test_an_image_that_occurs_twice_in_a_synset_is_refused(
+    make_raw: MakeRaw, make_tar: MakeTar, tmp_path: Path
+) -> None:
+    raw = make_raw(tmp_path / "raw")
+    nested = make_tar({"n00000020_1.JPEG": b"", "again/n00000020_1.JPEG": b""})
+    others = {"n00000030.tar": make_tar({}), "n00000040.tar": make_tar({})}
+    (raw / "DEMO_img_train.tar").write_bytes(make_tar({"n00000020.tar": nested} | others))
+    with pytest.raises(
+        DataError, match="train/n00000020: expected each image once, found a name t"
+    ):
+        preprocess.run(survey(raw), tmp_path / "images", TARGET, 1, lambda num: None)
+
+
+@pytest.mark.parametrize("content", [b"", b"text" * 500, bytes(10240)])
+def test_a_broken_nested_tar_stops_the_run_and_is_named(
+    make_raw: MakeRaw, make_tar: MakeTar, tmp_path: Path, content: bytes
+) -> None:
+    raw = make_raw(tmp_path / "raw")
+    with tarfile.open(raw / "DEMO_img_train.tar") as tar:
+        held = {one.name: tar.extractfile(one).read() for one in tar}  # type: ignore[union-attr]
+    held["n00000040.tar"] = content
+    (raw / "DEMO_img_train.tar").write_bytes(make_tar(held))
+    with pytest.raises(DataError, match=r"^n00000040\.tar in .*; get it anew$"):
+        preprocess.run(survey(raw), tmp_path / "images", TARGET, 1, lambda num: None)
+
+
+def test_long_and_foreign_names_keep_their_offsets(
+    make_raw: MakeRaw, make_tar: MakeTar, prepare: Prepare, encoded: Encode, tmp_path: Path
+) -> None:
+    raw, content = make_raw(tmp_path / "raw"), encoded(np.full((80, 80, 3), 9, np.uint8))
+    names = [f"n00000020_{'1' * 150}.JPEG", "n00000020_\u4e16.JPEG", "n00000020_3.JPEG"]
+    nested = make_tar(dict.fromkeys(names, content))
+    (raw / "DEMO_img_train.tar").write_bytes(make_tar({"n00000020.tar": nested}))
+    prepare(raw, tmp_path)
+    held = verdicts(tmp_path, "train/n00000020")
+    tar = (tmp_path / "images" / "train" / "n00000020.tar").read_bytes()
+    assert {one["name"] for one in held} == set(names)
+    assert all(tar[one["offset"] :].startswith(b"\xff\xd8\xff") for one in held)
+
+
+def test_too_little_room_is_told_before_the_work(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+    with pytest.raises(DataError, match=r"expected 0\.0 GB free, found 0\.0 GB; make room"):
+        preprocess.run(survey(raw), tmp_path, TARGET, 1, lambda num: None)
+    assert not list(tmp_path.rglob("*.tar"))
+
+
+@pytest.mark.parametrize("line", ["{", "[]", "5", '{"name": "a"}', '{"x": 1}', ""])
+def test_a_damaged_record_is_named_with_its_line(tmp_path: Path, line: str) -> None:
+    good = '{"name": "a", "label": 0, "verdict": "ok", "why": "", "source_sha256": ""}\n'
+    (tmp_path / "a.jsonl").write_text(good + line + "\n")
+    message = r"a\.jsonl: line 2: expected a verdict, found .*; remove it and run again"
+    with pytest.raises(DataError, match=message):
+        list(preprocess.read_verdicts(tmp_path / "a.jsonl"))
+
+
+def test_a_missing_record_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a\.jsonl: expected verdicts, found no file; run preproc"):
+        list(preprocess.read_verdicts(tmp_path / "a.jsonl"))
+
+
+def test_real_photographs_are_prepared(real_data: Path, tmp_path: Path) -> None:
+    raw = real_data / "ilsvrc2012-dogs"
+    found = source.survey(raw, EDITIONS["ilsvrc2012"], partial=True)
+    unit = next(one for one in found.units if one.name == "val/00000")
+    few = dataclasses.replace(unit, members=unit.members[:40], labels=unit.labels[:40])
+    assert preprocess.prepare_unit(few, tmp_path, Target(96)) == 40
+    held = list(preprocess.read_verdicts(tmp_path / "val" / "00000.jsonl"))
+    assert {one.verdict for one in held} <= {"ok", "repaired"}
+    assert min(min(one.width, one.height) for one in held) == 320
+    first = archives.read(unit.archive, unit.members[0])
+    assert held[0].source_sha256 == files.sha256_bytes(first)

@@ -1,0 +1,185 @@
+"""The pass over the training images that mean and pca share."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import simplejpeg
+from numpy.typing import NDArray
+
+from alexrep import files, manifest
+from alexrep.errors import DataError, ManifestError
+from alexrep.ilsvrc import sums
+from alexrep.ilsvrc.prepared import Prepared, jpegs, open_prepared
+from alexrep.pixels.moments import Moments
+
+UNITS = ["train/n00000020", "train/n00000030", "train/n00000040"]
+
+MakeRaw = Callable[..., Path]
+Prepare = Callable[..., Path]
+
+
+def nothing(num: int) -> None:
+    pass
+
+
+@pytest.fixture
+def prepared(data: Path) -> Prepared:
+    return open_prepared(data)
+
+
+@pytest.fixture
+def own(data: Path, tmp_path: Path) -> Prepared:
+    """Return prepared images that may be damaged."""
+    shutil.copytree(data / "images", tmp_path / "images")
+    return open_prepared(tmp_path)
+
+
+@pytest.fixture
+def pixels(prepared: Prepared) -> NDArray[np.uint8]:
+    """Return all training images, (18, 72, 72, 3)."""
+    contents = [content for unit in UNITS for _, content in jpegs(prepared, unit)]
+    return np.stack([simplejpeg.decode_jpeg(content, "RGB") for content in contents])
+
+
+def test_the_streamed_mean_image_is_the_exact_one(data: Path, pixels: NDArray[np.uint8]) -> None:
+    found = np.load(data / "mean.npy")
+    assert (found.shape, found.dtype) == ((72, 72, 3), np.float32)
+    exact = pixels.astype(np.int64).sum(axis=0) / 18
+    np.testing.assert_array_equal(found, exact.astype(np.float32))
+
+
+def test_the_streamed_covariance_is_the_exact_one(data: Path, pixels: NDArray[np.uint8]) -> None:
+    found, flat = json.loads((data / "pca.json").read_text()), pixels.reshape(-1, 3)
+    np.testing.assert_allclose(found["covariance"], np.cov(flat, rowvar=False), rtol=1e-9)
+    np.testing.assert_allclose(found["mean"], flat.mean(axis=0, dtype=np.float64), rtol=1e-12)
+    axes = np.array(found["axes"])
+    rebuilt = axes @ np.diag(np.square(found["stds"])) @ axes.T
+    np.testing.assert_allclose(rebuilt, found["covariance"], rtol=1e-9, atol=1e-9)
+    assert found["stds"] == sorted(found["stds"], reverse=True)
+    assert (found["num_pixels"], found["side"]) == (18 * 72 * 72, 72)
+    assert found["unit"] == "grey levels (0-255)"
+
+
+def test_two_workers_find_the_same_sums(prepared: Prepared, data: Path, tmp_path: Path) -> None:
+    total = sums.moments(prepared, tmp_path, 2, nothing)
+    sums.finish_mean(prepared, tmp_path, total)
+    sums.finish_pca(prepared, tmp_path, total)
+    names = ("mean.npy", "pca.json", "mean.manifest.json", "pca.manifest.json")
+    assert all(files.sha256_file(tmp_path / n) == files.sha256_file(data / n) for n in names)
+
+
+def test_a_second_pass_reads_no_image(
+    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = sums.moments(prepared, tmp_path, 1, nothing)
+    monkeypatch.setattr(sums, "jpegs", None)
+    told: list[int] = []
+    second = sums.moments(prepared, tmp_path, 1, told.append)
+    np.testing.assert_array_equal(second.sums, first.sums)
+    assert told == [6, 6, 6]
+
+
+def test_a_killed_pass_goes_on_with_the_missing_unit(
+    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = sums.moments(prepared, tmp_path, 1, nothing)
+    (tmp_path / "train" / "n00000030.npz").unlink()
+    summed, sum_unit = list[str](), sums.sum_unit
+
+    def watched(unit: str, prepared: Prepared, folder: Path) -> int:
+        summed.append(unit)
+        return sum_unit(unit, prepared, folder)
+
+    monkeypatch.setattr(sums, "sum_unit", watched)
+    second = sums.moments(prepared, tmp_path, 1, nothing)
+    assert summed == ["train/n00000030"]
+    np.testing.assert_array_equal(second.sums, first.sums)
+    np.testing.assert_array_equal(second.products, first.products)
+
+
+def test_the_sums_of_other_images_are_refused(
+    prepared: Prepared, make_raw: MakeRaw, prepare: Prepare, tmp_path: Path
+) -> None:
+    sums.moments(prepared, tmp_path / "statistics", 1, nothing)
+    other = open_prepared(prepare(make_raw(tmp_path / "raw"), tmp_path))
+    with pytest.raises(ManifestError, match=r"plan\.json: expected inputs\.images = '.*', found"):
+        sums.moments(other, tmp_path / "statistics", 1, nothing)
+
+
+def test_the_parts_are_of_the_training_images_only(data: Path) -> None:
+    kept = sorted(path.name for path in (data / "statistics").rglob("*.npz"))
+    assert kept == ["n00000020.npz", "n00000030.npz", "n00000040.npz"]
+    assert [Moments.load(data / "statistics" / f"{unit}.npz").num_images for unit in UNITS] == [
+        6
+    ] * 3
+
+
+def test_the_manifests_name_the_images_and_the_outputs(data: Path, prepared: Prepared) -> None:
+    for stage, name in (("mean", "mean.npy"), ("pca", "pca.json")):
+        record = manifest.read(data / f"{stage}.{manifest.NAME}", stage)
+        assert record.inputs == {"images": prepared.digest}
+        assert record.counts == {"train images": 18, "pixels": 18 * 72 * 72}
+        assert record.outputs == {name: files.sha256_file(data / name)}
+        assert record.settings["side"] == 72
+        assert str(record.settings["decoder"]).startswith("simplejpeg ")
+
+
+def test_a_damaged_image_is_named(own: Prepared, tmp_path: Path) -> None:
+    tar, verdict = own.tar("train/n00000030"), own.verdicts("train/n00000030")[2]
+    content = bytearray(tar.read_bytes())
+    content[verdict.offset : verdict.offset + 200] = bytes(200)
+    tar.write_bytes(content)
+    message = rf"n00000030\.tar: {verdict.name}: expected a sound JPEG, found .*; run preprocess in"
+    with pytest.raises(DataError, match=message):
+        sums.moments(own, tmp_path / "statistics", 1, nothing)
+    assert not (tmp_path / "statistics" / "train" / "n00000030.npz").exists()
+
+
+def test_an_image_of_another_size_is_named(own: Prepared, tmp_path: Path) -> None:
+    tar, verdict = own.tar("train/n00000020"), own.verdicts("train/n00000020")[0]
+    content = bytearray(tar.read_bytes())
+    frame = content.index(b"\xff\xc0", verdict.offset) + 5
+    content[frame : frame + 2] = (64).to_bytes(2, "big")
+    tar.write_bytes(content)
+    message = rf"{verdict.name}: expected (72 pixels each way, found \(64, 72\)|a sound JPEG)"
+    with pytest.raises(DataError, match=message):
+        sums.moments(own, tmp_path / "statistics", 1, nothing)
+
+
+def test_no_training_images_are_refused(
+    make_raw: MakeRaw, prepare: Prepare, tmp_path: Path
+) -> None:
+    names = [f"{wnid[6:]}_{5 + 7 * number}.JPEG" for wnid in UNITS for number in range(2)]
+    raw = make_raw(tmp_path / "raw", num_train=2, replaced=dict.fromkeys(names, b"text"))
+    images = open_prepared(prepare(raw, tmp_path))
+    with pytest.raises(
+        DataError, match="expected training images, found none; look at its quarant"
+    ):
+        sums.moments(images, tmp_path / "statistics", 1, nothing)
+
+
+def test_images_without_contrast_have_no_axes(prepared: Prepared, tmp_path: Path) -> None:
+    even = Moments.zero(72)
+    even.add(np.full((72, 72, 3), 100, np.uint8))
+    with pytest.raises(DataError, match="expected images with some contrast, found none; look at"):
+        sums.finish_pca(prepared, tmp_path, even)
+    assert not (tmp_path / "pca.json").exists()
+
+
+def test_the_numbers_of_ilsvrc_2012_are_near_those_of_its_dogs(
+    real_data: Path, tmp_path: Path
+) -> None:
+    from alexrep.ilsvrc import archives
+    from alexrep.ilsvrc.repairs import Target, prepare
+
+    archive, total = real_data / "ilsvrc2012-dogs" / "ILSVRC2012_img_val.tar", Moments.zero(64)
+    for member in archives.members(archive)[:100]:
+        _, content = prepare(member.name, 0, archives.read(archive, member), Target(64))
+        total.add(simplejpeg.decode_jpeg(content, "RGB"))
+    np.testing.assert_allclose(total.channel_means(), (123.1, 116.3, 103.3), atol=15)
+    stds = np.sqrt(np.diag(total.covariance()))
+    np.testing.assert_allclose(stds, (70.9, 68.9, 72.3), atol=12)

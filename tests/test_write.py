@@ -1,0 +1,275 @@
+"""Packing: every prepared image in one shard, in an order that the seed tells."""
+
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import h5py
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from alexrep import files, keyed, manifest
+from alexrep.errors import DataError, ManifestError
+from alexrep.ilsvrc.prepared import jpegs, open_prepared
+from alexrep.manifest import Manifest
+from alexrep.shards import write
+
+Pack = Callable[..., Path]
+
+SPLITS = ("train", "val", "test")
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from alexrep import manifest
+from alexrep.ilsvrc.prepared import open_prepared
+from alexrep.shards import write
+
+contents, left = write._contents, [int(sys.argv[2])]
+
+def die_after(images):
+    for content in contents(images):
+        left[0] -= 1
+        if left[0] < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield content
+
+write._contents = die_after
+data = Path(sys.argv[1])
+images, shards = open_prepared(data), data / "shards"
+plan = write.make_plan(images, 1, 8)
+manifest.begin(plan, shards / manifest.NAME, shards / "plan.json")
+write.run(images, shards, plan, 1, lambda num: None)
+"""
+
+
+def digests(data: Path) -> dict[str, str]:
+    return {path.name: files.sha256_file(path) for path in (data / "shards").iterdir()}
+
+
+def record(data: Path) -> Manifest:
+    return manifest.read(data / "shards" / manifest.NAME, "pack")
+
+
+def packed(data: Path, split: str) -> list[tuple[bytes, int, bytes]]:
+    """Return name, label and JPEG of each image, in the order of the shards."""
+    found = []
+    for path in sorted((data / "shards").glob(f"{split}-*.h5")):
+        with h5py.File(path) as held:
+            offsets, jpeg = held["offsets"][:], held["jpeg"][:]
+            for row, (name, label) in enumerate(
+                zip(held["names"][:], held["labels"][:], strict=True)
+            ):
+                found.append((name, int(label), jpeg[offsets[row] : offsets[row + 1]].tobytes()))
+    return found
+
+
+def prepared(data: Path, split: str) -> list[tuple[bytes, int, bytes]]:
+    images = open_prepared(data)
+    units = images.units(split)
+    return [(v.name.encode(), v.label, c) for unit in units for v, c in jpegs(images, unit)]
+
+
+@pytest.fixture
+def own(data: Path, tmp_path: Path) -> Path:
+    """Return a data folder with prepared images only."""
+    shutil.copytree(data / "images", tmp_path / "data" / "images")
+    return tmp_path / "data"
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_every_image_is_packed_once_with_its_label_and_bytes(data: Path, split: str) -> None:
+    assert sorted(packed(data, split)) == sorted(prepared(data, split))
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_val_and_test_are_in_the_order_of_file_names(data: Path, split: str) -> None:
+    names = [name for name, _, _ in packed(data, split)]
+    assert names == sorted(names)
+
+
+def test_train_is_shuffled_by_the_seed(own: Path, data: Path, pack: Pack) -> None:
+    names = [name for name, _, _ in packed(data, "train")]
+    others = [name for name, _, _ in packed(pack(own, seed=2), "train")]
+    assert len({tuple(names), tuple(others), tuple(sorted(names))}) == 3
+    assert sorted(others) == sorted(names)
+    unshuffled = [name for name, _, _ in prepared(data, "train")]
+    assert names == [unshuffled[place] for place in keyed.permutation(18, 1)]
+
+
+def test_the_seed_does_not_touch_val(own: Path, data: Path, pack: Pack) -> None:
+    assert packed(pack(own, seed=2), "val") == packed(data, "val")
+
+
+@pytest.mark.parametrize(
+    ("shard_images", "sizes"),
+    [(8, [8, 8, 2]), (6, [6, 6, 6]), (5, [5, 5, 5, 3]), (18, [18]), (99, [18])],
+)
+def test_shards_are_full_but_the_last(
+    own: Path, data: Path, pack: Pack, shard_images: int, sizes: list[int]
+) -> None:
+    shards = sorted((pack(own, shard_images=shard_images) / "shards").glob("train-*.h5"))
+    assert [path.name for path in shards] == [f"train-{k:05d}.h5" for k in range(len(sizes))]
+    found = []
+    for path in shards:
+        with h5py.File(path) as held:
+            found.append(len(held["labels"]))
+    assert found == sizes
+    assert packed(own, "train") == packed(data, "train")
+
+
+def test_five_lines_of_plain_h5py_read_an_image(data: Path) -> None:
+    import io
+
+    from PIL import Image
+
+    with h5py.File(data / "shards" / "train-00000.h5") as shard:
+        start, end = shard["offsets"][3:5]
+        image = Image.open(io.BytesIO(shard["jpeg"][start:end].tobytes()))
+        label, name = shard["labels"][3], shard["names"][3].decode()
+    assert image.size == (72, 72)
+    wnids = [one.wnid for one in open_prepared(data).classes.synsets]
+    assert name.startswith(wnids[label])
+
+
+def test_datasets_are_contiguous_unfiltered_and_of_the_stated_types(data: Path) -> None:
+    kinds = {"jpeg": "u1", "offsets": "i8", "labels": "i4", "names": "S", "crc32": "u4"}
+    with h5py.File(data / "shards" / "train-00000.h5") as shard:
+        assert set(shard) == set(kinds)
+        for name, kind in kinds.items():
+            assert (shard[name].chunks, shard[name].compression) == (None, None)
+            assert shard[name].dtype.str.lstrip("<|").startswith(kind)
+
+
+def test_attributes_name_the_origin(data: Path) -> None:
+    images = open_prepared(data)
+    with h5py.File(data / "shards" / "val-00000.h5") as shard:
+        assert dict(shard.attrs) == {
+            "format": 1,
+            "edition": "demo",
+            "split": "val",
+            "side": 72,
+            "num_classes": 3,
+            "classes": images.classes.digest(),
+            "images": images.digest,
+            "seed": 1,
+        }
+
+
+def test_the_manifest_counts_and_names_the_shards(data: Path) -> None:
+    assert record(data).counts == {
+        "train images": 18,
+        "train quarantined": 0,
+        "val images": 7,
+        "val quarantined": 1,
+        "test images": 4,
+        "test quarantined": 0,
+    }
+    shards = [f"train-0000{k}.h5" for k in range(3)] + ["val-00000.h5", "test-00000.h5"]
+    outputs = record(data).outputs
+    assert set(outputs) == {*shards, "classes.json"}
+    assert all(files.sha256_file(data / "shards" / name) == outputs[name] for name in outputs)
+    assert record(data).inputs == {"images": open_prepared(data).digest}
+    assert (record(data).seed, record(data).settings["shard images"]) == (1, 8)
+
+
+def test_two_workers_make_the_same_bytes(own: Path, data: Path, pack: Pack) -> None:
+    assert digests(pack(own, workers=2)) == digests(data)
+
+
+@pytest.mark.parametrize("name", ["train-00001.h5", "val-00000.h5", "classes.json"])
+def test_a_restart_writes_only_what_is_missing(
+    own: Path, data: Path, pack: Pack, name: str
+) -> None:
+    shutil.copytree(data / "shards", own / "shards")
+    for missing in (name, manifest.NAME):
+        (own / "shards" / missing).unlink()
+    before = {path.name: path.stat().st_mtime_ns for path in (own / "shards").glob("*.h5")}
+    pack(own)
+    assert digests(own) == digests(data)
+    after = {path.name: path.stat().st_mtime_ns for path in (own / "shards").glob("*.h5")}
+    assert {path for path in after if after[path] != before.get(path)} <= {name}
+
+
+@pytest.mark.parametrize("num_images", [0, 5, 19, 28])
+def test_a_killed_run_goes_on_to_the_same_bytes(
+    own: Path, data: Path, pack: Pack, num_images: int
+) -> None:
+    command = [sys.executable, "-c", KILLED, str(own), str(num_images)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert not (own / "shards" / manifest.NAME).exists()
+    pack(own)
+    assert digests(own) == digests(data)
+
+
+def test_a_second_run_does_nothing(own: Path, pack: Pack) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (pack(own) / "shards").iterdir()}
+    pack(own)
+    assert before == {path: path.stat().st_mtime_ns for path in (own / "shards").iterdir()}
+
+
+def test_other_settings_are_refused_by_name(data: Path, pack: Pack) -> None:
+    with pytest.raises(ManifestError, match="expected seed = 2, found 1"):
+        pack(data, seed=2)
+    with pytest.raises(ManifestError, match=r"expected settings\.shard images = 9, found 8"):
+        pack(data, shard_images=9)
+
+
+def test_progress_counts_every_image(own: Path, data: Path) -> None:
+    images, told = open_prepared(own), list[int]()
+    plan = write.make_plan(images, 1, 8)
+    for _ in range(2):
+        told.clear()
+        write.run(images, own / "shards", plan, 1, told.append)
+        assert sorted(told) == [2, 4, 7, 8, 8]
+        (own / "shards" / "train-00000.h5").unlink()
+
+
+def test_a_buffer_smaller_than_the_shard_changes_nothing(
+    own: Path, data: Path, pack: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write, "BUFFER", 5000)
+    assert digests(pack(own)) == digests(data)
+
+
+def test_a_prepared_tar_that_was_cut_is_named_and_leaves_no_shard(own: Path, pack: Pack) -> None:
+    tar = own / "images" / "val" / "00000.tar"
+    tar.write_bytes(tar.read_bytes()[:6000])
+    message = r"00000\.tar: DEMO_val_0000000\d\.JPEG: expected \d+ bytes, found \d+ bytes; run prep"
+    with pytest.raises(DataError, match=message):
+        pack(own)
+    assert not list((own / "shards").glob("val*"))
+
+
+@pytest.mark.parametrize("suffix", ["tar", "jsonl"])
+def test_a_missing_file_of_a_unit_is_one_line(own: Path, pack: Pack, suffix: str) -> None:
+    (own / "images" / "val" / f"00000.{suffix}").unlink()
+    with pytest.raises(DataError, match=rf"00000\.{suffix}: expected .*, found no file; run prepr"):
+        pack(own)
+
+
+def test_too_little_room_is_told_before_the_work(
+    own: Path, pack: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=10))
+    with pytest.raises(DataError, match="make room or name another folder"):
+        pack(own)
+    assert not list((own / "shards").glob("*.h5"))
+
+
+def test_a_listing_is_columns_of_the_verdicts(data: Path) -> None:
+    images = open_prepared(data)
+    listing = write.list_images(images, "val", seed=1)
+    verdicts = images.verdicts("val/00000")
+    columns: list[NDArray[np.integer]] = [listing.offset, listing.size, listing.label]
+    assert [c.tolist() for c in columns] == [
+        [one.offset for one in verdicts],
+        [one.size for one in verdicts],
+        [one.label for one in verdicts],
+    ]
+    assert len(listing.part(slice(2, 5))) == 3
