@@ -19,10 +19,11 @@ def whole(path: Path) -> Iterator[Path]:
     """Yield a partial name beside `path`; rename it to `path` when the block ends well.
 
     File and folder are flushed to disk, so that after a crash `path` is the old
-    file, the new one, or absent. An exception removes the partial file.
+    file, the new one, or absent. An exception removes the partial file. Its name
+    is the process's own: two writers of one file replace each other's whole work.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + PARTIAL)
+    part = path.with_name(f"{path.name}.{os.uname().nodename}-{os.getpid()}{PARTIAL}")
     try:
         yield part
         _flush(part)
@@ -33,6 +34,12 @@ def whole(path: Path) -> Iterator[Path]:
         if isinstance(error, OSError) and error.filename is None:
             error.filename = str(path)  # a full disk must be named
         raise
+
+
+def sweep(folder: Path) -> None:
+    """Remove the partial files below `folder`; nobody else may be writing there."""
+    for part in folder.rglob(f"*{PARTIAL}"):
+        part.unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:
@@ -71,20 +78,44 @@ def sha256_file(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, part: str = "") -> Iterator[None]:
     """Hold the only right to write into `folder`; a killed process loses it.
 
+    Partial files that killed processes left are removed when the whole is locked.
+
+    Args:
+        folder: The folder; it is made if it is not there.
+        part: Name of a part of the work. Parts of other names may be at work at
+            the same time, a whole may not.
+
     Raises:
-        ManifestError: If another process is writing into the folder.
+        ManifestError: If another process is writing there.
     """
     make_folder(folder)
-    with (folder / ".lock").open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ManifestError(
-                mismatch(folder, "one writer", "another process at work", "wait until it ends")
-            ) from None
+    with contextlib.ExitStack() as stack:
+        _lock(stack, folder, ".lock", shared=bool(part))
+        if part:
+            _lock(stack, folder, f".lock-{part}", shared=False)
+        else:
+            sweep(folder)
+        yield
+
+
+def _lock(stack: contextlib.ExitStack, folder: Path, name: str, shared: bool) -> None:
+    stream = stack.enter_context((folder / name).open("a"))
+    try:
+        fcntl.flock(stream, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ManifestError(
+            mismatch(folder, "one writer", "another process at work", "wait until it ends")
+        ) from None
+
+
+@contextlib.contextmanager
+def in_turn(folder: Path) -> Iterator[None]:
+    """Wait for the others that want the same, then hold the right alone."""
+    with (folder / ".lock-turn").open("a") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
         yield
 
 

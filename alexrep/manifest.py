@@ -86,6 +86,13 @@ def begin(plan: Plan, manifest: Path, plan_file: Path) -> Manifest | None:
     return None
 
 
+def planned(manifest: Path, plan_file: Path) -> Plan | None:
+    """Return the plan that stands on disk, finished or not; None if there is none."""
+    if manifest.exists():
+        return _load(Manifest, manifest)
+    return _load(Plan, plan_file) if plan_file.exists() else None
+
+
 def finish(
     plan: Plan,
     manifest: Path,

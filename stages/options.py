@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import typer
 from alexrep.errors import ConfigError, mismatch
 
 if TYPE_CHECKING:  # pydantic would take a fifth of the time of --help
+    from alexrep.ilsvrc.parts import Part
     from alexrep.manifest import Manifest
 
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="Folder made by alexrep preprocess.")]
@@ -26,6 +28,10 @@ Threads = Annotated[
         max=1024,
         help="Decoding threads; all processors, at most 8, if not given.",
     ),
+]
+PartOption = Annotated[
+    str | None,
+    typer.Option("--part", help="i/N, i from 0: every N-th unit; from Slurm's array if not given."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 and so on.")]
 
@@ -71,8 +77,11 @@ def say_errors(record: Manifest) -> None:
 def leave_with(record: Manifest | None, place: Path) -> None:
     """Print what preprocess made; leave with exit code 3 if there is a quarantine."""
     if record is None:
+        typer.echo(f"{place}: this part is done; units of other parts are not")
         return
-    say_counts(record, place)
+    from alexrep.ilsvrc import summary
+
+    typer.echo(f"{place}:\n{summary.table(record)}")
     quarantine = record.details["quarantine"]
     if isinstance(quarantine, list) and quarantine:
         for entry in quarantine[:10]:
@@ -82,3 +91,10 @@ def leave_with(record: Manifest | None, place: Path) -> None:
             note(f"and {len(quarantine) - 10} more, see {place}/manifest.json")
         raise typer.Exit(3)
     raise typer.Exit
+
+
+def pick_part(text: str | None) -> Part:
+    """Return the part of the option, or of Slurm's array, or the whole."""
+    from alexrep.ilsvrc.parts import Part
+
+    return Part.of(text) if text else Part.of_array(os.environ)

@@ -30,6 +30,10 @@ def command(
     \b
     Example: alexrep train data --run runs/first --recipe alexnet-2012
     """
+    from alexrep.training import interruption
+
+    # Before all else: torch takes seconds to import, and a signal may come meanwhile.
+    signalled = ctx.with_resource(interruption.flagged())
     from alexrep import files, manifest
     from alexrep import recipe as recipes
     from alexrep.runs.folder import RunFolder
@@ -43,14 +47,12 @@ def command(
     chosen = recipes.load(recipe, (*given, *(setting or [])))
     resources = training.Resources(pick(device), workers or training.default_threads())
     held, folder = inputs.open_data(data), RunFolder(run)
-    plan = training.make_plan(chosen, held)
     training.check(chosen, held)
     with files.locked(run):
-        record = manifest.begin(plan, folder.manifest, folder.plan)
+        record = manifest.begin(training.make_plan(chosen, held), folder.manifest, folder.plan)
         if not options.is_finished(record, run):
-            total = chosen.schedule.epochs * len(held.train)
-            with meter(total, "images", is_quiet(ctx)) as done:
-                record = training.run(chosen, held, folder, data, resources, done)
+            with meter(chosen.schedule.epochs * len(held.train), "images", is_quiet(ctx)) as done:
+                record = training.run(chosen, held, folder, data, resources, done, signalled)
     held.close()
     if record is not None:
         options.say_counts(record, run)

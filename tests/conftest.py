@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.io import savemat
 
-from alexrep import manifest
+from alexrep import files, manifest
 from alexrep.ilsvrc import preprocess, source, sums
 from alexrep.ilsvrc.editions import EDITIONS
 from alexrep.ilsvrc.prepared import open_prepared
@@ -161,9 +161,10 @@ def prepare_raw(raw: Path, data: Path, side: int = SIDE, workers: int = 1) -> Pa
     found = source.survey(raw, EDITIONS["demo"], partial=True)
     target, images = Target(side), data / "images"
     plan = preprocess.make_plan(found, target, partial=True)
-    if manifest.begin(plan, images / manifest.NAME, images / "plan.json") is None:
-        preprocess.run(found, images, target, workers, done=lambda num: None)
-        preprocess.finish(plan, found, images, partial=True)
+    with files.locked(data):
+        if manifest.begin(plan, images / manifest.NAME, images / "plan.json") is None:
+            preprocess.run(found, images, target, workers, done=lambda num: None)
+            preprocess.finish(plan, found, images, partial=True)
     return data
 
 
@@ -171,8 +172,9 @@ def pack_data(data: Path, seed: int = 1, shard_images: int = 8, workers: int = 1
     """Pack data/images into data/shards, as `alexrep pack` does."""
     images, shards = open_prepared(data), data / "shards"
     plan = write.make_plan(images, seed, shard_images)
-    if manifest.begin(plan, shards / manifest.NAME, shards / "plan.json") is None:
-        write.run(images, shards, plan, workers, done=lambda num: None)
+    with files.locked(data):
+        if manifest.begin(plan, shards / manifest.NAME, shards / "plan.json") is None:
+            write.run(images, shards, plan, workers, done=lambda num: None)
     return data
 
 

@@ -1,5 +1,6 @@
 """Every command from outside: what it prints, its exit code, a second start, wrong input."""
 
+import contextlib
 import io
 import json
 import os
@@ -122,7 +123,7 @@ def test_every_stage_ends_well(chain: Chain, stage: str) -> None:
 @pytest.mark.parametrize(
     ("stage", "told"),
     [
-        ("preprocess", "18 train images"),
+        ("preprocess", r"images +18 +8 +4"),
         ("mean", "mean.npy: "),
         ("pca", "pca.json: "),
         ("pack", "7 val images"),
@@ -494,23 +495,57 @@ def test_a_corrected_recipe_goes_into_the_same_folder(
     assert alexrep(*words).exit_code == 0
 
 
-def test_a_signal_leaves_with_75_and_a_checkpoint(data: Path, tiny: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    words = ("train", data, "--run", run, "--recipe", tiny, "--epochs", "100000")
-    command = [sys.executable, "-m", "alexrep.stages", *map(str, words)]
-    alone = os.environ | {"OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=alone) as process:
-        log = run / "log.jsonl"
-        while process.poll() is None and not (log.exists() and log.stat().st_size > 600):
-            time.sleep(0.02)
-        process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=60)
+def stopped_once(process: subprocess.Popen[str], is_time: Callable[[], bool]) -> str:
+    """Send SIGTERM once it is time; return the one line that the process leaves."""
+    while process.poll() is None and not is_time():
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
     assert process.returncode == 75
-    assert re.fullmatch(
-        r"alexrep: step \d+: expected to go on, found SIGTERM, saved; start again to go on\n", said
-    )
+    assert LINE.fullmatch(said)
+    return said
+
+
+def is_caught(pid: int) -> bool:
+    """Tell whether a process has a handler for SIGTERM."""
+    caught = re.search(r"SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())
+    return caught is not None and bool(int(caught[1], 16) >> (signal.SIGTERM - 1) & 1)
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Return what starts `alexrep` as a process of its own."""
+    with contextlib.ExitStack() as started:
+
+        def run(*words: str | Path) -> subprocess.Popen[str]:
+            command = [sys.executable, "-m", "alexrep.stages", *map(str, words)]
+            alone = os.environ | {"OMP_NUM_THREADS": "1"}
+            process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=alone)
+            started.enter_context(process)
+            started.callback(process.kill)
+            return process
+
+        yield run
+
+
+def test_a_signal_leaves_with_75_and_a_checkpoint(
+    data: Path, tiny: Path, tmp_path: Path, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    run, log = tmp_path / "run", tmp_path / "run" / "log.jsonl"
+    process = start("train", data, "--run", run, "--recipe", tiny, "--epochs", "100000")
+    said = stopped_once(process, lambda: log.exists() and log.stat().st_size > 600)
+    assert re.search(r"step [1-9]\d*: expected to go on, found SIGTERM, saved; start again", said)
     assert (run / "checkpoints" / "last.pt").exists()
     assert not (run / "manifest.json").exists()
+
+
+def test_a_signal_while_the_command_starts_is_not_lost(
+    data: Path, tiny: Path, tmp_path: Path, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    words = ("train", data, "--run", tmp_path / "run", "--recipe", tiny, "--device", "cpu")
+    process = start(*words)
+    assert "step 0: expected to go on" in stopped_once(process, lambda: is_caught(process.pid))
+    assert alexrep(*words).exit_code == 0
 
 
 def test_the_module_is_the_command() -> None:

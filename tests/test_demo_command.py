@@ -1,5 +1,7 @@
 """`alexrep demo` as a whole, with a network too small to learn: killed three times, and not."""
 
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -42,7 +44,7 @@ def kill_when(folder: Path, moment: Path) -> None:
 
 
 def manifests(folder: Path) -> dict[str, bytes]:
-    paths = sorted(folder.rglob("*manifest.json"))
+    paths = [*folder.rglob("*manifest.json"), *(folder / "run/results").glob("*.json")]
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
@@ -81,4 +83,14 @@ def test_a_demo_killed_three_times_ends_with_the_same_manifests(
         kill_when(folder, folder / moment)
     run(folder)
     assert manifests(folder) == manifests(whole[0])
-    assert len(manifests(folder)) == 6
+    assert len(manifests(folder)) == 10  # six stages and four results
+    assert not list(folder.rglob("*.partial"))
+
+
+def test_manifests_hold_no_place_time_or_number_of_workers(whole: tuple[Path, str]) -> None:
+    found = manifests(whole[0])
+    text = b"".join(found.values()).decode()
+    assert str(whole[0].parent) not in text
+    assert os.uname().nodename not in text.split('"')
+    keys = {key for value in found.values() for key in json.loads(value)}
+    assert not keys & {"time", "date", "host", "workers", "threads", "device"}

@@ -19,7 +19,7 @@ import simplejpeg
 
 from alexrep import files, manifest
 from alexrep.errors import DataError, ManifestError
-from alexrep.ilsvrc import archives, preprocess, source
+from alexrep.ilsvrc import archives, preprocess, source, units
 from alexrep.ilsvrc.editions import EDITIONS
 from alexrep.ilsvrc.repairs import Target
 from alexrep.ilsvrc.source import Source
@@ -152,7 +152,7 @@ def test_verdicts_tell_what_was_done(data: Path, raw: Path) -> None:
     assert found["n00000020_19.JPEG"] == ("ok", "copied", "RGB", 72, 72)
     assert found["n00000020_12.JPEG"] == ("repaired", "gray", "L", 90, 80)
     assert found["n00000030_5.JPEG"] == ("repaired", "PNG", "RGB", 120, 90)
-    assert found["n00000040_19.JPEG"] == ("patched", "", "RGB", 120, 90)
+    assert found["n00000040_19.JPEG"] == ("patched", "replaced", "RGB", 120, 90)
     assert found["DEMO_val_00000005.JPEG"][0] == "quarantined"
     with tarfile.open(raw / "DEMO_patch_images.tar") as tar:
         patch = tar.extractfile("patch_images/train/n00000040/n00000040_19.JPEG").read()  # type: ignore[union-attr]
@@ -266,7 +266,7 @@ def test_a_synset_of_another_number_than_the_devkit_promises_is_refused(
     unit = dataclasses.replace(found.units[0], num_expected=7)
     message = "train/n00000020: expected 7 images, found 6; get the tar anew, or accept it with"
     with pytest.raises(DataError, match=message):
-        preprocess.prepare_unit(unit, tmp_path / "images", TARGET)
+        units.prepare_unit(unit, tmp_path / "images", TARGET)
     assert not list((tmp_path / "images").rglob("*.tar*"))
 
 
@@ -358,12 +358,12 @@ def test_a_damaged_record_is_named_with_its_line(tmp_path: Path, line: str) -> N
     (tmp_path / "a.jsonl").write_text(good + line + "\n")
     message = r"a\.jsonl: line 2: expected a verdict, found .*; remove it and run again"
     with pytest.raises(DataError, match=message):
-        list(preprocess.read_verdicts(tmp_path / "a.jsonl"))
+        list(units.read_verdicts(tmp_path / "a.jsonl"))
 
 
 def test_a_missing_record_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a\.jsonl: expected verdicts, found no file; run preproc"):
-        list(preprocess.read_verdicts(tmp_path / "a.jsonl"))
+        list(units.read_verdicts(tmp_path / "a.jsonl"))
 
 
 def test_real_photographs_are_prepared(real_data: Path, tmp_path: Path) -> None:
@@ -371,8 +371,8 @@ def test_real_photographs_are_prepared(real_data: Path, tmp_path: Path) -> None:
     found = source.survey(raw, EDITIONS["ilsvrc2012"], partial=True)
     unit = next(one for one in found.units if one.name == "val/00000")
     few = dataclasses.replace(unit, members=unit.members[:40], labels=unit.labels[:40])
-    assert preprocess.prepare_unit(few, tmp_path, Target(96)) == 40
-    held = list(preprocess.read_verdicts(tmp_path / "val" / "00000.jsonl"))
+    assert units.prepare_unit(few, tmp_path, Target(96)) == 40
+    held = list(units.read_verdicts(tmp_path / "val" / "00000.jsonl"))
     assert {one.verdict for one in held} <= {"ok", "repaired"}
     assert min(min(one.width, one.height) for one in held) == 320
     first = archives.read(unit.archive, unit.members[0])

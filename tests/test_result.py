@@ -51,7 +51,7 @@ def trained_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with closing(open_data(data)) as held:
         manifest.begin(training.make_plan(chosen, held), folder.manifest, folder.plan)
         resources = training.Resources(CPU, 2)
-        training.run(chosen, held, folder, data, resources, lambda num: None)
+        training.run(chosen, held, folder, data, resources, lambda num: None, lambda: None)
     return path
 
 

@@ -92,7 +92,8 @@ def start(
     if record is not None:
         return record
     resources = Resources(torch.device("cpu"), threads)
-    return training.run(chosen, held, folder, source, resources, progress)
+    with interruption.flagged() as signalled:
+        return training.run(chosen, held, folder, source, resources, progress, signalled)
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from alexrep import manifest
 from alexrep.errors import DataError, mismatch
 from alexrep.ilsvrc import classes
 from alexrep.ilsvrc.classes import ClassTable
-from alexrep.ilsvrc.preprocess import read_verdicts
 from alexrep.ilsvrc.repairs import Verdict
+from alexrep.ilsvrc.units import read_verdicts
 from alexrep.manifest import Manifest
 
 

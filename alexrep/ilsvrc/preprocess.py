@@ -1,27 +1,71 @@
-"""Preparation of a whole edition: unit by unit, killed at any moment and started again."""
+"""Preparation of a whole edition: unit by unit, killed at any moment and started again.
 
-import dataclasses
+On a cluster each job takes a part of the units; the parts meet through the
+records on disk, and the last one home writes the manifest.
+"""
+
 import functools
-import io
-import json
-import tarfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import JsonValue
 
 from alexrep import files, manifest, pool
-from alexrep.errors import DataError, mismatch
-from alexrep.ilsvrc import archives, source
+from alexrep.errors import DataError, ManifestError, examples, mismatch
 from alexrep.ilsvrc.editions import SPLITS
-from alexrep.ilsvrc.repairs import Target, Verdict, prepare
+from alexrep.ilsvrc.parts import WHOLE, Part
+from alexrep.ilsvrc.repairs import Target
 from alexrep.ilsvrc.source import Source, Unit
+from alexrep.ilsvrc.units import prepare_unit, read_verdicts, record_of
 from alexrep.manifest import Manifest, Plan
 from alexrep.pixels import decode, rescale
 
 BYTES_AN_IMAGE = 40_000
 """A prepared 256x256 JPEG of quality 90 has about 25 kB; for the check of free space."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One preparation, begun."""
+
+    found: Source
+    images: Path
+    """Folder for the output."""
+    partial: bool
+    plan: Plan
+    record: Manifest | None
+    """The manifest if all was finished before."""
+
+
+def begin(found: Source, images: Path, target: Target, partial: bool, retry_failed: bool) -> Job:
+    """Compare what is asked with what stands on disk, and record it.
+
+    Args:
+        found: The raw archives.
+        images: Folder for the output.
+        target: How to prepare an image.
+        partial: Whether fewer images than the edition has are accepted.
+        retry_failed: Whether units with images in quarantine become unfinished again.
+
+    Raises:
+        ManifestError: If the output belongs to other inputs or settings.
+    """
+    plan = make_plan(found, target, partial)
+    if retry_failed:
+        forget_failed(plan, found, images)
+    record = manifest.begin(plan, images / manifest.NAME, images / "plan.json")
+    return Job(found, images, partial, plan, record)
+
+
+def finish_if_last(job: Job) -> Manifest | None:
+    """Finish if no other part has units left; None if one has."""
+    if missing(job.found, job.images):
+        return None
+    with files.in_turn(job.images.parent):
+        done = manifest.begin(job.plan, job.images / manifest.NAME, job.images / "plan.json")
+        return done or finish(job.plan, job.found, job.images, job.partial)
 
 
 def make_plan(found: Source, target: Target, partial: bool) -> Plan:
@@ -41,9 +85,14 @@ def make_plan(found: Source, target: Target, partial: bool) -> Plan:
 
 
 def run(
-    found: Source, images: Path, target: Target, workers: int, done: Callable[[int], None]
+    found: Source,
+    images: Path,
+    target: Target,
+    workers: int,
+    done: Callable[[int], None],
+    part: Part = WHOLE,
 ) -> None:
-    """Prepare every unit that is not finished yet.
+    """Prepare every unit of a part that is not finished yet.
 
     Args:
         found: The raw archives.
@@ -51,15 +100,17 @@ def run(
         target: How to prepare an image.
         workers: Processes at work.
         done: Called with the number of images of each unit that ends.
+        part: The share of the units to prepare.
 
     Raises:
         DataError: If an archive is broken or a synset's count is wrong.
     """
     files.write_json(images / "classes.json", found.classes.rows())
     todo = []
-    for unit in found.units:
-        if _record(images, unit).exists():
-            done(_count_lines(_record(images, unit)))
+    for unit in part.share(found.units):
+        record = record_of(images, unit.name)
+        if record.exists():
+            done(_count_lines(record))
         else:
             todo.append(unit)
     files.require_space(images, _space(found, todo, target))
@@ -68,25 +119,81 @@ def run(
         done(count)
 
 
+def missing(found: Source, images: Path) -> list[str]:
+    """Return the names of the units that no part has finished yet."""
+    return [unit.name for unit in found.units if not record_of(images, unit.name).exists()]
+
+
+def require_all(found: Source, images: Path) -> None:
+    """Refuse to finish before every part has.
+
+    Raises:
+        ManifestError: If units are missing; they are named.
+    """
+    rest = missing(found, images)
+    if rest:
+        held = f"{len(rest)} missing: {examples(rest)}"
+        advice = "run the parts that have them"
+        raise ManifestError(mismatch(images, f"{len(found.units)} units", held, advice))
+
+
+def forget_failed(plan: Plan, found: Source, images: Path) -> list[str]:
+    """Make each unit that holds an image in quarantine unfinished again.
+
+    The manifest goes first: until the next finish the images do not exist for
+    later stages. The archives may have changed since, for better copies of the
+    failed images; settings, classes and labels may not.
+
+    Returns:
+        The names of these units.
+
+    Raises:
+        ManifestError: If the output belongs to other settings, classes or labels.
+    """
+    paths = images / manifest.NAME, images / "plan.json"
+    known = manifest.planned(*paths)
+    if known is None:
+        return []
+    archives = {**found.edition.archives, "patches": found.edition.patches}.values()
+    former = {name: digest for name, digest in known.inputs.items() if name in archives}
+    others = {name: digest for name, digest in plan.inputs.items() if name not in archives}
+    manifest.begin(plan.model_copy(update={"inputs": {**others, **former}}), *paths)
+    held = [unit for unit in found.units if record_of(images, unit.name).exists()]
+    failed = [unit for unit in held if _failed(images, unit)]
+    if failed:
+        (images / manifest.NAME).unlink(missing_ok=True)
+        files.write_bytes(images / "plan.json", files.to_json(plan.model_dump()).encode())
+    for unit in failed:
+        for name in _failed(images, unit):
+            (images / "quarantine" / unit.split / name).unlink(missing_ok=True)
+        record_of(images, unit.name).unlink()
+    return [unit.name for unit in failed]
+
+
 def finish(plan: Plan, found: Source, images: Path, partial: bool) -> Manifest:
     """Count the verdicts and write the manifest.
 
     Raises:
+        ManifestError: If units are missing.
         DataError: If images are missing from the edition.
     """
+    require_all(found, images)
     counts: Counter[str] = Counter()
+    reasons: dict[str, Counter[str]] = {}
     quarantine: list[JsonValue] = []
     outputs = {"classes.json": files.sha256_file(images / "classes.json")}
     for unit in found.units:
-        record = _record(images, unit)
+        record = record_of(images, unit.name)
         outputs[str(record.relative_to(images))] = files.sha256_file(record)
         for verdict in read_verdicts(record):
             counts[f"{unit.split} images"] += 1
             counts[f"{unit.split} {verdict.verdict}"] += 1
+            reason = f"{verdict.verdict}: {verdict.why}" if verdict.why else verdict.verdict
+            reasons.setdefault(unit.split, Counter())[reason] += 1
             if verdict.verdict == "quarantined":
-                entry = {"split": unit.split, "name": verdict.name, "why": verdict.why}
-                quarantine.append(dict(entry))
+                quarantine.append({"split": unit.split, "name": verdict.name, "why": verdict.why})
     _check_counts(found, counts, partial)
+    by_split: dict[str, JsonValue] = {split: dict(of) for split, of in reasons.items()}
     details: dict[str, JsonValue] = {
         "edition": found.edition.name,
         "side": plan.settings["side"],
@@ -95,84 +202,15 @@ def finish(plan: Plan, found: Source, images: Path, partial: bool) -> Manifest:
         "num_classes": len(found.classes),
         "units": [unit.name for unit in found.units],
         "quarantine": quarantine,
+        "reasons": by_split,
         "remarks": list(found.remarks),
     }
     return manifest.finish(plan, images / manifest.NAME, dict(counts), outputs, details)
 
 
-def read_verdicts(record: Path) -> Iterator[Verdict]:
-    """Read the verdicts of one finished unit.
-
-    Raises:
-        DataError: If they are missing, or a line is not a verdict.
-    """
-    if not record.exists():
-        advice = "run preprocess in another folder"
-        raise DataError(mismatch(record, "verdicts", "no file", advice))
-    with record.open() as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                yield Verdict(**json.loads(line))
-            except (ValueError, TypeError) as error:
-                where, advice = f"{record}: line {number}", "remove it and run again"
-                raise DataError(mismatch(where, "a verdict", error, advice)) from None
-
-
-def prepare_unit(unit: Unit, images: Path, target: Target) -> int:
-    """Prepare one unit: its tar, then the record that makes it finished.
-
-    Returns:
-        The number of its images, those in quarantine included.
-
-    Raises:
-        DataError: If an archive is broken or the synset's count is wrong.
-    """
-    verdicts = []
-    with files.whole(images / f"{unit.name}.tar") as part, tarfile.open(part, "w") as tar:
-        for name, label, content, patched in _contents(unit):
-            verdict, result = prepare(name, label, content, target, patched)
-            if verdict.verdict == "quarantined":
-                files.write_bytes(images / "quarantine" / unit.split / name, result)
-            else:
-                verdict = dataclasses.replace(verdict, offset=_append(tar, name, result))
-            verdicts.append(verdict)
-    lines = "".join(json.dumps(dataclasses.asdict(one)) + "\n" for one in verdicts)
-    files.write_bytes(_record(images, unit), lines.encode())
-    return len(verdicts)
-
-
-def _contents(unit: Unit) -> Iterator[tuple[str, int, bytes, bool]]:
-    """Yield name, label, bytes, and whether they are a patch's, in order of names."""
-    is_train = unit.split == "train"
-    listed = source.train_members(unit) if is_train else list(unit.members)
-    labels = unit.labels * len(listed) if is_train else unit.labels
-    entries = {one.name: (one, label) for one, label in zip(listed, labels, strict=True)}
-    if len(entries) != len(listed):
-        raise DataError(mismatch(unit.name, "each image once", "a name twice", "get the tar anew"))
-    for name, patch in unit.patches.items():
-        entries[name] = (patch, entries[name][1] if name in entries else unit.labels[0])
-    if unit.num_expected not in (None, len(entries)):
-        advice = "get the tar anew, or accept it with --partial"
-        wanted = f"{unit.num_expected:,} images"
-        raise DataError(mismatch(unit.name, wanted, f"{len(entries):,}", advice))
-    for name in sorted(entries):
-        member, label = entries[name]
-        patched = name in unit.patches
-        archive = unit.patch_archive if patched and unit.patch_archive else unit.archive
-        yield name, label, archives.read(archive, member), patched
-
-
-def _append(tar: tarfile.TarFile, name: str, content: bytes) -> int:
-    """Add a file to a tar, without times or owners, and return where its bytes begin."""
-    info = tarfile.TarInfo(name)
-    info.size = len(content)
-    offset = tar.offset + len(info.tobuf(tar.format, tar.encoding, tar.errors))
-    tar.addfile(info, io.BytesIO(content))
-    return offset
-
-
-def _record(images: Path, unit: Unit) -> Path:
-    return images / f"{unit.name}.jsonl"
+def _failed(images: Path, unit: Unit) -> list[str]:
+    verdicts = read_verdicts(record_of(images, unit.name))
+    return [one.name for one in verdicts if one.verdict == "quarantined"]
 
 
 def _count_lines(record: Path) -> int:
@@ -195,10 +233,10 @@ def _check_counts(found: Source, counts: Counter[str], partial: bool) -> None:
         raise DataError(mismatch(where, f"{wanted:,} train images", f"{held:,}", advice))
 
 
-def total(found: Source) -> int:
+def total(found: Source, part: Part = WHOLE) -> int:
     """Return the number of images to expect, for the progress display."""
     count = 0
-    for unit in found.units:
+    for unit in part.share(found.units):
         of_train = found.classes.synsets[unit.labels[0]].num_train_images
         count += of_train if unit.split == "train" else len(unit.members)
     return count

@@ -8,7 +8,7 @@ from alexrep import files, manifest
 from alexrep.errors import AlexrepError, mismatch
 from alexrep.ilsvrc.classes import ClassTable
 from alexrep.ilsvrc.prepared import Prepared, jpegs, open_prepared
-from alexrep.ilsvrc.preprocess import read_verdicts
+from alexrep.ilsvrc.units import read_verdicts
 from alexrep.manifest import Manifest
 from alexrep.shards import read
 

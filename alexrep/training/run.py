@@ -1,5 +1,6 @@
 """A training run in its folder: begun, gone on with, finished."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -19,7 +20,7 @@ from alexrep.recipe import Recipe
 from alexrep.runs import checkpoint, environment
 from alexrep.runs import log as run_log
 from alexrep.runs.folder import RunFolder
-from alexrep.training import interruption, loop, schedule
+from alexrep.training import loop, schedule
 from alexrep.training.data import TrainingData
 from alexrep.training.loop import Job, Position
 from alexrep.training.optimiser import Momentum2012, groups
@@ -64,6 +65,7 @@ def run(
     source: Path,
     resources: Resources,
     progress: Callable[[int], None],
+    signalled: Callable[[], str | None],
 ) -> Manifest:
     """Train to the end, from the last checkpoint if there is one.
 
@@ -74,6 +76,7 @@ def run(
         source: The data folder, whose mean image and colour axes are copied to the run.
         resources: Device and threads.
         progress: Told the number of training images of each step.
+        signalled: Tells the signal that has come, as `interruption.flagged` yields it.
 
     Raises:
         Interrupted: If a signal stopped it; a checkpoint has been saved.
@@ -81,13 +84,9 @@ def run(
     """
     plan = make_plan(chosen, data)
     _describe(chosen, folder, source, data)
-    log, job = _prepare(chosen, data, folder, resources, progress)
-    with interruption.flagged() as signalled:
-        job.signalled = signalled
-        try:
-            scores = loop.train(job)
-        finally:
-            log.close()
+    log, job = _prepare(chosen, data, folder, resources, progress, signalled)
+    with contextlib.closing(log):
+        scores = loop.train(job)
     position, state = job.position, job.model.state_dict()
     details: dict[str, JsonValue] = {
         "weights": checkpoint.weights_digest(state),
@@ -123,6 +122,7 @@ def _prepare(
     folder: RunFolder,
     resources: Resources,
     progress: Callable[[int], None],
+    signalled: Callable[[], str | None],
 ) -> tuple[run_log.Log, Job]:
     """Make model, optimiser and position, or take them from the last checkpoint."""
     model = registry.build(chosen.model, len(data.train.classes), chosen.seed)
@@ -154,7 +154,7 @@ def _prepare(
         position=position,
         record=log.append,
         save=lambda is_best: _save(job, data, folder, log.tell(), is_best),
-        signalled=lambda: None,
+        signalled=signalled,
         progress=progress,
     )
     return log, job

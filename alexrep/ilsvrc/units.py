@@ -1,0 +1,93 @@
+"""One unit of preparation: its images to a tar, its verdicts to the record beside it."""
+
+import dataclasses
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from alexrep import files
+from alexrep.errors import DataError, mismatch
+from alexrep.ilsvrc import archives, source
+from alexrep.ilsvrc.repairs import Target, Verdict, prepare
+from alexrep.ilsvrc.source import Unit
+
+
+def record_of(images: Path, unit: str) -> Path:
+    """Return the file whose existence means that a unit is finished."""
+    return images / f"{unit}.jsonl"
+
+
+def read_verdicts(record: Path) -> Iterator[Verdict]:
+    """Read the verdicts of one finished unit.
+
+    Raises:
+        DataError: If they are missing, or a line is not a verdict.
+    """
+    if not record.exists():
+        advice = "run preprocess in another folder"
+        raise DataError(mismatch(record, "verdicts", "no file", advice))
+    with record.open() as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                yield Verdict(**json.loads(line))
+            except (ValueError, TypeError) as error:
+                where, advice = f"{record}: line {number}", "remove it and run again"
+                raise DataError(mismatch(where, "a verdict", error, advice)) from None
+
+
+def prepare_unit(unit: Unit, images: Path, target: Target) -> int:
+    """Prepare one unit: its tar, then the record that makes it finished.
+
+    Returns:
+        The number of its images, those in quarantine included.
+
+    Raises:
+        DataError: If an archive is broken or the synset's count is wrong.
+    """
+    verdicts = []
+    with files.whole(images / f"{unit.name}.tar") as part, tarfile.open(part, "w") as tar:
+        for name, label, content, deed in _contents(unit):
+            verdict, result = prepare(name, label, content, target, bool(deed))
+            if deed:
+                why = ", ".join(filter(None, (deed, verdict.why)))
+                verdict = dataclasses.replace(verdict, why=why)
+            if verdict.verdict == "quarantined":
+                files.write_bytes(images / "quarantine" / unit.split / name, result)
+            else:
+                verdict = dataclasses.replace(verdict, offset=_append(tar, name, result))
+            verdicts.append(verdict)
+    lines = "".join(json.dumps(dataclasses.asdict(one)) + "\n" for one in verdicts)
+    files.write_bytes(record_of(images, unit.name), lines.encode())
+    return len(verdicts)
+
+
+def _contents(unit: Unit) -> Iterator[tuple[str, int, bytes, str]]:
+    """Yield name, label, bytes, and what a patch did there if one did, in order of names."""
+    is_train = unit.split == "train"
+    listed = source.train_members(unit) if is_train else list(unit.members)
+    labels = unit.labels * len(listed) if is_train else unit.labels
+    entries = {one.name: (one, label) for one, label in zip(listed, labels, strict=True)}
+    if len(entries) != len(listed):
+        raise DataError(mismatch(unit.name, "each image once", "a name twice", "get the tar anew"))
+    deeds = {name: "replaced" if name in entries else "added" for name in unit.patches}
+    for name, patch in unit.patches.items():
+        entries[name] = (patch, entries[name][1] if name in entries else unit.labels[0])
+    if unit.num_expected not in (None, len(entries)):
+        advice = "get the tar anew, or accept it with --partial"
+        wanted = f"{unit.num_expected:,} images"
+        raise DataError(mismatch(unit.name, wanted, f"{len(entries):,}", advice))
+    for name in sorted(entries):
+        member, label = entries[name]
+        archive = unit.patch_archive if name in deeds and unit.patch_archive else unit.archive
+        yield name, label, archives.read(archive, member), deeds.get(name, "")
+
+
+def _append(tar: tarfile.TarFile, name: str, content: bytes) -> int:
+    """Add a file to a tar, without times or owners, and return where its bytes begin."""
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    offset = tar.offset + len(info.tobuf(tar.format, tar.encoding, tar.errors))
+    tar.addfile(info, io.BytesIO(content))
+    return offset

@@ -1,0 +1,152 @@
+"""Parts of a preparation: the very bytes of a run in one, whoever comes last."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alexrep import files, manifest
+from alexrep.errors import ConfigError, ManifestError
+from alexrep.ilsvrc import preprocess, source
+from alexrep.ilsvrc.editions import EDITIONS
+from alexrep.ilsvrc.parts import WHOLE, Part
+from alexrep.ilsvrc.repairs import Target
+from alexrep.manifest import Manifest
+
+TARGET = Target(side=72)
+
+
+def run_part(
+    raw: Path, data: Path, part: Part = WHOLE, retry_failed: bool = False, side: int = 72
+) -> Manifest | None:
+    found = source.survey(raw, EDITIONS["demo"], partial=True)
+    job = preprocess.begin(found, data / "images", Target(side), True, retry_failed)
+    if job.record is not None:
+        return job.record
+    preprocess.run(found, data / "images", Target(side), 1, lambda num: None, part)
+    return preprocess.finish_if_last(job)
+
+
+def tree(folder: Path) -> dict[str, str]:
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): files.sha256_file(path) for path in found}
+
+
+@given(st.integers(0, 50), st.integers(1, 9))
+def test_each_unit_is_in_exactly_one_part(num_units: int, num: int) -> None:
+    units = list(range(num_units))
+    dealt = [unit for index in range(num) for unit in Part(index, num).share(units)]
+    assert sorted(dealt) == units
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
+def test_parts_in_any_order_make_the_bytes_of_the_whole(
+    raw: Path, tmp_path: Path, order: tuple[int, ...]
+) -> None:
+    run_part(raw, tmp_path / "whole")
+    ends = [run_part(raw, tmp_path / "parts", Part(index, 3)) for index in order]
+    assert [end is None for end in ends] == [True, True, False]
+    assert tree(tmp_path / "parts/images") == tree(tmp_path / "whole/images")
+
+
+def test_finishing_before_all_parts_names_what_is_missing(raw: Path, tmp_path: Path) -> None:
+    run_part(raw, tmp_path, Part(0, 2))
+    found = source.survey(raw, EDITIONS["demo"], partial=True)
+    plan = preprocess.make_plan(found, TARGET, True)
+    with pytest.raises(ManifestError, match="5 units, found 2 missing: train/n00000030, val/00000"):
+        preprocess.require_all(found, tmp_path / "images")
+    with pytest.raises(ManifestError, match="2 missing"):
+        preprocess.finish(plan, found, tmp_path / "images", True)
+
+
+@pytest.mark.parametrize("text", ["", "1", "2/2", "-1/2", "a/b", "0/0", "1/2/3"])
+def test_a_wrong_part_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="--part: expected i/N"):
+        Part.of(text)
+
+
+def test_a_part_is_read_from_the_array_of_slurm() -> None:
+    array = {"ID": "13", "MIN": "10", "MAX": "16", "COUNT": "3", "STEP": "3"}
+    variables = {f"SLURM_ARRAY_TASK_{name}": value for name, value in array.items()}
+    assert Part.of_array(variables) == Part(1, 3)
+    assert Part.of_array({}) == WHOLE
+    assert Part.of("1/3").name == "1-of-3"
+    assert WHOLE.name == ""
+
+
+def test_parts_may_write_at_the_same_time_but_not_twice_the_same(tmp_path: Path) -> None:
+    with files.locked(tmp_path, "0-of-2"), files.locked(tmp_path, "1-of-2"):
+        for part in ("0-of-2", ""):
+            with pytest.raises(ManifestError, match="one writer"), files.locked(tmp_path, part):
+                pytest.fail("two writers")
+
+
+def test_two_processes_writing_one_unit_leave_it_whole(raw: Path, tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[3]);"
+        "from test_parts import run_part; run_part(Path(sys.argv[1]), Path(sys.argv[2]))"
+    )
+    words = [
+        sys.executable,
+        "-c",
+        script,
+        str(raw),
+        str(tmp_path / "both"),
+        str(Path(__file__).parent),
+    ]
+    both = [subprocess.Popen(words) for _ in range(2)]
+    assert [one.wait() for one in both] == [0, 0]
+    run_part(raw, tmp_path / "alone")
+    assert tree(tmp_path / "both/images") == tree(tmp_path / "alone/images")
+
+
+def test_locking_the_whole_sweeps_what_killed_writers_left(tmp_path: Path) -> None:
+    left = tmp_path / "images" / f"0.tar.node-1{files.PARTIAL}"
+    left.parent.mkdir()
+    left.touch()
+    with files.locked(tmp_path, "0-of-2"):
+        assert left.exists()
+    with files.locked(tmp_path):
+        assert not left.exists()
+
+
+def test_a_retry_prepares_only_units_with_failed_images(
+    make_raw: Callable[..., Path], encoded: Callable[..., bytes], tmp_path: Path
+) -> None:
+    name = "DEMO_val_00000003.JPEG"
+    raw = make_raw(tmp_path / "raw", replaced={name: b"no image"})
+    first = run_part(raw, tmp_path)
+    assert first is not None
+    assert first.counts["val quarantined"] == 1
+    untouched = (tmp_path / "images/train/n00000020.tar").stat().st_mtime_ns
+    assert run_part(raw, tmp_path, retry_failed=True) == first
+    picture = encoded(np.full((90, 90, 3), 99, np.uint8))
+    make_raw(raw, replaced={name: picture})
+    with pytest.raises(ManifestError, match=r"inputs.DEMO_img_val.tar"):
+        run_part(raw, tmp_path)
+    second = run_part(raw, tmp_path, retry_failed=True)
+    assert second is not None
+    assert "val quarantined" not in second.counts
+    assert not list((tmp_path / "images/quarantine").rglob("*.JPEG"))
+    assert (tmp_path / "images/train/n00000020.tar").stat().st_mtime_ns == untouched
+    whole = run_part(raw, tmp_path / "anew")
+    assert whole == second
+
+
+def test_a_retry_with_other_settings_is_refused(raw: Path, tmp_path: Path) -> None:
+    run_part(raw, tmp_path)
+    with pytest.raises(ManifestError, match=r"settings\.side"):
+        run_part(raw, tmp_path, retry_failed=True, side=80)
+    assert (tmp_path / "images" / manifest.NAME).exists()
+
+
+def test_the_partial_name_is_the_process_own(tmp_path: Path) -> None:
+    with files.whole(tmp_path / "file") as part:
+        assert part.name == f"file.{os.uname().nodename}-{os.getpid()}.partial"
+        part.touch()
