@@ -3,10 +3,15 @@
 import typer
 
 from . import options
-from .moments import moments_stage
+from .moments import Sample, moments_stage
 
 
-def command(ctx: typer.Context, data: options.Data, workers: options.Workers = None) -> None:
+def command(
+    ctx: typer.Context,
+    data: options.Data,
+    sample: Sample = None,
+    workers: options.Workers = None,
+) -> None:
     """Compute the mean image over the training set: DATA/mean.npy.
 
     float32, (side, side, 3), grey levels. The sums are shared with alexrep pca.
@@ -14,4 +19,4 @@ def command(ctx: typer.Context, data: options.Data, workers: options.Workers = N
     \b
     Example: alexrep mean data
     """
-    moments_stage(ctx, data, workers, "mean", "mean.npy")
+    moments_stage(ctx, data, workers, sample, "mean", "mean.npy")

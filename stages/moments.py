@@ -1,21 +1,30 @@
 """What `alexrep mean` and `alexrep pca` share: one pass, whoever comes first."""
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from . import options
 from .progress import is_quiet, meter
 
+Sample = Annotated[
+    int | None, typer.Option(min=1, help="Print an estimate from so many images, write nothing.")
+]
+
 
 def moments_stage(
-    ctx: typer.Context, data: Path, workers: int | None, stage: str, name: str
+    ctx: typer.Context, data: Path, workers: int | None, sample: int | None, stage: str, name: str
 ) -> None:
-    """Finish one of the two stages."""
+    """Finish one of the two stages, or print an estimate."""
     from alexrep import files, manifest, pool
     from alexrep.ilsvrc import prepared, sums
+    from alexrep.ilsvrc.sample import estimate
 
     images = prepared.open_prepared(data)
+    if sample is not None:
+        typer.echo(files.to_json(estimate(images, sample, seed=1)), nl=False)
+        return
     plan = sums.make_plan(images, stage)
     with files.locked(data):
         record = manifest.begin(

@@ -3,10 +3,15 @@
 import typer
 
 from . import options
-from .moments import moments_stage
+from .moments import Sample, moments_stage
 
 
-def command(ctx: typer.Context, data: options.Data, workers: options.Workers = None) -> None:
+def command(
+    ctx: typer.Context,
+    data: options.Data,
+    sample: Sample = None,
+    workers: options.Workers = None,
+) -> None:
     """Compute the colour axes of the training set: DATA/pca.json.
 
     Covariance of RGB about the channel means, its unit eigenvectors, and the standard
@@ -15,4 +20,4 @@ def command(ctx: typer.Context, data: options.Data, workers: options.Workers = N
     \b
     Example: alexrep pca data
     """
-    moments_stage(ctx, data, workers, "pca", "pca.json")
+    moments_stage(ctx, data, workers, sample, "pca", "pca.json")

@@ -1,0 +1,51 @@
+"""The quick estimate of the moments."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from alexrep import files
+from alexrep.ilsvrc import sums
+from alexrep.ilsvrc.prepared import open_prepared, read_at
+from alexrep.ilsvrc.repairs import Verdict
+from alexrep.ilsvrc.sample import estimate
+
+
+def test_a_sample_of_all_images_is_exact_and_marked(data: Path, tmp_path: Path) -> None:
+    images = open_prepared(data)
+    exact = sums.moments(images, tmp_path, 1, lambda num: None)
+    found = estimate(images, 10_000, seed=1)
+    assert found["estimate"] is True
+    assert (found["num_images"], found["of"]) == (18, 18)
+    assert found["mean"] == exact.channel_means().tolist()
+    assert found["covariance"] == exact.covariance().tolist()
+
+
+def test_a_sample_draws_so_many_by_seed_and_lies_near(data: Path) -> None:
+    images = open_prepared(data)
+    first, again, other = (estimate(images, 9, seed) for seed in (1, 1, 2))
+    assert first["num_images"] == 9
+    assert first == again
+    assert first["mean"] != other["mean"]
+    whole = estimate(images, 18, 1)
+    assert np.abs(np.subtract(first["mean"], whole["mean"])).max() < 30  # type: ignore[arg-type]
+
+
+def test_a_sample_reads_only_the_images_drawn(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def watched(descriptor: int, verdict: Verdict, tar: Path) -> bytes:
+        read.append(verdict.name)
+        return read_at(descriptor, verdict, tar)
+
+    monkeypatch.setattr("alexrep.ilsvrc.sample.read_at", watched)
+    estimate(open_prepared(data), 5, seed=3)
+    assert len(set(read)) == len(read) == 5
+
+
+def test_a_sample_writes_nothing(data: Path) -> None:
+    before = {path: files.sha256_file(path) for path in data.rglob("*") if path.is_file()}
+    estimate(open_prepared(data), 3, seed=1)
+    after = {path: files.sha256_file(path) for path in data.rglob("*") if path.is_file()}
+    assert before == after
