@@ -16,7 +16,8 @@ demo: install
 
 test:
 	@./install.sh test
-	.venv/bin/python -m pytest
+	@# One thread each: two networks at work on the same cores wait for one another.
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2
 
 lint:
 	@./install.sh test

@@ -154,7 +154,7 @@ def test_filters_of_warnings_are_as_before(picture: Draw, encoded: Encode) -> No
     assert list(warnings.filters) == before
 
 
-@pytest.mark.parametrize("form", ["GIF", "BMP", "TIFF", "WEBP", "PPM"])
+@pytest.mark.parametrize("form", ["GIF", "BMP", "TIFF", "PPM", "ICO"])
 def test_other_forms_are_never_opened(picture: Draw, encoded: Encode, form: str) -> None:
     with pytest.raises(UndecodableError, match=r"^neither JPEG nor PNG$"):
         decode.decode(encoded(picture(20, 20), form))

@@ -217,7 +217,8 @@ def test_the_best_epoch_is_the_first_of_the_lowest_val_top1_error(run: Path) -> 
     rows = [epoch_row(epoch, val_top1_error=error) for epoch, error in enumerate((0.5, 0.1, 0.1))]
     found = history.from_rows([*rows, epoch_row(3, val_top1_error=None)])
     assert curves.summary(found, inputs.read_recipe(run)) == (
-        f"3 of {inputs.read_recipe(run).schedule.epochs} epochs; best at epoch 1: val top-1 error 10.00 %, top-5 10.00 %"
+        f"3 of {inputs.read_recipe(run).schedule.epochs} epochs; "
+        "best at epoch 1: val top-1 error 10.00 %, top-5 10.00 %"
     )
 
 
