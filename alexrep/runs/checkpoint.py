@@ -44,7 +44,9 @@ def load(path: Path) -> dict[str, Any]:
     except pickle.UnpicklingError:
         raise DataError(mismatch(path, "plain data", "other objects", advice)) from None
     except FAULTS as error:
-        found = " ".join(str(error).split())[:120] or type(error).__name__
+        # A damaged file may put anything into the text.
+        said = "".join(letter if letter.isprintable() else "?" for letter in str(error))
+        found = " ".join(said.split())[:120] or type(error).__name__
         raise DataError(mismatch(path, "a whole checkpoint", found, advice)) from None
     if not isinstance(content, dict) or not isinstance(content.get("format_version"), int):
         raise DataError(mismatch(path, "a checkpoint of alexrep", "something else", advice))
