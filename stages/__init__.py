@@ -4,7 +4,20 @@ from typing import Annotated
 
 import typer
 
-from . import demo, evaluate, extract, mean, pack, pca, plot, preprocess, train, verify
+from . import (
+    classes,
+    demo,
+    evaluate,
+    extract,
+    images,
+    mean,
+    pack,
+    pca,
+    plot,
+    preprocess,
+    train,
+    verify,
+)
 from .shell import Shell
 
 app = typer.Typer(
@@ -64,6 +77,8 @@ app.command("pca")(pca.command)
 app.command("pack")(pack.command)
 app.command("verify")(verify.command)
 app.command("extract")(extract.command)
+app.command("classes")(classes.command)
+app.command("images")(images.command)
 app.command("train")(train.command)
 app.command("eval")(evaluate.command)
 app.command("plot")(plot.command)

@@ -11,12 +11,14 @@ from .progress import is_quiet, meter
 
 def command(
     ctx: typer.Context,
-    raw: Annotated[Path, typer.Argument(metavar="RAW", help="Folder with the tars and devkit.")],
+    raw: Annotated[Path, typer.Argument(metavar="RAW", help="Tars and devkit, or class folders.")],
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder for the prepared data.")],
     partial: Annotated[
         bool, typer.Option("--partial", help="Accept fewer images than the edition has.")
     ] = False,
-    edition: Annotated[str | None, typer.Option(help="Its name; found out if not given.")] = None,
+    edition: Annotated[
+        str | None, typer.Option(help="ilsvrc2010, ilsvrc2012, folder, tiny or demo.")
+    ] = None,
     side: Annotated[int, typer.Option(min=32, max=2048, help="Side of the images, pixels.")] = 256,
     geometry: Annotated[str, typer.Option(help="crop: central square; or squash.")] = "crop",
     part: options.PartOption = None,

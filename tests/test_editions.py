@@ -6,7 +6,7 @@ import pytest
 
 from alexrep.errors import ConfigError, DataError
 from alexrep.ilsvrc import editions
-from alexrep.ilsvrc.editions import EDITIONS
+from alexrep.ilsvrc.editions import EDITIONS, FOLDER, TINY
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,28 @@ def test_a_folder_is_told_by_its_train_or_val_tar(tmp_path: Path, name: str, spl
     assert editions.find(tmp_path).name == name
 
 
+@pytest.mark.parametrize("kit", ["{0}", "{1}", "{2}"])
+@pytest.mark.parametrize("name", EDITIONS)
+def test_folders_beside_a_devkit_are_its_edition(tmp_path: Path, name: str, kit: str) -> None:
+    (tmp_path / "train").mkdir()
+    (tmp_path / kit.format(*EDITIONS[name].devkits)).mkdir()
+    assert editions.find(tmp_path).name == name
+
+
+def test_folders_alone_are_class_folders_of_any_set(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    assert editions.find(tmp_path) == FOLDER
+    (tmp_path / "wnids.txt").touch()
+    assert editions.find(tmp_path) == TINY
+    assert editions.find(tmp_path, "folder") == FOLDER
+
+
+def test_a_devkit_alone_is_no_edition(tmp_path: Path) -> None:
+    (tmp_path / EDITIONS["demo"].devkit).touch()
+    with pytest.raises(DataError, match="found neither; put one edition's"):
+        editions.find(tmp_path)
+
+
 def test_a_named_edition_is_taken_at_its_word(tmp_path: Path) -> None:
     (tmp_path / EDITIONS["demo"].archives["train"]).touch()
     assert editions.find(tmp_path, "ilsvrc2012").name == "ilsvrc2012"
@@ -67,6 +89,7 @@ def test_two_editions_in_one_folder_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_lists_the_editions(tmp_path: Path) -> None:
-    message = "--edition: expected one of ilsvrc2010, ilsvrc2012, demo, found 'ilsvrc2011'; choose"
+    known = "one of ilsvrc2010, ilsvrc2012, demo, folder, tiny"
+    message = f"--edition: expected {known}, found 'ilsvrc2011'; choose"
     with pytest.raises(ConfigError, match=message):
         editions.find(tmp_path, "ilsvrc2011")

@@ -347,7 +347,7 @@ def test_too_little_room_is_told_before_the_work(
     raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
-    with pytest.raises(DataError, match=r"expected 0\.0 GB free, found 0\.0 GB; make room"):
+    with pytest.raises(DataError, match=r"expected 1\.2 MB free, found 0\.0 MB; make room"):
         preprocess.run(survey(raw), tmp_path, TARGET, 1, lambda num: None)
     assert not list(tmp_path.rglob("*.tar"))
 

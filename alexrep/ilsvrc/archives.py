@@ -1,5 +1,9 @@
-"""Tars read where they lie: members by offset, nested tars without unpacking."""
+"""Tars read where they lie: members by offset, nested tars without unpacking; and plain files.
 
+An archive is a tar, or a folder: its files are members like those of a tar.
+"""
+
+import hashlib
 import io
 import os
 import tarfile
@@ -7,17 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from alexrep.errors import DataError, mismatch
-from alexrep.files import sha256_bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A regular file in a tar."""
+    """A regular file in a tar or below a folder."""
 
     path: str
-    """Path inside the tar."""
+    """Path inside the tar, or below the folder."""
     offset: int
-    """Place of its first byte in the outermost file."""
+    """Place of its first byte in the outermost file; 0 below a folder."""
     size: int
     """Bytes."""
     mtime: int
@@ -87,11 +90,14 @@ def members(archive: Path, start: int = 0, size: int | None = None) -> list[Memb
 
 
 def read(archive: Path, member: Member) -> bytes:
-    """Read one member.
+    """Read one member of a tar, or one file below a folder.
 
     Raises:
-        DataError: If the file ends before the member does.
+        DataError: If the file ends before the member does, or is not the one that
+            was listed.
     """
+    if archive.is_dir():
+        return _read_file(archive, member)
     with archive.open("rb", buffering=0) as stream:
         content = os.pread(stream.fileno(), member.size, member.offset)
     if len(content) != member.size:
@@ -101,10 +107,26 @@ def read(archive: Path, member: Member) -> bytes:
     return content
 
 
+def _read_file(folder: Path, member: Member) -> bytes:
+    """Read a file that must have the size that it was listed with."""
+    path, advice = folder / member.path, "leave the folder alone, and start again"
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(mismatch(path, "a readable file", error.strerror, advice)) from None
+    if len(content) != member.size:
+        found = f"{len(content)} bytes"
+        raise DataError(mismatch(path, f"{member.size} bytes", found, advice))
+    return content
+
+
 def index_digest(listed: list[Member]) -> str:
-    """Return a digest of names, offsets, sizes and times: the tar's identity, in seconds."""
-    lines = (f"{one.path}\t{one.offset}\t{one.size}\t{one.mtime}\n" for one in listed)
-    return sha256_bytes("".join(lines).encode("utf-8", "surrogateescape"))
+    """Return a digest of names, offsets, sizes and times: an archive's identity, in seconds."""
+    digest = hashlib.sha256()
+    for one in listed:
+        line = f"{one.path}\t{one.offset}\t{one.size}\t{one.mtime}\n"
+        digest.update(line.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
 
 
 def _refuse_hostile(archive: Path, info: tarfile.TarInfo) -> None:

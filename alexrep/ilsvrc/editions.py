@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alexrep.errors import ConfigError, DataError, mismatch
+from alexrep.ilsvrc import folders
 
 SPLITS = ("train", "val", "test")
 
@@ -17,7 +18,7 @@ class Edition:
     prefix: str
     """Prefix of its file names and of the devkit's id field."""
     archives: dict[str, str]
-    """File name of each split's tar."""
+    """Name of each split's tar, or of the folder of its images."""
     devkit: str
     """File name of the devkit's tar."""
     patches: str
@@ -28,11 +29,26 @@ class Edition:
     """Classes."""
     num_images: dict[str, int]
     """Images of each split."""
+    inner: str = ""
+    """Folder between each class folder of train and its images."""
+    is_open: bool = False
+    """Whether its classes and counts are those of whatever class folders there are."""
 
     @property
     def id_field(self) -> str:
         """Field of meta.mat with the devkit's id, 1 to num_synsets."""
         return f"{self.prefix}_ID"
+
+    @property
+    def devkits(self) -> tuple[str, ...]:
+        """Names of the devkit's tar and of the folder it may have been unpacked to."""
+        stem = self.devkit.removesuffix(".tar.gz")
+        return self.devkit, stem, stem.removeprefix(f"{self.prefix}_")
+
+    def places(self, split: str) -> tuple[str, ...]:
+        """Names that a split may have: its tar, or a folder of its images."""
+        tar = self.archives[split]
+        return tuple(dict.fromkeys((tar, split, tar.removesuffix(".tar"))))
 
 
 EDITIONS = {
@@ -71,28 +87,68 @@ EDITIONS = {
     )
 }
 
+FOLDER = Edition(
+    name="folder",
+    prefix="",
+    archives={split: split for split in SPLITS},
+    devkit="",
+    patches="",
+    test_ground_truth="",
+    num_synsets=0,
+    num_images=dict.fromkeys(SPLITS, 0),
+    is_open=True,
+)
+"""Any images in class folders."""
+TINY = Edition(
+    name="tiny",
+    prefix="",
+    archives={split: split for split in SPLITS},
+    devkit="wnids.txt",
+    patches="",
+    test_ground_truth="",
+    num_synsets=200,
+    num_images={"train": 100_000, "val": 10_000, "test": 10_000},
+    inner="images",
+)
+"""Tiny ImageNet, unpacked."""
+NAMED = {**EDITIONS, "folder": FOLDER, "tiny": TINY}
+"""By the name on the command line."""
+
 
 def find(raw: Path, name: str | None = None) -> Edition:
-    """Tell which edition the folder `raw` holds, by the names of its train and val tars.
+    """Tell which edition the folder `raw` holds, by the names in it.
+
+    Tars tell it; of folders named train and val the devkit beside them does, and
+    without one they are class folders of any other set.
 
     Raises:
         DataError: If there is no such folder, no edition in it, or more than one.
         ConfigError: If `name` is not an edition's.
     """
-    if name is not None and name not in EDITIONS:
-        known = "one of " + ", ".join(EDITIONS)
+    if name is not None and name not in NAMED:
+        known = "one of " + ", ".join(NAMED)
         raise ConfigError(mismatch("--edition", known, repr(name), "choose"))
     if not raw.is_dir():
         raise DataError(mismatch(raw, "a folder with the ILSVRC tars", "no folder", "see devkit/"))
     if name is not None:
-        return EDITIONS[name]
+        return NAMED[name]
     found = [edition for edition in EDITIONS.values() if _is_in(raw, edition)]
+    if not found and (raw / "train").is_dir():
+        return TINY if (raw / TINY.devkit).exists() else FOLDER
     if len(found) != 1:
-        wanted = " or ".join(edition.archives["train"] for edition in EDITIONS.values())
-        held = ", ".join(edition.name for edition in found) or "neither"
-        raise DataError(mismatch(raw, wanted, held, "put one edition's tars there; see devkit/"))
+        tars = " or ".join(edition.archives["train"] for edition in EDITIONS.values())
+        held, advice = folders.describe(raw)
+        held = ", ".join(edition.name for edition in found) or held
+        raise DataError(mismatch(raw, f"{tars} or train/ with class folders", held, advice))
     return found[0]
 
 
 def _is_in(raw: Path, edition: Edition) -> bool:
-    return any((raw / edition.archives[split]).exists() for split in ("train", "val"))
+    """Look for tars, or for folders beside the devkit."""
+    splits = ("train", "val")
+    if any((raw / edition.archives[split]).exists() for split in splits):
+        return True
+    names = [name for split in splits for name in edition.places(split)]
+    return any((raw / name).is_dir() for name in names) and any(
+        (raw / name).exists() for name in edition.devkits
+    )

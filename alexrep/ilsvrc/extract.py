@@ -43,12 +43,22 @@ def write_unit(unit: str, prepared: Prepared, out: Path) -> int:
     for verdict, content in jpegs(prepared, unit):
         known = verdict.label >= 0
         wnid = prepared.classes.synsets[verdict.label].wnid if known else UNLABELLED
-        path = out / split / wnid / verdict.name
+        # Images of class folders have the folder in their name.
+        path = out / split / wnid / Path(verdict.name).name
         if not (path.exists() and path.stat().st_size == verdict.size):
-            # A flush for each of a million files would take hours; run flushes once.
-            part = path.with_name(path.name + files.PARTIAL)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(content)
-            part.replace(path)
+            with files.named(path):
+                _write(path, content)
         count += 1
     return count
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file whole; a flush for each of a million would take hours, so run flushes once."""
+    part = path.with_name(path.name + files.PARTIAL)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        part.write_bytes(content)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+    part.replace(path)

@@ -238,5 +238,5 @@ def total(found: Source, part: Part = WHOLE) -> int:
     count = 0
     for unit in part.share(found.units):
         of_train = found.classes.synsets[unit.labels[0]].num_train_images
-        count += of_train if unit.split == "train" else len(unit.members)
+        count += of_train if unit.is_nested else len(unit.members)
     return count

@@ -1,42 +1,35 @@
 """What is to be prepared: the raw archives divided into units, with labels and patches."""
 
+import dataclasses
 import functools
 import itertools
-import os
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from alexrep.errors import DataError, examples, mismatch
-from alexrep.files import sha256_bytes
-from alexrep.ilsvrc import archives, devkit
+from alexrep.ilsvrc import archives, counts, folders, kit, patches, places, tiny
 from alexrep.ilsvrc.archives import Member
 from alexrep.ilsvrc.classes import ClassTable
-from alexrep.ilsvrc.editions import SPLITS, Edition
+from alexrep.ilsvrc.editions import SPLITS, TINY, Edition
+from alexrep.ilsvrc.folders import Listing
+from alexrep.ilsvrc.kit import Kit
+from alexrep.ilsvrc.patches import Patches
 
 UNIT = 1000
 """Images in a unit of val or test."""
 
 
 @dataclass(frozen=True)
-class Patches:
-    """The corrected images."""
-
-    archive: Path
-    by_name: dict[tuple[str, str], Member]
-    """Member by (split, file name)."""
-
-
-@dataclass(frozen=True)
 class Unit:
-    """A part of the work: a synset's tar, or a range of 1,000 val or test images."""
+    """A part of the work: a class of train, or a range of 1,000 images."""
 
     name: str
     """As in train/n01440764 or val/00000; also the stem of its output."""
     archive: Path
+    """A tar, or a folder."""
     members: tuple[Member, ...]
-    """The images; for train the one nested tar, listed only when its turn comes."""
+    """The images; if nested the one tar, listed only when its turn comes."""
     labels: tuple[int, ...]
     """Class index of each image, -1 unknown; for train the one of all."""
     patches: dict[str, Member] = field(default_factory=dict)
@@ -44,6 +37,8 @@ class Unit:
     patch_archive: Path | None = None
     num_expected: int | None = None
     """Images that the devkit promises; None: as many as there are."""
+    is_nested: bool = False
+    """Whether the images lie in a tar inside the archive."""
 
     @property
     def split(self) -> str:
@@ -56,19 +51,20 @@ class Source:
     """A folder of raw archives, understood."""
 
     edition: Edition
+    """With the names of the archives that were found, and for class folders their counts."""
     classes: ClassTable
     units: tuple[Unit, ...]
     digests: dict[str, str]
     """Size and index digest of each archive read."""
     remarks: tuple[str, ...]
-    """What is missing and was accepted."""
+    """What is missing or passed over and was accepted."""
 
 
 def survey(raw: Path, edition: Edition, partial: bool) -> Source:
     """Read devkit and outer indices, check the counts, and divide the work.
 
     Args:
-        raw: Folder with the archives.
+        raw: Folder with the archives, or with folders of images in place of them.
         edition: The edition that it holds.
         partial: Whether fewer images than the edition has are accepted.
 
@@ -76,41 +72,35 @@ def survey(raw: Path, edition: Edition, partial: bool) -> Source:
         DataError: If an archive is missing, broken or of another edition, or a
             count is wrong.
     """
-    classes = devkit.read_classes(raw, edition)
-    listed = _list(raw, edition)
-    patches = _patches(raw, edition)
-    remarks = _absences(raw, edition, listed, patches, partial)
-    remarks += _count_synsets(edition, classes, listed["train"], raw, partial)
-    units = list(_train_units(raw, edition, classes, listed["train"], patches, partial))
-    labels = {
-        "val": devkit.read_val_labels(raw, edition, classes),
-        "test": devkit.read_test_labels(raw, edition, classes),
-    }
-    for split, known in labels.items():
-        if split in listed:
-            remarks += _count_images(raw, edition, split, listed[split], known, partial)
-            units += _flat_units(raw, edition, split, listed[split], known, patches)
-    _refuse_unused(patches, units)
-    digests = {
-        edition.archives[split]: f"{os.path.getsize(raw / edition.archives[split])} bytes, index "
-        + archives.index_digest(found)
-        for split, found in listed.items()
-    }
-    digests["classes"] = classes.digest()
-    for split, known in labels.items():
-        digests[f"{split} labels"] = sha256_bytes(repr(known).encode())
-    if patches:
-        listing = list(patches.by_name.values())
-        digests[edition.patches] = f"index {archives.index_digest(listing)}"
-    return Source(edition, classes, tuple(units), digests, tuple(remarks))
+    listed, remarks = places.list_splits(raw, edition)
+    edition = _as_found(edition, listed)
+    known = _kit(raw, edition, listed)
+    patched = patches.read(raw, edition)
+    patches.require(raw, edition, patched, partial)
+    where, groups = listed["train"].where, _by_wnid(edition, listed["train"])
+    remarks += counts.check_synsets(edition, known.classes, where, groups, partial)
+    units = list(_train_units(edition, known.classes, where, groups, patched, partial))
+    for split, listing in listed.items():
+        if split != "train":
+            remarks += counts.check_images(edition, split, listing, known, partial)
+            units += _flat_units(split, listing, known, patched)
+    patches.refuse_unused(patched, ((unit.split, name) for unit in units for name in unit.patches))
+    digests = {one.where.name: _digest(one) for one in listed.values()}
+    digests |= {"classes": known.classes.digest(), **known.digests}
+    if patched:
+        remarks += patched.remarks
+        digests[edition.patches] = f"index {archives.index_digest([*patched.by_name.values()])}"
+    return Source(edition, known.classes, tuple(units), digests, tuple(remarks))
 
 
 def train_members(unit: Unit) -> list[Member]:
-    """List the images in the nested tar of a train unit.
+    """List the images of a train unit: its files, or what is in its nested tar.
 
     Raises:
-        DataError: If it is broken or empty; it is named.
+        DataError: If that is broken or empty; it is named.
     """
+    if not unit.is_nested:
+        return list(unit.members)
     tar = unit.members[0]
     try:
         listed = archives.members(unit.archive, tar.offset, tar.size)
@@ -122,145 +112,93 @@ def train_members(unit: Unit) -> list[Member]:
     return listed
 
 
-def _list(raw: Path, edition: Edition) -> dict[str, list[Member]]:
-    """List each split's tar that exists; train and val must."""
-    listed = {}
-    for split in SPLITS:
-        path = raw / edition.archives[split]
-        if path.exists():
-            listed[split] = archives.members(path)
-            if not listed[split]:
-                raise DataError(mismatch(path, f"{split} images", "an empty tar", "get it anew"))
-        elif split != "test":
-            raise DataError(mismatch(raw, path.name, "no such file", "put it there; see devkit/"))
-    return listed
+def _kit(raw: Path, edition: Edition, listed: dict[str, Listing]) -> Kit:
+    if edition.is_open:
+        return kit.of_folders(listed)
+    return tiny.read(raw) if edition.name == TINY.name else kit.of_devkit(raw, edition)
 
 
-def _absences(
-    raw: Path,
-    edition: Edition,
-    listed: dict[str, list[Member]],
-    patches: Patches | None,
-    partial: bool,
-) -> list[str]:
-    remarks = []
-    if "test" not in listed:
-        remarks.append(f"no {edition.archives['test']}: no test split")
-    if patches is None and edition.name == "ilsvrc2010" and not partial:
-        advice = "put it there, or accept the uncorrected images with --partial"
-        raise DataError(mismatch(raw, edition.patches, "no such file", advice))
-    return remarks
+def _as_found(edition: Edition, listed: dict[str, Listing]) -> Edition:
+    """Note where the splits lie, and of an open edition the counts: it has no others."""
+    names = {split: one.where.name for split, one in listed.items()}
+    found = dataclasses.replace(edition, archives=edition.archives | names)
+    if not edition.is_open:
+        return found
+    numbers = {split: len(listed[split].members) if split in listed else 0 for split in SPLITS}
+    return dataclasses.replace(found, num_images=numbers)
 
 
-def _count_synsets(
-    edition: Edition, classes: ClassTable, tars: list[Member], raw: Path, partial: bool
-) -> list[str]:
-    """Check that each class has its tar."""
-    where = raw / edition.archives["train"]
-    wnids = [_wnid(tar) for tar in tars]
-    foreign = sorted(set(wnids) - classes.index_of_wnid.keys())
-    if foreign:
-        wanted = f"synsets of {edition.name}'s devkit"
-        raise DataError(mismatch(where, wanted, examples(foreign), "match the two"))
-    if len(set(wnids)) != len(wnids):
-        twice = examples(sorted({wnid for wnid in wnids if wnids.count(wnid) > 1}))
-        raise DataError(mismatch(where, "each synset once", twice, "get it anew"))
-    missing = sorted(classes.index_of_wnid.keys() - set(wnids))
-    if missing:
-        found = f"{len(wnids)} ({examples(missing)} missing)"
-        wanted = f"{len(classes)} synsets"
-        return [_accept(where, wanted, found, partial)]
-    if len(wnids) != edition.num_synsets:
-        wanted = f"{edition.num_synsets:,} synsets of {edition.name}"
-        return [_accept(where, wanted, f"{len(wnids):,}", partial)]
-    return []
+def _digest(listing: Listing) -> str:
+    """Return size and index digest; the size of a folder is that of its images."""
+    where, members = listing.where, listing.members
+    size = where.stat().st_size if where.is_file() else sum(member.size for member in members)
+    return f"{size} bytes, index {archives.index_digest(members)}"
 
 
-def _count_images(
-    raw: Path,
-    edition: Edition,
-    split: str,
-    images: list[Member],
-    labels: list[int] | None,
-    partial: bool,
-) -> list[str]:
-    where, wanted = raw / edition.archives[split], edition.num_images[split]
-    if labels is not None and len(labels) != len(images):
-        found = f"{len(labels):,} lines of ground truth for {len(images):,} images"
-        return [_accept(where, "one label for each image", found, partial)]
-    if len(images) != wanted:
-        return [_accept(where, f"{wanted:,} {split} images", f"{len(images):,}", partial)]
-    return []
-
-
-def _accept(where: Path, wanted: str, found: str, partial: bool) -> str:
-    """Refuse a wrong count, or with `partial` make a remark of it."""
-    if not partial:
-        advice = "get it anew, or accept it with --partial"
-        raise DataError(mismatch(where, wanted, found, advice))
-    return f"{where.name}: {found} instead of {wanted}, accepted"
-
-
-def _patches(raw: Path, edition: Edition) -> Patches | None:
-    path = raw / edition.patches
-    if not path.exists():
-        return None
-    by_name: dict[tuple[str, str], Member] = {}
-    for member in archives.members(path):
-        splits = [part for part in PurePosixPath(member.path).parts[:-1] if part in SPLITS]
-        if not splits:
-            found = f"{member.path} outside of them"
-            raise DataError(
-                mismatch(path, "patches below train, val or test", found, "get it anew")
-            )
-        if (splits[-1], member.name) in by_name:
-            found = f"{member.path} again"
-            raise DataError(mismatch(path, "each patch once", found, "get it anew"))
-        by_name[splits[-1], member.name] = member
-    return Patches(path, by_name)
+def _by_wnid(edition: Edition, train: Listing) -> dict[str, list[Member]]:
+    """Return the images, or the one tar, of each class."""
+    if train.where.is_dir():
+        return folders.by_class(train, edition.inner)
+    groups: dict[str, list[Member]] = {}
+    for tar in train.members:
+        groups.setdefault(tar.name.removesuffix(".tar"), []).append(tar)
+    twice = sorted(wnid for wnid, tars in groups.items() if len(tars) > 1)
+    if twice:
+        found = examples(twice)
+        raise DataError(mismatch(train.where, "each synset once", found, "get it anew"))
+    return groups
 
 
 def _train_units(
-    raw: Path,
     edition: Edition,
     classes: ClassTable,
-    tars: list[Member],
-    patches: Patches | None,
+    where: Path,
+    groups: dict[str, list[Member]],
+    patched: Patches | None,
     partial: bool,
 ) -> Iterator[Unit]:
-    for tar in sorted(tars, key=_wnid):
-        synset = classes.synsets[classes.index_of_wnid[_wnid(tar)]]
-        yield Unit(
-            name=f"train/{synset.wnid}",
-            archive=raw / edition.archives["train"],
-            members=(tar,),
+    index_of_wnid = classes.index_of_wnid
+    for wnid in sorted(groups):
+        synset = classes.synsets[index_of_wnid[wnid]]
+        unit = Unit(
+            name=f"train/{wnid}",
+            archive=where,
+            members=tuple(groups[wnid]),
             labels=(synset.index,),
-            patches=_pick(patches, "train", functools.partial(_is_of, synset.wnid)),
-            patch_archive=patches.archive if patches else None,
-            num_expected=None if partial else synset.num_train_images,
+            patches=patches.pick(patched, "train", functools.partial(_is_of, wnid)),
+            patch_archive=patched.archive if patched else None,
+            num_expected=None if partial or edition.is_open else synset.num_train_images,
+            is_nested=not where.is_dir(),
         )
+        # A synset of ILSVRC stays whole: its images are counted, and a tar's are one unit too.
+        yield from _divide(unit) if edition.is_open else (unit,)
+
+
+def _divide(unit: Unit) -> Iterator[Unit]:
+    """Divide the unit of a large class into ranges."""
+    if len(unit.members) <= UNIT:
+        yield unit
+        return
+    for number, start in enumerate(range(0, len(unit.members), UNIT)):
+        part = unit.members[start : start + UNIT]
+        yield dataclasses.replace(unit, name=f"{unit.name}/{number:05d}", members=part)
 
 
 def _flat_units(
-    raw: Path,
-    edition: Edition,
-    split: str,
-    images: list[Member],
-    labels: list[int] | None,
-    patches: Patches | None,
+    split: str, listing: Listing, known: Kit, patched: Patches | None
 ) -> Iterator[Unit]:
-    ordered = sorted(images, key=lambda member: member.name)
-    _refuse_twice(raw / edition.archives[split], [member.name for member in ordered])
+    ordered = sorted(listing.members, key=lambda member: member.name)
+    _refuse_twice(listing.where, [member.name for member in ordered])
     for start in range(0, len(ordered), UNIT):
         part = tuple(ordered[start : start + UNIT])
         held = {member.name for member in part}
         yield Unit(
             name=f"{split}/{start // UNIT:05d}",
-            archive=raw / edition.archives[split],
+            archive=listing.where,
             members=part,
-            labels=tuple(_label(member, edition, split, labels) for member in part),
-            patches=_pick(patches, split, held.__contains__),
-            patch_archive=patches.archive if patches else None,
+            labels=tuple(known.label(split, member) for member in part),
+            patches=patches.pick(patched, split, held.__contains__),
+            patch_archive=patched.archive if patched else None,
         )
 
 
@@ -270,44 +208,5 @@ def _refuse_twice(where: Path, ordered: list[str]) -> None:
         raise DataError(mismatch(where, "each image once", examples(twice), "get it anew"))
 
 
-def _label(member: Member, edition: Edition, split: str, labels: list[int] | None) -> int:
-    """Return the label in the line that the number in the image's name tells."""
-    start = f"{edition.prefix}_{split}_"
-    number = member.name.removeprefix(start).partition(".")[0]
-    if not member.name.startswith(start) or not re.fullmatch("[0-9]{1,18}", number):
-        wanted = f"names like {start}00000001.JPEG"
-        raise DataError(mismatch(edition.archives[split], wanted, member.name, "get it anew"))
-    if labels is None:
-        return -1
-    if not 1 <= int(number) <= len(labels):
-        wanted = f"a number up to {len(labels)}, the lines of ground truth"
-        raise DataError(mismatch(edition.archives[split], wanted, member.name, "match the two"))
-    return labels[int(number) - 1]
-
-
-def _pick(patches: Patches | None, split: str, wanted: Callable[[str], bool]) -> dict[str, Member]:
-    if patches is None:
-        return {}
-    return {
-        name: member
-        for (place, name), member in patches.by_name.items()
-        if place == split and wanted(name)
-    }
-
-
 def _is_of(wnid: str, name: str) -> bool:
     return name.startswith(f"{wnid}_")
-
-
-def _wnid(tar: Member) -> str:
-    return tar.name.removesuffix(".tar")
-
-
-def _refuse_unused(patches: Patches | None, units: list[Unit]) -> None:
-    if patches is None:
-        return
-    used = {(unit.split, name) for unit in units for name in unit.patches}
-    unused = sorted(f"{split}/{name}" for split, name in patches.by_name.keys() - used)
-    if unused:
-        advice = "put the archives of the same edition together"
-        raise DataError(mismatch(patches.archive, "a use for each patch", examples(unused), advice))

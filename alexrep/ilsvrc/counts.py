@@ -1,0 +1,65 @@
+"""Whether all synsets and images of an edition are there; with --partial, what is missing."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from alexrep.errors import DataError, examples, mismatch
+from alexrep.ilsvrc.classes import ClassTable
+from alexrep.ilsvrc.editions import Edition
+from alexrep.ilsvrc.folders import Listing
+from alexrep.ilsvrc.kit import Kit
+
+
+def check_synsets(
+    edition: Edition, classes: ClassTable, where: Path, wnids: Collection[str], partial: bool
+) -> list[str]:
+    """Check that train, a tar or a folder at `where`, has each class.
+
+    Returns:
+        What `partial` accepted.
+
+    Raises:
+        DataError: If there is another class or, unless `partial`, one is missing.
+    """
+    foreign = sorted(set(wnids) - classes.index_of_wnid.keys())
+    if foreign:
+        wanted = f"synsets of {edition.name}'s devkit"
+        raise DataError(mismatch(where, wanted, examples(foreign), "match the two"))
+    missing = sorted(classes.index_of_wnid.keys() - set(wnids))
+    if missing:
+        found = f"{len(wnids)} ({examples(missing)} missing)"
+        wanted = f"{len(classes)} synsets"
+        return [_accept(where, wanted, found, partial)]
+    if len(wnids) != edition.num_synsets and not edition.is_open:
+        wanted = f"{edition.num_synsets:,} synsets of {edition.name}"
+        return [_accept(where, wanted, f"{len(wnids):,}", partial)]
+    return []
+
+
+def check_images(
+    edition: Edition, split: str, listing: Listing, known: Kit, partial: bool
+) -> list[str]:
+    """Check the number of images and labels of val or test.
+
+    Returns:
+        What `partial` accepted.
+
+    Raises:
+        DataError: If a number is wrong, unless `partial`.
+    """
+    where, wanted, found = listing.where, edition.num_images[split], len(listing.members)
+    labels = known.num_labels.get(split, found)
+    if labels != found:
+        text = f"{labels:,} lines of ground truth for {found:,} images"
+        return [_accept(where, "one label for each image", text, partial)]
+    if found != wanted:
+        return [_accept(where, f"{wanted:,} {split} images", f"{found:,}", partial)]
+    return []
+
+
+def _accept(where: Path, wanted: str, found: str, partial: bool) -> str:
+    """Refuse a wrong count, or with `partial` make a remark of it."""
+    if not partial:
+        advice = "get it anew, or accept it with --partial"
+        raise DataError(mismatch(where, wanted, found, advice))
+    return f"{where.name}: {found} instead of {wanted}, accepted"

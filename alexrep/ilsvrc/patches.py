@@ -1,0 +1,87 @@
+"""Corrected images that replace others, or are added to a synset."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from alexrep.errors import DataError, examples, mismatch
+from alexrep.ilsvrc import places
+from alexrep.ilsvrc.archives import Member
+from alexrep.ilsvrc.editions import SPLITS, Edition
+
+
+@dataclass(frozen=True)
+class Patches:
+    """The corrected images."""
+
+    archive: Path
+    by_name: dict[tuple[str, str], Member]
+    """Member by (split, file name)."""
+    remarks: tuple[str, ...] = ()
+    """What is passed over."""
+
+
+def read(raw: Path, edition: Edition) -> Patches | None:
+    """List the patches, nested or flat, in their tar or unpacked; None if there are none.
+
+    Raises:
+        DataError: If one is of no split, or occurs twice.
+    """
+    names = (edition.patches, edition.patches.removesuffix(".tar"))
+    path, remarks = places.first(raw, filter(None, names))
+    if path is None:
+        return None
+    by_name: dict[tuple[str, str], Member] = {}
+    listing = places.list_place(path)
+    for member in listing.members:
+        splits = [part for part in PurePosixPath(member.path).parts[:-1] if part in SPLITS]
+        if not splits:
+            found = f"{member.path} outside of them"
+            raise DataError(
+                mismatch(path, "patches below train, val or test", found, "get it anew")
+            )
+        if (splits[-1], member.name) in by_name:
+            found = f"{member.path} again"
+            raise DataError(mismatch(path, "each patch once", found, "get it anew"))
+        by_name[splits[-1], member.name] = member
+    return Patches(path, by_name, (*remarks, *listing.remarks()))
+
+
+def require(raw: Path, edition: Edition, patches: Patches | None, partial: bool) -> None:
+    """Refuse ILSVRC-2010 without its patches, unless `partial`.
+
+    Raises:
+        DataError: If they are missing.
+    """
+    if patches is None and edition.name == "ilsvrc2010" and not partial:
+        advice = "put it there, or accept the uncorrected images with --partial"
+        raise DataError(mismatch(raw, edition.patches, "no such file", advice))
+
+
+def pick(patches: Patches | None, split: str, wanted: Callable[[str], bool]) -> dict[str, Member]:
+    """Return the patches of a split whose names are wanted, by name."""
+    if patches is None:
+        return {}
+    return {
+        name: member
+        for (place, name), member in patches.by_name.items()
+        if place == split and wanted(name)
+    }
+
+
+def refuse_unused(patches: Patches | None, used: Iterable[tuple[str, str]]) -> None:
+    """Refuse patches that no unit uses.
+
+    Args:
+        patches: All patches.
+        used: Split and name of each that one does.
+
+    Raises:
+        DataError: If there are others; they are named.
+    """
+    if patches is None:
+        return
+    unused = sorted(f"{split}/{name}" for split, name in patches.by_name.keys() - set(used))
+    if unused:
+        advice = "put the archives of the same edition together"
+        raise DataError(mismatch(patches.archive, "a use for each patch", examples(unused), advice))

@@ -1,0 +1,72 @@
+"""The prepared set as tables for other tools: its classes, and every image with its verdict."""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TextIO
+
+from alexrep.ilsvrc.prepared import Prepared
+from alexrep.ilsvrc.units import read_verdicts
+
+CLASS_COLUMNS = ("label", "wnid", "id", "words", "num_train_images")
+"""Class index, wnid or folder name, id in the devkit, names, training images promised there."""
+IMAGE_COLUMNS = (
+    "name",
+    "split",
+    "label",
+    "wnid",
+    "id",
+    "words",
+    "verdict",
+    "why",
+    "width",
+    "height",
+    "sha256",
+)
+"""Width and height are those as distributed, in pixels; sha256 is that of the prepared JPEG."""
+
+Row = Mapping[str, str | int | None]
+
+
+def class_rows(prepared: Prepared) -> Iterator[Row]:
+    """Yield a row of CLASS_COLUMNS for each class, in the order of their indices."""
+    for one in prepared.classes.synsets:
+        values = (one.index, one.wnid, one.id, one.words, one.num_train_images)
+        yield dict(zip(CLASS_COLUMNS, values, strict=True))
+
+
+def image_rows(prepared: Prepared, splits: Iterable[str]) -> Iterator[Row]:
+    """Yield a row of IMAGE_COLUMNS for each image of `splits`, those in quarantine included.
+
+    One verdict is held at a time. Of an image without a public label the label is
+    -1 and wnid, id and words are None; in quarantine width, height and sha256 are.
+
+    Raises:
+        DataError: If a record of the images is missing or broken.
+    """
+    synsets = prepared.classes.synsets
+    for split in splits:
+        for unit in prepared.units(split):
+            for one in read_verdicts(prepared.folder / f"{unit}.jsonl"):
+                synset = synsets[one.label] if one.label >= 0 else None
+                of_class = (synset.wnid, synset.id, synset.words) if synset else (None,) * 3
+                outcome = (one.verdict, one.why)
+                made = (one.width or None, one.height or None, one.sha256 or None)
+                values = (one.name, split, one.label, *of_class, *outcome, *made)
+                yield dict(zip(IMAGE_COLUMNS, values, strict=True))
+
+
+def write_csv(columns: Iterable[str], rows: Iterable[Row], out: TextIO) -> None:
+    """Write a header and the rows as they come; None is an empty field."""
+    table = csv.DictWriter(out, list(columns), lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+
+
+def write_json(rows: Iterable[Row], out: TextIO) -> None:
+    """Write the rows as they come, as one JSON list; None is null."""
+    separator = "[\n"
+    for row in rows:
+        out.write(separator + json.dumps(row, ensure_ascii=False))
+        separator = ",\n"
+    out.write("[]\n" if separator == "[\n" else "\n]\n")

@@ -1,0 +1,59 @@
+"""Tiny ImageNet as distributed: wnids.txt, words.txt, and the annotations of val."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from alexrep.errors import DataError, mismatch
+from alexrep.ilsvrc import kit
+from alexrep.ilsvrc.archives import Member
+from alexrep.ilsvrc.classes import of_leaves
+from alexrep.ilsvrc.kit import Kit
+
+NUM_TRAIN = 500
+"""Training images of each class."""
+
+
+def read(raw: Path) -> Kit:
+    """Read classes and val labels; a class's id is its line in wnids.txt, from 1.
+
+    Raises:
+        DataError: If a file is missing, or a label is not of a class.
+    """
+    wnids = [fields[0] for fields in _lines(raw / "wnids.txt", 1)]
+    words = {fields[0]: fields[1] for fields in _lines(raw / "words.txt", 2)}
+    annotations = raw / "val" / "val_annotations.txt"
+    wnid_of_name = {fields[0]: fields[1] for fields in _lines(annotations, 2)}
+    classes = of_leaves(
+        [(wnid, line, words.get(wnid, wnid), NUM_TRAIN) for line, wnid in enumerate(wnids, 1)]
+    )
+    foreign = sorted(set(wnid_of_name.values()) - set(wnids))
+    if foreign:
+        raise DataError(mismatch(annotations, "wnids of wnids.txt", foreign[0], "get it anew"))
+    index_of_wnid = classes.index_of_wnid
+    labels = {name: index_of_wnid[wnid] for name, wnid in wnid_of_name.items()}
+
+    def label(split: str, member: Member) -> int:
+        return _label(labels, annotations, member) if split == "val" else -1
+
+    digests = {"val labels": kit.digest(sorted(labels.items()))}
+    return Kit(classes, label, {"val": len(labels)}, digests)
+
+
+def _label(labels: Mapping[str, int], annotations: Path, member: Member) -> int:
+    if member.name not in labels:
+        wanted = f"a line for {member.name}"
+        raise DataError(mismatch(annotations, wanted, "none", "get it anew"))
+    return labels[member.name]
+
+
+def _lines(path: Path, num: int) -> list[list[str]]:
+    """Read lines of at least `num` fields."""
+    try:
+        rows = [line.split("\t") for line in path.read_text().splitlines() if line]
+    except (OSError, ValueError) as error:
+        raise DataError(mismatch(path, "a text file", error, "get it anew")) from None
+    short = next((row for row in rows if len(row) < num), None)
+    if short or not rows:
+        found = repr(short) if short else "none"
+        raise DataError(mismatch(path, f"lines of {num} fields", found, "get it anew"))
+    return rows
