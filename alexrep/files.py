@@ -1,6 +1,7 @@
 """Files that are whole or absent: partial name, flush, rename; and the lock of a folder."""
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -12,6 +13,8 @@ from pathlib import Path
 from alexrep.errors import DataError, ManifestError, mismatch
 
 PARTIAL = ".partial"
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says of a disk, a quota or a table of files that is full."""
 
 
 @contextlib.contextmanager
@@ -25,14 +28,26 @@ def whole(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.uname().nodename}-{os.getpid()}{PARTIAL}")
     try:
-        yield part
-        _flush(part)
-        os.replace(part, path)
-        _flush(path.parent)
-    except BaseException as error:
+        with named(path):
+            yield part
+            _flush(part)
+            os.replace(part, path)
+            _flush(path.parent)
+    except BaseException:
         part.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)  # a full disk must be named
+        raise
+
+
+@contextlib.contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Have a full disk that is found in the block name `path`, unless the error names the file."""
+    try:
+        yield
+    except OSError as error:
+        # Copying names its source first, whose disk has room enough.
+        if error.errno in FULL and (error.filename is None or error.filename2 is not None):
+            error.filename = str(path)
+            del error.filename2
         raise
 
 
@@ -124,10 +139,13 @@ def make_folder(folder: Path) -> None:
 
     Raises:
         DataError: If that is refused, or something else has the name.
+        OSError: If the disk is full.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        if error.errno in FULL:
+            raise
         message = mismatch(folder, "a folder to write to", error.strerror, "name another folder")
         raise DataError(message) from None
 
@@ -141,5 +159,9 @@ def require_space(folder: Path, need: int) -> None:
     standing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     free = shutil.disk_usage(standing).free
     if free < need:
-        gigabytes = f"{need / 1e9:.1f} GB free", f"{free / 1e9:.1f} GB"
-        raise DataError(mismatch(folder, *gigabytes, "make room or name another folder"))
+        advice = "make room or name another folder"
+        raise DataError(mismatch(folder, f"{_size(need)} free", _size(free), advice))
+
+
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.1f} MB"

@@ -9,8 +9,8 @@ import typer
 from typer.core import TyperGroup
 
 from alexrep.errors import AlexrepError, mismatch
+from alexrep.files import FULL
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 

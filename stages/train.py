@@ -48,7 +48,7 @@ def command(
     resources = training.Resources(pick(device), workers or training.default_threads())
     held, folder = inputs.open_data(data), RunFolder(run)
     training.check(chosen, held)
-    with files.locked(run):
+    with files.locked(run), files.named(run):
         record = manifest.begin(training.make_plan(chosen, held), folder.manifest, folder.plan)
         if not options.is_finished(record, run):
             with meter(chosen.schedule.epochs * len(held.train), "images", is_quiet(ctx)) as done:

@@ -20,11 +20,11 @@ def command(
     \b
     Example: alexrep verify data --deep
     """
+    from alexrep import manifest
     from alexrep.errors import DigestError, mismatch
-    from alexrep.ilsvrc import prepared
     from alexrep.shards import check
 
-    counts = prepared.open_prepared(data).manifest.counts
+    counts = manifest.read(data / "images" / manifest.NAME, "preprocess").counts
     total = sum(count for name, count in counts.items() if name.endswith("images"))
     num_faults = 0
     with meter(total * (2 if deep else 1), "images", is_quiet(ctx)) as done:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from alexrep import files, manifest
-from alexrep.errors import AlexrepError, mismatch
+from alexrep.errors import AlexrepError, DataError, ManifestError, mismatch
 from alexrep.ilsvrc.classes import ClassTable
 from alexrep.ilsvrc.prepared import Prepared, jpegs, open_prepared
 from alexrep.ilsvrc.units import read_verdicts
@@ -26,21 +26,36 @@ def check(data: Path, deep: bool, done: Callable[[int], None]) -> Iterator[str]:
     Raises:
         ManifestError: If preprocess has not finished there.
     """
-    prepared = open_prepared(data)
-    yield from _outputs(prepared.manifest, prepared.folder)
+    record = manifest.read(data / "images" / manifest.NAME, "preprocess")
+    yield from _outputs(record, data / "images")
+    try:
+        prepared = open_prepared(data)
+    except DataError as error:
+        yield str(error)
+        return  # what the later stages hold refers to the class table
     if deep:
         yield from _images(prepared, done)
-    for stage in ("mean", "pca"):
-        record = data / f"{stage}.{manifest.NAME}"
-        if record.exists():
-            yield from _outputs(manifest.read(record, stage), data)
-            yield from _chain(manifest.read(record, stage), prepared, record)
-    shards = data / "shards"
-    if (shards / manifest.NAME).exists():
-        packed = manifest.read(shards / manifest.NAME, "pack")
-        yield from _chain(packed, prepared, shards / manifest.NAME)
-        yield from _foreign(packed, shards)
-        yield from _shards(packed, shards, prepared, done)
+    places = {stage: data / f"{stage}.{manifest.NAME}" for stage in ("mean", "pca")}
+    for stage, path in {**places, "pack": data / "shards" / manifest.NAME}.items():
+        if path.exists():
+            yield from _stage(stage, path, prepared, done)
+
+
+def _stage(
+    stage: str, path: Path, prepared: Prepared, done: Callable[[int], None]
+) -> Iterator[str]:
+    """Compare what a later stage made with its record, and the record with the images."""
+    try:
+        record = manifest.read(path, stage)
+    except ManifestError as error:
+        yield str(error)
+        return
+    yield from _chain(record, prepared, path)
+    if stage == "pack":
+        yield from _foreign(record, path.parent)
+        yield from _shards(record, path.parent, prepared, done)
+    else:
+        yield from _outputs(record, path.parent)
 
 
 def _outputs(record: Manifest, folder: Path) -> Iterator[str]:
@@ -59,9 +74,9 @@ def _compare(digests: dict[str, str], folder: Path) -> Iterator[str]:
 
 def _chain(record: Manifest, prepared: Prepared, path: Path) -> Iterator[str]:
     """Compare the input that a stage names with the images as they are."""
-    if record.inputs["images"] != prepared.digest:
-        wanted = f"images {prepared.digest[:12]}"
-        yield mismatch(path, wanted, record.inputs["images"][:12], AGAIN)
+    found = record.inputs.get("images", "none")
+    if found != prepared.digest:
+        yield mismatch(path, f"images {prepared.digest[:12]}", found[:12], AGAIN)
 
 
 def _images(prepared: Prepared, done: Callable[[int], None]) -> Iterator[str]:
