@@ -10,13 +10,13 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from alexrep.runs import environment
-
 RESULTS = Path(__file__).parent / "results"
 
 
 def machine() -> dict[str, JsonValue]:
     """Describe the machine: processor, memory, versions, devices; no names."""
+    from alexrep.runs import environment  # imports torch: no worker of a benchmark needs that
+
     processor = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     memory = re.search(r"MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text())
     return {

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from alexrep.feed import augment as augmentation
 from alexrep.feed.augment import Inputs, augment, cut, make_inputs
 from alexrep.feed.draws import Draws, draw
 
@@ -76,6 +77,19 @@ def test_augmentation_is_the_plain_loop(num: int, seed: int, noisy: bool) -> Non
     found = augment(torch.from_numpy(images), drawn, inputs, noisy)
     assert found.dtype == torch.float32
     assert np.allclose(found.numpy(), by_loop(images, mean, drawn, noisy), atol=1e-4)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 6), st.integers(0, 50), st.booleans())
+def test_images_one_by_one_and_all_at_once_are_equal(num: int, seed: int, noisy: bool) -> None:
+    images = torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (num, 40, 40, 3), "u1"))
+    drawn, inputs = draw(np.arange(num), 8, "image", True, seed, 0), constants(40, 32)
+    offsets, reflect = torch.from_numpy(drawn.offsets), torch.from_numpy(drawn.reflect)
+    shift = torch.from_numpy(drawn.alphas) @ inputs.noise.T if noisy else None
+    out = torch.empty(num, 32, 32, 3)
+    pixels = augmentation._gather(images, offsets, reflect, 32)
+    expected = augmentation._normalise(pixels, inputs, shift, out).permute(0, 3, 1, 2)
+    assert torch.equal(augment(images, drawn, inputs, noisy), expected)
 
 
 def test_a_patch_lies_where_its_offset_says() -> None:

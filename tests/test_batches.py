@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 import simplejpeg
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from alexrep.errors import DataError
-from alexrep.feed.batches import AHEAD, Batch, Reader
+from alexrep.feed.batches import AHEAD, ANNOUNCED, Batch, Reader
 from alexrep.ilsvrc.classes import ClassTable
 from alexrep.shards.read import Shard, Split
 
@@ -113,6 +114,36 @@ def test_a_batch_in_use_is_not_overwritten_by_the_next(split: Split) -> None:
     assert np.array_equal(first.images, before)
 
 
+@pytest.mark.parametrize("hold", ["images", "image", "row", "tensor"])
+def test_no_memory_is_used_again_while_anything_refers_to_it(split: Split, hold: str) -> None:
+    keep: Any = {
+        "images": lambda images: images,
+        "image": lambda images: images[1],
+        "row": lambda images: images[1:][0][3],
+        "tensor": lambda images: torch.from_numpy(images).permute(0, 3, 1, 2)[1:],
+    }[hold]
+    with Reader(split, 2) as reader:
+        held = [keep(batch.images) for batch in reader.read((plan(2)[:-1]) * 3)]
+    fresh = [keep(batch.images) for batch in read_all(split, plan(2)[:-1] * 3, 1)]
+    for one, other in zip(held, fresh, strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_memory_is_used_again_when_nothing_refers_to_it(split: Split) -> None:
+    places = [np.arange(3)] * 40
+    with Reader(split, 2) as reader:
+        addresses = {batch.images.ctypes.data for batch in reader.read(places)}
+    assert len(addresses) <= AHEAD + 2
+
+
+def test_a_smaller_batch_fits_into_used_memory(split: Split) -> None:
+    places = [np.arange(5)] * 8 + [np.arange(3)] * 8
+    with Reader(split, 1) as reader:
+        for batch in reader.read(places):
+            whole = read_all(split, [batch.places], 1)[0]
+            assert np.array_equal(batch.images, whole.images)
+
+
 def test_only_a_few_batches_are_read_ahead(split: Split) -> None:
     asked = []
 
@@ -123,7 +154,7 @@ def test_only_a_few_batches_are_read_ahead(split: Split) -> None:
 
     with Reader(split, 2) as reader:
         next(reader.read(batches()))
-    assert len(asked) == AHEAD + 1
+    assert len(asked) == AHEAD + ANNOUNCED + 1
 
 
 def test_nothing_to_read_is_nothing(split: Split) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import IncrementalPCA
 
 from alexrep.errors import DataError
+from alexrep.pixels import moments
 from alexrep.pixels.moments import Moments, colour_axes
 
 Pixels = NDArray[np.uint8]
@@ -63,6 +64,36 @@ def test_the_largest_values_stay_exact_on_the_largest_side() -> None:
     assert products[1, 1] == 2048 * 2048 * 255 * 255
     assert products[0, 0] == 2048 * 2048 * 255 * 255 - 255 * 255 + 254 * 254
     assert products[0, 1] == 2048 * 2048 * 255 * 255 - 255
+
+
+def test_sums_may_be_read_between_images_and_when_16_bits_are_full(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(moments, "_WAITING", 3)
+    images, total = noise(8, 40), Moments.zero(40)
+    for num, image in enumerate(images, start=1):
+        total.add(image)
+        if num in (1, 2, 6):
+            np.testing.assert_array_equal(total.sums, images[:num].astype(np.int64).sum(axis=0))
+    np.testing.assert_array_equal(total.sums, images.astype(np.int64).sum(axis=0))
+
+
+@pytest.mark.parametrize("num", [256, 257, 258, 515])
+def test_as_many_white_images_as_may_wait_are_summed_exactly(num: int) -> None:
+    total = moments_of(np.full((num, 1, 1, 3), 255, np.uint8))
+    assert total.sums.tolist() == [[[num * 255] * 3]]
+    assert (total.products == num * 255 * 255).all()
+
+
+@pytest.mark.parametrize("side", [1, 31, 32, 33, 56])
+def test_white_images_of_any_side_are_summed_exactly(side: int) -> None:
+    white = np.full((side, side, 3), 255, np.uint8)
+    assert (moments_of(white[None]).products == side * side * 255 * 255).all()
+
+
+def test_an_image_of_another_shape_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"image: expected shape \(8, 8, 3\), found \(8, 9, 3\)"):
+        Moments.zero(8).add(np.zeros((8, 9, 3), np.uint8))
 
 
 def test_the_mean_image_is_the_mean_of_each_place() -> None:

@@ -9,9 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import h5py
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from alexrep import files, keyed, manifest
 from alexrep.errors import DataError, ManifestError
@@ -30,16 +28,15 @@ from alexrep import manifest
 from alexrep.ilsvrc.prepared import open_prepared
 from alexrep.shards import write
 
-contents, left = write._contents, [int(sys.argv[2])]
+read, left = write._read, [int(sys.argv[2])]
 
-def die_after(images):
-    for content in contents(images):
-        left[0] -= 1
-        if left[0] < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        yield content
+def die_after(images, row, memory):
+    left[0] -= 1
+    if left[0] < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    read(images, row, memory)
 
-write._contents = die_after
+write._read = die_after
 data = Path(sys.argv[1])
 images, shards = open_prepared(data), data / "shards"
 plan = write.make_plan(images, 1, 8)
@@ -260,16 +257,3 @@ def test_too_little_room_is_told_before_the_work(
     with pytest.raises(DataError, match="make room or name another folder"):
         pack(own)
     assert not list((own / "shards").glob("*.h5"))
-
-
-def test_a_listing_is_columns_of_the_verdicts(data: Path) -> None:
-    images = open_prepared(data)
-    listing = write.list_images(images, "val", seed=1)
-    verdicts = images.verdicts("val/00000")
-    columns: list[NDArray[np.integer]] = [listing.offset, listing.size, listing.label]
-    assert [c.tolist() for c in columns] == [
-        [one.offset for one in verdicts],
-        [one.size for one in verdicts],
-        [one.label for one in verdicts],
-    ]
-    assert len(listing.part(slice(2, 5))) == 3

@@ -75,12 +75,11 @@ def augment(images: Tensor, draws: Draws, inputs: Inputs, noisy: bool) -> Tensor
     Source: Krizhevsky et al. 2012, section 4.1. Departure: the released source
     draws with the generator of each worker; here every choice is keyed.
     """
-    patches = cut(images, torch.from_numpy(draws.offsets), torch.from_numpy(draws.reflect), inputs)
+    shift = None
     if noisy:
-        alphas = torch.from_numpy(draws.alphas).to(images.device)
-        shift = alphas @ inputs.noise.T  # (N, 3)
-        patches = (patches + shift[:, None, None, :]) / inputs.divisor
-    return patches.permute(0, 3, 1, 2)
+        shift = torch.from_numpy(draws.alphas).to(images.device) @ inputs.noise.T  # (N, 3)
+    offsets, reflect = torch.from_numpy(draws.offsets), torch.from_numpy(draws.reflect)
+    return _patches(images, offsets, reflect, inputs, shift).permute(0, 3, 1, 2)
 
 
 def cut(images: Tensor, offsets: Tensor, reflect: Tensor, inputs: Inputs) -> Tensor:
@@ -95,11 +94,47 @@ def cut(images: Tensor, offsets: Tensor, reflect: Tensor, inputs: Inputs) -> Ten
     Returns:
         float32 (N, P, P, 3), grey levels about zero.
     """
+    return _patches(images, offsets, reflect, inputs, None)
+
+
+def _patches(
+    images: Tensor, offsets: Tensor, reflect: Tensor, inputs: Inputs, shift: Tensor | None
+) -> Tensor:
+    """Cut, reflect and normalise, float32 (N, P, P, 3); `shift` (N, 3) is the colour noise."""
     side, device = inputs.mean.shape[0], images.device
-    steps = torch.arange(side)
+    shape = (len(offsets), side, side, 3)
+    if device.type != "cpu":
+        out = torch.empty(shape, device=device)
+        return _normalise(_gather(images, offsets, reflect, side), inputs, shift, out)
+    # numpy asks for large pages: small ones, fresh, cost as much as the arithmetic.
+    out = torch.from_numpy(np.empty(shape, np.float32))
+    # One image after the other stays in the processor's cache, and needs no indices:
+    # seven times as fast here as all at once.
+    choices = zip(offsets.tolist(), reflect.tolist(), strict=True)
+    for number, ((row, column), mirrored) in enumerate(choices):
+        one = slice(number, number + 1)
+        patch = images[one, row : row + side, column : column + side]
+        if mirrored:
+            patch = patch.contiguous().flip(2)
+        _normalise(patch, inputs, None if shift is None else shift[one], out[one])
+    return out
+
+
+def _gather(images: Tensor, offsets: Tensor, reflect: Tensor, side: int) -> Tensor:
+    """Cut all patches at once, uint8 (N, P, P, 3)."""
+    device, steps = images.device, torch.arange(side)
     forward = steps.expand(len(offsets), side)
     columns = torch.where(reflect[:, None], side - 1 - forward, forward) + offsets[:, 1:]
     rows = forward + offsets[:, :1]
     number = torch.arange(len(offsets), device=device)[:, None, None]
-    patches = images[number, rows[:, :, None].to(device), columns[:, None, :].to(device)]
-    return patches.float() - inputs.mean
+    return images[number, rows[:, :, None].to(device), columns[:, None, :].to(device)]
+
+
+def _normalise(patches: Tensor, inputs: Inputs, shift: Tensor | None, out: Tensor) -> Tensor:
+    """Subtract the mean, add the noise, divide; write to `out`, float32 (N, P, P, 3)."""
+    out.copy_(patches).sub_(inputs.mean)
+    if shift is not None:
+        # Whole rows of the patch at a time: three numbers at a time are slow.
+        rows = shift.repeat(1, out.shape[2])[:, None, :]  # (N, 1, 3 P)
+        out.flatten(2).add_(rows).div_(inputs.divisor)
+    return out

@@ -3,6 +3,7 @@
 Shapes: N images of a batch, S side of the stored images.
 """
 
+import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,10 +14,13 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from alexrep.errors import DataError, mismatch
+from alexrep.feed.ahead import Ahead
 from alexrep.shards.read import Split
 
 AHEAD = 3
 """Batches under way beside the one in use."""
+ANNOUNCED = 8
+"""Batches, beyond those under way, whose bytes the system fetches meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,8 @@ class Reader:
             threads: Decoding threads; the decoder gives up the interpreter lock.
         """
         self._split, self._threads = split, threads
+        self._ahead = Ahead(split)
+        self._free: list[bytearray] = []
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
 
     def __enter__(self) -> "Reader":
@@ -51,9 +57,12 @@ class Reader:
     def __exit__(self, *_: object) -> None:
         """End the threads."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self._ahead.close()
 
     def read(self, batches: Iterable[NDArray[np.int64]]) -> Iterator[Batch]:
         """Yield the batches in order, keeping some under way.
+
+        The memory of a batch is used again when nothing refers to its images any more.
 
         Args:
             batches: Places of each batch's images.
@@ -62,19 +71,42 @@ class Reader:
             DataError: If an image cannot be read or decoded.
         """
         under_way: deque[tuple[Batch, list[Future[None]]]] = deque()
-        for places in batches:
+        for places in self._announced(batches):
             under_way.append(self._start(places))
             if len(under_way) > AHEAD:
                 yield _wait(*under_way.popleft())
         while under_way:
             yield _wait(*under_way.popleft())
 
+    def _announced(self, batches: Iterable[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:
+        """Yield the batches, each some time after its bytes were asked for."""
+        coming: deque[NDArray[np.int64]] = deque()
+        for places in batches:
+            self._pool.submit(self._ahead.announce, places)
+            coming.append(places)
+            if len(coming) > ANNOUNCED:
+                yield coming.popleft()
+        yield from coming
+
     def _start(self, places: NDArray[np.int64]) -> tuple[Batch, list[Future[None]]]:
-        side = self._split.side
-        images = np.empty((len(places), side, side, 3), np.uint8)
-        batch = Batch(images, self._split.labels[places], places)
+        batch = Batch(self._images(len(places)), self._split.labels[places], places)
         shares = np.array_split(np.arange(len(places)), self._threads)
         return batch, [self._pool.submit(self._decode, batch, rows) for rows in shares if len(rows)]
+
+    def _images(self, num: int) -> NDArray[np.uint8]:
+        """Return memory for `num` images: fresh pages cost a third of what decoding does."""
+        side = self._split.side
+        size = num * side * side * 3
+        memory = next((one for one in self._free if len(one) >= size), None)
+        if memory is None:
+            self._free.clear()
+            memory = bytearray(size)
+        else:
+            self._free.remove(memory)
+        # Every view of the images has `flat` as its base, so that it dies after them.
+        flat = np.frombuffer(memory, np.uint8, size)
+        weakref.finalize(flat, self._free.append, memory).atexit = False
+        return flat.reshape(num, side, side, 3)
 
     def _decode(self, batch: Batch, rows: NDArray[np.int64]) -> None:
         for row in rows:

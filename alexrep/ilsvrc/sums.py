@@ -1,6 +1,7 @@
 """One pass over the training images, shared by `mean` and `pca`."""
 
 import functools
+import io
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -59,13 +60,14 @@ def moments(prepared: Prepared, folder: Path, workers: int, done: Callable[[int]
 def sum_unit(unit: str, prepared: Prepared, folder: Path) -> int:
     """Sum over one unit, keep the sums, and return its number of images."""
     part = Moments.zero(prepared.side)
+    memory = np.empty(part.shape, np.uint8)
     for verdict, content in jpegs(prepared, unit):
         where, advice = f"{prepared.tar(unit)}: {verdict.name}", "run preprocess in another folder"
         try:
-            image = simplejpeg.decode_jpeg(content, "RGB")
+            image = simplejpeg.decode_jpeg(content, "RGB", buffer=memory)
         except ValueError as error:
             raise DataError(mismatch(where, "a sound JPEG", error, advice)) from None
-        if image.shape != part.sums.shape:
+        if image.shape != part.shape:
             wanted = f"{prepared.side} pixels each way"
             raise DataError(mismatch(where, wanted, image.shape[:2], advice))
         part.add(image)
@@ -75,8 +77,9 @@ def sum_unit(unit: str, prepared: Prepared, folder: Path) -> int:
 
 def finish_mean(prepared: Prepared, data: Path, total: Moments) -> Manifest:
     """Write mean.npy, (side, side, 3) float32 in grey levels, and its manifest."""
-    with files.whole(data / "mean.npy") as part, part.open("wb") as stream:
-        np.save(stream, total.mean_image())
+    stream = io.BytesIO()  # numpy tells of a full disk without saying that it is one
+    np.save(stream, total.mean_image())
+    files.write_bytes(data / "mean.npy", stream.getbuffer())
     return _finish(prepared, data, total, "mean", "mean.npy")
 
 

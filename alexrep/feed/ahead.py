@@ -1,0 +1,46 @@
+"""Telling the system which images will be read next, so that a cold disk is not waited for."""
+
+import os
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alexrep.shards.read import Split
+
+
+class Ahead:
+    """Announces reads of a split; what is in memory already costs a call and no more."""
+
+    def __init__(self, split: Split) -> None:
+        """Open the shards.
+
+        Args:
+            split: Where the images are.
+        """
+        self._shards = split.shards
+        self._ends = np.cumsum([len(shard) for shard in split.shards])
+        self._descriptors = [os.open(shard.path, os.O_RDONLY) for shard in split.shards]
+
+    def announce(self, places: NDArray[np.int64]) -> None:
+        """Start reading the images at `places` into the page cache, and do not wait.
+
+        Images that lie one after another are announced as one piece.
+        """
+        places = np.sort(places)
+        numbers = np.searchsorted(self._ends, places, side="right")
+        for number in np.unique(numbers):
+            shard = self._shards[number]
+            rows = places[numbers == number] - (self._ends[number] - len(shard))
+            first = np.flatnonzero(np.diff(rows, prepend=-2) > 1)
+            last = np.append(first[1:], len(rows)) - 1
+            starts, ends = shard.offsets[rows[first]], shard.offsets[rows[last] + 1]
+            for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+                place = shard.start + start
+                os.posix_fadvise(
+                    self._descriptors[number], place, end - start, os.POSIX_FADV_WILLNEED
+                )
+
+    def close(self) -> None:
+        """Close the shards."""
+        while self._descriptors:
+            os.close(self._descriptors.pop())

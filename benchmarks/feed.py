@@ -1,0 +1,194 @@
+"""Batches for training, against bare simplejpeg, torchvision, WebDataset and a cold disk.
+
+    python benchmarks/feed.py FOLDER [--data DATA]
+
+Processor seconds per image on the training images at 256x256, one decoding thread, torch
+with one thread, in shuffled order:
+- host: batches of 128, decoded, and their draws, augmentation left to a device;
+- augmented: batches of 32 with crop, reflection, mean and noise on this core;
+- torchvision: ImageFolder, DataLoader without workers (the cheapest per core), and the same
+  augmentation an image at a time;
+- webdataset, where it is installed: the same from a tar in the order that it lies in.
+Bare decodes the same bytes from memory, always into the same array: harsher than anything
+that keeps its result. Targets: host 0.9 of bare; augmented 0.45 of bare and 3 torchvision.
+Cold: the shards are dropped from the page cache before each pass and the seconds that pass
+are compared, with the announcing of reads and without, on one image in ten.
+"""
+
+import io
+import os
+import shutil
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import inputs
+import numpy as np
+import simplejpeg
+import torch
+from numpy.typing import NDArray
+from pydantic import JsonValue
+from record import alexrep, keep
+from rounds import alternate, processor_seconds, wall_seconds
+
+from alexrep.feed import ahead, batches, order
+from alexrep.feed.augment import Inputs, augment, make_inputs
+from alexrep.feed.draws import draw
+from alexrep.shards.read import Split, open_split
+from alexrep.training.data import open_data
+
+BATCH, HOST_BATCH, BORDER, SEED = 32, 128, 32, 1
+NUM = 1024
+"""Images a pass."""
+
+
+def bare(contents: list[bytes], memory: NDArray[np.uint8]) -> None:
+    """Decode and nothing else."""
+    for content in contents:
+        simplejpeg.decode_jpeg(content, "RGB", buffer=memory)
+
+
+def host(reader: batches.Reader, plan: list[NDArray[np.int64]], inputs_: Inputs | None) -> None:
+    """Read, decode, draw; and augment here if the constants are given."""
+    for batch in reader.read(plan):
+        drawn = draw(batch.places, BORDER, "image", True, SEED, 0)
+        if inputs_ is not None:
+            augment(torch.from_numpy(batch.images), drawn, inputs_, noisy=True)
+
+
+class SameAugmentation:
+    """The same operations in torchvision's terms, for one image at a time."""
+
+    def __init__(self, constants: Inputs) -> None:
+        """Keep the constants, channels first."""
+        from torchvision.transforms import v2
+
+        self._cut = v2.Compose(
+            [v2.PILToTensor(), v2.RandomCrop(constants.mean.shape[0]), v2.RandomHorizontalFlip()]
+        )
+        self._mean = constants.mean.permute(2, 0, 1).contiguous()
+        self._noise, self._divisor = constants.noise, constants.divisor
+
+    def __call__(self, image: Any) -> torch.Tensor:  # noqa: ANN401 (a picture of Pillow)
+        """Augment one image."""
+        shift = self._noise @ torch.randn(3)
+        patch: torch.Tensor = self._cut(image).float() - self._mean
+        return (patch + shift[:, None, None]) / self._divisor
+
+
+def torchvision(folder: Path, constants: Inputs, num: int) -> Callable[[], int]:
+    """Return a pass over class folders, shuffled."""
+    from torchvision.datasets import ImageFolder
+
+    dataset: Any = ImageFolder(str(folder), SameAugmentation(constants))
+    chosen = torch.utils.data.Subset(dataset, list(range(0, len(dataset), 2))[:num])
+    loader = torch.utils.data.DataLoader(chosen, BATCH, shuffle=True)
+    return lambda: sum(1 for _ in loader)
+
+
+def webdataset(split: Split, folder: Path, constants: Inputs, num: int) -> Callable[[], int]:
+    """Return a pass over a tar of the same images, in the order that it lies in."""
+    import webdataset as wds  # type: ignore[import-not-found]
+
+    tar = folder / "webdataset.tar"
+    with tarfile.open(tar, "w") as out:
+        for place in range(num):
+            for suffix, content in (("jpg", split.read(place)), ("cls", b"0")):
+                info = tarfile.TarInfo(f"{place:06d}.{suffix}")
+                info.size = len(content)
+                out.addfile(info, io.BytesIO(content))
+    same = SameAugmentation(constants)
+    source = wds.WebDataset(str(tar), shardshuffle=False, empty_check=False).decode("pil")
+    loader = source.to_tuple("jpg", "cls").map_tuple(same, int).batched(BATCH)
+    return lambda: sum(1 for _ in loader)
+
+
+def cold(split: Split, plan: list[NDArray[np.int64]], announced: int) -> None:
+    """Read some images a shard of which nothing is in memory."""
+    held, batches.ANNOUNCED = batches.ANNOUNCED, max(announced, 0)
+    announce = ahead.Ahead.announce
+    if not announced:
+        ahead.Ahead.announce = lambda self, places: None  # type: ignore[method-assign]
+    try:
+        with batches.Reader(split, 1) as reader:
+            for _ in reader.read(plan):
+                pass
+    finally:
+        batches.ANNOUNCED = held
+        ahead.Ahead.announce = announce  # type: ignore[method-assign]
+
+
+def drop(split: Split) -> None:
+    """Drop the shards from the page cache."""
+    for shard in split.shards:
+        descriptor = os.open(shard.path, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(descriptor)
+
+
+def peers(split: Split, data: Path, folder: Path, constants: Inputs) -> Iterator[tuple[str, Any]]:
+    """Yield the peers that are installed."""
+    classes = folder / "classes"
+    if not classes.exists():
+        alexrep("-q", "extract", str(data), str(classes))
+    yield "torchvision", torchvision(classes / "train", constants, NUM)
+    try:
+        yield "webdataset", webdataset(split, folder, constants, NUM)
+    except ImportError:
+        print("webdataset is not installed: left out")
+
+
+def main() -> None:
+    """Measure, print, keep."""
+    options = inputs.parser(__doc__).parse_args()
+    torch.set_num_threads(1)
+    name, data = inputs.prepared(options, "mean", "pca", "pack")
+    held = open_data(data)
+    held.close()
+    side = 256 - BORDER
+    constants = make_inputs(held.mean, held.axes, held.stds, side, 0.1, True)
+    with closing(open_split(data, "train")) as split, batches.Reader(split, 1) as reader:
+        places = order.epoch_order("shuffled", len(split), SEED, 0)[:NUM]
+        plan, host_plan = (order.batches(places, size) for size in (BATCH, HOST_BATCH))
+        contents = [split.read(int(place)) for place in places]
+        memory = np.empty((split.side, split.side, 3), np.uint8)
+        contestants = {
+            "bare": processor_seconds(partial(bare, contents, memory)),
+            "host": processor_seconds(partial(host, reader, host_plan, None)),
+            "augmented": processor_seconds(partial(host, reader, plan, constants)),
+        }
+        for peer, work in peers(split, data, options.folder, constants):
+            contestants[peer] = processor_seconds(work)
+        seconds = alternate(contestants, options.rounds)
+        tenth = order.batches(places[: len(split) // 10], 16)
+        passes: dict[str, list[float]] = {"announced": [], "not announced": [], "in memory": []}
+        for _ in range(options.rounds):
+            for key, number in (("announced", 8), ("not announced", 0), ("in memory", 8)):
+                if key != "in memory":
+                    drop(split)
+                passes[key].append(wall_seconds(partial(cold, split, tenth, number))())
+    shutil.rmtree(options.folder / "webdataset.tar", ignore_errors=True)
+    rates = {key: NUM / taken for key, taken in seconds.items()}
+    figures: dict[str, JsonValue] = {
+        "images": f"{len(places)}, {name}",
+        "images per second and core": {key: round(rate) for key, rate in rates.items()},
+        "host, of bare (0.9)": round(rates["host"] / rates["bare"], 3),
+        "augmented, of bare (0.45)": round(rates["augmented"] / rates["bare"], 3),
+        "augmented, to torchvision (3)": round(rates["augmented"] / rates["torchvision"], 2),
+        "cold, one image in ten, milliseconds an image": {
+            key: round(1000 * float(np.median(taken)) / sum(map(len, tenth)), 3)
+            for key, taken in passes.items()
+        },
+    }
+    if "webdataset" in rates:
+        found = rates["augmented"] / rates["webdataset"]
+        figures["augmented, to webdataset"] = round(found, 2)
+    print(keep("feed", figures).read_text())
+
+
+if __name__ == "__main__":
+    main()

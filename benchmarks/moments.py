@@ -1,0 +1,107 @@
+"""The sums for mean and pca, against scikit-learn's IncrementalPCA and against decoding alone.
+
+    python benchmarks/moments.py FOLDER [--data DATA]
+
+Not named statistics.py: a script's folder is searched first, and every benchmark beside it
+would import that in the place of the standard library's module.
+Processor seconds on the training images at 256x256, one thread. IncrementalPCA.partial_fit
+gets the same pixels as float64, with its default batch (5 rows a feature) and with larger
+ones. Targets: 50 times its best (100 the goal); the whole pass at most 1.8 times decoding.
+"""
+
+import shutil
+from functools import partial
+from pathlib import Path
+
+import inputs
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from pydantic import JsonValue
+from record import keep
+from rounds import alternate, processor_seconds
+from sklearn.decomposition import IncrementalPCA
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from alexrep.ilsvrc import sums
+from alexrep.ilsvrc.prepared import Prepared, jpegs, open_prepared
+from alexrep.pixels.moments import Moments
+
+BATCHES = (15, 1024, 8192, 32768, 65536, 262144)
+
+
+def add_all(images: list[NDArray[np.uint8]]) -> None:
+    """Sum up."""
+    total = Moments.zero(images[0].shape[0])
+    for image in images:
+        total.add(image)
+    total.covariance()
+
+
+def fit(pixels: NDArray[np.float64], batch: int) -> None:
+    """Fit the peer."""
+    peer = IncrementalPCA(n_components=3)
+    for start in range(0, len(pixels), batch):
+        peer.partial_fit(pixels[start : start + batch])
+
+
+def decode(contents: list[bytes], memory: NDArray[np.uint8]) -> None:
+    """Decode and nothing else, always into the same memory."""
+    for content in contents:
+        simplejpeg.decode_jpeg(content, "RGB", buffer=memory)
+
+
+def whole_pass(prepared: Prepared, units: list[str], folder: Path) -> None:
+    """Do what `alexrep mean` does: records, bytes, decoding, sums, a file a unit."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for unit in units:
+        sums.sum_unit(unit, prepared, folder)
+
+
+def main() -> None:
+    """Measure, print, keep."""
+    options = inputs.parser(__doc__).parse_args()
+    name, data = inputs.prepared(options)
+    prepared = open_prepared(data)
+    units = prepared.units("train")[:4]
+    contents = [content for unit in units for _, content in jpegs(prepared, unit)]
+    images = [simplejpeg.decode_jpeg(content, "RGB") for content in contents[:256]]
+    pixels = np.stack(images[:32]).reshape(-1, 3).astype(np.float64)
+    memory = np.empty_like(images[0])
+    contestants = {
+        "alexrep": processor_seconds(partial(add_all, images)),
+        "decoding": processor_seconds(partial(decode, contents, memory)),
+        "whole pass": processor_seconds(
+            partial(whole_pass, prepared, units, options.folder / "sums")
+        ),
+    }
+    # The smallest batches take a second an image: a part of the pixels tells as much.
+    shares = {batch: len(pixels) if batch > 1000 else 1 << 16 for batch in BATCHES}
+    for batch, share in shares.items():
+        contestants[f"batch {batch}"] = processor_seconds(partial(fit, pixels[:share], batch))
+    with threadpool_limits(1):
+        seconds = alternate(contestants, options.rounds)
+    ours = seconds["alexrep"] / len(images)
+    area = images[0].shape[0] ** 2
+    peers = {batch: seconds[f"batch {batch}"] / share * area for batch, share in shares.items()}
+    best = min(peers, key=lambda batch: peers[batch])
+    figures: dict[str, JsonValue] = {
+        "images": f"{len(contents)}, {name}",
+        "milliseconds an image": {
+            "alexrep": round(1000 * ours, 4),
+            "decoding": round(1000 * seconds["decoding"] / len(contents), 4),
+            "whole pass": round(1000 * seconds["whole pass"] / len(contents), 4),
+            **{f"IncrementalPCA, batch {b}": round(1000 * t, 2) for b, t in peers.items()},
+        },
+        "best batch of IncrementalPCA": best,
+        "ratio to its best batch (50, goal 100)": round(peers[best] / ours, 1),
+        "ratio to its default batch, 15": round(peers[15] / ours, 1),
+        "whole pass against decoding (at most 1.8)": round(
+            seconds["whole pass"] / seconds["decoding"], 2
+        ),
+    }
+    print(keep("moments", figures).read_text())
+
+
+if __name__ == "__main__":
+    main()
