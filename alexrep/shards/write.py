@@ -2,9 +2,9 @@
 
 import functools
 import os
-import threading
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from alexrep.ilsvrc.prepared import Prepared, lost
 from alexrep.manifest import Manifest, Plan
 from alexrep.shards import layout
 from alexrep.shards.listing import Images, Listing, list_images
+from alexrep.shards.outline import Outline, reserve
 
 BUFFER = 1 << 24
 """Bytes gathered before they are written."""
@@ -99,9 +100,10 @@ def write(shard: Shard, prepared: Prepared, folder: Path, seed: int) -> str:
         return files.sha256_file(path)
     offsets = np.concatenate([[0], np.cumsum(images.size)]).astype(np.int64)
     crcs = np.zeros(len(images), np.uint32)
+    outline = Outline()
     with files.whole(path) as part:
-        with h5py.File(part, "w", libver="latest") as out:
-            jpeg = out.create_dataset("jpeg", (int(offsets[-1]),), np.uint8)
+        with part.open("wb") as stream, h5py.File(outline, "w", libver="latest") as out:
+            stream.seek(reserve(out, "jpeg", int(offsets[-1])))
             memory = np.empty(max(BUFFER, int(images.size.max())), np.uint8)
             start = 0
             while start < len(images):
@@ -112,11 +114,13 @@ def write(shard: Shard, prepared: Prepared, folder: Path, seed: int) -> str:
                     image = memory[places[row - start] : places[row - start + 1]]
                     _read(images, row, image)
                     crcs[row] = zlib.crc32(image.data)
-                jpeg[offsets[start] : offsets[end]] = memory[: places[-1]]
+                stream.write(memory[: places[-1]].data)
                 start = end
             out["offsets"], out["labels"] = offsets, images.label
             out["names"], out["crc32"] = images.name, crcs
             out.attrs.update(_attributes(shard, prepared, seed))
+            out.close()
+            outline.copy_to(stream)
         return _flushed_digest(part)
 
 
@@ -152,9 +156,8 @@ def _read(images: Images, row: int, memory: NDArray[np.uint8]) -> None:
 
 def _flushed_digest(path: Path) -> str:
     """Return the sha256 of a file, computed while the disk takes its bytes."""
-    with path.open("rb") as stream:
-        flush = threading.Thread(target=os.fsync, args=(stream.fileno(),))
-        flush.start()
+    with path.open("rb") as stream, ThreadPoolExecutor(1) as beside:
+        flush = beside.submit(os.fsync, stream.fileno())
         digest = files.sha256_file(path)
-        flush.join()
+        flush.result()  # Linux tells once that bytes were lost: nobody else will hear of it
     return digest
