@@ -12,6 +12,9 @@ from pathlib import Path, PurePosixPath
 
 from alexrep.errors import DataError, mismatch
 
+MOST = 1 << 28
+"""Bytes that an image may have; the largest of ILSVRC has 15 MB."""
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -77,6 +80,8 @@ def members(archive: Path, start: int = 0, size: int | None = None) -> list[Memb
             section = _Section(stream.fileno(), start, whole)
             with tarfile.open(fileobj=section, mode="r:") as tar:
                 for info in tar:
+                    # tarfile keeps all of them, at half a kilobyte each.
+                    tar.members.clear()  # type: ignore[attr-defined]  # of typeshed
                     _refuse_truncated(archive, info, whole)
                     if not info.isdir():
                         _refuse_hostile(archive, info)
@@ -93,9 +98,12 @@ def read(archive: Path, member: Member) -> bytes:
     """Read one member of a tar, or one file below a folder.
 
     Raises:
-        DataError: If the file ends before the member does, or is not the one that
-            was listed.
+        DataError: If it is too long for an image, the file ends before it does, or
+            is not the one that was listed.
     """
+    if member.size > MOST:
+        where, found = f"{archive}: {member.path}", f"{member.size} bytes"
+        raise DataError(mismatch(where, f"at most {MOST} bytes", found, "remove it"))
     if archive.is_dir():
         return _read_file(archive, member)
     with archive.open("rb", buffering=0) as stream:
