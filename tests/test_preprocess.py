@@ -270,6 +270,20 @@ def test_a_synset_of_another_number_than_the_devkit_promises_is_refused(
     assert not list((tmp_path / "images").rglob("*.tar*"))
 
 
+def test_a_devkit_of_other_counts_than_the_edition_is_refused_at_once(
+    raw: Path, tmp_path: Path
+) -> None:
+    found = survey(raw)
+    of_train = [unit for unit in found.units if unit.split == "train"]
+    promised = tuple(dataclasses.replace(unit, num_expected=6) for unit in of_train)
+    message = "demo's devkit: expected 1,297 train images, found 18; put the edition's own there"
+    with pytest.raises(DataError, match=message):
+        preprocess.begin(
+            dataclasses.replace(found, units=promised), tmp_path / "images", TARGET, False, False
+        )
+    assert not (tmp_path / "images").exists()
+
+
 def test_a_wrong_number_of_training_images_is_refused_or_accepted(
     raw: Path, tmp_path: Path
 ) -> None:

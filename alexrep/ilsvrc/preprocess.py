@@ -50,8 +50,10 @@ def begin(found: Source, images: Path, target: Target, partial: bool, retry_fail
         retry_failed: Whether units with images in quarantine become unfinished again.
 
     Raises:
+        DataError: If the devkit promises another number of images than the edition has.
         ManifestError: If the output belongs to other inputs or settings.
     """
+    _check_promise(found)
     plan = make_plan(found, target, partial)
     if retry_failed:
         forget_failed(plan, found, images)
@@ -223,6 +225,17 @@ def _space(found: Source, todo: list[Unit], target: Target) -> int:
     raw = sum(one.size for unit in todo for one in unit.members)
     expected = int(images * share * BYTES_AN_IMAGE * (target.side / 256) ** 2)
     return min(expected, 2 * raw + (1 << 20))
+
+
+def _check_promise(found: Source) -> None:
+    """Refuse at once what `_check_counts` would refuse after hours."""
+    wanted = found.edition.num_images["train"]
+    expected = [unit.num_expected for unit in found.units if unit.split == "train"]
+    promised = sum(num for num in expected if num is not None)
+    if None not in expected and promised != wanted:
+        where = f"{found.edition.name}'s devkit"
+        advice = "put the edition's own there, or accept this one with --partial"
+        raise DataError(mismatch(where, f"{wanted:,} train images", f"{promised:,}", advice))
 
 
 def _check_counts(found: Source, counts: Counter[str], partial: bool) -> None:
