@@ -1,4 +1,4 @@
-"""What a run is: frozen, strict models, read from TOML and written back.
+"""Recipes: what a run is, read from TOML and written back.
 
 A recipe is a TOML file that may name a `base` and then holds only its
 differences. Names are looked up among the recipes that ship with alexrep; a
@@ -9,14 +9,13 @@ import json
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ValidationError
 
 from alexrep.errors import ConfigError, examples, mismatch
-
-Rate = Annotated[float, Field(ge=0, le=10)]
+from alexrep.settings import Change, Recipe
 
 SHORT = {
     "epochs": "schedule.epochs",
@@ -24,121 +23,6 @@ SHORT = {
     "seed": "seed",
 }
 """Options of `alexrep train` that are other names for fields."""
-
-
-class Strict(BaseModel):
-    """A part of a recipe: unknown keys, wrong types and changes are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Model(Strict):
-    """The network."""
-
-    name: str = "alexnet"
-    """Name in the registry of models."""
-    side: Annotated[int, Field(ge=67, le=1024)] = 224
-    """Side of the input patch, in pixels; 224 in the paper, section 3.5."""
-    width: Annotated[float, Field(gt=0, le=4)] = 1.0
-    """Kernels and units of each layer as a fraction of the paper's; the classes stay."""
-    std_factor: Annotated[float, Field(gt=0, le=100)] = 1.0
-    """Factor on every initial standard deviation; 1/sqrt(width) keeps the signals' scale. Ours."""
-    initialisation: Literal["code", "paper"] = "code"
-    """`code`: std 0.03 in conv3 to conv5, else 0.01; `paper`: 0.01 everywhere (FIDELITY D3)."""
-    conv1_order: Literal["lrn-pool-relu", "relu-lrn-pool"] = "lrn-pool-relu"
-    """Order after conv1: the released source's, or the paper's, sections 3.3 and 3.5 (D1)."""
-    conv2_within_map: bool = True
-    """Whether the released source's second, within-map normalisation follows conv2's LRN (D2)."""
-
-
-class Feed(Strict):
-    """Order, batches and draws of the training images."""
-
-    batch_size: Annotated[int, Field(ge=1, le=1 << 20)] = 128
-    """Images in a training batch, over all processes; 128 in the paper, section 5."""
-    order: Literal["shuffled", "fixed"] = "shuffled"
-    """A permutation keyed by (seed, epoch), or the shards' order each epoch as in 2012."""
-    draws: Literal["image", "group32"] = "image"
-    """One offset and reflection per image, or per 32 consecutive images as in 2012."""
-    reflect: bool = True
-    """Whether half the patches are reflected; section 4.1."""
-    shuffle_labels: bool = False
-    """Control experiment: permute the training labels, seeded; nothing can be learnt. Ours."""
-
-    @model_validator(mode="after")
-    def _groups_need_a_fixed_order(self) -> "Feed":
-        if self.draws == "group32" and self.order != "fixed":
-            raise ValueError("draws = 'group32' needs order = 'fixed'")
-        return self
-
-
-class Noise(Strict):
-    """The colour PCA noise of section 4.1."""
-
-    scale: Annotated[float, Field(ge=0, le=10)] = 0.1
-    """Factor on the standard deviations along the colour axes; 0.1 in the paper."""
-    divide: bool = True
-    """Divide the noisy patch by 1 + scale, as the released source does and the paper omits."""
-
-
-class Optimiser(Strict):
-    """The update rule of section 5; the rates are in the schedule."""
-
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """Share of the last step kept; 0.9 in the paper."""
-    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0005
-    """Decay of weights, never of biases; 0.0005 in the paper."""
-
-
-class Change(Strict):
-    """Rates from some epoch on; what is not named stays as it was."""
-
-    epoch: Annotated[int, Field(ge=0)]
-    """Number of finished epochs at which the change takes effect."""
-    weights: Rate | None = None
-    """Learning rate of weights."""
-    biases: Rate | None = None
-    """Learning rate of biases."""
-    noise: bool | None = None
-    """Whether the colour noise is on."""
-    layers: tuple[str, ...] = ()
-    """Layers whose own rates this sets, which then stay their own; empty: all the others."""
-
-
-class Schedule(Strict):
-    """The learning rates, epoch by epoch."""
-
-    epochs: Annotated[int, Field(ge=1, le=100000)]
-    """Epochs to train."""
-    changes: Annotated[tuple[Change, ...], Field(min_length=1)]
-    """Changes in order of their epochs; the first is at epoch 0 and sets both rates."""
-
-    @model_validator(mode="after")
-    def _starts_complete_and_rises(self) -> "Schedule":
-        first, epochs = self.changes[0], [change.epoch for change in self.changes]
-        if first.epoch != 0 or first.layers or first.weights is None or first.biases is None:
-            raise ValueError("the first change must be at epoch 0 and set weights and biases")
-        if epochs != sorted(epochs):
-            raise ValueError("changes must be in order of their epochs")
-        return self
-
-
-class Recipe(Strict):
-    """Everything that decides what a training run computes."""
-
-    name: str
-    """Name of the recipe."""
-    source: str
-    """Where its numbers come from."""
-    expected: str
-    """Errors and time to expect, and who measured them."""
-    seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 1
-    """Seed of initialisation, order, draws and dropout."""
-    model: Model = Model()
-    feed: Feed = Feed()
-    noise: Noise = Noise()
-    optimiser: Optimiser = Optimiser()
-    schedule: Schedule
 
 
 def names() -> list[str]:
@@ -277,7 +161,7 @@ def _explain(where: str, error: ValidationError) -> str:
     key = ".".join(str(part) for part in fault["loc"]) or "the recipe"
     found = fault.get("input")
     if fault["type"] == "extra_forbidden":
-        known = examples(sorted(_siblings(fault["loc"])), most=12)
+        known = examples(sorted(_siblings(fault["loc"])), most=16)
         return mismatch(f"{where}: {key}", "a known key", f"{found!r}", f"known here: {known}")
     if fault["type"] == "missing":
         return mismatch(f"{where}: {key}", "a value", "none", "add the key")

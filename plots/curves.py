@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from alexrep.errors import DataError, mismatch
-from alexrep.recipe import Recipe
 from alexrep.runs import log
+from alexrep.settings import Recipe
 
 from . import panels, rates, style
 from .history import History, best, from_rows, number, thin

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from alexrep import recipe
 from alexrep.errors import DataError, mismatch
 from alexrep.ilsvrc import classes
+from alexrep.settings import Recipe
 
 Triple = tuple[float, float, float]
 Pixels = NDArray[np.uint8]
@@ -73,7 +74,7 @@ def need(path: Path, what: str, advice: str) -> Path:
     return path
 
 
-def read_recipe(run: Path) -> recipe.Recipe:
+def read_recipe(run: Path) -> Recipe:
     """Read the recipe of a run.
 
     Raises:

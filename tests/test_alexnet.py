@@ -16,7 +16,7 @@ from alexrep.models.alexnet import AlexNet
 from alexrep.models.dropout import keys, set_keys
 from alexrep.models.normalisation import normalise_across_maps
 from alexrep.models.tower import map_sides
-from alexrep.recipe import Model
+from alexrep.settings import Model
 from alexrep.training.optimiser import Momentum2012, groups
 
 SMALL = Model(side=67, width=0.05, std_factor=4.0)

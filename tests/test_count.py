@@ -5,7 +5,7 @@ from torch import nn
 
 from alexrep.models.alexnet import AlexNet
 from alexrep.models.count import Cost, count, total
-from alexrep.recipe import Model
+from alexrep.settings import Model
 
 SHEET = {
     "conv1": Cost(34_848, 96, 105_415_200),

@@ -19,7 +19,7 @@ from alexrep.evaluation.scores import Scores
 from alexrep.feed.augment import Inputs, make_inputs
 from alexrep.feed.batches import Reader
 from alexrep.models import registry
-from alexrep.recipe import Model
+from alexrep.settings import Model
 from alexrep.shards.read import Split, open_split
 
 SIDE, PATCH = 72, 67

@@ -5,7 +5,7 @@ import torch
 
 from alexrep.models import alexnet
 from alexrep.models.initialise import standard_deviation
-from alexrep.recipe import Model
+from alexrep.settings import Model
 
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
 SMALL = Model(side=67, width=0.1)

@@ -19,9 +19,9 @@ from alexrep import recipe
 from alexrep.errors import AlexrepError, ConfigError, Interrupted
 from alexrep.feed import draws, order
 from alexrep.models import dropout, registry
-from alexrep.recipe import Recipe
 from alexrep.runs.checkpoint import weights_digest
 from alexrep.runs.log import Row
+from alexrep.settings import Recipe
 from alexrep.training import loop
 from alexrep.training.data import TrainingData, open_data
 from alexrep.training.loop import Job, Position

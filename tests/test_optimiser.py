@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from alexrep.models.alexnet import AlexNet
-from alexrep.recipe import Model
+from alexrep.settings import Model
 from alexrep.training.optimiser import Momentum2012, groups, set_rates
 
 

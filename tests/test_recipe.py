@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from alexrep import recipe
 from alexrep.errors import ConfigError
-from alexrep.recipe import Recipe
+from alexrep.settings import Recipe
 
 SHORTEST = """
 name = "own"
@@ -72,8 +72,11 @@ def test_a_name_does_not_climb_out_of_the_recipes() -> None:
             "feed.batchsize=64",
             r"demo: feed\.batchsize: expected a known key, found 64; known here: batch_size, ",
         ),
-        ("speed=1", r"demo: speed: expected a known key, found 1; known here: expected, feed, "),
-        ("model.depth=8", r"known here: conv1_order, conv2_within_map, "),
+        (
+            "speed=1",
+            r"demo: speed: expected a known key, found 1; known here: checkpoints, ",
+        ),
+        ("model.depth=8", r"known here: activation, conv1_order, "),
         (
             "schedule.changes=[{epoch=0, weights=0.1, biases=0.1, rate=1}]",
             r"schedule\.changes\.0\.rate: .* known here: biases, epoch, ",
@@ -87,7 +90,7 @@ def test_a_name_does_not_climb_out_of_the_recipes() -> None:
         ("model=5", r"demo: model: expected .*, found 5"),
         ("feed.batch_size=0", r"feed\.batch_size: expected greater than or equal to 1, found 0"),
         ("model.width=0", r"model\.width: expected greater than 0, found 0"),
-        ("model.side=66", r"model\.side: expected greater than or equal to 67, found 66"),
+        ("model.side=7", r"model\.side: expected greater than or equal to 8, found 7"),
         ("optimiser.momentum=1.0", r"optimiser\.momentum: expected less than 1, found 1"),
         ("noise.scale=nan", r"noise\.scale: expected a finite number, found nan"),
         ("noise.scale=inf", r"noise\.scale: expected .*, found inf"),
@@ -95,7 +98,7 @@ def test_a_name_does_not_climb_out_of_the_recipes() -> None:
         (f"seed={1 << 63}", r"seed: expected less than 9223372036854775808"),
         ("feed.order=random", r"feed\.order: expected 'shuffled' or 'fixed', found 'random'"),
         ("feed.draws=group32", r"feed: expected draws = 'group32' needs order = 'fixed', found"),
-        ("schedule.changes=[]", r"schedule\.changes: expected .* at least 1 item"),
+        ("schedule.changes=[]", r"schedule: expected the first change must be at epoch 0"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_key(setting: str, message: str) -> None:
@@ -256,7 +259,7 @@ def test_a_dumped_recipe_is_resolved() -> None:
     table = tomllib.loads(recipe.dump(recipe.load("demo")))
     assert "base" not in table
     assert set(table) == set(Recipe.model_fields)
-    assert table["optimiser"] == {"momentum": 0.9, "weight_decay": 0.0005}
+    assert table["optimiser"]["weight_decay"] == 0.0005
 
 
 @given(st.integers(0, (1 << 63) - 1), st.floats(0, 10), st.text().filter(str.isprintable))

@@ -6,7 +6,7 @@ import torch
 from alexrep import recipe
 from alexrep.errors import ConfigError
 from alexrep.models import registry
-from alexrep.recipe import Model
+from alexrep.settings import Model
 
 
 def test_the_demo_network_runs() -> None:

@@ -19,9 +19,9 @@ from torch import Tensor
 from alexrep import manifest, recipe
 from alexrep.errors import AlexrepError, ConfigError, DataError, Interrupted, ManifestError
 from alexrep.manifest import Manifest
-from alexrep.recipe import Recipe
 from alexrep.runs import checkpoint, log
 from alexrep.runs.folder import RunFolder
+from alexrep.settings import Recipe
 from alexrep.training import interruption
 from alexrep.training import run as training
 from alexrep.training.data import TrainingData, open_data

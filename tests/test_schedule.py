@@ -4,7 +4,7 @@ import pytest
 
 from alexrep import recipe
 from alexrep.errors import ConfigError
-from alexrep.recipe import Change, Schedule
+from alexrep.settings import Change, Schedule
 from alexrep.training.schedule import Rates, rates_at, require_layers
 
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")

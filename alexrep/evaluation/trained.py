@@ -11,7 +11,8 @@ from alexrep.feed.augment import Inputs, make_inputs
 from alexrep.ilsvrc import classes
 from alexrep.ilsvrc.classes import ClassTable
 from alexrep.models import registry
-from alexrep.recipe import Recipe, parse
+from alexrep.recipe import parse
+from alexrep.settings import Recipe
 
 
 def recipe_of(content: Mapping[str, Any], where: Path) -> Recipe:

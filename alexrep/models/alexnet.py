@@ -13,7 +13,7 @@ from torch.nn import functional
 from alexrep.errors import ConfigError, mismatch
 from alexrep.models.initialise import initialise
 from alexrep.models.tower import NUM_TOWERS, Tower, map_sides, margin, num_units
-from alexrep.recipe import Model
+from alexrep.settings import Model
 
 
 class AlexNet(nn.Module):

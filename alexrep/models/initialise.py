@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from alexrep.recipe import Model
+from alexrep.settings import Model
 
 STD = 0.01
 CODE_STDS = {"conv3": 0.03, "conv4": 0.03, "conv5": 0.03}

@@ -7,7 +7,7 @@ from torch import nn
 
 from alexrep.errors import ConfigError, mismatch
 from alexrep.models import alexnet
-from alexrep.recipe import Model
+from alexrep.settings import Model
 
 Builder = Callable[[Model, int, int], nn.Module]
 

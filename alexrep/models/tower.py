@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from alexrep.models.dropout import MaskDropout
 from alexrep.models.normalisation import AcrossMaps, WithinMap
-from alexrep.recipe import Model
+from alexrep.settings import Model
 
 NUM_TOWERS = 2
 KERNELS = (48, 128, 192, 192, 128)

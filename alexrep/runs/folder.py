@@ -6,7 +6,7 @@ from pathlib import Path
 from alexrep import manifest, recipe
 from alexrep.errors import DataError, mismatch
 from alexrep.manifest import NAME, Manifest
-from alexrep.recipe import Recipe
+from alexrep.settings import Recipe
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from alexrep import files, manifest
 from alexrep.errors import ConfigError, DataError, ManifestError, mismatch
 from alexrep.feed.augment import Inputs, make_inputs
-from alexrep.recipe import Recipe
+from alexrep.settings import Recipe
 from alexrep.shards.read import Split, open_split
 
 

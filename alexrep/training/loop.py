@@ -21,8 +21,8 @@ from alexrep.feed import draws, order
 from alexrep.feed.augment import Inputs, augment
 from alexrep.feed.batches import Batch, Reader
 from alexrep.models import dropout
-from alexrep.recipe import Recipe
 from alexrep.runs.log import Row
+from alexrep.settings import Recipe
 from alexrep.shards.read import Split
 from alexrep.training import schedule
 from alexrep.training.optimiser import Momentum2012, set_rates
@@ -54,6 +54,8 @@ class Position:
     """Epoch that it was measured after."""
     validated: int = -1
     """Epoch after which val was last scored."""
+    errors: list[float] = field(default_factory=list)
+    """Val top-1 error before the first epoch and after each finished one."""
 
 
 @dataclass
@@ -115,7 +117,7 @@ def train(job: Job) -> Scores:
 def _epoch(job: Job, reader: Reader) -> tuple[int, float]:
     """Train the rest of the present epoch; return its images and the seconds they took."""
     position, recipe = job.position, job.recipe
-    rates = schedule.rates_at(recipe.schedule, position.epoch)
+    rates = schedule.rates_at(recipe.schedule, position.epoch, position.errors)
     set_rates(job.optimiser, rates.table(job.layers))
     places = order.epoch_order(recipe.feed.order, len(job.train), recipe.seed, position.epoch)
     batches = order.batches(places, recipe.feed.batch_size)
@@ -195,6 +197,7 @@ def _validate(job: Job, num_images: int, seconds: float) -> Scores:
     """Score val by the centre patch, write the epoch's row, and save."""
     position, scores = job.position, _score_val(job)
     job.record(_epoch_row(job, scores, num_images, seconds))
+    position.errors.append(scores.top1_error)
     position.validated = position.epoch
     position.seen, position.loss_sum, position.credit_sum = 0, 0.0, 0.0
     is_best = scores.top1_error < position.best_error
@@ -209,7 +212,9 @@ def _epoch_row(job: Job, scores: Scores, num_images: int, seconds: float) -> Row
     """Describe the epoch that has ended; before training there is none."""
     position, seen = job.position, job.position.seen
     ended = position.epoch - 1
-    rates = schedule.rates_at(job.recipe.schedule, ended) if ended >= 0 else None
+    rates = None
+    if ended >= 0:
+        rates = schedule.rates_at(job.recipe.schedule, ended, position.errors[: ended + 1])
     return {
         "kind": "epoch",
         "epoch": position.epoch,

@@ -16,10 +16,10 @@ from pydantic import JsonValue
 from alexrep import files, manifest, recipe
 from alexrep.manifest import Manifest, Plan
 from alexrep.models import registry
-from alexrep.recipe import Recipe
 from alexrep.runs import checkpoint, environment
 from alexrep.runs import log as run_log
 from alexrep.runs.folder import RunFolder
+from alexrep.settings import Recipe
 from alexrep.training import loop, schedule
 from alexrep.training.data import TrainingData
 from alexrep.training.loop import Job, Position

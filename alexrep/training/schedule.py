@@ -1,10 +1,11 @@
 """The learning rates of each epoch, and whether the colour noise is on."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from alexrep.curves import Curve, Plateau
 from alexrep.errors import ConfigError, mismatch
-from alexrep.recipe import Change, Schedule
+from alexrep.settings import Change, Schedule
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Rates:
         return {(layer, kind): self.of(layer, kind) for layer in layers for kind in kinds}
 
 
-def rates_at(schedule: Schedule, epoch: int) -> Rates:
+def rates_at(schedule: Schedule, epoch: int, errors: Sequence[float] = ()) -> Rates:
     """Return what holds after `epoch` finished epochs.
 
     Changes apply in their order. One that names layers gives them rates of their own, which
@@ -46,13 +47,19 @@ def rates_at(schedule: Schedule, epoch: int) -> Rates:
     Args:
         schedule: The schedule of a recipe.
         epoch: Number of finished epochs, from 0.
+        errors: Val top-1 error before the first epoch and after each finished one, for
+            rates that fall on a plateau.
 
     Raises:
-        ValueError: If `epoch` is negative.
+        ValueError: If `epoch` is negative, or a plateau lacks errors.
     """
     if epoch < 0:
         raise ValueError(f"epoch: expected 0 or more, found {epoch}")
-    rates = Rates(weights=0.0, biases=0.0, noise=True)
+    rates = Rates(0.0, 0.0, noise=True)
+    if schedule.weights is not None and schedule.biases is not None:
+        curves = schedule.weights, schedule.biases
+        weights, biases = (_rate(curve, epoch, schedule.epochs, errors) for curve in curves)
+        rates = Rates(weights, biases, noise=True)
     for change in schedule.changes:
         if change.epoch <= epoch:
             rates = _apply(change, rates)
@@ -76,6 +83,14 @@ def require_layers(schedule: Schedule, layers: Iterable[str]) -> None:
                 where = f"schedule.changes: epoch {change.epoch}"
                 expected = "layers of " + ", ".join(known)
                 raise ConfigError(mismatch(where, expected, repr(layer), "mend the recipe"))
+
+
+def _rate(curve: Curve, epoch: int, epochs: int, errors: Sequence[float]) -> float:
+    if not isinstance(curve, Plateau):
+        return curve.rate(epoch, epochs)
+    if len(errors) != epoch + 1:
+        raise ValueError(f"errors: expected {epoch + 1} for a plateau, found {len(errors)}")
+    return curve.rate_after(errors)
 
 
 def _apply(change: Change, rates: Rates) -> Rates:
