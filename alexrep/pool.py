@@ -6,7 +6,14 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
@@ -26,11 +33,15 @@ def run(
     items: Iterable[Item],
     workers: int,
     name: Callable[[Item], str],
+    *,
+    threads: bool = False,
 ) -> Iterator[tuple[Item, Result]]:
     """Do `work` on each item, at most `workers` at once, and yield as they end.
 
     An exception in a worker is raised here and ends the others' work after
     their present item. Workers end when this process does, however it ends.
+    Processes by default; with `threads`, for work that leaves the interpreter
+    to others, threads, which start at once.
 
     Raises:
         AlexrepError: If a worker was killed; the items it may have been at are named.
@@ -39,8 +50,7 @@ def run(
         for item in items:
             yield item, work(item)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _watch_parent) as pool:
+    with ThreadPoolExecutor(workers) if threads else _processes(workers) as pool:
         pending: dict[Future[Result], Item] = {}
         rest = iter(items)
         try:
@@ -61,8 +71,13 @@ def run(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
+def _processes(workers: int) -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, context, _watch_parent)
+
+
 def _refill(
-    pool: ProcessPoolExecutor,
+    pool: Executor,
     work: Callable[[Item], Result],
     rest: Iterator[Item],
     pending: dict[Future[Result], Item],

@@ -13,6 +13,9 @@ def command(
     data: options.Data,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the training images' order.")] = 1,
     shard_images: Annotated[int, typer.Option(min=1, help="Images in a shard.")] = 10_000,
+    encoding: Annotated[
+        str, typer.Option(help="jpeg, or raw: pixels, six times as large, nothing to decode.")
+    ] = "jpeg",
     workers: options.Workers = None,
 ) -> None:
     """Pack the prepared images into HDF5 shards, train shuffled once: DATA/shards.
@@ -22,10 +25,11 @@ def command(
     """
     from alexrep import files, manifest, pool
     from alexrep.ilsvrc import prepared
-    from alexrep.shards import write
+    from alexrep.shards import layout, write
 
+    options.require("--encoding", encoding, tuple(layout.DATASETS))
     images, shards = prepared.open_prepared(data), data / "shards"
-    plan = write.make_plan(images, seed, shard_images)
+    plan = write.make_plan(images, seed, shard_images, encoding)
     with files.locked(data):
         record = manifest.begin(plan, shards / manifest.NAME, shards / "plan.json")
         if not options.is_finished(record, shards):

@@ -174,10 +174,12 @@ def prepare_raw(raw: Path, data: Path, side: int = SIDE, workers: int = 1) -> Pa
     return data
 
 
-def pack_data(data: Path, seed: int = 1, shard_images: int = 8, workers: int = 1) -> Path:
+def pack_data(
+    data: Path, seed: int = 1, shard_images: int = 8, workers: int = 1, encoding: str = "jpeg"
+) -> Path:
     """Pack data/images into data/shards, as `alexrep pack` does."""
     images, shards = open_prepared(data), data / "shards"
-    plan = write.make_plan(images, seed, shard_images)
+    plan = write.make_plan(images, seed, shard_images, encoding)
     with files.locked(data):
         if manifest.begin(plan, shards / manifest.NAME, shards / "plan.json") is None:
             write.run(images, shards, plan, workers, done=lambda num: None)

@@ -2,6 +2,7 @@
 
 import io
 import re
+import shutil
 import threading
 import zlib
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from PIL import Image
 from alexrep.errors import DataError
 from alexrep.feed.batches import AHEAD, ANNOUNCED, Batch, Reader
 from alexrep.ilsvrc.classes import ClassTable
-from alexrep.shards.read import Shard, Split
+from alexrep.shards.read import Shard, Split, open_split
 
 SIDE, NUM = 16, 23
 MakeSplit = Callable[[list[bytes]], Split]
@@ -43,6 +44,7 @@ def make_split(tmp_path: Path) -> Iterator[MakeSplit]:
             path=path,
             split="train",
             side=SIDE,
+            encoding="jpeg",
             classes="",
             start=6,
             offsets=np.cumsum([0, *map(len, contents)]),
@@ -244,3 +246,14 @@ def test_images_of_several_shards_are_one_split(split: Split, contents: list[byt
 
 def _started(reader: Reader) -> Any:  # noqa: ANN401 (a generator, which has close)
     return reader.read(plan(2))
+
+
+def test_raw_images_are_taken_as_they_are(
+    data: Path, tmp_path: Path, pack: Callable[..., Path]
+) -> None:
+    shutil.copytree(data / "images", tmp_path / "images")
+    with closing(open_split(pack(tmp_path, encoding="raw"), "train")) as split:
+        with Reader(split, 2) as reader:
+            batch = next(iter(reader.read([np.array([5, 0, 3])])))
+        for row, place in enumerate([5, 0, 3]):
+            assert batch.images[row].tobytes() == split.read(place)

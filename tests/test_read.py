@@ -207,7 +207,8 @@ def test_a_shard_of_other_data_is_refused(own: Path, attribute: str) -> None:
 def test_shards_of_another_side_do_not_mix(own: Path) -> None:
     with h5py.File(shard_of(own), "r+") as shard:
         shard.attrs["side"] = 80
-    with pytest.raises(DataError, match=r"train-00001\.h5: expected side 72, found 80; pack again"):
+    message = r"train-00001\.h5: expected jpeg, side 72, found jpeg, side 80; pack again"
+    with pytest.raises(DataError, match=message):
         read.open_split(own, "train")
 
 

@@ -9,15 +9,22 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import h5py
+import numpy as np
 import pytest
+import simplejpeg
+from numpy.typing import NDArray
 
 from alexrep import files, keyed, manifest
 from alexrep.errors import DataError, ManifestError
 from alexrep.ilsvrc.prepared import jpegs, open_prepared
 from alexrep.manifest import Manifest
-from alexrep.shards import write
+from alexrep.shards import content, read, write
+from alexrep.shards.content import Content
+from alexrep.shards.listing import Images
 
 Pack = Callable[..., Path]
+Encode = Callable[..., bytes]
+Draw = Callable[..., NDArray[np.uint8]]
 
 SPLITS = ("train", "val", "test")
 
@@ -26,9 +33,9 @@ import os, signal, sys
 from pathlib import Path
 from alexrep import manifest
 from alexrep.ilsvrc.prepared import open_prepared
-from alexrep.shards import write
+from alexrep.shards import content, write
 
-read, left = write._read, [int(sys.argv[2])]
+read, left = content._read, [int(sys.argv[2])]
 
 def die_after(images, row, memory):
     left[0] -= 1
@@ -36,7 +43,7 @@ def die_after(images, row, memory):
         os.kill(os.getpid(), signal.SIGKILL)
     read(images, row, memory)
 
-write._read = die_after
+content._read = die_after
 data = Path(sys.argv[1])
 images, shards = open_prepared(data), data / "shards"
 plan = write.make_plan(images, 1, 8)
@@ -148,6 +155,7 @@ def test_attributes_name_the_origin(data: Path) -> None:
     with h5py.File(data / "shards" / "val-00000.h5") as shard:
         assert dict(shard.attrs) == {
             "format": 1,
+            "encoding": "jpeg",
             "edition": "demo",
             "split": "val",
             "side": 72,
@@ -230,8 +238,51 @@ def test_progress_counts_every_image(own: Path, data: Path) -> None:
 def test_a_buffer_smaller_than_the_shard_changes_nothing(
     own: Path, data: Path, pack: Pack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(write, "BUFFER", 5000)
+    monkeypatch.setattr(content, "BUFFER", 5000)
     assert digests(pack(own)) == digests(data)
+
+
+@pytest.mark.parametrize("buffer", [1, 5000, 1 << 24])
+def test_raw_shards_hold_the_decoded_pixels_in_the_same_order(
+    own: Path, data: Path, pack: Pack, buffer: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(content, "BUFFER", buffer)
+    encoded = read.open_split(data, "train")
+    raw = read.open_split(pack(own, encoding="raw"), "train")
+    assert raw.names.tolist() == encoded.names.tolist()
+    for index in range(len(encoded)):
+        pixels = simplejpeg.decode_jpeg(encoded.read(index), "RGB")
+        assert raw.read(index) == pixels.tobytes()
+
+
+def test_a_raw_shard_is_read_by_plain_h5py(own: Path, pack: Pack) -> None:
+    with h5py.File(pack(own, encoding="raw") / "shards" / "val-00000.h5") as shard:
+        assert shard.attrs["encoding"] == "raw"
+        assert shard["pixels"].shape == (7, 72, 72, 3)
+        assert "jpeg" not in shard
+        assert "offsets" not in shard
+
+
+def lone(tar: Path, jpeg: bytes) -> Images:
+    """List one image, which begins the file."""
+    tar.write_bytes(jpeg)
+    size, label = np.array([len(jpeg)]), np.zeros(1, np.int32)
+    return Images([tar], label, np.zeros(1, np.int64), size, label, np.array([b"n1_1.JPEG"]))
+
+
+@pytest.mark.parametrize("side", [64, 80])
+def test_a_jpeg_of_another_side_does_not_become_raw(
+    tmp_path: Path, encoded: Encode, picture: Draw, side: int
+) -> None:
+    images = lone(tmp_path / "a.tar", encoded(picture(side, side)))
+    message = r"a\.tar: n1_1\.JPEG: expected a JPEG of 72 pixels each way, found .*; run prep"
+    with pytest.raises(DataError, match=message):
+        next(Content(images, 72, "raw").pieces())
+
+
+def test_a_jpeg_of_the_side_becomes_raw(tmp_path: Path, encoded: Encode, picture: Draw) -> None:
+    images = lone(tmp_path / "a.tar", encoded(picture(72, 72)))
+    assert next(Content(images, 72, "raw").pieces()).nbytes == 72 * 72 * 3
 
 
 def test_a_prepared_tar_that_was_cut_is_named_and_leaves_no_shard(own: Path, pack: Pack) -> None:

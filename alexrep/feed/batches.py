@@ -112,6 +112,9 @@ class Reader:
         for row in rows:
             place = int(batch.places[row])
             content, image = self._split.read(place), batch.images[row]
+            if self._split.encoding == "raw":
+                image[...] = np.frombuffer(content, np.uint8).reshape(image.shape)
+                continue
             try:
                 found: object = simplejpeg.decode_jpeg(content, "RGB", buffer=image).shape
             except ValueError as error:

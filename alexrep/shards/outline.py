@@ -2,26 +2,33 @@
 
 HDF5 does not survive a full disk: closing fails half way, and what is left of the
 file's objects ends the process by a segmentation fault. So HDF5 writes to memory what
-is small, gives the large dataset its place there, and plain writes do the rest.
+is small, leaves a hole for the images, and plain writes do the rest, in one go from
+the first byte to the last, so that the digest of the file needs no second reading.
 """
 
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, BinaryIO
+import sys
+from typing import TYPE_CHECKING
 
 import h5py
+import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from _typeshed import ReadableBuffer
+    from numpy.typing import NDArray
 
 
 class Outline(io.RawIOBase):
-    """A file in memory that keeps the ranges written, and nothing between them."""
+    """A file in memory with a hole: what lies before the hole, and what lies after it."""
 
     def __init__(self) -> None:
-        self._ranges: dict[int, bytes] = {}
-        self._position = self._size = 0
+        self.head, self.tail = bytearray(), bytearray()
+        self._hole = sys.maxsize, sys.maxsize
+        self._position = 0
 
     def readable(self) -> bool:
         """Say that HDF5 may ask."""
@@ -37,7 +44,8 @@ class Outline(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Choose the place of the next write."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        end = self._hole[1] + len(self.tail) if self._hole[1] < sys.maxsize else len(self.head)
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: end}[whence]
         self._position = base + offset
         return self._position
 
@@ -46,35 +54,61 @@ class Outline(io.RawIOBase):
         return self._position
 
     def write(self, content: ReadableBuffer, /) -> int:
-        """Keep one range; a later one at the same place replaces it."""
-        kept = self._ranges[self._position] = bytes(content)
+        """Keep bytes that lie on one side of the hole."""
+        kept = bytes(content)
+        side, place = self._side(self._position)
+        side.extend(bytes(max(0, place - len(side))))
+        side[place : place + len(kept)] = kept
         self._position += len(kept)
-        self._size = max(self._size, self._position)
         return len(kept)
 
     def truncate(self, size: int | None = None, /) -> int:
         """Set the size."""
-        self._size = self._position if size is None else size
-        return self._size
+        size = self._position if size is None else size
+        side, place = self._side(size)
+        side.extend(bytes(max(0, place - len(side))))
+        del side[place:]
+        return size
 
-    def copy_to(self, stream: BinaryIO) -> None:
-        """Write the ranges to their places in a file, in the order in which they came."""
-        for place, content in self._ranges.items():
-            stream.seek(place)
-            stream.write(content)
-        stream.truncate(self._size)
+    def leave_out(self, start: int, size: int) -> None:
+        """Leave a hole of `size` bytes that others fill; HDF5 has written nothing beyond it."""
+        self.head.extend(bytes(max(0, start - len(self.head))))
+        self._hole = start, start + size
+
+    def _side(self, place: int) -> tuple[bytearray, int]:
+        """Return head or tail, whichever holds `place`, and the place in it."""
+        start, end = self._hole
+        return (self.head, place) if place < start else (self.tail, place - end)
 
 
-def reserve(out: h5py.File, name: str, size: int) -> int:
-    """Make a contiguous dataset of `size` bytes that is not written.
+def draw(
+    name: str,
+    shape: tuple[int, ...],
+    columns: Mapping[str, NDArray[np.generic]],
+    attributes: Mapping[str, str | int],
+) -> Outline:
+    """Make a file with one contiguous dataset of bytes, which is the hole, and small columns.
 
-    Returns:
-        The place of its first byte in the file.
+    What lies before the hole depends on the columns' shapes and types only.
+
+    Args:
+        name: Name of the large dataset, uint8.
+        shape: Its shape.
+        columns: The other datasets by name.
+        attributes: Attributes of the file.
     """
-    how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    how.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    how.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-    how.set_obj_track_times(False)
-    space = h5py.h5s.create_simple((size,))
-    made = h5py.h5d.create(out.id, name.encode(), h5py.h5t.STD_U8LE, space, dcpl=how)
-    return int(made.get_offset() or 0)
+    out = Outline()
+    with h5py.File(out, "w", libver="latest") as held:
+        how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        how.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        how.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        how.set_obj_track_times(False)
+        space = h5py.h5s.create_simple(shape)
+        made = h5py.h5d.create(held.id, name.encode(), h5py.h5t.STD_U8LE, space, dcpl=how)
+        start = made.get_offset()
+        if start is not None:
+            out.leave_out(start, int(np.prod(shape)))
+        for column, values in columns.items():
+            held[column] = values
+        held.attrs.update(attributes)
+    return out

@@ -2,7 +2,9 @@
 
 import os
 import zlib
+from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,8 @@ class Shard:
     path: Path
     split: str
     side: int
+    encoding: str
+    """"jpeg", or "raw" for RGB pixels."""
     classes: str
     """Digest of the class table."""
     start: int
@@ -49,14 +53,16 @@ def open_shard(path: Path) -> Shard:
             if held.attrs["format"] != layout.FORMAT:
                 found = f"format {held.attrs['format']}"
                 raise DataError(mismatch(path, f"format {layout.FORMAT}", found, "pack again"))
-            start, total = _images(held)
+            encoding = str(held.attrs.get("encoding", "jpeg"))
+            start, offsets, total = _images(held, encoding, int(held.attrs["side"]))
             shard = Shard(
                 path=path,
                 split=str(held.attrs["split"]),
                 side=int(held.attrs["side"]),
+                encoding=encoding,
                 classes=str(held.attrs["classes"]),
                 start=start,
-                offsets=_column(held, "offsets", "i"),
+                offsets=offsets,
                 labels=_column(held, "labels", "i"),
                 names=_plain(_column(held, "names", "S")),
                 crc32=_column(held, "crc32", "u"),
@@ -68,15 +74,20 @@ def open_shard(path: Path) -> Shard:
     return shard
 
 
-def _images(held: h5py.File) -> tuple[int, int]:
-    """Return the place of the images' bytes in the file, and their number."""
-    jpeg = held["jpeg"]
-    if not isinstance(jpeg, h5py.Dataset) or jpeg.ndim != 1 or jpeg.dtype != np.uint8:
+def _images(held: h5py.File, encoding: str, side: int) -> tuple[int, NDArray[np.int64], int]:
+    """Return the place of the images' bytes in the file, their offsets, and their number."""
+    images = held[layout.DATASETS[encoding]]
+    if not isinstance(images, h5py.Dataset) or images.dtype != np.uint8:
         raise ValueError("images of another kind")
-    start = jpeg.id.get_offset()
-    if start is None and jpeg.size:
+    start = images.id.get_offset()
+    if start is None and images.size:
         raise ValueError("images that are not in one piece")
-    return start or 0, jpeg.size
+    if images.shape[1:] != {"jpeg": (), "raw": (side, side, 3)}[encoding]:
+        raise ValueError("images of another shape")
+    if encoding == "raw":
+        size = side * side * 3
+        return start or 0, np.arange(len(images) + 1, dtype=np.int64) * size, images.size
+    return start or 0, _column(held, "offsets", "i"), images.size
 
 
 def _column(held: h5py.File, name: str, kind: str) -> NDArray[Any]:
@@ -118,9 +129,10 @@ class Split:
         self.num_quarantined = num_quarantined
         self.classes = table
         self.side = shards[0].side
+        self.encoding = shards[0].encoding
         self.labels = np.concatenate([shard.labels for shard in shards]).astype(np.int64)
         self.names = np.concatenate([shard.names for shard in shards])
-        self._ends = np.cumsum([len(shard) for shard in shards])
+        self._ends = list(accumulate(len(shard) for shard in shards))
         self._descriptors = [os.open(shard.path, os.O_RDONLY) for shard in shards]
 
     def __len__(self) -> int:
@@ -128,7 +140,7 @@ class Split:
         return len(self.labels)
 
     def read(self, index: int) -> bytes:
-        """Read the JPEG of image `index` and check its crc32.
+        """Read the bytes of image `index`, a JPEG or RGB pixels, and check their crc32.
 
         Raises:
             IndexError: If there is no such image.
@@ -136,12 +148,13 @@ class Split:
         """
         if not 0 <= index < len(self):
             raise IndexError(f"index: expected 0 to {len(self) - 1}, found {index}")
-        number = int(np.searchsorted(self._ends, index, side="right"))
+        # Plain numbers: numpy's own take longer to look up than the bytes to read.
+        number = bisect_right(self._ends, index)
         shard = self.shards[number]
-        row = index - (int(self._ends[number - 1]) if number else 0)
-        start, end = int(shard.offsets[row]), int(shard.offsets[row + 1])
+        row = index - (self._ends[number - 1] if number else 0)
+        start, end = shard.offsets.item(row), shard.offsets.item(row + 1)
         content = os.pread(self._descriptors[number], end - start, shard.start + start)
-        if len(content) != end - start or zlib.crc32(content) != shard.crc32[row]:
+        if len(content) != end - start or zlib.crc32(content) != shard.crc32.item(row):
             where = f"{shard.path}: image {row}, {os.fsdecode(shard.names[row])}"
             found = f"{len(content)} bytes of another crc32"
             raise DataError(mismatch(where, f"{end - start} bytes as packed", found, "pack again"))
@@ -172,7 +185,7 @@ def open_split(data: Path, split: str) -> Split:
         if shard.classes != table.digest() or shard.split != split:
             found = f"{shard.split} of another class table"
             raise DataError(mismatch(shard.path, f"a shard of {split}", found, "pack again"))
-        if shard.side != shards[0].side:
-            wanted = f"side {shards[0].side}"
-            raise DataError(mismatch(shard.path, wanted, shard.side, "pack again"))
+        if (shard.side, shard.encoding) != (shards[0].side, shards[0].encoding):
+            wanted, found = (f"{one.encoding}, side {one.side}" for one in (shards[0], shard))
+            raise DataError(mismatch(shard.path, wanted, found, "pack again"))
     return Split(shards, record.counts[f"{split} quarantined"], table)

@@ -1,28 +1,26 @@
 """Packing: prepared images into shards, the training split shuffled once."""
 
 import functools
-import os
-import zlib
+import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import RawIOBase
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import h5py
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from alexrep import files, manifest, pool
-from alexrep.errors import DataError, mismatch
-from alexrep.ilsvrc.prepared import Prepared, lost
+from alexrep.ilsvrc.prepared import Prepared
 from alexrep.manifest import Manifest, Plan
 from alexrep.shards import layout
+from alexrep.shards.content import Content
 from alexrep.shards.listing import Images, Listing, list_images
-from alexrep.shards.outline import Outline, reserve
+from alexrep.shards.outline import Outline, draw
 
-BUFFER = 1 << 24
-"""Bytes gathered before they are written."""
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 
 @dataclass(frozen=True)
@@ -34,9 +32,9 @@ class Shard:
     images: Images
 
 
-def make_plan(prepared: Prepared, seed: int, shard_images: int) -> Plan:
+def make_plan(prepared: Prepared, seed: int, shard_images: int, encoding: str = "jpeg") -> Plan:
     """State what decides the shards."""
-    settings: dict[str, JsonValue] = {"encoding": layout.ENCODING, "shard images": shard_images}
+    settings: dict[str, JsonValue] = {"encoding": encoding, "shard images": shard_images}
     return Plan(stage="pack", settings=settings, seed=seed, inputs={"images": prepared.digest})
 
 
@@ -53,14 +51,15 @@ def run(
         DataError: If a prepared image is not what its record says.
     """
     seed, shard_images = plan.seed or 0, plan.settings["shard images"]
+    encoding = str(plan.settings["encoding"])
     assert isinstance(shard_images, int), "set by make_plan"  # noqa: S101
     listings = {split: list_images(prepared, split, seed) for split in prepared.splits}
-    files.require_space(folder, _space(listings, shard_images, folder))
+    pixels = prepared.side**2 * 3 if encoding == "raw" else None
+    files.require_space(folder, _space(listings, shard_images, folder, pixels))
     outputs = {name: "" for name, *_ in _divide(listings, shard_images)}
-    work = functools.partial(write, prepared=prepared, folder=folder, seed=seed)
-    for shard, digest in pool.run(
-        work, _shards(listings, shard_images), workers, lambda shard: shard.name
-    ):
+    work = functools.partial(write, prepared=prepared, folder=folder, seed=seed, encoding=encoding)
+    shards = _shards(listings, shard_images)
+    for shard, digest in pool.run(work, shards, workers, lambda one: one.name, threads=True):
         outputs[shard.name] = digest
         done(len(shard.images))
     files.write_json(folder / layout.CLASSES, prepared.classes.rows())
@@ -87,46 +86,63 @@ def _shards(listings: dict[str, Listing], shard_images: int) -> Iterator[Shard]:
         yield Shard(name, split, listings[split].part(start, end))
 
 
-def _space(listings: dict[str, Listing], shard_images: int, folder: Path) -> int:
-    """Return the bytes of the images of all shards that are not there yet."""
-    missing = (one for one in _divide(listings, shard_images) if not (folder / one[0]).exists())
+def _space(
+    listings: dict[str, Listing], shard_images: int, folder: Path, pixels: int | None
+) -> int:
+    """Return the bytes of the images of all shards that are not there yet.
+
+    `pixels` are the bytes of a decoded image; none if they stay encoded.
+    """
+    missing = [one for one in _divide(listings, shard_images) if not (folder / one[0]).exists()]
+    if pixels is not None:
+        return sum((end - start) * pixels for *_, start, end in missing)
     return sum(int(listings[split].part(start, end).size.sum()) for _, split, start, end in missing)
 
 
-def write(shard: Shard, prepared: Prepared, folder: Path, seed: int) -> str:
+def write(shard: Shard, prepared: Prepared, folder: Path, seed: int, encoding: str) -> str:
     """Write one shard, whole or not at all, unless it is there; return its sha256."""
     path, images = folder / shard.name, shard.images
     if path.exists():
         return files.sha256_file(path)
-    offsets = np.concatenate([[0], np.cumsum(images.size)]).astype(np.int64)
-    crcs = np.zeros(len(images), np.uint32)
-    outline = Outline()
-    with files.whole(path) as part:
-        with part.open("wb") as stream, h5py.File(outline, "w", libver="latest") as out:
-            stream.seek(reserve(out, "jpeg", int(offsets[-1])))
-            memory = np.empty(max(BUFFER, int(images.size.max())), np.uint8)
-            start = 0
-            while start < len(images):
-                fitting = np.searchsorted(offsets, offsets[start] + len(memory), side="right")
-                end = int(fitting) - 1
-                places = offsets[start : end + 1] - offsets[start]
-                for row in range(start, end):
-                    image = memory[places[row - start] : places[row - start + 1]]
-                    _read(images, row, image)
-                    crcs[row] = zlib.crc32(image.data)
-                stream.write(memory[: places[-1]].data)
-                start = end
-            out["offsets"], out["labels"] = offsets, images.label
-            out["names"], out["crc32"] = images.name, crcs
-            out.attrs.update(_attributes(shard, prepared, seed))
-            out.close()
-            outline.copy_to(stream)
-        return _flushed_digest(part)
+    content = Content(images, prepared.side, encoding)
+    attributes = _attributes(shard, prepared, seed, encoding)
+    outline = functools.partial(_outline, images, content, attributes)
+    head, digest = outline().head, hashlib.sha256()
+    with files.whole(path) as part, part.open("wb", buffering=0) as stream:
+        with ThreadPoolExecutor(1) as beside:
+            put = functools.partial(_put, stream, digest)
+            coming = beside.submit(put, head)
+            for piece in content.pieces():
+                coming.result()
+                coming = beside.submit(put, piece)
+            coming.result()
+        ended = outline()
+        if ended.head != head:
+            raise RuntimeError(f"{path}: HDF5 made another outline for other crc32")
+        _put(stream, digest, ended.tail)
+    return digest.hexdigest()
 
 
-def _attributes(shard: Shard, prepared: Prepared, seed: int) -> dict[str, str | int]:
+def _outline(images: Images, content: Content, attributes: dict[str, str | int]) -> Outline:
+    columns = {"labels": images.label, "names": images.name, "crc32": content.crcs}
+    if content.encoding == "jpeg":
+        columns["offsets"] = content.offsets
+    name = layout.DATASETS[content.encoding]
+    return draw(name, content.shape, columns, attributes)
+
+
+def _put(stream: RawIOBase, digest: "Hash", piece: bytearray | memoryview) -> None:
+    """Write a piece and count it into the digest; both let other threads run."""
+    rest = memoryview(piece)
+    while rest:
+        rest = rest[stream.write(rest) :]
+    digest.update(piece)
+
+
+def _attributes(shard: Shard, prepared: Prepared, seed: int, encoding: str) -> dict[str, str | int]:
     return {
         "format": layout.FORMAT,
+        "encoding": encoding,
         "edition": str(prepared.manifest.details["edition"]),
         "split": shard.split,
         "side": prepared.side,
@@ -135,29 +151,3 @@ def _attributes(shard: Shard, prepared: Prepared, seed: int) -> dict[str, str | 
         "images": prepared.digest,
         "seed": seed,
     }
-
-
-def _read(images: Images, row: int, memory: NDArray[np.uint8]) -> None:
-    """Read the bytes of an image into `memory`, which has its size."""
-    tar = images.tars[images.tar[row]]
-    try:
-        descriptor = os.open(tar, os.O_RDONLY)
-    except FileNotFoundError:
-        raise lost(tar) from None
-    try:
-        num_read = os.preadv(descriptor, [memory.data], int(images.offset[row]))
-    finally:
-        os.close(descriptor)
-    if num_read != len(memory):
-        where, found = f"{tar}: {os.fsdecode(images.name[row])}", f"{num_read} bytes"
-        advice = "run preprocess in another folder"
-        raise DataError(mismatch(where, f"{len(memory)} bytes", found, advice))
-
-
-def _flushed_digest(path: Path) -> str:
-    """Return the sha256 of a file, computed while the disk takes its bytes."""
-    with path.open("rb") as stream, ThreadPoolExecutor(1) as beside:
-        flush = beside.submit(os.fsync, stream.fileno())
-        digest = files.sha256_file(path)
-        flush.result()  # Linux tells once that bytes were lost: nobody else will hear of it
-    return digest

@@ -1,0 +1,102 @@
+"""The images of a shard as one row of bytes, in pieces of bounded memory."""
+
+import os
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+
+from alexrep.errors import DataError, mismatch
+from alexrep.ilsvrc.prepared import lost
+from alexrep.shards.listing import Images
+
+BUFFER = 1 << 24
+"""Bytes gathered before they are written."""
+
+
+class Content:
+    """The bytes of N images, JPEG or decoded, and their crc32."""
+
+    def __init__(self, images: Images, side: int, encoding: str) -> None:
+        """Lay out the bytes.
+
+        Args:
+            images: The images in order.
+            side: Their side, in pixels.
+            encoding: "jpeg", or "raw" for RGB pixels.
+
+        Raises:
+            ValueError: If the encoding is neither.
+        """
+        if encoding not in ("jpeg", "raw"):
+            raise ValueError(f"encoding: expected 'jpeg' or 'raw', found {encoding!r}")
+        self.images, self.side, self.encoding = images, side, encoding
+        is_raw, pixels = encoding == "raw", side * side * 3
+        sizes = np.full(len(images), pixels) if is_raw else images.size
+        self.offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        total = int(self.offsets[-1])
+        self.shape = (len(images), side, side, 3) if is_raw else (total,)
+        self.crcs = np.zeros(len(images), np.uint32)
+
+    def pieces(self) -> Iterator[memoryview]:
+        """Read the images; fill in their crc32.
+
+        A piece is there until the piece after the next is asked for.
+
+        Raises:
+            DataError: If an image is not where its record says, or cannot be decoded.
+        """
+        largest = int(np.diff(self.offsets).max(initial=0))
+        # Two in turn: while one is written the other is filled.
+        memories = [np.empty(max(BUFFER, largest), np.uint8) for _ in range(2)]
+        start, offsets = 0, self.offsets
+        while start < len(self.images):
+            memory = memories[0]
+            memories.reverse()
+            fitting = np.searchsorted(offsets, offsets[start] + len(memory), side="right")
+            end = int(fitting) - 1
+            places = (offsets[start : end + 1] - offsets[start]).tolist()
+            for row in range(start, end):
+                image = memory[places[row - start] : places[row - start + 1]]
+                self._fill(row, image)
+                self.crcs[row] = zlib.crc32(image.data)
+            yield memory[: places[-1]].data
+            start = end
+
+    def _fill(self, row: int, memory: NDArray[np.uint8]) -> None:
+        if self.encoding == "jpeg":
+            _read(self.images, row, memory)
+            return
+        jpeg, side = np.empty(int(self.images.size[row]), np.uint8), self.side
+        _read(self.images, row, jpeg)
+        pixels = memory.reshape(side, side, 3)
+        try:
+            found: object = simplejpeg.decode_jpeg(jpeg, "RGB", buffer=pixels).shape
+        except ValueError as error:
+            found = error
+        if found != pixels.shape:
+            where, advice = _where(self.images, row), "run preprocess in another folder"
+            raise DataError(mismatch(where, f"a JPEG of {side} pixels each way", found, advice))
+
+
+def _where(images: Images, row: int) -> str:
+    return f"{images.tars[images.tar[row]]}: {os.fsdecode(images.name[row])}"
+
+
+def _read(images: Images, row: int, memory: NDArray[np.uint8]) -> None:
+    """Read the bytes of an image into `memory`, which has its size."""
+    tar = images.tars[images.tar[row]]
+    try:
+        descriptor = os.open(tar, os.O_RDONLY)
+    except FileNotFoundError:
+        raise lost(tar) from None
+    try:
+        num_read = os.preadv(descriptor, [memory.data], int(images.offset[row]))
+    finally:
+        os.close(descriptor)
+    if num_read != len(memory):
+        where, found = _where(images, row), f"{num_read} bytes"
+        advice = "run preprocess in another folder"
+        raise DataError(mismatch(where, f"{len(memory)} bytes", found, advice))
