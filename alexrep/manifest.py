@@ -66,8 +66,14 @@ def libraries() -> dict[str, str]:
     return found
 
 
-def begin(plan: Plan, manifest: Path, plan_file: Path) -> Manifest | None:
+def begin(plan: Plan, manifest: Path, plan_file: Path, advice: str = "") -> Manifest | None:
     """Compare `plan` with what stands on disk and record it.
+
+    Args:
+        plan: What is asked for.
+        manifest: Where the manifest is or will be.
+        plan_file: Where the plan is or will be.
+        advice: What to do if they differ; if not given, to remove the manifest's folder.
 
     Returns:
         The manifest if the stage is finished as planned, else None: go on.
@@ -75,12 +81,13 @@ def begin(plan: Plan, manifest: Path, plan_file: Path) -> Manifest | None:
     Raises:
         ManifestError: If the output belongs to another plan; the difference is named.
     """
+    advice = advice or f"ask for the same, or remove {manifest.parent} to have it made anew"
     if manifest.exists():
         finished = read(manifest, plan.stage)
-        _compare(plan, finished, manifest)
+        _compare(plan, finished, manifest, advice)
         return finished
     if plan_file.exists():
-        _compare(plan, _load(Plan, plan_file), plan_file)
+        _compare(plan, _load(Plan, plan_file), plan_file, advice)
     else:
         write_bytes(plan_file, to_json(plan.model_dump()).encode())
     return None
@@ -139,11 +146,11 @@ def _load(kind: type[Record], path: Path) -> Record:
         return kind.model_validate_json(path.read_bytes())
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"]) or "the text"
-        advice = "remove the folder and run the stage again"
+        advice = "remove it and what it lists, and run the stage again"
         raise ManifestError(mismatch(path, "a manifest", f"a fault at {where}", advice)) from None
 
 
-def _compare(plan: Plan, found: Plan, path: Path) -> None:
+def _compare(plan: Plan, found: Plan, path: Path, advice: str) -> None:
     asked, recorded = _flat(plan), _flat(found)
     for key in sorted(asked.keys() | recorded.keys()):
         if asked.get(key) != recorded.get(key):
@@ -152,7 +159,7 @@ def _compare(plan: Plan, found: Plan, path: Path) -> None:
                     path,
                     f"{key} = {asked.get(key)!r}",
                     f"{recorded.get(key)!r}",
-                    "ask for the same, or write to another folder",
+                    advice,
                 )
             )
 

@@ -114,8 +114,10 @@ def _text(name: str) -> str:
 def _content(path: Path, advice: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(mismatch(path, "a recipe file", repr(error), advice)) from None
+    except OSError as error:
+        raise ConfigError(mismatch(path, "a recipe file", error.strerror, advice)) from None
+    except UnicodeDecodeError:
+        raise ConfigError(mismatch(path, "UTF-8", "other bytes", advice)) from None
 
 
 def _table(text: str, where: str) -> dict[str, Any]:

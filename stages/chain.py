@@ -19,7 +19,8 @@ def start(*words: str) -> None:
     """Run one command through the public entry; leave with its exit code if it fails."""
     typer.echo(f"$ alexrep {' '.join(words)}")
     sys.stdout.flush()
-    command = [sys.executable, "-m", "alexrep.stages", *words]
+    # -P: beside a clone of the project, a folder of the same name would be taken for it.
+    command = [sys.executable, "-P", "-m", "alexrep.stages", *words]
     with subprocess.Popen(command, preexec_fn=_end_with_parent) as stage:  # noqa: PLW1509
         try:
             code = stage.wait()

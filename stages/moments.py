@@ -27,14 +27,14 @@ def moments_stage(
         return
     plan = sums.make_plan(images, stage)
     with files.locked(data):
-        record = manifest.begin(
-            plan, data / f"{stage}.{manifest.NAME}", data / "statistics" / f"{stage}.plan.json"
-        )
+        held, record_file = data / "statistics", data / f"{stage}.{manifest.NAME}"
+        advice = f"ask for the same, or remove {held}, {data}/mean.* and {data}/pca.*"
+        record = manifest.begin(plan, record_file, held / f"{stage}.plan.json", advice)
         if options.is_finished(record, data / name):
             return
         total = images.manifest.counts["train images"]
         with meter(total, "images", is_quiet(ctx)) as done:
-            moments = sums.moments(images, data / "statistics", workers or pool.available(), done)
+            moments = sums.moments(images, held, workers or pool.available(), done)
         finish = sums.finish_mean if stage == "mean" else sums.finish_pca
         record = finish(images, data, moments)
     options.say_counts(record, data / name)

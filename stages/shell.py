@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from alexrep.errors import AlexrepError, mismatch
-from alexrep.files import FULL
+from alexrep.files import FULL, PARTIAL
 
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -53,4 +53,6 @@ def explain(error: AlexrepError | OSError) -> str | None:
 def _place(error: OSError) -> str:
     """Name the file; h5py has it in the text only."""
     said = re.search(r"filename = '([^']+)'", str(error))
-    return str(error.filename or (said and said[1]) or "the output")
+    place = str(error.filename or (said and said[1]) or "the output")
+    # A partial name means nothing to the user: the file that it was to become does.
+    return re.sub(rf"\.[^/]*-\d+{re.escape(PARTIAL)}$", "", place)

@@ -49,7 +49,9 @@ def command(
     held, folder = inputs.open_data(data), RunFolder(run)
     training.check(chosen, held)
     with files.locked(run), files.named(run):
-        record = manifest.begin(training.make_plan(chosen, held), folder.manifest, folder.plan)
+        advice = "ask for the same, or name another run"
+        plan = training.make_plan(chosen, held)
+        record = manifest.begin(plan, folder.manifest, folder.plan, advice)
         if not options.is_finished(record, run):
             with meter(chosen.schedule.epochs * len(held.train), "images", is_quiet(ctx)) as done:
                 record = training.run(chosen, held, folder, data, resources, done, signalled)

@@ -38,7 +38,7 @@ DIFFERENT = [
     (other(settings={"side": 72}), r"expected settings\.filter = None, found 'bicubic'"),
     (other(settings=PLAN.settings | {"new": "x"}), r"expected settings\.new = 'x', found None"),
     (other(inputs={"raw": "ee"}), r"expected inputs\.raw = 'ee', found 'ab'"),
-    (other(seed=2), "expected seed = 2, found 1; ask for the same, or write to another folder"),
+    (other(seed=2), "expected seed = 2, found 1; ask for the same, or remove /.* to have it made"),
     (other(format=2), "expected format = 2, found 1"),
     (other(stage="mean"), "found 'pack'"),
 ]
@@ -133,7 +133,7 @@ def test_the_manifest_of_another_stage_is_refused(tmp_path: Path) -> None:
 )
 def test_a_damaged_manifest_is_one_line(tmp_path: Path, content: bytes, where: str) -> None:
     (tmp_path / manifest.NAME).write_bytes(content)
-    message = rf"manifest\.json: expected a manifest, found a fault at {where}; remove the folder"
+    message = rf"manifest\.json: expected a manifest, found a fault at {where}; remove it and"
     with pytest.raises(ManifestError, match=message):
         begun(tmp_path)
 

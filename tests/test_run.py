@@ -334,7 +334,7 @@ def test_another_recipe_is_refused_with_the_field_named(
     if not finished:
         (path / "manifest.json").unlink()
     other = recipe.load(str(tiny), ("feed.batch_size=8",))
-    wanted = r"expected settings\.feed\.batch_size = 8, found 4; ask for the same, or write to"
+    wanted = r"expected settings\.feed\.batch_size = 8, found 4; ask for the same, or"
     with pytest.raises(ManifestError, match=wanted):
         start(other, held, path)
 

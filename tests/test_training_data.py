@@ -121,3 +121,16 @@ def test_the_raw_images_are_not_needed(own: Path) -> None:
 def test_a_folder_without_data_is_named(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="expected a finished pack, found no manifest"):
         open_data(tmp_path / "nowhere")
+
+
+def test_shards_of_images_that_were_prepared_anew_are_refused(own: Path) -> None:
+    path = own / "images" / "manifest.json"
+    path.write_text(path.read_text() + " ")
+    message = r"shards/manifest\.json: expected shards of the prepared images, found others; remove"
+    with pytest.raises(ManifestError, match=message):
+        open_data(own)
+
+
+def test_prepared_images_may_be_gone(own: Path) -> None:
+    shutil.rmtree(own / "images")
+    open_data(own).close()

@@ -1,5 +1,6 @@
 """`alexrep verify` from outside: exit code 4 for every fault, whatever is damaged."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -63,3 +64,31 @@ def test_before_preprocess_there_is_nothing_to_verify(tmp_path: Path) -> None:
     result = verify(tmp_path)
     assert result.exit_code == 1
     assert "run alexrep preprocess first" in result.stderr
+
+
+def test_a_missing_tar_is_a_fault_though_its_bytes_are_not_read(own: Path) -> None:
+    (own / "images/val/00000.tar").unlink()
+    result = verify(own)
+    assert result.exit_code == 4
+    assert "images/val/00000.tar: expected prepared images, found no file" in result.stderr
+
+
+def test_a_tar_cut_short_is_a_fault_though_its_bytes_are_not_read(own: Path) -> None:
+    tar = own / "images/val/00000.tar"
+    tar.write_bytes(tar.read_bytes()[:3000])
+    result = verify(own)
+    assert result.exit_code == 4
+    assert re.search(r"val/00000\.tar: expected at least [\d,]+ bytes, found 3,000", result.stderr)
+
+
+def test_a_damaged_manifest_of_the_images_is_a_fault(own: Path) -> None:
+    (own / "images/manifest.json").write_bytes(b"{")
+    assert verify(own).exit_code == 4
+
+
+def test_it_says_what_it_has_checked_and_what_not(own: Path) -> None:
+    shutil.rmtree(own / "shards")
+    assert verify(own).stdout.endswith(
+        "every digest and count of images, mean, pca agrees; "
+        "the prepared images were not read (--deep)\n"
+    )

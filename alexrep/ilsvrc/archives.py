@@ -88,6 +88,8 @@ def members(archive: Path, start: int = 0, size: int | None = None) -> list[Memb
                         offset = start + info.offset_data
                         found.append(Member(info.name, offset, info.size, int(info.mtime)))
                 _refuse_damaged(archive, section, tar.offset)
+    except PermissionError:
+        raise  # the archive may be whole
     # int(mtime) raises the last two: a header may call the time infinite.
     except (tarfile.TarError, OSError, ValueError, OverflowError) as error:
         raise DataError(mismatch(archive, "a tar", error, "get it anew")) from None

@@ -130,7 +130,7 @@ class _Studio(NamedTuple):
 def _refuse_another(test_truth: Path, expected: bytes, seed: int) -> None:
     if test_truth.exists() and test_truth.read_bytes() != expected:
         asked, found = f"the demo edition of seed {seed}", "that of another seed"
-        raise ManifestError(mismatch(test_truth, asked, found, "write to another folder"))
+        raise ManifestError(mismatch(test_truth, asked, found, "name another folder"))
 
 
 def _digits(pictures: list[Picture], split: str) -> list[int]:

@@ -23,14 +23,14 @@ def read_classes(raw: Path, edition: Edition) -> ClassTable:
     Raises:
         DataError: If the devkit is missing, broken, or of another edition.
     """
-    content = _member(_locate(raw, edition), META)
-    synsets = _synsets(content, raw / edition.devkit)
+    where = _locate(raw, edition)
+    synsets = _synsets(_member(where, META), where)
     fields = synsets.dtype.names or ()
     if edition.id_field not in fields:
         found = next((name for name in fields if name.endswith("_ID")), "no id")
         advice = f"put the devkit of {edition.name} there"
-        raise DataError(mismatch(raw / edition.devkit, edition.id_field, found, advice))
-    return of_leaves(_leaves(synsets, edition.id_field, raw / edition.devkit))
+        raise DataError(mismatch(where, edition.id_field, found, advice))
+    return of_leaves(_leaves(synsets, edition.id_field, where))
 
 
 def _leaves(
@@ -110,6 +110,8 @@ def _member(devkit: Path, suffix: str) -> bytes:
                     stream = tar.extractfile(member)
                     assert stream is not None, "a regular file has content"  # noqa: S101
                     return stream.read()
+    except PermissionError:
+        raise  # the devkit may be whole
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise DataError(mismatch(devkit, "a tar.gz", error, "get the devkit anew")) from None
     raise DataError(mismatch(devkit, suffix, "no such file", "get the devkit anew"))

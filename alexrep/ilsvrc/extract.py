@@ -32,6 +32,9 @@ def run(prepared: Prepared, out: Path, workers: int, done: Callable[[int], None]
         split = unit.split("/", 1)[0]
         counts[f"{split} images"] = counts.get(f"{split} images", 0) + count
         done(count)
+    for one in prepared.quarantine:
+        key = f"{one['split']} quarantined"
+        counts[key] = counts.get(key, 0) + 1
     os.sync()
     plan = make_plan(prepared)
     return manifest.finish(plan, out / manifest.NAME, dict(sorted(counts.items())), {})

@@ -12,7 +12,8 @@ from alexrep.ilsvrc.units import read_verdicts
 from alexrep.manifest import Manifest
 from alexrep.shards import read
 
-AGAIN = "run the stage again in another folder"
+REPACK = "remove the folder and pack again"
+AGAIN = "remove the stage's output and run it again"
 
 
 def check(data: Path, deep: bool, done: Callable[[int], None]) -> Iterator[str]:
@@ -33,8 +34,7 @@ def check(data: Path, deep: bool, done: Callable[[int], None]) -> Iterator[str]:
     except DataError as error:
         yield str(error)
         return  # what the later stages hold refers to the class table
-    if deep:
-        yield from _images(prepared, done)
+    yield from _images(prepared, done) if deep else _tars(prepared)
     places = {stage: data / f"{stage}.{manifest.NAME}" for stage in ("mean", "pca")}
     for stage, path in {**places, "pack": data / "shards" / manifest.NAME}.items():
         if path.exists():
@@ -79,6 +79,29 @@ def _chain(record: Manifest, prepared: Prepared, path: Path) -> Iterator[str]:
         yield mismatch(path, f"images {prepared.digest[:12]}", found[:12], AGAIN)
 
 
+def held(data: Path) -> list[str]:
+    """Return the names of the stages that have finished in a data folder, in their order."""
+    stages = {"images": data / "images" / manifest.NAME}
+    stages |= {stage: data / f"{stage}.{manifest.NAME}" for stage in ("mean", "pca")}
+    stages["shards"] = data / "shards" / manifest.NAME
+    return [stage for stage, path in stages.items() if path.exists()]
+
+
+def _tars(prepared: Prepared) -> Iterator[str]:
+    """Look whether every tar is there and reaches to its last image, without reading it."""
+    for split in prepared.splits:
+        for unit in prepared.units(split):
+            try:
+                end = max((one.offset + one.size for one in prepared.verdicts(unit)), default=0)
+                found = prepared.num_bytes(unit)
+            except AlexrepError as error:
+                yield str(error)
+                continue
+            if found < end:
+                wanted = f"at least {end:,} bytes"
+                yield mismatch(prepared.tar(unit), wanted, f"{found:,}", AGAIN)
+
+
 def _images(prepared: Prepared, done: Callable[[int], None]) -> Iterator[str]:
     """Compare the prepared images, and those in quarantine, with their digests."""
     for split in prepared.splits:
@@ -112,16 +135,16 @@ def _shards(
     for name, digest in packed.outputs.items():
         path = shards / name
         if not path.is_file():
-            yield mismatch(path, "a file", "none", "pack again in another folder")
+            yield mismatch(path, "a file", "none", REPACK)
             continue
         faults, num = _shard(path, prepared.classes, done) if path.suffix == ".h5" else ([], 0)
         counts[f"{name.split('-')[0]} images"] += num
         yield from faults
         if not faults and files.sha256_file(path) != digest:
-            yield mismatch(path, f"sha256 {digest[:12]}", "another", "pack again in another folder")
+            yield mismatch(path, f"sha256 {digest[:12]}", "another", REPACK)
     for key, wanted in packed.counts.items():
         if key.endswith("images") and counts[key] != wanted:
-            yield mismatch(shards, f"{wanted} {key}", counts[key], "pack again in another folder")
+            yield mismatch(shards, f"{wanted} {key}", counts[key], REPACK)
 
 
 def _shard(path: Path, table: ClassTable, done: Callable[[int], None]) -> tuple[list[str], int]:

@@ -59,6 +59,11 @@ def open_data(data: Path) -> TrainingData:
     """
     packed = data / "shards" / manifest.NAME
     images = manifest.read(packed, "pack").inputs["images"]
+    # The prepared images may be gone, but not be others.
+    prepared = data / "images" / manifest.NAME
+    if prepared.exists() and manifest.digest(prepared) != images:
+        advice = f"remove {packed.parent} and run alexrep pack again"
+        raise ManifestError(mismatch(packed, "shards of the prepared images", "others", advice))
     digests = {"shards": manifest.digest(packed)}
     for stage, name in (("mean", "mean.npy"), ("pca", "pca.json")):
         record = manifest.read(data / f"{stage}.{manifest.NAME}", stage)
@@ -66,7 +71,7 @@ def open_data(data: Path) -> TrainingData:
             wanted, advice = "that of the packed images", f"run alexrep {stage} on these images"
             raise ManifestError(mismatch(data / name, wanted, "another", advice))
         if not (data / name).is_file() or files.sha256_file(data / name) != record.outputs[name]:
-            advice = f"run alexrep {stage} in another folder"
+            advice = f"remove {stage}.* and run alexrep {stage} again"
             raise DataError(mismatch(data / name, "the file of its manifest", "another", advice))
         digests[stage] = record.outputs[name]
     colours = json.loads((data / "pca.json").read_text())
