@@ -34,7 +34,7 @@ def command(
 
     # Before all else: torch takes seconds to import, and a signal may come meanwhile.
     signalled = ctx.with_resource(interruption.flagged())
-    from alexrep import files, manifest
+    from alexrep import files
     from alexrep import recipe as recipes
     from alexrep.runs.folder import RunFolder
     from alexrep.training import data as inputs
@@ -49,9 +49,7 @@ def command(
     held, folder = inputs.open_data(data), RunFolder(run)
     training.check(chosen, held)
     with files.locked(run), files.named(run):
-        advice = "ask for the same, or name another run"
-        plan = training.make_plan(chosen, held)
-        record = manifest.begin(plan, folder.manifest, folder.plan, advice)
+        record = training.begin(chosen, held, folder)
         if not options.is_finished(record, run):
             with meter(chosen.schedule.epochs * len(held.train), "images", is_quiet(ctx)) as done:
                 record = training.run(chosen, held, folder, data, resources, done, signalled)

@@ -259,13 +259,20 @@ def test_an_unfinished_run_is_held_to_its_plan(raw: Path, prepare: Prepare, tmp_
         prepare(raw, tmp_path, side=80)
 
 
+@pytest.mark.parametrize(
+    ("promised", "partial", "message"),
+    [
+        (7, False, "expected 7 images, found 6; get the tar anew, or accept it with --partial"),
+        (5, False, "expected 5 images, found 6; get the tar anew"),
+        (5, True, "expected at most 5 images, found 6; get the tar anew"),
+    ],
+)
 def test_a_synset_of_another_number_than_the_devkit_promises_is_refused(
-    make_raw: MakeRaw, tmp_path: Path
+    make_raw: MakeRaw, tmp_path: Path, promised: int, partial: bool, message: str
 ) -> None:
     found = survey(make_raw(tmp_path / "raw"))
-    unit = dataclasses.replace(found.units[0], num_expected=7)
-    message = "train/n00000020: expected 7 images, found 6; get the tar anew, or accept it with"
-    with pytest.raises(DataError, match=message):
+    unit = dataclasses.replace(found.units[0], num_expected=promised, is_partial=partial)
+    with pytest.raises(DataError, match=f"train/n00000020: {message}"):
         units.prepare_unit(unit, tmp_path / "images", TARGET)
     assert not list((tmp_path / "images").rglob("*.tar*"))
 

@@ -278,7 +278,16 @@ def test_a_patch_that_nothing_uses_is_refused(own: Path, change: Change, path: s
     change(PATCHES, {path: b"", "val/DEMO_val_00000002.JPEG": b""})
     message = rf"DEMO_patch_images\.tar: expected a use for each patch, found {path}; put the"
     with pytest.raises(DataError, match=message):
-        source.survey(own, tiny(), partial=True)
+        source.survey(own, tiny(), partial=False)
+
+
+def test_with_partial_a_patch_that_nothing_uses_is_left_out_aloud(
+    own: Path, change: Change
+) -> None:
+    change(PATCHES, {"train/n77777777_1.JPEG": b"", "val/DEMO_val_00000002.JPEG": b""})
+    remarks = source.survey(own, tiny(), partial=True).remarks
+    expected = "left out 1 patches of images that are not here: train/n77777777_1.JPEG"
+    assert sum(one.endswith(expected) for one in remarks) == 1
 
 
 def test_a_patch_outside_of_the_splits_is_refused(own: Path, change: Change) -> None:

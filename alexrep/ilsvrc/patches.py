@@ -69,19 +69,27 @@ def pick(patches: Patches | None, split: str, wanted: Callable[[str], bool]) -> 
     }
 
 
-def refuse_unused(patches: Patches | None, used: Iterable[tuple[str, str]]) -> None:
-    """Refuse patches that no unit uses.
+def check_unused(
+    patches: Patches | None, used: Iterable[tuple[str, str]], partial: bool
+) -> list[str]:
+    """Refuse patches that no unit uses, or note them where images may be missing.
 
     Args:
         patches: All patches.
         used: Split and name of each that one does.
+        partial: Whether fewer images than the edition has are accepted.
+
+    Returns:
+        A remark on those that are left out, if there are any.
 
     Raises:
-        DataError: If there are others; they are named.
+        DataError: If there are any without `partial`; they are named.
     """
     if patches is None:
-        return
+        return []
     unused = sorted(f"{split}/{name}" for split, name in patches.by_name.keys() - set(used))
-    if unused:
+    if unused and not partial:
         advice = "put the archives of the same edition together"
         raise DataError(mismatch(patches.archive, "a use for each patch", examples(unused), advice))
+    found = f"{len(unused):,} patches of images that are not here: {examples(unused)}"
+    return [f"{patches.archive}: left out {found}"] if unused else []

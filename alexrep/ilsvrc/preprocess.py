@@ -53,7 +53,8 @@ def begin(found: Source, images: Path, target: Target, partial: bool, retry_fail
         DataError: If the devkit promises another number of images than the edition has.
         ManifestError: If the output belongs to other inputs or settings.
     """
-    _check_promise(found)
+    if not partial:
+        _check_promise(found)
     plan = make_plan(found, target, partial)
     if retry_failed:
         forget_failed(plan, found, images)

@@ -37,6 +37,8 @@ class Unit:
     patch_archive: Path | None = None
     num_expected: int | None = None
     """Images that the devkit promises; None: as many as there are."""
+    is_partial: bool = False
+    """Whether fewer are accepted."""
     is_nested: bool = False
     """Whether the images lie in a tar inside the archive."""
 
@@ -84,7 +86,8 @@ def survey(raw: Path, edition: Edition, partial: bool) -> Source:
         if split != "train":
             remarks += counts.check_images(edition, split, listing, known, partial)
             units += _flat_units(split, listing, known, patched)
-    patches.refuse_unused(patched, ((unit.split, name) for unit in units for name in unit.patches))
+    used = ((unit.split, name) for unit in units for name in unit.patches)
+    remarks += patches.check_unused(patched, used, partial)
     digests = {one.where.name: _digest(one) for one in listed.values()}
     digests |= {"classes": known.classes.digest(), **known.digests}
     if patched:
@@ -167,7 +170,8 @@ def _train_units(
             labels=(synset.index,),
             patches=patches.pick(patched, "train", functools.partial(_is_of, wnid)),
             patch_archive=patched.archive if patched else None,
-            num_expected=None if partial or edition.is_open else synset.num_train_images,
+            num_expected=None if edition.is_open else synset.num_train_images,
+            is_partial=partial,
             is_nested=not where.is_dir(),
         )
         # A synset of ILSVRC stays whole: its images are counted, and a tar's are one unit too.

@@ -46,6 +46,16 @@ def make_plan(chosen: Recipe, data: TrainingData) -> Plan:
     )
 
 
+def begin(chosen: Recipe, data: TrainingData, folder: RunFolder) -> Manifest | None:
+    """Compare a run with what stands in its folder; return its manifest if it is finished.
+
+    Raises:
+        ManifestError: If the folder is that of another run; the difference is named.
+    """
+    advice = "ask for the same, or name another run"
+    return manifest.begin(make_plan(chosen, data), folder.manifest, folder.plan, advice)
+
+
 def check(chosen: Recipe, data: TrainingData) -> None:
     """Refuse a recipe that cannot run on this data, before anything is written.
 
