@@ -28,7 +28,7 @@ NORMS = MappingProxyType(
         "code": "k = 2, alpha = 1e-4 / 5",
         "paper": "k = 2, alpha = 1e-4",
         "caffe": "k = 1, alpha = 1e-4 / 5",
-        "none": "no normalisation across maps",
+        "none": "none",
     }
 )
 Point = tuple[str, Callable[[Recipe], object]]
@@ -59,8 +59,9 @@ def of(recipe: Recipe) -> list[str]:
 
 def _norms_of_conv2(recipe: Recipe) -> str:
     model = recipe.model
-    across = model.conv2_norm and model.norm != "none"
-    found = ["across maps"] * across + ["within maps"] * model.conv2_within_map
+    if model.norm == "none":
+        return "none"
+    found = ["across maps"] * model.conv2_norm + ["within maps"] * model.conv2_within_map
     return ", then ".join(found) or "none"
 
 

@@ -94,6 +94,13 @@ def test_the_initialisation_of_caffe_has_other_biases_too() -> None:
     ]
 
 
+def test_no_normalisation_is_none_over_conv2_either() -> None:
+    assert of('model.norm="none"') == [
+        "D2 normalisations of conv2: none; net 145: across maps, then within maps",
+        "D4 normalisation: none; net 145: k = 2, alpha = 1e-4 / 5",
+    ]
+
+
 def test_every_field_is_a_point_or_neutral() -> None:
     fields = leaves(recipe.load("alexnet-2012").model_dump())
     covered = (*(setting.partition("=")[0] for setting in LINES), "feed.order", "schedule.")
