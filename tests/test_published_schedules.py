@@ -124,7 +124,7 @@ def test_the_parts_of_run_170_are_equal_fractions_of_each_other() -> None:
     first, second, third, fourth = (
         rates_at(schedule("alexnet-170"), epoch).weights for epoch in (0, 24, 48, 94)
     )
-    assert (first, fourth) == (0.01, pytest.approx(0.00004, rel=1e-12))
+    assert [first, fourth] == pytest.approx([0.01, 0.00004], rel=1e-12)
     assert second / first == pytest.approx(250 ** (-1 / 3), rel=1e-12)
     assert third / second == pytest.approx(250 ** (-1 / 3), rel=1e-12)
 
