@@ -29,6 +29,12 @@ class Geometric(_Curve):
     parts: Annotated[int, Field(ge=2)]
     """Number of parts."""
 
+    @model_validator(mode="after")
+    def _falls(self) -> Self:
+        if self.end > self.start:
+            raise ValueError("end must be start or under it")
+        return self
+
     def rate(self, epoch: int, epochs: int) -> float:
         """Return the rate of an epoch of a run of `epochs`."""
         part = min(self.parts - 1, epoch * self.parts // epochs)
@@ -67,20 +73,29 @@ class Milestones(_Curve):
         return float(self.start * self.factor ** sum(epoch >= one for one in self.at))
 
 
-class Exponential(_Curve):
-    """The rate times `factor` after every epoch, but never under `floor`."""
-
-    kind: Literal["exponential"]
+class _Floored(_Curve):
     start: Positive
     factor: Factor
     floor: Rate = 0.0
+
+    @model_validator(mode="after")
+    def _falls(self) -> Self:
+        if self.floor > self.start:
+            raise ValueError("floor must be start or under it")
+        return self
+
+
+class Exponential(_Floored):
+    """The rate times `factor` after every epoch, but never under `floor`."""
+
+    kind: Literal["exponential"]
 
     def rate(self, epoch: int, epochs: int) -> float:  # noqa: ARG002 (one call for all)
         """Return the rate of an epoch."""
         return float(max(self.floor, self.start * self.factor**epoch))
 
 
-class Plateau(_Curve):
+class Plateau(_Floored):
     """The rate times `factor` after `patience` epochs in a row without a lower val top-1 error.
 
     Source: Krizhevsky et al. 2012, section 5: the rate was divided by 10 when the validation
@@ -88,10 +103,7 @@ class Plateau(_Curve):
     """
 
     kind: Literal["plateau"]
-    start: Positive
-    factor: Factor
     patience: Epochs
-    floor: Rate = 0.0
 
     def rate_after(self, errors: Sequence[float]) -> float:
         """Return the rate of the epoch that follows those with these val top-1 errors.

@@ -15,6 +15,7 @@ from . import (
     pca,
     plot,
     preprocess,
+    runs,
     train,
     verify,
 )
@@ -83,6 +84,7 @@ app.command("train")(train.command)
 app.command("eval")(evaluate.command)
 app.command("plot")(plot.command)
 app.command("demo")(demo.command)
+app.add_typer(runs.app, name="runs")
 
 
 def run() -> None:

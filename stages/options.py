@@ -29,6 +29,7 @@ Threads = Annotated[
         help="Decoding threads; all processors, at most 8, if not given.",
     ),
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 PartOption = Annotated[
     str | None,
     typer.Option("--part", help="i/N, i from 0: every N-th unit; from Slurm's array if not given."),

@@ -4,6 +4,7 @@ Pictures are arithmetic: red grows with the column, green with the row, blue tel
 """
 
 import io
+import json
 import os
 import tarfile
 from collections.abc import Callable, Mapping
@@ -17,11 +18,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.io import savemat
 
-from alexrep import files, manifest
+from alexrep import files, manifest, recipe
 from alexrep.ilsvrc import preprocess, source, sums
 from alexrep.ilsvrc.editions import EDITIONS
 from alexrep.ilsvrc.prepared import open_prepared
 from alexrep.ilsvrc.repairs import Target
+from alexrep.runs.folder import RunFolder
 from alexrep.shards import write
 
 SIDE = 72
@@ -270,3 +272,50 @@ def pytest_report_header() -> str:
     """Say which images the tests use."""
     folder = os.environ.get("ALEXREP_TEST_DATA")
     return f"real data: {folder or 'none, demo images only; ALEXREP_TEST_DATA names a folder'}"
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> Callable[..., RunFolder]:
+    """Return the maker of run folders of the recipe demo, not trained; see `make` inside."""
+
+    def make(
+        name: str,
+        *settings: str,
+        errors: tuple[float, ...] = (0.9, 0.5, 0.25, 0.375),
+        is_finished: bool = False,
+    ) -> RunFolder:
+        """Make a run `name` with `settings` over its recipe, and checkpoints that do not load.
+
+        `errors` are the val top-1 errors before the first epoch and after each: none, and
+        the run has not begun. A finished one has a manifest and a result of ten-crop.
+        """
+        folder = RunFolder(tmp_path / name)
+        files.write_bytes(folder.recipe, recipe.dump(recipe.load("demo", settings)).encode())
+        files.write_json(folder.plan, {})
+        if errors:
+            rows = [epoch_row(epoch, error) for epoch, error in enumerate(errors)]
+            rows.insert(1, {"kind": "step", "epoch": 0, "step": 3, "loss": 2.25})
+            folder.log.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+            for which in ("last", "best"):
+                files.write_bytes(folder.checkpoint(which), which.encode())
+        if is_finished:
+            files.write_json(folder.manifest, {})
+            result = {"top1_error": 0.125, "top5_error": 0.0625}
+            files.write_json(folder.result("val", "ten-crop"), result)
+        return folder
+
+    return make
+
+
+def epoch_row(epoch: int, error: float) -> dict[str, object]:
+    """Return a row of a log: losses and rates are the same in each."""
+    begun = {"train_loss": 1.5, "train_error": 0.625, "weights_rate": 0.01, "noise": True}
+    return {
+        "kind": "epoch",
+        "epoch": epoch,
+        "step": 10 * epoch,
+        **(begun if epoch else dict.fromkeys(begun)),
+        "val_loss": 1.25,
+        "val_top1_error": error,
+        "val_top5_error": error / 2,
+    }

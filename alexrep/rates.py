@@ -1,0 +1,87 @@
+"""The learning rates of each epoch, and whether the colour noise is on."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from alexrep.curves import Curve, Plateau
+from alexrep.settings import Change, Schedule
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What holds during one epoch."""
+
+    weights: float
+    """Learning rate of the weights of the layers that have none of their own."""
+    biases: float
+    """Learning rate of the biases of the layers that have none of their own."""
+    noise: bool
+    """Whether the colour noise is on."""
+    layers: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Rates of weights and biases of the layers that have their own."""
+
+    def of(self, layer: str, kind: str) -> float:
+        """Return the rate of a layer's "weights" or "biases".
+
+        Raises:
+            ValueError: If `kind` is neither.
+        """
+        if kind not in ("weights", "biases"):
+            raise ValueError(f"kind: expected 'weights' or 'biases', found {kind!r}")
+        weights, biases = self.layers.get(layer, (self.weights, self.biases))
+        return weights if kind == "weights" else biases
+
+    def table(self, layers: Iterable[str]) -> dict[tuple[str, str], float]:
+        """Return the rate of each of `layers` by (layer, kind), as an optimiser takes them."""
+        kinds = ("weights", "biases")
+        return {(layer, kind): self.of(layer, kind) for layer in layers for kind in kinds}
+
+
+def rates_at(schedule: Schedule, epoch: int, errors: Sequence[float] = ()) -> Rates:
+    """Return what holds after `epoch` finished epochs.
+
+    Changes apply in their order. One that names layers gives them rates of their own, which
+    start from what they had; changes without layers leave those alone from then on.
+
+    Args:
+        schedule: The schedule of a recipe.
+        epoch: Number of finished epochs, from 0.
+        errors: Val top-1 error before the first epoch and after each finished one, for
+            rates that fall on a plateau.
+
+    Raises:
+        ValueError: If `epoch` is negative, or a plateau lacks errors.
+    """
+    if epoch < 0:
+        raise ValueError(f"epoch: expected 0 or more, found {epoch}")
+    rates = Rates(0.0, 0.0, noise=True)
+    if schedule.weights is not None and schedule.biases is not None:
+        curves = schedule.weights, schedule.biases
+        weights, biases = (_rate(curve, epoch, schedule.epochs, errors) for curve in curves)
+        rates = Rates(weights, biases, noise=True)
+    for change in schedule.changes:
+        if change.epoch <= epoch:
+            rates = _apply(change, rates)
+    return rates
+
+
+def _rate(curve: Curve, epoch: int, epochs: int, errors: Sequence[float]) -> float:
+    if not isinstance(curve, Plateau):
+        return curve.rate(epoch, epochs)
+    if len(errors) != epoch + 1:
+        raise ValueError(f"errors: expected {epoch + 1} for a plateau, found {len(errors)}")
+    return curve.rate_after(errors)
+
+
+def _apply(change: Change, rates: Rates) -> Rates:
+    noise = rates.noise if change.noise is None else change.noise
+    if not change.layers:
+        weights = rates.weights if change.weights is None else change.weights
+        biases = rates.biases if change.biases is None else change.biases
+        return replace(rates, weights=weights, biases=biases, noise=noise)
+    own = dict(rates.layers)
+    for layer in change.layers:
+        weights = rates.of(layer, "weights") if change.weights is None else change.weights
+        biases = rates.of(layer, "biases") if change.biases is None else change.biases
+        own[layer] = weights, biases
+    return replace(rates, noise=noise, layers=own)

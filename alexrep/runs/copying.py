@@ -1,0 +1,58 @@
+"""A copy of a run to go on from with other rates."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from alexrep import files
+from alexrep.errors import DataError, mismatch
+from alexrep.files import PARTIAL
+from alexrep.runs.folder import RunFolder
+
+LEFT = ("manifest.json", "results", "plots", "report.html")
+"""What says that a run is finished, or shows what it came to: the copy will come to other."""
+CHECKPOINTS = ("last.pt", "previous.pt", "best.pt")
+"""Checkpoints that are copied; those kept of earlier epochs are not."""
+
+
+def copy(folder: RunFolder, new: RunFolder) -> list[Path]:
+    """Copy a run to a new folder, whole or not at all, as one that is not finished.
+
+    Copied are recipe, plan, classes, mean image, colour axes, notes, log, and the
+    checkpoints to go on from; locks, partial files, results and pictures are not.
+    A run that is under way may be copied: its checkpoints are read before its log, which
+    only grows, and is cut to the checkpoint when the copy goes on.
+
+    Returns:
+        The names of the copied files.
+
+    Raises:
+        DataError: If the folder is not a run's, has no checkpoint, or the new one exists.
+    """
+    folder.read_recipe()
+    if not folder.checkpoint("last").is_file():
+        advice = "train it for a while, or train a new run by its recipe.toml"
+        raise DataError(mismatch(folder.path, "a checkpoint to go on from", "none", advice))
+    if new.path.exists():
+        raise DataError(mismatch(new.path, "no such folder yet", "one", "name another"))
+    names = sorted(_copied(folder.path), key=lambda name: (name.suffix != ".pt", name))
+    part = new.path.with_name(f"{new.path.name}.{os.uname().nodename}-{os.getpid()}{PARTIAL}")
+    try:
+        for name in names:
+            with files.whole(part / name) as target:
+                shutil.copyfile(folder.path / name, target)
+        part.rename(new.path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return names
+
+
+def _copied(run: Path) -> Iterator[Path]:
+    """Yield the files to copy, by their names inside the run."""
+    for path in run.rglob("*"):
+        name = path.relative_to(run)
+        is_passing = path.name.endswith(PARTIAL) or path.name.lstrip(".").startswith("lock")
+        is_left = name.parts[0] in LEFT or is_passing or not path.is_file()
+        if not is_left and (name.parts[0] != "checkpoints" or name.name in CHECKPOINTS):
+            yield name

@@ -1,0 +1,50 @@
+"""Everything worth knowing of one run."""
+
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from alexrep import departures
+from alexrep.runs import listing, notes
+from alexrep.runs.folder import RunFolder
+from alexrep.runs.log import Row
+
+NUM_ROWS = 5
+"""Last epochs that are shown."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """A run: what it is, where it departs from net 145, what it has come to."""
+
+    run: str
+    recipe: str
+    source: str
+    expected: str
+    state: str
+    departures: list[str]
+    rows: list[Row]
+    """Rows of the last epochs, oldest first."""
+    results: dict[str, dict[str, JsonValue]]
+    """Results by split and views."""
+    notes: list[str]
+
+
+def describe(folder: RunFolder) -> Description:
+    """Describe a run, finished or not.
+
+    Raises:
+        DataError: If the folder is not a run's, or its log or a result is damaged.
+    """
+    recipe, rows = folder.read_recipe(), listing.epoch_rows(folder)
+    return Description(
+        run=str(folder.path),
+        recipe=recipe.name,
+        source=recipe.source,
+        expected=recipe.expected,
+        state=listing.state_of(folder, recipe, rows),
+        departures=departures.of(recipe),
+        rows=rows[-NUM_ROWS:],
+        results=listing.results(folder),
+        notes=notes.lines(folder),
+    )

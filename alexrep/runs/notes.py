@@ -1,0 +1,56 @@
+"""The notes of a run: dated lines in RUN/notes.txt."""
+
+from datetime import date
+from pathlib import Path
+
+from alexrep import files
+from alexrep.errors import ConfigError, mismatch
+from alexrep.runs.folder import RunFolder
+
+NAME = "notes.txt"
+
+
+def append(folder: RunFolder, text: str, today: date) -> str:
+    """Add a line to a run's notes, whole or not at all.
+
+    Args:
+        folder: The run.
+        text: The note; runs of white space, line ends among them, become one space.
+        today: The day to date it by.
+
+    Returns:
+        The line.
+
+    Raises:
+        ConfigError: If there is nothing in the note.
+        DataError: If the folder is not a run's.
+    """
+    words = "".join(letter if letter.isprintable() else " " for letter in text).split()
+    if not words:
+        raise ConfigError(mismatch("the note", "some text", repr(text), "say something"))
+    folder.read_recipe()
+    line = f"{today.isoformat()} {' '.join(words)}"
+    files.write_bytes(_path(folder), f"{_read(folder)}{line}\n".encode())
+    return line
+
+
+def lines(folder: RunFolder) -> list[str]:
+    """Return a run's notes, oldest first."""
+    return _read(folder).splitlines()
+
+
+def newest(folder: RunFolder) -> str | None:
+    """Return the last of a run's notes, if there are any."""
+    found = lines(folder)
+    return found[-1] if found else None
+
+
+def _read(folder: RunFolder) -> str:
+    path = _path(folder)
+    # Anybody may write into the file: a letter that is none must not hide the rest.
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    return text if text.endswith("\n") or not text else f"{text}\n"
+
+
+def _path(folder: RunFolder) -> Path:
+    return folder.path / NAME

@@ -1,0 +1,101 @@
+"""How the commands about runs print: columns of text, or one JSON document."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from alexrep.runs.comparison import Comparison
+    from alexrep.runs.description import Description
+    from alexrep.runs.listing import Overview
+
+ROW = {
+    "epoch": "epoch",
+    "train_loss": "train loss",
+    "train_error": "train error",
+    "val_loss": "val loss",
+    "val_top1_error": "top-1",
+    "val_top5_error": "top-5",
+    "weights_rate": "rate",
+}
+"""Fields of a log's row that are shown, and their headings."""
+
+
+def say_json(value: object) -> None:
+    """Print one JSON document."""
+    typer.echo(json.dumps(value, indent=1, ensure_ascii=False, default=str))
+
+
+def say_overviews(found: Sequence[Overview]) -> None:
+    """Print a line for each run below a line of headings."""
+    rows = [
+        [one.run, one.recipe, one.state, one.epochs, percent(one.best_val_top1_error), one.note]
+        for one in found
+    ]
+    say_columns([["run", "recipe", "state", "epochs", "best top-1", "note"], *rows])
+
+
+def say_description(found: Description) -> None:
+    """Print what a run is, and what it has come to."""
+    typer.echo(f"{found.run}: {found.recipe}, {found.state}")
+    typer.echo(f"source: {found.source}\nexpected: {found.expected}")
+    _say_departures("departs from net 145", found.departures)
+    if found.rows:
+        rows = [[shown(key, row.get(key)) for key in ROW] for row in found.rows]
+        say_columns([list(ROW.values()), *rows])
+    for name, result in found.results.items():
+        errors = (percent(result.get(f"top{k}_error")) for k in (1, 5))
+        typer.echo("{}: top-1 error {}, top-5 {}".format(name, *errors))
+    for note in found.notes:
+        typer.echo(f"note: {note}")
+
+
+def say_comparison(found: Comparison) -> None:
+    """Print what two runs differ in, and their errors side by side."""
+    typer.echo("\n".join(found.fields) or "equal recipes")
+    for run, lines in zip(found.runs, found.departures, strict=True):
+        _say_departures(f"{run} departs from net 145", lines)
+    if found.errors:
+        rows = [[name, *(shown(name, one) for one in two)] for name, two in found.errors.items()]
+        say_columns([["", *found.runs], *rows])
+
+
+def say_pruned(run: Path, sizes: dict[str, int], is_dry: bool) -> None:
+    """Print the checkpoints that were removed, or would be, and their size."""
+    said = "would be removed" if is_dry else "removed"
+    for name, size in sizes.items():
+        typer.echo(f"{name}: {size / 1e6:,.1f} MB, {said}")
+    typer.echo(f"{run}: {len(sizes)} checkpoints {said}, {sum(sizes.values()) / 1e6:,.1f} MB")
+
+
+def say_columns(rows: Sequence[Sequence[object]]) -> None:
+    """Print rows with their columns aligned; None is empty."""
+    texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    for row in texts:
+        padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        typer.echo("  ".join(padded).rstrip())
+
+
+def shown(name: str, value: object) -> str:
+    """Return a number of a log as text: errors in percent, others in four digits."""
+    if name.endswith("error"):
+        return percent(value)
+    return f"{value:.4g}" if isinstance(value, float) else str("" if value is None else value)
+
+
+def percent(error: object) -> str:
+    """Return an error in percent; nothing if there is none."""
+    return f"{100 * error:.2f} %" if isinstance(error, int | float) else ""
+
+
+def _say_departures(title: str, lines: list[str]) -> None:
+    typer.echo(f"{title}: {'in nothing' if not lines else ''}".rstrip())
+    for line in lines:
+        typer.echo(f"  {line}")

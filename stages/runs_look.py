@@ -1,0 +1,55 @@
+"""`alexrep runs list`, `show` and `diff`: what runs are and have come to."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import options, report
+
+Root = Annotated[Path, typer.Argument(metavar="[ROOT]", help="Folder that the runs are in.")]
+Other = Annotated[Path, typer.Argument(metavar="OTHER", help="Another one.")]
+
+
+def list_all(root: Root = Path(), as_json: options.Json = False) -> None:
+    """Print a line for each run at or below ROOT: recipe, state, best val top-1 error, note.
+
+    \b
+    Example: alexrep runs list runs
+    """
+    from alexrep.runs import listing
+
+    found = [listing.overview(folder) for folder in listing.find(root)]
+    if as_json:
+        report.say_json([asdict(one) for one in found])
+    elif found:
+        report.say_overviews(found)
+    else:
+        options.note(f"{root}: no runs")
+
+
+def show(run: options.Run, as_json: options.Json = False) -> None:
+    """Print a run's recipe and its departures from net 145, its last epochs and its results.
+
+    \b
+    Example: alexrep runs show runs/first
+    """
+    from alexrep.runs import description
+    from alexrep.runs.folder import RunFolder
+
+    found = description.describe(RunFolder(run))
+    report.say_json(asdict(found)) if as_json else report.say_description(found)
+
+
+def diff(run: options.Run, other: Other, as_json: options.Json = False) -> None:
+    """Print what two runs differ in, where each departs from net 145, and their errors.
+
+    \b
+    Example: alexrep runs diff runs/first runs/second
+    """
+    from alexrep.runs import comparison
+    from alexrep.runs.folder import RunFolder
+
+    found = comparison.compare(RunFolder(run), RunFolder(other))
+    report.say_json(asdict(found)) if as_json else report.say_comparison(found)

@@ -1,0 +1,149 @@
+"""Departures from net 145: none of its own, a line for every other number."""
+
+from typing import Any
+
+import pytest
+
+from alexrep import departures, recipe
+
+SPEED = ("channels_last", "compile", "deterministic", "accumulate")
+NEUTRAL = (
+    *("name", "source", "expected", "command", "seed", "checkpoints."),
+    *(f"compute.{key}" for key in SPEED),
+)
+"""What may differ between runs of net 145."""
+
+LINES = {
+    'model.conv1_order="relu-lrn-pool"': "D1 conv1 order: relu-lrn-pool; net 145: lrn-pool-relu",
+    "model.conv2_within_map=false": (
+        "D2 normalisations of conv2: across maps; net 145: across maps, then within maps"
+    ),
+    "model.conv2_norm=false": (
+        "D2 normalisations of conv2: within maps; net 145: across maps, then within maps"
+    ),
+    'model.initialisation="paper"': (
+        "D3 initial deviations: 0.01; net 145: 0.01, in conv3 to conv5 0.03"
+    ),
+    'model.norm="paper"': (
+        "D4 normalisation: k = 2, alpha = 1e-4; net 145: k = 2, alpha = 1e-4 / 5"
+    ),
+    'model.norm_scope="joint"': "normalised over: both towers' maps; net 145: one tower's maps",
+    "model.std_factor=2": "factor on the initial deviations: 2; net 145: 1",
+    'model.pool="2/2"': "pools, side/stride: 2/2; net 145: 3/2",
+    'model.activation="tanh"': "activation: tanh; net 145: relu",
+    "model.num_towers=1": "towers: 1; net 145: 2",
+    "model.width=0.5": "width: 0.5; net 145: 1",
+    "model.side=227": "side of the patch: 227; net 145: 224",
+    'model.without=["conv3","fc7"]': "layers left out: conv3, fc7; net 145: none",
+    'model.dropout="inverted"': "dropout: inverted; net 145: mask",
+    'model.name="other"': "another network: other; net 145: alexnet",
+    "feed.batch_size=256": "batch size: 256; net 145: 128",
+    'feed.draws="image"': "draws per: image; net 145: group32",
+    "feed.reflect=false": "reflections: none; net 145: yes",
+    'feed.mean="crop"': "mean image at: crop; net 145: centre",
+    'feed.channels="bgr"': "channels: bgr; net 145: rgb",
+    "feed.shuffle_labels=true": "labels: permuted; net 145: true",
+    "noise.scale=0.2": "colour noise, scale: 0.2; net 145: 0.1",
+    "noise.divide=false": "division of noisy patches: none; net 145: by 1 + scale",
+    "optimiser.momentum=0.8": "momentum: 0.8; net 145: 0.9",
+    "optimiser.weight_decay=0": "weight decay: 0; net 145: 0.0005",
+    "optimiser.layer_decays={fc8=0.1}": "decays of single layers: fc8 0.1; net 145: none",
+    "schedule.epochs=90": "epochs: 90; net 145: 91",
+    'schedule.stop={metric="val_loss"}': "early stop: val_loss; net 145: none",
+    "limits.batches=1": "batches in the training set: 1; net 145: all",
+    "limits.steps=10": "steps in an epoch: 10; net 145: all",
+    'limits.classes=["n01"]': "classes: n01; net 145: all",
+    'compute.precision="bf16"': "precision: bf16; net 145: fp32",
+    "compute.ema=0.99": "running average of weights: 0.99; net 145: 0",
+}
+"""The one line of one change."""
+
+
+def of(*settings: str) -> list[str]:
+    return departures.of(recipe.load("alexnet-2012", settings))
+
+
+def leaves(table: dict[str, Any], prefix: str = "") -> list[str]:
+    found = []
+    for key, value in table.items():
+        inner = leaves(value, f"{prefix}{key}.") if isinstance(value, dict) and value else []
+        found += inner or [prefix + key]
+    return found
+
+
+def test_net_145_does_not_depart_from_itself() -> None:
+    assert of() == []
+
+
+@pytest.mark.parametrize("setting", LINES)
+def test_one_change_is_one_line(setting: str) -> None:
+    assert of(setting) == [LINES[setting]]
+
+
+def test_another_order_brings_other_draws() -> None:
+    assert of('feed.order="shuffled"', 'feed.draws="image"') == [
+        "order of the images: shuffled; net 145: fixed",
+        "draws per: image; net 145: group32",
+    ]
+
+
+def test_the_initialisation_of_caffe_has_other_biases_too() -> None:
+    assert of('model.initialisation="caffe"') == [
+        "D3 initial deviations: 0.01, in fc6 and fc7 0.005; net 145: 0.01, in conv3 to conv5 0.03",
+        "initial biases: 0.1 {0}; net 145: 1 {0}".format("in conv2, conv4, conv5, fc6 and fc7"),
+    ]
+
+
+def test_no_normalisation_is_none_over_conv2_either() -> None:
+    assert of('model.norm="none"') == [
+        "D2 normalisations of conv2: none; net 145: across maps, then within maps",
+        "D4 normalisation: none; net 145: k = 2, alpha = 1e-4 / 5",
+    ]
+
+
+def test_every_field_is_a_point_or_neutral() -> None:
+    fields = leaves(recipe.load("alexnet-2012").model_dump())
+    covered = (*(setting.partition("=")[0] for setting in LINES), "feed.order", "schedule.")
+    assert [field for field in fields if not field.startswith((*covered, *NEUTRAL))] == []
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["seed=2", "compute.compile=true", "compute.accumulate=4", "checkpoints.every_steps=5"],
+)
+def test_what_changes_no_expectation_is_no_departure(setting: str) -> None:
+    assert of(setting) == []
+
+
+def test_rates_name_the_first_epoch_that_differs() -> None:
+    later = "schedule.changes=[{epoch=0,weights=0.01,biases=0.02},{epoch=30,weights=0.001}]"
+    assert of(later) == [
+        "rate of weights from epoch 25: 0.01; net 145: 0.001",
+        "D5 rates of single layers from epoch 67: none; net 145: conv1 1e-05 and 0.02",
+        "colour noise from epoch 67: on; net 145: off",
+    ]
+
+
+def test_a_plateau_is_named_by_its_rule() -> None:
+    curve = '{kind="plateau",start=0.01,factor=0.1,patience=3}'
+    both = f"schedule={{epochs=91,weights={curve},biases={curve},changes=[]}}"
+    rule = "0.01, times 0.1 on a plateau of the val error"
+    assert of(both)[:2] == [
+        f"rate of weights from epoch 0: {rule}; net 145: 0.01",
+        f"D5 rate of biases from epoch 0: {rule}; net 145: 0.02",
+    ]
+
+
+def test_without_noise_neither_its_division_nor_its_end_is_in_question() -> None:
+    assert of("noise.scale=0", "noise.divide=false") == [
+        "colour noise, scale: 0; net 145: 0.1",
+        "colour noise from epoch 0: off; net 145: on",
+    ]
+
+
+def test_one_tower_has_no_joint_normalisation() -> None:
+    assert of("model.num_towers=1", 'model.norm_scope="joint"') == ["towers: 1; net 145: 2"]
+
+
+def test_a_shorter_run_is_compared_as_far_as_it_goes() -> None:
+    assert of("schedule.epochs=10") == ["epochs: 10; net 145: 91"]

@@ -1,0 +1,134 @@
+"""`alexrep runs` from outside."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from alexrep import recipe
+from alexrep.runs.folder import RunFolder
+from alexrep.stages import app, runs
+
+MakeRun = Callable[..., RunFolder]
+COMMANDS = [info.name or "" for info in runs.app.registered_commands]
+
+
+def alexrep(*words: str | Path) -> Result:
+    return CliRunner().invoke(app, ["runs", *map(str, words)], prog_name="alexrep")
+
+
+def done(*words: str | Path) -> str:
+    result = alexrep(*words)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_the_commands_about_runs() -> None:
+    assert COMMANDS == ["list", "show", "diff", "copy", "note", "csv"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_every_command_has_an_example(name: str) -> None:
+    assert f"Example: alexrep runs {name}" in done(name, "--help")
+    assert done(name, "-h")
+
+
+def test_without_a_command_there_is_help() -> None:
+    result = alexrep()
+    assert result.exit_code == 2
+    assert "Usage: alexrep runs" in result.output
+
+
+def test_list_prints_a_line_for_each_run(make_run: MakeRun, tmp_path: Path) -> None:
+    make_run("one", is_finished=True)
+    make_run("other", errors=())
+    head, one, other = done("list", tmp_path).splitlines()
+    assert head.split("  ")[0] == "run"
+    assert one.split() == [str(tmp_path / "one"), "demo", "finished", "3", "25.00", "%"]
+    assert other.split() == [str(tmp_path / "other"), "demo", "not", "begun", "0"]
+
+
+def test_list_as_json_is_one_document(make_run: MakeRun, tmp_path: Path) -> None:
+    make_run("one")
+    (found,) = json.loads(done("list", tmp_path, "--json"))
+    assert found["state"] == "stopped at epoch 3 of 45"
+    assert found["best_val_top1_error"] == 0.25
+
+
+def test_list_of_nothing_says_so_on_stderr(tmp_path: Path) -> None:
+    result = alexrep("list", tmp_path)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == f"alexrep: {tmp_path}: no runs\n"
+    assert json.loads(done("list", tmp_path, "--json")) == []
+
+
+def test_show_prints_source_departures_epochs_and_results(make_run: MakeRun) -> None:
+    shown = done("show", make_run("run", is_finished=True).path).splitlines()
+    assert shown[0].endswith("run: demo, finished")
+    assert any(line.startswith("source: Ours: net 145") for line in shown)
+    assert "  width: 0.25; net 145: 1" in shown
+    assert "3      1.5         62.50 %      1.25      37.50 %  18.75 %  0.01" in shown
+    assert "val-ten-crop: top-1 error 12.50 %, top-5 6.25 %" in shown
+
+
+def test_show_as_json_is_one_document(make_run: MakeRun) -> None:
+    found = json.loads(done("show", make_run("run").path, "--json"))
+    assert len(found["rows"]) == 4
+
+
+def test_diff_puts_errors_side_by_side(make_run: MakeRun) -> None:
+    one, other = make_run("one"), make_run("other", "seed=2", errors=(0.9, 0.75))
+    shown = done("diff", one.path, other.path).splitlines()
+    assert shown[0] == "seed: 1 -> 2"
+    assert [line.split()[1:] for line in shown if line.startswith("val_top1")] == [
+        ["37.50", "%", "75.00", "%"]
+    ]
+    assert json.loads(done("diff", one.path, other.path, "--json"))["errors"]["epoch"] == [3, 1]
+
+
+def test_diff_of_equal_recipes_says_so(make_run: MakeRun) -> None:
+    folder = make_run("run")
+    assert done("diff", folder.path, folder.path).startswith("equal recipes\n")
+
+
+def test_net_145_departs_in_nothing(make_run: MakeRun) -> None:
+    folder = make_run("run")
+    folder.recipe.write_text(recipe.dump(recipe.load("alexnet-2012")))
+    assert "departs from net 145: in nothing" in done("show", folder.path).splitlines()
+
+
+def test_copy_says_how_to_go_on(make_run: MakeRun, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    shown = done("copy", make_run("run").path, new)
+    assert f"alexrep train DATA --run {new} --recipe {new}/recipe.toml" in shown
+    again = alexrep("copy", tmp_path / "run", new)
+    assert again.exit_code == 1
+    assert again.stderr.startswith(f"alexrep: {new}: expected no such folder yet, found one;")
+
+
+def test_note_is_listed(make_run: MakeRun) -> None:
+    folder = make_run("run")
+    line = done("note", folder.path, "by hand").strip()
+    assert line.endswith(" by hand")
+    assert line in done("list", folder.path)
+    assert f"note: {line}" in done("show", folder.path)
+
+
+def test_csv_names_the_file_it_wrote(make_run: MakeRun) -> None:
+    path = Path(done("csv", make_run("run").path).strip())
+    with path.open() as stream:
+        assert [row["val_top1_error"] for row in csv.DictReader(stream)] == [
+            *("0.9", "0.5", "0.25", "0.375")
+        ]
+
+
+@pytest.mark.parametrize("words", [["show"], ["csv"], ["note", "x"], ["copy", "new"]])
+def test_a_folder_that_is_no_run_is_one_line(words: list[str], tmp_path: Path) -> None:
+    command, *rest = words
+    result = alexrep(command, tmp_path / "none", *[tmp_path / one for one in rest])
+    assert result.exit_code == 1
+    assert "expected a run folder, found no recipe.toml; name" in result.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,94 @@
+"""The recipes that ship: what each must say, and what each ablation changes."""
+
+import pytest
+
+from alexrep import departures, recipe
+
+ABLATIONS = {
+    "alexnet-2012-half": ["towers"],
+    "alexnet-2012-inverted-dropout": ["dropout"],
+    "alexnet-2012-no-conv3": ["layers left out"],
+    "alexnet-2012-no-conv4": ["layers left out"],
+    "alexnet-2012-no-conv5": ["layers left out"],
+    "alexnet-2012-no-fc6": ["layers left out"],
+    "alexnet-2012-no-fc7": ["layers left out"],
+    "alexnet-2012-no-noise": ["colour noise", "colour noise, scale"],
+    "alexnet-2012-pool-2-2": ["pools, side/stride"],
+    "alexnet-2012-tanh": ["activation"],
+}
+"""Ablations on the schedule of net 145, and the only points in which they depart from it."""
+
+
+def points(name: str) -> list[str]:
+    """Return the names of the points in which a recipe departs from net 145."""
+    lines = departures.of(recipe.load(name))
+    return sorted(line.partition(":")[0].partition(" from epoch")[0] for line in lines)
+
+
+@pytest.mark.parametrize("name", recipe.names())
+def test_a_recipe_says_where_it_comes_from_and_what_to_expect(name: str) -> None:
+    found = recipe.load(name)
+    assert found.name == name
+    assert found.source
+    assert found.expected
+
+
+@pytest.mark.parametrize("name", recipe.names())
+def test_the_command_trains_by_the_recipe_in_a_run_of_its_name(name: str) -> None:
+    words = recipe.load(name).command.split()
+    assert words[:2] == ["alexrep", "train"]
+    assert words[3:] == ["--run", f"runs/{name}", "--recipe", name]
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_an_ablation_changes_one_thing(name: str) -> None:
+    assert points(name) == ABLATIONS[name]
+
+
+@pytest.mark.parametrize("layer", ["conv3", "conv4", "conv5", "fc6", "fc7"])
+def test_an_ablation_leaves_out_the_layer_of_its_name(layer: str) -> None:
+    assert recipe.load(f"alexnet-2012-no-{layer}").model.without == (layer,)
+
+
+@pytest.mark.parametrize("name", ["alexnet-2010", "alexnet-2012-continued", "alexnet-170"])
+def test_another_schedule_is_the_same_network_on_the_same_images(name: str) -> None:
+    plain = recipe.load("alexnet-2012")
+    changed = recipe.difference(plain, recipe.load(name))
+    fields = {line.partition(":")[0] for line in changed} - {"name", "source", "expected"}
+    assert all(field.startswith(("schedule.", "command")) for field in fields)
+
+
+def test_the_paper_read_literally_has_all_five_differences() -> None:
+    assert [name[:2] for name in points("alexnet-paper") if name[0] == "D"] == [
+        *("D1", "D2", "D3", "D4", "D5", "D5")
+    ]
+
+
+def test_run_148_has_no_normalisation_anywhere() -> None:
+    model = recipe.load("alexnet-2012-no-lrn").model
+    assert (model.norm, model.conv2_norm, model.conv2_within_map) == ("none", False, False)
+
+
+def test_run_167_normalises_conv1_only() -> None:
+    model = recipe.load("alexnet-170-no-conv2-norm").model
+    assert (model.norm, model.conv2_norm, model.conv2_within_map) == ("code", False, False)
+
+
+def test_the_fast_recipe_draws_for_each_image_in_a_new_order() -> None:
+    feed = recipe.load("alexnet-170-256").feed
+    assert (feed.batch_size, feed.order, feed.draws) == (256, "shuffled", "image")
+
+
+def test_caffe_steps_are_100000_batches_of_256() -> None:
+    caffe = recipe.load("alexnet-caffe")
+    assert round(100_000 * caffe.feed.batch_size / 1_281_167) == 20
+    assert round(450_000 * caffe.feed.batch_size / 1_281_167) == caffe.schedule.epochs
+
+
+def test_caffe_is_caffe() -> None:
+    found = recipe.load("alexnet-caffe")
+    model, feed = found.model, found.feed
+    assert (model.side, model.initialisation, model.conv1_order) == (227, "caffe", "relu-lrn-pool")
+    assert (model.norm, model.norm_scope, model.dropout) == ("caffe", "joint", "inverted")
+    assert (model.conv2_norm, model.conv2_within_map) == (True, False)
+    assert (feed.mean, feed.channels, found.noise.scale) == ("crop", "bgr", 0)
