@@ -5,6 +5,7 @@ from torch import nn
 
 from alexrep.models.alexnet import AlexNet
 from alexrep.models.count import Cost, count, total
+from alexrep.models.local import LocallyConnected2d
 from alexrep.settings import Model
 
 SHEET = {
@@ -54,3 +55,8 @@ def test_counting_leaves_values_modes_and_hooks_alone() -> None:
     assert [module.training for module in network] == [True, False]
     assert network[0].weight.device.type == "cpu"
     assert not network[0]._forward_hooks
+
+
+def test_a_locally_connected_layer_uses_each_weight_once() -> None:
+    network = nn.Sequential(LocallyConnected2d(3, 5, 4))
+    assert count(network, 4) == {"0": Cost(16 * 27 * 5, 80, 16 * 27 * 5)}

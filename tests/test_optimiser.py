@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from alexrep.errors import ConfigError
 from alexrep.models.alexnet import AlexNet
 from alexrep.settings import Model
 from alexrep.training.optimiser import Momentum2012, groups, set_rates
@@ -111,6 +112,21 @@ def test_there_is_one_group_per_layer_and_kind() -> None:
     for group in found:
         decay = 0.001 if group["kind"] == "weights" else 0.0
         assert (group["rate"], group["momentum"], group["weight_decay"]) == (0.0, 0.8, decay)
+
+
+def test_single_layers_may_have_another_decay() -> None:
+    found = groups(small(), weight_decay=0.001, layer_decays={"conv1": 0.0, "fc8": 0.03})
+    decays = {(group["layer"], group["kind"]): group["weight_decay"] for group in found}
+    assert decays["conv1", "weights"] == 0
+    assert decays["fc8", "weights"] == 0.03
+    assert decays["conv2", "weights"] == 0.001
+    assert not any(decay for (_, kind), decay in decays.items() if kind == "biases")
+
+
+def test_a_decay_of_a_layer_that_is_not_there_is_a_config_error() -> None:
+    message = r"optimiser.layer_decays: expected layers of conv1, .*fc8, found 'fc9'"
+    with pytest.raises(ConfigError, match=message):
+        groups(small(), layer_decays={"fc9": 0.1})
 
 
 def test_every_parameter_is_in_one_group() -> None:

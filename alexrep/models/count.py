@@ -7,6 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from alexrep.models.local import LocallyConnected2d
+
+COUNTED = (nn.Conv2d, nn.Linear, LocallyConnected2d)
+"""The layers that have weights."""
+
 
 @dataclass
 class Cost:
@@ -30,7 +35,7 @@ class Cost:
 
 
 def count(network: nn.Module, side: int) -> dict[str, Cost]:
-    """Count the convolutions and the fully connected layers of `network`.
+    """Count the convolutions, the locally and the fully connected layers of `network`.
 
     One image without values goes through parameters without values: it takes milliseconds and
     no memory, at any size and on any device.
@@ -46,7 +51,7 @@ def count(network: nn.Module, side: int) -> dict[str, Cost]:
     costs: dict[str, Cost] = {}
     hooks = []
     for name, module in network.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
+        if isinstance(module, COUNTED):
             cost = costs.setdefault(name.rsplit(".", 1)[-1], Cost())
             hooks.append(module.register_forward_hook(_Counter(cost)))
     modes = {module: module.training for module in network.modules()}
@@ -76,12 +81,17 @@ class _Counter:
         self.cost = cost
 
     def __call__(
-        self, module: nn.Conv2d | nn.Linear, _inputs: tuple[Tensor, ...], out: Tensor
+        self,
+        module: nn.Conv2d | nn.Linear | LocallyConnected2d,
+        _inputs: tuple[Tensor, ...],
+        out: Tensor,
     ) -> None:
         weights = module.weight.numel()
         biases = 0 if module.bias is None else module.bias.numel()
-        # A kernel's weights are used once at each place of its map: (1, C, H, W) or (1, U).
-        self.cost.add(Cost(weights, biases, weights * prod(out.shape[2:])))
+        # A kernel's weights are used once at each place of its map, (1, C, H, W) or (1, U);
+        # those of a locally connected layer at their own place only.
+        uses = 1 if isinstance(module, LocallyConnected2d) else prod(out.shape[2:])
+        self.cost.add(Cost(weights, biases, weights * uses))
 
 
 @torch.no_grad()

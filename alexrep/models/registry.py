@@ -6,7 +6,7 @@ from types import MappingProxyType
 from torch import nn
 
 from alexrep.errors import ConfigError, mismatch
-from alexrep.models import alexnet
+from alexrep.models import alexnet, cifar, cifar_layers
 from alexrep.models.alexnet import AlexNet, Form
 from alexrep.settings import Model
 
@@ -15,6 +15,7 @@ Builder = Callable[[Model, int, int], nn.Module]
 BUILDERS: Mapping[str, Builder] = MappingProxyType(
     {
         "alexnet": alexnet.build,
+        **dict.fromkeys(cifar_layers.NETS, cifar.build),
     }
 )
 

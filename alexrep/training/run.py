@@ -65,7 +65,8 @@ def check(chosen: Recipe, data: TrainingData) -> None:
     """
     data.inputs(chosen)
     model = registry.build(chosen.model, len(data.train.classes), chosen.seed)
-    schedule.require_layers(chosen.schedule, [group["layer"] for group in groups(model)])
+    found = groups(model, layer_decays=chosen.optimiser.layer_decays)
+    schedule.require_layers(chosen.schedule, [group["layer"] for group in found])
 
 
 def run(
@@ -139,7 +140,7 @@ def _prepare(
     # Patches come with their channels last; a network of the same layout saves 10 % of a step.
     model = model.to(resources.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     rule = chosen.optimiser
-    optimiser = Momentum2012(groups(model, rule.momentum, rule.weight_decay))
+    optimiser = Momentum2012(groups(model, rule.momentum, rule.weight_decay, rule.layer_decays))
     position, last = Position(), folder.checkpoint("last")
     if last.exists():
         content = checkpoint.load(last)
