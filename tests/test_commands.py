@@ -374,7 +374,7 @@ def test_train_before_pack_names_it(tiny: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("recipe", "wanted"),
     [
-        ("alexnet-2013", "recipe 'alexnet-2013': expected one of alexnet-2012, "),
+        ("alexnet-2013", "recipe 'alexnet-2013': expected one of alexnet-1"),
         ("nowhere.toml", "nowhere.toml: expected a recipe file, found No such file"),
     ],
 )
