@@ -6,7 +6,9 @@ usage() {
 Usage: slurm/pipeline.sh [--dry-run] [--partial]
 
 Submit the whole way, each job waiting until the one before has ended well:
-preprocess -> pack (mean, pca, pack) -> train -> eval. Prints the job ids.
+preprocess (an array) -> mean -> pca -> pack -> train -> eval. Prints the job ids.
+If one fails, its log says so in its last line, and those after it are cancelled;
+submitted again, each goes on where it was.
 
   --dry-run   print the commands, submit nothing
   --partial   accept fewer images than the edition has
@@ -14,12 +16,17 @@ preprocess -> pack (mean, pca, pack) -> train -> eval. Prints the job ids.
 Set in the environment, paths relative to where you are:
   RAW          folder of the ILSVRC tars and the devkit        default raw
   DATA         folder of the prepared data                     default data
+  SIDE         side of the prepared images, in pixels          default 256
+  PARTS        jobs that prepare at the same time              default 8
   RECIPE       name or .toml file                              default alexnet-2012
   RUN          folder of the run                               default runs/RECIPE
+  GPUS         GPUs to train on, one process each; or 0        default 1
+  NODES        nodes that they are on                          default as Slurm likes
+  CPUS         processors of each process                      default as in each script
   ALEXREP_ENV  a venv or a file to source                      default .venv, if there
   SBATCH_PARTITION, SBATCH_ACCOUNT, ...                        read by sbatch itself
 
-Example: RAW=/data/raw DATA=/data/ilsvrc2012 RUN=runs/1 slurm/pipeline.sh
+Example: RAW=/data/raw DATA=/data/ilsvrc2012 RUN=runs/1 GPUS=4 slurm/pipeline.sh
 END
 }
 
@@ -40,7 +47,13 @@ done
 
 RAW=${RAW:-raw} DATA=${DATA:-data} RECIPE=${RECIPE:-alexnet-2012}
 RUN=${RUN:-runs/$(basename "$RECIPE" .toml)}
-export RAW DATA RECIPE RUN
+PARTS=${PARTS:-8} GPUS=${GPUS:-1} NODES=${NODES:-} CPUS=${CPUS:-}
+export RAW DATA RECIPE RUN GPUS
+for name in PARTS NODES CPUS; do
+    [[ -z ${!name} || ${!name} =~ ^[1-9][0-9]{0,3}$ ]] ||
+        stop "$name: expected a number from 1 to 9999, found ${!name}; set $name"
+done
+[[ $GPUS =~ ^[0-9]{1,4}$ ]] || stop "GPUS: expected a number or 0, found $GPUS; set GPUS"
 [[ -d $RAW ]] || stop "$RAW: expected the folder of the tars, found none; set RAW"
 [[ $dry ]] || command -v sbatch >/dev/null ||
     stop "sbatch: expected on PATH, found nothing; run this on a Slurm login node, or --dry-run"
@@ -48,11 +61,14 @@ export RAW DATA RECIPE RUN
 folder=$(cd "$(dirname "$0")" && pwd)
 before=''
 
-# Submit job $1, after the one before; the rest goes to its script.
+# Submit job $1 with options $2 of sbatch (words), after the one before; the rest goes to its
+# script.
 submit() {
-    local name=$1 command=(sbatch --parsable)
+    local name=$1 options command=(sbatch --parsable)
+    read -ra options <<<"$2"
     [[ $before ]] && command+=(--dependency="afterok:$before" --kill-on-invalid-dep=yes)
-    command+=("$folder/$name.slurm" "${@:2}")
+    [[ $CPUS ]] && command+=(--cpus-per-task="$CPUS")
+    command+=("${options[@]}" "$folder/$name.slurm" "${@:3}")
     if [[ $dry ]]; then
         echo "${command[*]}"
         before="<$name>"
@@ -63,7 +79,14 @@ submit() {
     fi
 }
 
-submit preprocess "${partial[@]}"
-submit pack
-submit train
-submit eval
+# Without GPUs there is one process, and none is asked for.
+gpus='' tasks=''
+((GPUS == 0)) && gpus=--gpus-per-task=0
+((GPUS > 1)) && tasks=--ntasks=$GPUS
+
+submit preprocess "--array=0-$((PARTS - 1))" "${partial[@]}"
+submit mean ''
+submit pca ''
+submit pack ''
+submit train "$gpus $tasks ${NODES:+--nodes=$NODES}"
+submit eval "$gpus"

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 SLURM = Path(__file__).resolve().parent.parent / "slurm"
-JOBS = ("preprocess", "pack", "train", "eval")
+JOBS = ("preprocess", "mean", "pca", "pack", "train", "eval")
+WAITED = JOBS[:4] + JOBS[5:]
+"""Jobs that need nothing but an end; train may also be queued again."""
 SCRIPTS = sorted(path for path in SLURM.iterdir() if path.suffix in (".sh", ".slurm"))
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
@@ -28,7 +30,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("raw", "data", "bin", "runs/alexnet-2012"):
         (tmp_path / name).mkdir(parents=True)
     put(tmp_path / "bin/alexrep", 'echo "alexrep $*" >> calls; exit "${EXIT:-0}"')
-    for name in ("RAW", "DATA", "RUN", "RECIPE", "ALEXREP_ENV", "SLURM_JOB_ID"):
+    for name in ("RAW", "DATA", "RUN", "RECIPE", "ALEXREP_ENV", "SLURM_JOB_ID", "GPUS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
     return tmp_path
@@ -72,36 +74,44 @@ def test_shellcheck_finds_nothing() -> None:
 @pytest.mark.parametrize(
     ("name", "call"),
     [
-        ("preprocess", "alexrep preprocess raw data"),
+        ("preprocess", "alexrep preprocess raw data --side 256 --workers 4"),
+        ("mean", "alexrep mean data --workers 4"),
+        ("pca", "alexrep pca data --workers 4"),
+        ("pack", "alexrep pack data --workers 4"),
         ("train", "alexrep train data --run runs/alexnet-2012 --recipe alexnet-2012"),
-        ("eval", "alexrep eval runs/alexnet-2012 --data data --ten-crop"),
+        ("eval", "alexrep eval runs/alexnet-2012 --data data --split val --ten-crop"),
     ],
 )
 def test_the_defaults_call_alexrep(name: str, call: str, script: Script, place: Path) -> None:
-    assert script(f"{name}.slurm").returncode == 0
+    assert script(f"{name}.slurm", SLURM_CPUS_PER_TASK="4").returncode == 0
     assert calls(place) == [call]
 
 
-def test_pack_makes_the_statistics_first(script: Script, place: Path) -> None:
-    assert script("pack.slurm").returncode == 0
-    assert calls(place) == ["alexrep mean data", "alexrep pca data", "alexrep pack data"]
+def test_without_a_gpu_the_device_is_the_cpu(script: Script, place: Path) -> None:
+    for name in ("train", "eval"):
+        assert script(f"{name}.slurm", "--device", "cpu", GPUS="2").returncode == 0
+        assert script(f"{name}.slurm", GPUS="0").returncode == 0
+    with_gpu, train, _, evaluate = calls(place)
+    assert with_gpu == train
+    assert evaluate.endswith("--ten-crop --device cpu")
 
 
 def test_variables_and_options_reach_alexrep(script: Script, place: Path) -> None:
     (place / "d d").mkdir()
     script("train.slurm", "--epochs", "2", DATA="d d", RUN="r", RECIPE="x/small.toml")
     script("train.slurm", RECIPE="x/small.toml")
-    script("preprocess.slurm", "--partial", RAW="d d", DATA="new")
+    own = {"SIDE": "32", "SLURM_CPUS_PER_TASK": "2"}
+    script("preprocess.slurm", "--partial", RAW="d d", DATA="new", **own)
     assert calls(place) == [
         "alexrep train d d --run r --recipe x/small.toml --epochs 2",
         "alexrep train data --run runs/small --recipe x/small.toml",
-        "alexrep preprocess d d new --partial",
+        "alexrep preprocess d d new --side 32 --workers 2 --partial",
     ]
 
 
 @pytest.mark.parametrize(
     ("name", "variable"),
-    [("preprocess", "RAW"), ("pack", "DATA"), ("train", "DATA"), ("eval", "DATA"), ("eval", "RUN")],
+    [("preprocess", "RAW"), ("eval", "RUN"), *((name, "DATA") for name in JOBS[1:])],
 )
 def test_what_is_missing_is_one_line(name: str, variable: str, script: Script, place: Path) -> None:
     result = script(f"{name}.slurm", **{variable: "nowhere"})
@@ -127,14 +137,24 @@ def test_the_environment_is_a_venv_or_a_file(environment: str, script: Script, p
     file = place / activate.get(environment, environment)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("echo sourced >> calls\n")
-    assert script("preprocess.slurm", ALEXREP_ENV=environment).returncode == 0
-    assert calls(place) == ["sourced", "alexrep preprocess raw data"]
+    assert script("mean.slurm", ALEXREP_ENV=environment, SLURM_CPUS_PER_TASK="1").returncode == 0
+    assert calls(place) == ["sourced", "alexrep mean data --workers 1"]
 
 
 @pytest.mark.parametrize(("code", "left"), [("0", 0), ("3", 0), ("1", 1), ("75", 75)])
 def test_a_quarantine_is_success(code: str, left: int, script: Script) -> None:
-    assert script("preprocess.slurm", EXIT=code).returncode == left
-    assert script("pack.slurm", EXIT=code).returncode == left
+    for name in WAITED:
+        assert script(f"{name}.slurm", EXIT=code).returncode == left
+
+
+def test_what_becomes_of_the_exit_code_is_said(script: Script) -> None:
+    said = script("pack.slurm", EXIT="3").stdout
+    assert said.startswith("pack.slurm: 3 (done, with quarantined images) is 0 for")
+    task = {"SLURM_ARRAY_TASK_ID": "2", "SLURM_ARRAY_JOB_ID": "7", "SLURMD_NODENAME": "n1"}
+    said = script("preprocess.slurm", EXIT="1", **task).stderr
+    assert said.startswith("preprocess.slurm: task 2 of job 7 on n1: left with 1; the jobs that")
+    said = script("train.slurm", EXIT="1", SLURMD_NODENAME="n1").stderr
+    assert said.startswith("train.slurm: job none on n1: left with 1; the jobs that")
 
 
 def test_the_preamble_is_the_same_in_every_job() -> None:
@@ -146,25 +166,38 @@ def test_the_preamble_is_the_same_in_every_job() -> None:
     assert len(preambles) == 1
 
 
+RUNNING = "JobId=7 JobState=RUNNING PreemptTime=None"
+PREEMPTED = "JobId=7 JobState=RUNNING PreemptTime=2026-11-21T12:13:56"
+CANCELLED = "JobId=7 JobState=COMPLETING PreemptTime=None"
+
+
 def train_and_signal(
-    place: Path, number: signal.Signals, job_id: str = "7"
+    place: Path, number: signal.Signals, job: str = RUNNING, code: int = 75
 ) -> subprocess.CompletedProcess[str]:
-    """Run train.slurm with stubs of srun and scontrol; signal it as Slurm would."""
-    put(place / "bin/srun", '[[ $1 == --cpus-per-task=4 ]] && shift && exec "$@"')
-    put(place / "bin/scontrol", 'echo "scontrol $*" >> calls')
+    """Run train.slurm with stubs of srun and scontrol; signal it as Slurm would.
+
+    Args:
+        place: Working folder.
+        number: USR2 goes to the script, TERM to the step; without a job, to the script too.
+        job: What Slurm says of the job; empty for none.
+        code: Exit code of the training after the signal.
+    """
+    put(place / "bin/srun", 'while [[ $1 == -* ]]; do shift; done; exec "$@"')
+    show = f'[[ $* == *show* ]] && echo "{job}" || echo "scontrol $*" >> calls'
+    put(place / "bin/scontrol", show)
     save = "trap 'echo {0} >> calls; saved=1' {0}; "
-    wait = "touch ready; until [[ $saved ]]; do sleep 0.05; done; sleep 0.2; exit 75"
+    wait = f"echo $$ > at; mv at ready; until [[ $saved ]]; do sleep 0.05; done; exit {code}"
     put(place / "bin/alexrep", save.format("USR2") + save.format("TERM") + wait)
-    job = os.environ | {"SLURM_JOB_ID": job_id, "SLURM_CPUS_PER_TASK": "4"}
+    environment = os.environ | ({"SLURM_JOB_ID": "7"} if job else {})
     command = ["bash", str(SLURM / "train.slurm")]
     with subprocess.Popen(
-        command, cwd=place, env=job, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command, cwd=place, env=environment, stderr=subprocess.PIPE, text=True
     ) as shell:
         while not (place / "ready").exists():
             time.sleep(0.02)
-        if number == signal.SIGTERM and job_id:
-            os.killpg(shell.pid, number)
-        else:
+        to_step = number == signal.SIGTERM and job
+        os.kill(int((place / "ready").read_text()) if to_step else shell.pid, number)
+        if job == CANCELLED:
             shell.send_signal(number)
         _, errors = shell.communicate(timeout=20)
     return subprocess.CompletedProcess(command, shell.returncode, None, errors)
@@ -175,10 +208,28 @@ def test_a_warned_training_requeues_itself(place: Path) -> None:
     assert calls(place) == ["USR2", "scontrol requeue 7"]
 
 
-@pytest.mark.parametrize("job_id", ["7", ""])
-def test_a_cancelled_training_gets_one_signal_and_no_further_turn(job_id: str, place: Path) -> None:
-    assert train_and_signal(place, signal.SIGTERM, job_id).returncode == 75
+def test_a_preempted_training_requeues_itself(place: Path) -> None:
+    assert train_and_signal(place, signal.SIGTERM, PREEMPTED).returncode == 75
+    assert calls(place) == ["TERM", "scontrol requeue 7"]
+
+
+@pytest.mark.parametrize("job", [CANCELLED, RUNNING, ""])
+def test_a_cancelled_training_gets_one_signal_and_no_further_turn(job: str, place: Path) -> None:
+    assert train_and_signal(place, signal.SIGTERM, job).returncode == 75
     assert calls(place) == ["TERM"]
+
+
+def test_a_training_that_is_cancelled_after_its_warning_is_over(place: Path) -> None:
+    train_and_signal(place, signal.SIGUSR2, CANCELLED)
+    assert "scontrol requeue 7" not in calls(place)
+
+
+@pytest.mark.parametrize(("code", "turns"), [(0, 0), (1, 0), (140, 1), (137, 0)])
+def test_only_a_saved_or_unbegun_training_is_requeued(code: int, turns: int, place: Path) -> None:
+    result = train_and_signal(place, signal.SIGUSR2, code=code)
+    assert result.returncode == code
+    assert calls(place).count("scontrol requeue 7") == turns
+    assert (f"left with {code};" in result.stderr) == (code in {1, 137})
 
 
 def test_a_training_is_requeued_a_bounded_number_of_times(
@@ -190,24 +241,48 @@ def test_a_training_is_requeued_a_bounded_number_of_times(
     assert "requeued 20 times" in result.stderr
 
 
+def test_one_task_per_gpu_sees_all_gpus_and_may_end_late(script: Script, place: Path) -> None:
+    put(place / "bin/srun", 'echo "srun $*" >> calls')
+    script("train.slurm", SLURM_JOB_ID="7", SLURM_CPUS_PER_TASK="4")
+    expected = "srun --cpus-per-task=4 --gpu-bind=none --kill-on-bad-exit=0 --wait=60 alexrep"
+    assert calls(place)[0].startswith(expected)
+
+
 def test_pipeline_chains_the_jobs(script: Script, place: Path) -> None:
     put(place / "bin/sbatch", 'echo "$* $RUN" >> calls; wc -l < calls')
     result = script("pipeline.sh", "--partial", RECIPE="demo")
-    after = "--kill-on-invalid-dep=yes"
-    assert result.stdout.splitlines() == ["preprocess 1", "pack 2", "train 3", "eval 4"]
-    assert calls(place) == [
-        f"--parsable {SLURM}/preprocess.slurm --partial runs/demo",
-        f"--parsable --dependency=afterok:1 {after} {SLURM}/pack.slurm runs/demo",
-        f"--parsable --dependency=afterok:2 {after} {SLURM}/train.slurm runs/demo",
-        f"--parsable --dependency=afterok:3 {after} {SLURM}/eval.slurm runs/demo",
-    ]
+    numbers = enumerate(JOBS, 1)
+    assert result.stdout.splitlines() == [f"{name} {number}" for number, name in numbers]
+    first, *others = calls(place)
+    assert first == f"--parsable --array=0-7 {SLURM}/preprocess.slurm --partial runs/demo"
+    for number, call in enumerate(others, 1):
+        after = f"--parsable --dependency=afterok:{number} --kill-on-invalid-dep=yes "
+        assert call == f"{after}{SLURM}/{JOBS[number]}.slurm runs/demo"
+
+
+def test_pipeline_asks_for_what_it_is_told(script: Script, place: Path) -> None:
+    put(place / "bin/sbatch", 'echo "$*" >> calls; echo 1')
+    script("pipeline.sh", GPUS="4", NODES="2", PARTS="40", CPUS="3")
+    asked = [call.split(f" {SLURM}")[0].split(" ")[1:] for call in calls(place)]
+    assert asked[0] == ["--cpus-per-task=3", "--array=0-39"]
+    assert asked[4][2:] == ["--cpus-per-task=3", "--ntasks=4", "--nodes=2"]
+    (place / "calls").unlink()
+    script("pipeline.sh", GPUS="0")
+    assert ["--gpus-per-task=0" in call for call in calls(place)] == [False] * 4 + [True] * 2
+
+
+@pytest.mark.parametrize("variable", ["PARTS", "GPUS", "NODES", "CPUS"])
+def test_pipeline_refuses_what_is_no_number(variable: str, script: Script, place: Path) -> None:
+    result = script("pipeline.sh", **{variable: "many"})
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert result.stderr.startswith(f"pipeline.sh: {variable}: expected a number")
 
 
 def test_pipeline_dry_run_submits_nothing(script: Script, place: Path) -> None:
     put(place / "bin/sbatch", "touch calls")
     lines = script("pipeline.sh", "--dry-run").stdout.splitlines()
     assert [line.split("/")[-1] for line in lines] == [f"{name}.slurm" for name in JOBS]
-    assert "afterok:<pack>" in lines[2]
+    assert "afterok:<pack>" in lines[4]
     assert not (place / "calls").exists()
 
 
@@ -228,5 +303,7 @@ def test_pipeline_stops_with_one_line(
 def test_pipeline_helps(script: Script) -> None:
     result = script("pipeline.sh", "--help")
     assert result.returncode == 0
-    for name in ("RAW", "DATA", "RECIPE", "RUN", "ALEXREP_ENV", "--dry-run", "Example:"):
+    for name in ("RAW", "DATA", "SIDE", "PARTS", "RECIPE", "RUN", "GPUS", "NODES", "CPUS"):
+        assert f"\n  {name} " in result.stdout
+    for name in ("ALEXREP_ENV", "--dry-run", "--partial", "Example:"):
         assert name in result.stdout

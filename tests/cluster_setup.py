@@ -1,0 +1,140 @@
+"""What a test cluster needs of this machine: Slurm's packages, free ports, its settings."""
+
+import contextlib
+import fcntl
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+PACKAGES = ("slurmd", "slurmctld", "slurm-client", "munge")
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "squeue", "scancel")
+PATH = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
+"""Where the daemons are, which are not for everyone's path."""
+
+SETTINGS = """\
+ClusterName=alexrep
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={ports[0]}
+SlurmUser={user}
+SlurmdUser={user}
+AuthType=auth/munge
+CredType=cred/munge
+AuthInfo=socket={folder}/munge.socket,cred_expire=5
+CommunicationParameters={listen}
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool/%n
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.%n.pid
+SlurmctldLogFile={folder}/log/slurmctld
+SlurmdLogFile={folder}/log/slurmd.%n
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SwitchType=switch/none
+MpiDefault=none
+MailProg=/bin/true
+PropagateResourceLimits=CORE
+SlurmdParameters=config_overrides
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+MinJobAge=86400
+SchedulerType=sched/backfill
+SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=1
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core,CR_LLN
+KillWait=10
+ReturnToService=2
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+GresTypes=gpu
+PartitionName=main Nodes=ALL Default=YES State=UP PriorityTier=1 GraceTime=60 PreemptMode=CANCEL
+PartitionName=urgent Nodes=ALL State=UP PriorityTier=9 PreemptMode=OFF
+"""
+# cred_expire is also what a requeued job waits. Nodes claim what they have not, so that the
+# batch scripts run as they are.
+NODE = (
+    "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=64 Boards=1 "
+    "SocketsPerBoard=1 CoresPerSocket=64 ThreadsPerCore=1 RealMemory=1000000 Gres=gpu:2\n"
+)
+
+
+def write(folder: Path, nodes: Sequence[str]) -> None:
+    """Write slurm.conf, gres.conf and cgroup.conf for a cluster of these nodes."""
+    host, ports = os.uname().nodename.split(".")[0], _free_ports(1 + len(nodes))
+    # Slurm can be held to loopback only where that is what the host's name resolves to.
+    listen = "NoInAddrAny,NoCtldInAddrAny" if _is_loopback() else "keepalivetime=60"
+    user = pwd.getpwuid(os.getuid()).pw_name
+    text = SETTINGS.format(user=user, host=host, ports=ports, listen=listen, folder=folder)
+    for name, port in zip(nodes, ports[1:], strict=True):
+        text += NODE.format(name=name, port=port, host=host)
+    (folder / "slurm.conf").write_text(text)
+    for number in range(2):
+        (folder / f"nvidia{number}").symlink_to(os.devnull)
+    (folder / "gres.conf").write_text(f"Name=gpu File={folder}/nvidia[0-1]\n")
+    # Told what to do without cgroups: before 24.05 a plugin that waits to be asked.
+    cgroup = "disabled" if _version() >= (24, 5) else "cgroup/v1"
+    (folder / "cgroup.conf").write_text(f"CgroupPlugin={cgroup}\n")
+
+
+def lack() -> str | None:
+    """Tell why Slurm cannot run here; None if it can. Installs its packages where root may."""
+    missing = _missing()
+    if missing and os.geteuid() == 0 and shutil.which("apt-get"):
+        _install()
+        missing = _missing()
+    if missing:
+        return f"Slurm is not installed: no {', '.join(missing)}"
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError:
+        return f"user {os.getuid()} has no name, which Slurm needs"
+    return None
+
+
+def _missing() -> list[str]:
+    return [one for one in PROGRAMS if shutil.which(one, path=PATH) is None]
+
+
+def _install() -> None:
+    """Install the packages, if apt has them; two processes of the tests take turns."""
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    command = ["apt-get", "install", "-y", "--no-install-recommends", *PACKAGES]
+    lock = Path(tempfile.gettempdir()) / "alexrep-slurm.lock"
+    with lock.open("w") as held, contextlib.suppress(subprocess.TimeoutExpired):
+        fcntl.flock(held, fcntl.LOCK_EX)
+        for words in (["apt-get", "update"], command):
+            subprocess.run(
+                words,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                check=False,
+                timeout=180,
+            )
+
+
+def _version() -> tuple[int, ...]:
+    said = subprocess.run(
+        ["slurmctld", "-V"], env={"PATH": PATH}, capture_output=True, text=True, check=True
+    )
+    return tuple(int(one) for one in said.stdout.split()[-1].split(".")[:2])
+
+
+def _free_ports(num: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        opened = [stack.enter_context(socket.socket()) for _ in range(num)]
+        for one in opened:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in opened]
+
+
+def _is_loopback() -> bool:
+    try:
+        return socket.gethostbyname(os.uname().nodename) == "127.0.0.1"
+    except OSError:
+        return False

@@ -1,0 +1,118 @@
+"""slurm/pipeline.sh on a real cluster: the whole way on the demo edition, and parts that fail."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cluster import Cluster, running
+
+from alexrep.ilsvrc import demo
+
+SCRIPT = str(Path(__file__).resolve().parent.parent / "slurm" / "pipeline.sh")
+JOBS = ("preprocess", "mean", "pca", "pack", "train", "eval")
+SETTINGS = ("schedule.epochs=3", "model.width=0.05", "model.side=67")
+RECIPE = """\
+base = "demo"
+[model]
+width = 0.05
+side = 67
+[schedule]
+epochs = 3
+"""
+ENVIRONMENT = f"export OMP_NUM_THREADS=1 PATH={Path(sys.executable).parent}:$PATH\n"
+VARIABLES = {"RECIPE": "small.toml", "GPUS": "0", "CPUS": "1", "PARTS": "3", "SIDE": "128"}
+UNIT = "data/images/train/n90000004.tar"
+
+pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """Return a cluster that runs, or skip."""
+    with running() as found:
+        yield found
+
+
+@pytest.fixture
+def place(cluster: Cluster, tmp_path: Path) -> Iterator[Path]:
+    """Return a working folder with the demo edition; end all jobs afterwards."""
+    demo.write(tmp_path / "raw")
+    (tmp_path / "small.toml").write_text(RECIPE)
+    (tmp_path / "env.sh").write_text(ENVIRONMENT)
+    yield tmp_path
+    cluster.cancel_all()
+
+
+def submit(cluster: Cluster, place: Path) -> dict[str, str]:
+    """Submit the whole way from `place`; return the number of each job."""
+    variables = VARIABLES | {"RUN": "run", "ALEXREP_ENV": "env.sh"}
+    said = subprocess.run(
+        ["bash", SCRIPT],
+        cwd=place,
+        env=cluster.environment | variables,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    numbers = dict(line.split() for line in said.splitlines())
+    assert tuple(numbers) == JOBS
+    return numbers
+
+
+def output(place: Path) -> str:
+    """Return what all jobs have printed."""
+    return "\n".join(f"{one.name}: {one.read_text()}" for one in sorted(place.glob("*.log")))
+
+
+def ends_well(cluster: Cluster, place: Path, jobs: dict[str, str]) -> None:
+    assert cluster.wait(jobs["eval"], seconds=200) == ["COMPLETED"], output(place)
+
+
+def directly(folder: Path) -> None:
+    """Run `alexrep demo` with the same settings."""
+    words = [word for one in SETTINGS for word in ("--set", one)]
+    command = [sys.executable, "-m", "alexrep.stages", "demo", str(folder), *words]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
+
+
+def records(folder: Path) -> dict[str, object]:
+    """Return the manifests of a folder, and the errors, by path."""
+    paths = [*folder.glob("data/**/*manifest.json"), folder / "run/manifest.json"]
+    paths.append(folder / "run/results/val-ten-crop.json")
+    return {str(path.relative_to(folder)): json.loads(path.read_text()) for path in paths}
+
+
+def test_the_pipeline_ends_with_the_errors_of_the_demo(
+    cluster: Cluster, place: Path, tmp_path: Path
+) -> None:
+    jobs = submit(cluster, place)
+    directly(tmp_path / "demo")
+    ends_well(cluster, place, jobs)
+    assert cluster.states(jobs["preprocess"]) == ["COMPLETED"] * 3
+    assert records(place) == records(tmp_path / "demo")
+    assert "3 (done, with quarantined images) is 0 for" in output(place)
+
+
+def test_a_failing_part_is_named_and_stops_the_chain(cluster: Cluster, place: Path) -> None:
+    # Nothing can be renamed to what is a folder: the part that has this unit fails.
+    (place / UNIT / "in the way").mkdir(parents=True)
+    jobs = submit(cluster, place)
+    assert cluster.wait(jobs["eval"]) == ["CANCELLED"], output(place)
+    states = [cluster.states(jobs[name]) for name in JOBS]
+    assert sorted(states[0]) == ["COMPLETED", "COMPLETED", "FAILED"]
+    assert states[1:] == [["CANCELLED"]] * 5
+    failed = states[0].index("FAILED")
+    line = r"preprocess\.slurm: task (\d) of job (\d+) on .*: left with 1; the jobs that wait"
+    named = re.search(line, output(place))
+    assert named is not None
+    assert named.groups() == (str(failed), jobs["preprocess"])
+    (place / UNIT / "in the way").rmdir()
+    (place / UNIT).rmdir()
+    again = submit(cluster, place)
+    ends_well(cluster, place, again)
