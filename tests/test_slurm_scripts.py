@@ -241,10 +241,10 @@ def test_a_training_is_requeued_a_bounded_number_of_times(
     assert "requeued 20 times" in result.stderr
 
 
-def test_one_task_per_gpu_sees_all_gpus_and_may_end_late(script: Script, place: Path) -> None:
+def test_tasks_may_end_one_after_the_other(script: Script, place: Path) -> None:
     put(place / "bin/srun", 'echo "srun $*" >> calls')
     script("train.slurm", SLURM_JOB_ID="7", SLURM_CPUS_PER_TASK="4")
-    expected = "srun --cpus-per-task=4 --gpu-bind=none --kill-on-bad-exit=0 --wait=60 alexrep"
+    expected = "srun --cpus-per-task=4 --kill-on-bad-exit=0 --wait=60 alexrep train"
     assert calls(place)[0].startswith(expected)
 
 

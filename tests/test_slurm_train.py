@@ -169,3 +169,15 @@ def test_a_training_is_requeued_a_bounded_number_of_times(lab: Lab) -> None:
     lab.cluster.run("scancel", "--batch", "--signal=USR2", job)
     assert lab.cluster.wait(job, seconds=30) == ["FAILED"]
     assert "requeued 0 times, which is enough" in lab.output("bounded")
+
+
+def test_a_task_sees_all_gpus_that_the_job_has_on_its_node(lab: Lab) -> None:
+    stub = lab.folder / "bin/alexrep"
+    stub.parent.mkdir()
+    stub.write_text("#!/bin/sh\necho seen $SLURM_NTASKS $CUDA_VISIBLE_DEVICES\n")
+    stub.chmod(0o755)
+    (lab.folder / "stub.sh").write_text(f"PATH={stub.parent}:$PATH\n")
+    words = ("--nodes=1", "--ntasks=2", "--gpus-per-task=1")
+    job = lab.submit("seen", *words, GPUS="2", ALEXREP_ENV="stub.sh")
+    assert lab.cluster.wait(job) == ["COMPLETED"]
+    assert lab.output("seen").splitlines() == ["seen 2 0,1"] * 2
