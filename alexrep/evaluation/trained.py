@@ -43,4 +43,6 @@ def inputs_of(content: Mapping[str, Any], where: Path) -> Inputs:
         side=recipe.model.side,
         scale=recipe.noise.scale,
         divide=recipe.noise.divide,
+        mean=recipe.feed.mean,
+        channels=recipe.feed.channels,
     )
