@@ -162,10 +162,12 @@ def write_raw(
     return folder
 
 
-def prepare_raw(raw: Path, data: Path, side: int = SIDE, workers: int = 1) -> Path:
+def prepare_raw(
+    raw: Path, data: Path, side: int = SIDE, workers: int = 1, geometry: str = "crop"
+) -> Path:
     """Prepare a tiny edition into data/images, as `alexrep preprocess --partial` does."""
     found = source.survey(raw, EDITIONS["demo"], partial=True)
-    target, images = Target(side), data / "images"
+    target, images = Target(side, geometry), data / "images"
     plan = preprocess.make_plan(found, target, partial=True)
     with files.locked(data):
         if manifest.begin(plan, images / manifest.NAME, images / "plan.json") is None:
@@ -212,7 +214,7 @@ def make_raw() -> MakeRaw:
 
 @pytest.fixture(scope="session")
 def prepare() -> Callable[..., Path]:
-    """Return `prepare_raw(raw, data, side=72, workers=1)`."""
+    """Return `prepare_raw(raw, data, side=72, workers=1, geometry="crop")`."""
     return prepare_raw
 
 

@@ -13,6 +13,7 @@ from alexrep.ilsvrc.classes import ClassTable
 from alexrep.models import registry
 from alexrep.recipe import parse
 from alexrep.settings import Recipe
+from alexrep.shards.layout import GEOMETRY
 
 
 def recipe_of(content: Mapping[str, Any], where: Path) -> Recipe:
@@ -31,6 +32,11 @@ def model_of(content: Mapping[str, Any], where: Path) -> nn.Module:
     model = registry.build(recipe.model, len(content["classes"]), recipe.seed)
     model.load_state_dict(content["state_dict"])
     return model
+
+
+def geometry_of(content: Mapping[str, Any]) -> str:
+    """Return how the images that a checkpoint was trained on were made square."""
+    return str(content["inputs"].get("geometry", GEOMETRY))
 
 
 def inputs_of(content: Mapping[str, Any], where: Path) -> Inputs:
