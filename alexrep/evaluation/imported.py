@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from pydantic import JsonValue
+from torch import nn
 
 from alexrep import files, manifest, recipe
 from alexrep.errors import ConfigError, DataError, ManifestError, mismatch
@@ -21,6 +22,7 @@ from alexrep.ilsvrc.classes import ClassTable
 from alexrep.manifest import Manifest, Plan
 from alexrep.models import caffeweights, registry
 from alexrep.models.caffemodel import Floats
+from alexrep.models.caffeweights import Loaded
 from alexrep.runs import checkpoint, environment
 from alexrep.runs.folder import RunFolder
 from alexrep.settings import Recipe
@@ -39,6 +41,10 @@ class Source:
     weights: Path
     digest: str
     """SHA-256 of the file."""
+    network: nn.Module
+    """With the weights of the file."""
+    loaded: Loaded
+    """What the file lacked."""
     recipe: Recipe
     settings: tuple[str, ...]
     """What was laid over the shipped recipe."""
@@ -89,7 +95,7 @@ def survey(
 
     Raises:
         ManifestError: If pack, or a mean that is asked for, has not finished.
-        DataError: If a file is not what it should be.
+        DataError: If a file is not what it should be, or layers lack and may not.
         ConfigError: If the patch is larger than the images.
     """
     chosen = recipe.load(RECIPE, settings)
@@ -97,45 +103,47 @@ def survey(
     side = record.details["side"]
     assert isinstance(side, int), "written as one"  # noqa: S101
     if chosen.model.side > side:
-        wanted = f"at most {side}, the side of the prepared images"
-        raise ConfigError(
-            mismatch("model.side", wanted, chosen.model.side, "preprocess with --side 256")
-        )
+        wanted, advice = f"at most {side}, the side of the prepared images", "prepare larger ones"
+        raise ConfigError(mismatch("model.side", wanted, chosen.model.side, advice))
     table = classes.read(data / "shards" / layout.CLASSES)
     order = list(range(len(table))) if labels is None else _order(labels, table)
     image = _mean(mean, data, record, side)
-    digest = files.sha256_bytes(caffeweights.content_of(weights))
-    return Source(weights, digest, chosen, settings, table, order, image, allow_missing)
+    content = caffeweights.content_of(weights)
+    arrays = _in_order(caffeweights.arrays_of(content, weights), order)
+    network = registry.build(chosen.model, len(table), chosen.seed)
+    loaded = caffeweights.load(network, arrays, weights)
+    if not allow_missing:
+        caffeweights.require_all(loaded, weights)
+    digest = files.sha256_bytes(content)
+    return Source(
+        weights, digest, network, loaded, chosen, settings, table, order, image, allow_missing
+    )
 
 
 def write(source: Source, folder: RunFolder) -> Manifest:
-    """Write the run: recipe, classes, mean image, checkpoint, and at last the manifest.
-
-    Raises:
-        DataError: If the weights are not those of the network, or layers lack.
-    """
-    where, num_classes = source.weights, len(source.table)
-    network = registry.build(source.recipe.model, num_classes, source.recipe.seed)
-    arrays = caffeweights.read(where)
-    for name in ("fc8.weight", "fc8.bias"):
-        rows = arrays.get(name)
-        if rows is not None and num_classes in rows.shape:
-            axis = rows.shape.index(num_classes)
-            arrays[name] = rows.take(source.order, axis)
-    loaded = caffeweights.load(network, arrays, where)
-    if not source.allow_missing:
-        caffeweights.require_all(loaded, where)
-    chosen = _described(source, loaded)
+    """Write the run: recipe, classes, mean image, checkpoint, and at last the manifest."""
+    chosen, loaded = _described(source), source.loaded
     _describe(source, chosen, folder)
-    state = network.state_dict()
+    state = source.network.state_dict()
     checkpoint.save(folder.checkpoint("last"), _content(source, chosen, state))
     details: dict[str, JsonValue] = {
         "weights": checkpoint.weights_digest(state),
         "missing": list(loaded.missing),
         "unknown": list(loaded.unknown),
     }
-    counts = {"parameters": sum(one.numel() for one in network.parameters())}
+    counts = {"parameters": sum(one.numel() for one in source.network.parameters())}
     return manifest.finish(source.plan, folder.manifest, counts, {}, details)
+
+
+def _in_order(arrays: dict[str, Floats], order: list[int]) -> dict[str, Floats]:
+    """Return the arrays with the last layer's outputs in the order of the classes."""
+    sorted_ = dict(arrays)
+    for name in ("fc8.weight", "fc8.bias"):
+        shape = arrays[name].shape if name in arrays else ()
+        # Caffe's old blobs have axes of 1 before the outputs'; other shapes are refused later.
+        if len(order) in shape:
+            sorted_[name] = arrays[name].take(order, shape.index(len(order)))
+    return sorted_
 
 
 def _order(labels: Path, table: ClassTable) -> list[int]:
@@ -163,9 +171,10 @@ def _mean(text: str | None, data: Path, packed: Manifest, side: int) -> Floats:
     return foreign_mean.read(data / "mean.npy", side)
 
 
-def _described(source: Source, loaded: caffeweights.Loaded) -> Recipe:
-    """Return the recipe with what is known of these weights in the place of its hopes."""
-    lack = f"; initial values in {', '.join(loaded.missing)}" if loaded.missing else ""
+def _described(source: Source) -> Recipe:
+    """Return the recipe with what is known of these weights in the place of its source."""
+    missing = ", ".join(source.loaded.missing)
+    lack = f"; initial values in {missing}" if missing else ""
     said = f"weights of {source.weights.name}, sha256 {source.digest[:12]}{lack}"
     update = {"name": "caffe-import", "source": said, "command": f"alexrep {STAGE}"}
     return source.recipe.model_copy(update=update)

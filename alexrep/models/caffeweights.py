@@ -37,17 +37,20 @@ class Loaded:
     """Those that the network has no place for."""
 
 
-def read(path: Path) -> dict[str, Floats]:
+def arrays_of(content: bytes, path: Path) -> dict[str, Floats]:
     """Read the weights of a .caffemodel or an .npz.
+
+    Args:
+        content: The file's bytes.
+        path: The file, for messages.
 
     Returns:
         Arrays in Caffe's shapes, float32, by `<layer>.weight` and `<layer>.bias`.
 
     Raises:
-        DataError: If there is no such file, or it is damaged, foreign, or of another network
-            that cannot be told from its weights (CaffeNet).
+        DataError: If it is damaged, foreign, or of another network that cannot be told from its
+            weights (CaffeNet).
     """
-    content = content_of(path)
     if content.startswith(b"PK"):
         return arrays_of_npz(content, path)
     try:
