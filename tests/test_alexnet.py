@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import functional_call
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from alexrep import recipe
 from alexrep.models import alexnet
@@ -20,6 +21,32 @@ from alexrep.settings import Model
 from alexrep.training.optimiser import Momentum2012, groups
 
 SMALL = Model(side=67, width=0.05, std_factor=4.0)
+
+KINDS = ("weight", "bias")
+
+SWITCHES: list[dict[str, object]] = [
+    {},
+    {"num_towers": 1},
+    {"activation": "tanh"},
+    {"conv1_order": "relu-lrn-pool"},
+    {"norm": "paper"},
+    {"norm": "caffe"},
+    {"norm": "none"},
+    {"norm_scope": "joint"},
+    {"conv2_norm": False},
+    {"conv2_within_map": False},
+    {"conv2_norm": False, "conv2_within_map": False},
+    {"pool": "2/2"},
+    {"without": ("conv3",)},
+    {"without": ("conv4",)},
+    {"without": ("conv5",)},
+    {"without": ("fc6",)},
+    {"without": ("fc7",)},
+    {"without": ("conv3", "conv4", "conv5", "fc6", "fc7")},
+    {"dropout": "none"},
+    {"initialisation": "caffe"},
+]
+"""Each departure of a network from net 145 that shows in its evaluation."""
 
 
 def small(model: Model = SMALL) -> AlexNet:
@@ -51,12 +78,7 @@ def outputs(
     return found
 
 
-def test_the_paper_side_gives_55_27_13_6() -> None:
-    assert map_sides(224) == (55, 27, 13, 6)
-
-
-def test_the_demo_side_gives_27_13_6_3() -> None:
-    assert map_sides(112) == (27, 13, 6, 3)
+def test_the_demo_network_reads_maps_of_side_3() -> None:
     demo = recipe.load("demo").model
     with torch.device("meta"):
         network = AlexNet(demo, 10)
@@ -183,30 +205,82 @@ def test_conv2_is_rectified_normalised_and_pooled(within: bool) -> None:
     torch.testing.assert_close(seen[0][:, : pooled.shape[1]], pooled)
 
 
-def test_the_same_network_in_plain_torch_gives_the_same_logits() -> None:
-    network, images = small(SMALL.model_copy(update={"conv2_within_map": False})), patches()
-    values = {name: value.detach() for name, value in network.named_parameters()}
+def plain(model: Model, values: dict[str, Tensor], images: Tensor) -> Tensor:
+    """Compute the logits with torch's own functions, layer by layer, in evaluation mode."""
+    neuron = torch.tanh if model.activation == "tanh" else torch.relu
+    alpha, base = {"code": (1e-4, 2.0), "paper": (5e-4, 2.0), "caffe": (1e-4, 1.0)}.get(
+        model.norm, (0.0, 1.0)
+    )
+    num_towers = model.num_towers
 
     def layer(name: str) -> tuple[Tensor, Tensor]:
-        parts = [(f"towers.{k}.{name}.weight", f"towers.{k}.{name}.bias") for k in (0, 1)]
-        return torch.cat([values[w] for w, _ in parts]), torch.cat([values[b] for _, b in parts])
+        towers = [f"towers.{k}.{name}" for k in range(num_towers)]
+        weights, biases = ([values[f"{one}.{kind}"] for one in towers] for kind in KINDS)
+        return torch.cat(weights), torch.cat(biases)
+
+    def convolve(name: str, maps: Tensor, **options: int) -> Tensor:
+        weight, bias = layer(name)
+        groups = maps.shape[1] // weight.shape[1]
+        return functional.conv2d(maps, weight, bias, groups=groups, **options)
 
     def lrn(maps: Tensor) -> Tensor:
-        halves = [functional.local_response_norm(x, 5, 1e-4, 0.75, 2.0) for x in maps.chunk(2, 1)]
-        return torch.cat(halves, 1)
+        groups = maps.chunk(1 if model.norm_scope == "joint" else num_towers, 1)
+        return torch.cat(
+            [functional.local_response_norm(x, 5, alpha, 0.75, base) for x in groups], 1
+        )
 
-    maps = functional.conv2d(functional.pad(images, (0, 0, 0, 0)), *layer("conv1"), stride=4)
-    maps = functional.max_pool2d(lrn(maps), 3, 2).relu()
-    maps = functional.conv2d(maps, *layer("conv2"), padding=2, groups=2)
-    maps = functional.max_pool2d(lrn(maps.relu()), 3, 2)
-    maps = functional.conv2d(maps, *layer("conv3"), padding=1).relu()
-    maps = functional.conv2d(maps, *layer("conv4"), padding=1, groups=2).relu()
-    maps = functional.conv2d(maps, *layer("conv5"), padding=1, groups=2)
-    units = functional.max_pool2d(maps, 3, 2).relu().flatten(1)
+    def within(maps: Tensor) -> Tensor:
+        return maps * (1 + 0.001 * functional.avg_pool2d(maps**2, 5, 1, 2)) ** -0.75
+
+    def pool(maps: Tensor) -> Tensor:
+        return functional.max_pool2d(maps, int(model.pool[0]), 2, ceil_mode=True)
+
+    maps = convolve("conv1", images, stride=4)
+    is_first = model.conv1_order == "relu-lrn-pool"
+    maps = pool(lrn(neuron(maps))) if is_first else neuron(pool(lrn(maps)))
+    maps = neuron(convolve("conv2", maps, padding=2))
+    maps = lrn(maps) if model.conv2_norm else maps
+    maps = within(maps) if model.conv2_within_map and model.norm != "none" else maps
+    maps = pool(maps)
+    for name in ("conv3", "conv4"):
+        maps = maps if name in model.without else neuron(convolve(name, maps, padding=1))
+    has_conv5 = "conv5" not in model.without
+    maps = neuron(pool(convolve("conv5", maps, padding=1))) if has_conv5 else pool(maps)
+    units = maps.flatten(1)
     for name in ("fc6", "fc7"):
-        units = functional.linear(units, *layer(name)).relu() * 0.5
-    logits = functional.linear(units, values["fc8.weight"], values["fc8.bias"])
-    torch.testing.assert_close(network(images), logits, rtol=1e-4, atol=1e-5)
+        if name not in model.without:
+            units = neuron(functional.linear(units, *layer(name)))
+            units = units * 0.5 if model.dropout == "mask" else units
+    return functional.linear(units, values["fc8.weight"], values["fc8.bias"])
+
+
+@pytest.mark.parametrize("fields", SWITCHES, ids=str)
+def test_every_switch_gives_the_logits_of_the_same_network_in_plain_torch(
+    fields: dict[str, object],
+) -> None:
+    model = Model.model_validate(SMALL.model_dump() | fields)
+    network, images = small(model), patches()
+    values = {name: value.detach() for name, value in network.named_parameters()}
+    torch.testing.assert_close(network(images), plain(model, values, images), rtol=1e-4, atol=1e-5)
+
+
+def test_every_switch_changes_the_logits() -> None:
+    images, seen = patches(), set()
+    for fields in SWITCHES:
+        logits = small(Model.model_validate(SMALL.model_dump() | fields))(images)
+        seen.add(tuple(logits.flatten().tolist()))
+    # Without fc6 or without fc7 is one and the same: a layer of units on pool5.
+    assert len(seen) == len(SWITCHES) - 1
+
+
+def test_a_joint_normalisation_changes_the_four_maps_at_the_border_of_the_towers() -> None:
+    fields = {"side": 67, "width": 0.25}
+    apart, joint = (
+        small(Model.model_validate(fields | {"norm_scope": scope})) for scope in ("tower", "joint")
+    )
+    one, other = (net.activations(patches(), ["norm1"])["norm1"] for net in (apart, joint))
+    changed = (one != other).any(0).any(1).any(1).nonzero().flatten().tolist()
+    assert changed == [10, 11, 12, 13]
 
 
 def test_a_tower_is_placed_whole_and_fc8_with_the_first() -> None:
@@ -216,20 +290,72 @@ def test_a_tower_is_placed_whole_and_fc8_with_the_first() -> None:
         assert parameter.device.type == ("meta" if name.startswith("towers.1.") else "cpu")
 
 
-def test_activations_move_to_the_tower_that_reads_them() -> None:
-    network, second = small().train(), "towers.1."
+class Transfers(TorchDispatchMode):
+    """Notes the channels or units that move from one device to another, and where to."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.found: list[tuple[int, str]] = []
+
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
+        out = func(*args, **(kwargs or {}))
+        source = args[0] if args else None
+        if isinstance(source, Tensor) and isinstance(out, Tensor) and source.device != out.device:
+            self.found.append((out.shape[1] if out.dim() > 1 else 0, str(out.device)))
+        return out
+
+
+def placed(network: AlexNet, first: str, second: str) -> dict[str, Tensor]:
+    """Return parameters without values, the second tower's on the device `second`."""
+    on_second = {name: name.startswith("towers.1.") for name, _ in network.named_parameters()}
+    return {
+        name: torch.empty(
+            value.shape, device=second if on_second[name] else first, requires_grad=True
+        )
+        for name, value in network.named_parameters()
+    }
+
+
+@pytest.mark.parametrize("scope", ["tower", "joint"])
+def test_activations_move_to_the_tower_that_reads_them(scope: str) -> None:
+    network = small(SMALL.model_copy(update={"norm_scope": scope})).train()
+    # Tensors without values on two GPUs, which need not exist; mixed devices are an error.
     with FakeTensorMode():
-        # Parameters without values on two GPUs, which need not exist.
-        values = {
-            name: torch.empty(value.shape, device=f"cuda:{int(name.startswith(second))}")
-            for name, value in network.named_parameters()
-        }
+        values = placed(network, "cuda:0", "cuda:1")
         set_keys(network, torch.zeros(2, dtype=torch.int64, device="cuda:0"))
         images = torch.empty(2, 3, 67, 67, device="cuda:0")
-        found = outputs(network, images, values)
+        with Transfers() as transfers:
+            found = outputs(network, images, values)
     for name, out in found.items():
-        assert str(out.device) == ("cuda:1" if name.startswith(second) else "cuda:0")
+        assert str(out.device) == ("cuda:1" if name.startswith("towers.1.") else "cuda:0")
     assert len(found) == 15
+    crossing = [2, 2, 6, 6, 102] if scope == "joint" else [6, 6, 102]
+    both = [(num, device) for num in crossing for device in ("cuda:0", "cuda:1")]
+    images_and_keys = [(3, "cuda:1"), (0, "cuda:1"), (0, "cuda:1")]
+    assert sorted(transfers.found) == sorted([*both, *images_and_keys, (102, "cuda:0")])
+
+
+@pytest.mark.parametrize("scope", ["tower", "joint"])
+def test_gradients_move_back_the_same_way(scope: str) -> None:
+    network = small(SMALL.model_copy(update={"norm_scope": scope})).train()
+    # The gradients of cuda tensors need a GPU even without values; "meta" is a device too.
+    with FakeTensorMode():
+        values = placed(network, "cpu", "meta")
+        set_keys(network, torch.zeros(2, dtype=torch.int64))
+        logits = functional_call(network, values, (torch.empty(2, 3, 67, 67),))
+        with Transfers() as transfers:
+            gradients = torch.autograd.grad(logits.sum(), list(values.values()))
+    for value, gradient in zip(values.values(), gradients, strict=True):
+        assert gradient.device == value.device
+    crossing = [2, 2, 6, 6, 102] if scope == "joint" else [6, 6, 102]
+    both = [(num, device) for num in crossing for device in ("cpu", "meta")]
+    assert sorted(transfers.found) == sorted([*both, (102, "meta")])
 
 
 def test_a_tower_without_a_device_is_an_error() -> None:
@@ -240,3 +366,55 @@ def test_a_tower_without_a_device_is_an_error() -> None:
 def test_patches_of_another_side_are_refused() -> None:
     with pytest.raises(ValueError, match=r"expected \(N, 3, 67, 67\), found \(2, 3, 68, 68\)"):
         small()(patches(2, 68))
+
+
+def test_activations_have_the_shapes_of_the_source() -> None:
+    with torch.device("meta"):
+        network = AlexNet(Model(), 1000).eval()
+        found = network.activations(torch.empty(2, 3, 224, 224), network.names)
+    assert {name: tuple(out.shape[1:]) for name, out in found.items()} == {
+        "conv1": (96, 55, 55),
+        "norm1": (96, 55, 55),
+        "pool1": (96, 27, 27),
+        "conv2": (256, 27, 27),
+        "norm2": (256, 27, 27),
+        "within2": (256, 27, 27),
+        "pool2": (256, 13, 13),
+        "conv3": (384, 13, 13),
+        "conv4": (384, 13, 13),
+        "conv5": (256, 13, 13),
+        "pool5": (256, 6, 6),
+        "fc6": (4096,),
+        "fc7": (4096,),
+        "fc8": (1000,),
+    }
+
+
+def test_an_activation_comes_after_the_neuron_of_its_layer() -> None:
+    network = small()
+    found = network.activations(patches(), network.names)
+    is_signed = {name for name, out in found.items() if out.min() < 0}
+    assert is_signed == {"conv1", "norm1", "conv5", "fc8"}
+    pooled = functional.max_pool2d(found["norm1"], 3, 2, ceil_mode=True)
+    assert torch.equal(found["pool1"], pooled.relu())
+
+
+def test_an_activation_holds_the_first_tower_first() -> None:
+    network, images = small(), patches()
+    own = outputs(network, images)
+    found = network.activations(images, ["fc6", "conv1"])
+    for name, neuron in (("conv1", nn.Identity()), ("fc6", nn.ReLU())):
+        towers = [neuron(own[f"towers.{k}.{name}"]) for k in (0, 1)]
+        assert torch.equal(found[name], torch.cat(towers, 1))
+
+
+def test_the_activation_fc8_is_the_logits() -> None:
+    network = small()
+    assert torch.equal(network.activations(patches(), ["fc8"])["fc8"], network(patches()))
+
+
+@pytest.mark.parametrize("name", ["conv6", "neuron1", "dropout6", "flatten6", "norm2"])
+def test_an_unknown_activation_is_answered_with_the_known_ones(name: str) -> None:
+    network = small(SMALL.model_copy(update={"conv2_norm": False}))
+    with pytest.raises(ValueError, match=rf"expected any of conv1, norm1, .* found '{name}'"):
+        network.activations(patches(), ["conv1", name])

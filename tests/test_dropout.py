@@ -31,6 +31,12 @@ def test_training_keeps_or_silences_and_never_doubles() -> None:
     assert set(masked(MaskDropout(6), 16).flatten().tolist()) == {0.0, 1.0}
 
 
+def test_the_inverted_form_doubles_in_training_and_leaves_evaluation_alone() -> None:
+    layer, units = MaskDropout(6, is_inverted=True), torch.randn(3, 8)
+    assert torch.equal(masked(layer, 16), 2 * masked(MaskDropout(6), 16))
+    assert torch.equal(layer.eval()(units), units)
+
+
 def test_half_of_the_units_stay() -> None:
     chosen = mask(keys(1, 0, np.arange(512)), 6, 0, 4096).double()
     # Two million coins: a standard deviation of 0.00035.

@@ -16,9 +16,10 @@ SMALL = Model(side=67, width=0.1)
     [
         ("code", [0.01, 0.01, 0.03, 0.03, 0.03, 0.01, 0.01, 0.01]),
         ("paper", [0.01] * 8),
+        ("caffe", [0.01, 0.01, 0.01, 0.01, 0.01, 0.005, 0.005, 0.01]),
     ],
 )
-def test_standard_deviations_are_those_of_the_source_and_of_the_paper(
+def test_standard_deviations_are_those_of_the_source_the_paper_and_caffe(
     initialisation: str, expected: list[float]
 ) -> None:
     model = SMALL.model_copy(update={"initialisation": initialisation, "std_factor": 1.0})
@@ -44,13 +45,18 @@ def test_weights_are_gaussian_and_not_truncated() -> None:
     assert values.abs().max() > 0.045
 
 
-def test_biases_are_one_in_five_layers_and_zero_in_three() -> None:
-    network = alexnet.build(SMALL, 10, seed=1)
-    ones = {"conv2", "conv4", "conv5", "fc6", "fc7"}
+@pytest.mark.parametrize(("initialisation", "high"), [("code", 1), ("paper", 1), ("caffe", 0.1)])
+def test_biases_are_one_or_a_tenth_in_five_layers_and_zero_in_three(
+    initialisation: str, high: float
+) -> None:
+    model = SMALL.model_copy(update={"initialisation": initialisation})
+    network = alexnet.build(model, 10, seed=1)
+    highs = {"conv2", "conv4", "conv5", "fc6", "fc7"}
     for name, value in network.named_parameters():
         layer, kind = name.split(".")[-2:]
         if kind == "bias":
-            assert set(value.tolist()) == {1.0 if layer in ones else 0.0}
+            expected = torch.full_like(value, high if layer in highs else 0.0)
+            assert torch.equal(value, expected)
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others() -> None:

@@ -5,11 +5,21 @@ import torch
 from torch import Tensor, nn
 
 from alexrep.models.normalisation import (
+    CONSTANTS,
     AcrossMaps,
     WithinMap,
     normalise_across_maps,
     normalise_within_map,
 )
+
+TABLES = {
+    "code": [48.8394, 46.1989, 43.8691],
+    "paper": [29.9070, 26.0847, 23.2368],
+    "caffe": [70.2927, 64.3496, 59.4604],
+}
+"""What a hundred becomes in the outermost map, the next and all others, by constants."""
+
+LAYERS = [AcrossMaps("code"), AcrossMaps("paper"), AcrossMaps("caffe"), WithinMap()]
 
 
 def some_maps(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -18,20 +28,19 @@ def some_maps(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
     return 60 * torch.randn(*shape, generator=generator, dtype=dtype)
 
 
-def test_a_hundred_everywhere_gives_the_source_table_across_maps() -> None:
-    out = AcrossMaps()(torch.full((1, 48, 2, 2), 100.0))[0, :, 1, 1]
-    assert out[[0, 1, 2, 24, 46, 47]].tolist() == pytest.approx(
-        [48.8394, 46.1989, 43.8691, 43.8691, 46.1989, 48.8394], abs=5e-5
+@pytest.mark.parametrize(("constants", "table"), TABLES.items())
+def test_a_hundred_everywhere_gives_the_table_across_maps(
+    constants: str, table: list[float]
+) -> None:
+    maps = torch.full((1, 48, 2, 2), 100.0, dtype=torch.float64)
+    out = AcrossMaps(constants)(maps)[0, :, 1, 1]
+    assert out[[0, 1, 2, 24, 45, 46, 47]].tolist() == pytest.approx(
+        [*table, table[2], *reversed(table)], abs=5e-5
     )
 
 
-def test_a_hundred_everywhere_gives_the_paper_table_when_alpha_is_on_the_sum() -> None:
-    out = normalise_across_maps(torch.full((1, 48, 1, 1), 100.0), scale=5e-4)
-    assert out[0, :3, 0, 0].tolist() == pytest.approx([29.9070, 26.0847, 23.2368], abs=5e-5)
-
-
 def test_a_hundred_everywhere_gives_the_source_table_within_a_map() -> None:
-    out = WithinMap()(torch.full((1, 3, 13, 13), 100.0))
+    out = WithinMap()(torch.full((1, 3, 13, 13), 100.0, dtype=torch.float64))
     assert out[0, 2, 0, 12].item() == pytest.approx(31.8370, abs=5e-5)
     assert out[0, 2, 6, 6].item() == pytest.approx(16.5560, abs=5e-5)
 
@@ -41,13 +50,14 @@ def test_small_maps_are_scaled_by_a_constant() -> None:
     assert out[0, 9, 0, 0].item() == pytest.approx(0.5946e-3, rel=1e-4)
 
 
-def test_across_maps_equals_a_direct_loop() -> None:
+@pytest.mark.parametrize(("scale", "base"), CONSTANTS.values())
+def test_across_maps_equals_a_direct_loop(scale: float, base: float) -> None:
     maps = some_maps(2, 7, 3, 3)
     expected = torch.empty_like(maps)
     for i in range(7):
         near = maps[:, max(0, i - 2) : min(6, i + 2) + 1]
-        expected[:, i] = maps[:, i] * (2 + 1e-4 / 5 * near.square().sum(1)) ** -0.75
-    torch.testing.assert_close(normalise_across_maps(maps), expected)
+        expected[:, i] = maps[:, i] * (base + scale / 5 * near.square().sum(1)) ** -0.75
+    torch.testing.assert_close(normalise_across_maps(maps, scale=scale, base=base), expected)
 
 
 def test_within_map_equals_a_direct_loop() -> None:
@@ -67,10 +77,30 @@ def test_across_maps_equals_torch_with_the_source_constants() -> None:
     torch.testing.assert_close(normalise_across_maps(maps), peer(maps))
 
 
+def test_groups_of_maps_do_not_see_each_other() -> None:
+    maps = some_maps(2, 6, 3, 3)
+    groups = normalise_across_maps(maps.unflatten(1, (2, 3)))
+    apart = [normalise_across_maps(half) for half in maps.chunk(2, 1)]
+    assert torch.equal(groups.flatten(1, 2), torch.cat(apart, 1))
+
+
 @pytest.mark.parametrize("shape", [(2, 6, 2, 3), (1, 1, 2, 2), (1, 2, 7, 1)])
-@pytest.mark.parametrize("normalise", [normalise_across_maps, normalise_within_map])
-def test_gradients_are_right(normalise: nn.Module, shape: tuple[int, ...]) -> None:
-    assert torch.autograd.gradcheck(normalise, some_maps(*shape).requires_grad_())
+@pytest.mark.parametrize("layer", LAYERS)
+def test_gradients_are_right(layer: nn.Module, shape: tuple[int, ...]) -> None:
+    assert torch.autograd.gradcheck(layer, some_maps(*shape).requires_grad_())
+
+
+@pytest.mark.parametrize("shape", [(2, 6, 4, 5), (1, 2, 3, 1)])
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_compiler_sees_the_same_function_and_gradient(
+    layer: nn.Module, shape: tuple[int, ...]
+) -> None:
+    maps, seen = some_maps(*shape).requires_grad_(), some_maps(*shape).requires_grad_()
+    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True, dynamic=False)
+    out, known = compiled(seen), layer(maps)
+    torch.testing.assert_close(out, known)
+    torch.autograd.backward([out, known], [known.detach(), known.detach()])
+    torch.testing.assert_close(seen.grad, maps.grad)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

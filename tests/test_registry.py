@@ -6,7 +6,10 @@ import torch
 from alexrep import recipe
 from alexrep.errors import ConfigError
 from alexrep.models import registry
+from alexrep.models.alexnet import Form
 from alexrep.settings import Model
+
+FORMS: tuple[Form, ...] = ("towers", "joined")
 
 
 def test_the_demo_network_runs() -> None:
@@ -26,10 +29,9 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
         registry.build(Model(name="lenet"), 10, seed=1)
 
 
-def test_a_side_without_room_for_the_pools_is_a_config_error() -> None:
-    model = Model().model_copy(update={"side": 30})
-    with pytest.raises(ConfigError, match=r"model.side: expected room .* found 30"):
-        registry.build(model, 10, seed=1)
+def test_a_side_that_leaves_windows_unfilled_is_a_config_error() -> None:
+    with pytest.raises(ConfigError, match=r"model.side: expected 67 or more, found 66; take"):
+        registry.build(Model(side=66), 10, seed=1)
 
 
 def test_a_width_without_units_is_a_config_error() -> None:
@@ -40,3 +42,10 @@ def test_a_width_without_units_is_a_config_error() -> None:
 def test_no_classes_is_an_error() -> None:
     with pytest.raises(ValueError, match="num_classes: expected 1 or more, found 0"):
         registry.build(Model(), 0, seed=1)
+
+
+def test_both_forms_have_the_same_parameters() -> None:
+    model = Model(side=67, width=0.02)
+    towers, joined = (registry.build(model, 10, seed=1, form=form).state_dict() for form in FORMS)
+    assert list(towers) == list(joined)
+    assert all(torch.equal(towers[name], joined[name]) for name in towers)

@@ -1,10 +1,10 @@
 """The network of 2012: two towers that read each other at conv3, fc6 and fc7, and fc8 on both.
 
-Shapes: N images, S side of the patch.
+Shapes: N images, S side of the patch, T towers.
 """
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Collection, Sequence
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +12,22 @@ from torch.nn import functional
 
 from alexrep.errors import ConfigError, mismatch
 from alexrep.models.initialise import initialise
-from alexrep.models.tower import NUM_TOWERS, Tower, map_sides, margin, num_units
+from alexrep.models.joined import Joined
+from alexrep.models.layers import UNSEEN, Layer, layers
+from alexrep.models.tower import Tower, margin, num_units
 from alexrep.settings import Model
+
+Form = Literal["towers", "joined"]
+Column = Tower | Joined
+
+MIN_SIDE = 67
+"""Smallest patch whose maps, 15, 7, 3 and 1, fill every window."""
+REACH = 2
+"""Maps on each side that the normalisation across maps sees."""
 
 
 class AlexNet(nn.Module):
-    """The two-tower network, from mean-subtracted grey levels to logits.
+    """The network of 2012, from mean-subtracted grey levels to logits.
 
     At width 1, side 224 and 1,000 classes it has 60,965,224 parameters.
 
@@ -29,23 +39,35 @@ class AlexNet(nn.Module):
         """Make the network that `model` describes, without the values of its parameters.
 
         Args:
-            model: Side, width and the order of its layers.
+            model: The network of a recipe.
             num_classes: Logits per image.
         """
         super().__init__()
         self.side = model.side
         self.margin = margin(model.side)
-        self.towers = nn.ModuleList(Tower(model, index) for index in range(NUM_TOWERS))
-        self.fc8 = nn.Linear(NUM_TOWERS * num_units(model.width), num_classes)
+        self.layers = layers(model)
+        self.form: Form = "towers"
+        """Whether each tower is computed by itself, or all at once on their one device. The
+        outputs are equal within rounding, the parameters and their names the same."""
+        towers = [Tower(model, index) for index in range(model.num_towers)]
+        self.towers = nn.ModuleList(towers)
+        self.fc8 = nn.Linear(sum(tower.num_out for tower in towers), num_classes)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the activations, in order."""
+        return (*(one.name for one in self.layers if one.kind not in UNSEEN), "fc8")
 
     def place(self, devices: Sequence[torch.device | str]) -> None:
         """Put tower k on `devices[k]`, and fc8 with the first tower.
 
         Raises:
-            ValueError: If there is not one device per tower.
+            ValueError: If there is not one device per tower, or the joined form is to be split.
         """
         if len(devices) != len(self.towers):
             raise ValueError(f"devices: expected {len(self.towers)}, found {len(devices)}")
+        if self.form == "joined" and len({torch.device(device) for device in devices}) > 1:
+            raise ValueError(f"devices: expected one for the joined form, found {devices}")
         for tower, device in zip(self.towers, devices, strict=True):
             tower.to(device)
         self.fc8.to(devices[0])
@@ -65,21 +87,63 @@ class AlexNet(nn.Module):
         Raises:
             ValueError: If the patches are not RGB or not of the recipe's side.
         """
+        columns = self._columns()
+        parts = self._enter(images, columns)
+        for layer in self.layers:
+            parts = _run(layer, columns, parts)
+        return self._leave(columns, parts)
+
+    def activations(self, images: Tensor, names: Collection[str]) -> dict[str, Tensor]:
+        """Compute the outputs of layers, in the network's present mode.
+
+        Layers are cut as in the released source: a neuron belongs to the layer before it. In
+        its order conv1 and conv5 are the sums themselves, negative ones too, and pool1 and pool5
+        come after the neuron; conv2, conv3, conv4, fc6 and fc7 come after it, and before
+        dropout. In the paper's order conv1 comes after the neuron. fc8 is the logits.
+
+        Args:
+            images: As for `forward`, (N, 3, S, S).
+            names: Any of conv1 to conv5, norm1, norm2, within2 (the within-map normalisation
+                after norm2), pool1, pool2, pool5, fc6, fc7 and fc8, if the network has them.
+
+        Returns:
+            The activations by name, in the network's order: maps (N, C, H, W) or units (N, U)
+            of all towers, the first tower's first, on its device.
+
+        Raises:
+            ValueError: If a name is not known, or the patches are not of the recipe's side.
+        """
+        unknown = sorted(set(names) - set(self.names))
+        if unknown:
+            known = ", ".join(self.names)
+            raise ValueError(f"names: expected any of {known}, found {unknown[0]!r}")
+        columns, found, name = self._columns(), {}, ""
+        parts = self._enter(images, columns)
+        for layer in self.layers:
+            parts = _run(layer, columns, parts)
+            # A neuron's output takes the place of what it was made of.
+            name = name if layer.kind == "neuron" else layer.name
+            if name in names:
+                found[name] = parts
+        if "fc8" in names:
+            found["fc8"] = [self._leave(columns, parts)]
+        return {name: _join(parts, [columns[0].device])[0] for name, parts in found.items()}
+
+    def _columns(self) -> Sequence[Column]:
+        towers = [cast(Tower, tower) for tower in self.towers]
+        return [Joined(towers)] if self.form == "joined" and len(towers) > 1 else towers
+
+    def _enter(self, images: Tensor, columns: Sequence[Column]) -> list[Tensor]:
+        """Check the images and hand them to each column."""
         if images.shape[1:] != (3, self.side, self.side):
             expected = f"(N, 3, {self.side}, {self.side})"
             raise ValueError(f"images: expected {expected}, found {tuple(images.shape)}")
-        towers = [cast(Tower, tower) for tower in self.towers]
-        devices = [tower.device for tower in towers]
         # Zeros at the right and at the bottom only: 224 gives 55 x 55.
         padded = functional.pad(images, (0, self.margin, 0, self.margin))
-        parts = [tower.run_conv1_to_2(padded.to(tower.device)) for tower in towers]
-        wholes = _join(parts, devices)
-        parts = [tower.run_conv3_to_5(maps) for tower, maps in zip(towers, wholes, strict=True)]
-        wholes = _join(parts, devices)
-        parts = [tower.run_fc6(maps) for tower, maps in zip(towers, wholes, strict=True)]
-        wholes = _join(parts, devices)
-        parts = [tower.run_fc7(units) for tower, units in zip(towers, wholes, strict=True)]
-        logits: Tensor = self.fc8(_join(parts, devices[:1])[0])
+        return [padded.to(column.device) for column in columns]
+
+    def _leave(self, columns: Sequence[Column], parts: list[Tensor]) -> Tensor:
+        logits: Tensor = self.fc8(_join(parts, [columns[0].device])[0])
         return logits
 
 
@@ -96,10 +160,10 @@ def build(model: Model, num_classes: int, seed: int) -> AlexNet:
     Raises:
         ConfigError: If side or width leave a layer empty.
     """
-    if map_sides(model.side)[-1] < 1:
-        raise ConfigError(
-            mismatch("model.side", "room for the third pool", model.side, "take 67 or more")
-        )
+    if model.side < MIN_SIDE:
+        expected = f"{MIN_SIDE} or more"
+        advice = "take a larger patch, or a model for small images"
+        raise ConfigError(mismatch("model.side", expected, model.side, advice))
     if num_units(model.width) < 1:
         raise ConfigError(
             mismatch("model.width", "a unit per tower or more", model.width, "take 0.01 or more")
@@ -111,10 +175,32 @@ def build(model: Model, num_classes: int, seed: int) -> AlexNet:
     return network
 
 
+def _run(layer: Layer, columns: Sequence[Column], parts: list[Tensor]) -> list[Tensor]:
+    """Run a layer in every column, on what it reads of the columns' `parts`."""
+    devices = [column.device for column in columns]
+    if layer.reads == "both":
+        parts = _join(parts, devices)
+    elif layer.reads == "edges" and len(parts) > 1:
+        beside = [_with_edges(parts, index, device) for index, device in enumerate(devices)]
+        outs = [column.run(layer, part) for column, part in zip(columns, beside, strict=True)]
+        first, last = outs[0], outs[-1]
+        return [first.narrow(1, 0, parts[0].shape[1]), last[:, -parts[-1].shape[1] :]]
+    return [column.run(layer, part) for column, part in zip(columns, parts, strict=True)]
+
+
 def _join(parts: list[Tensor], devices: list[torch.device]) -> list[Tensor]:
-    """Join the towers' `parts` along axis 1, once on each device, for the tower there."""
+    """Join the columns' `parts` along axis 1, once on each device, for the column there."""
+    if len(parts) == 1:
+        return parts
     joined: dict[torch.device, Tensor] = {}
     for device in devices:
         if device not in joined:
             joined[device] = torch.cat([part.to(device) for part in parts], dim=1)
     return [joined[device] for device in devices]
+
+
+def _with_edges(parts: list[Tensor], index: int, device: torch.device) -> Tensor:
+    """Put the nearest maps of the other of two towers beside those of tower `index`."""
+    if index == 0:
+        return torch.cat([parts[0], parts[1][:, :REACH].to(device)], dim=1)
+    return torch.cat([parts[0][:, -REACH:].to(device), parts[1]], dim=1)

@@ -19,8 +19,8 @@ class MaskDropout(nn.Module):
     """Silence each unit with probability one half in training; halve all in evaluation.
 
     Training multiplies by a mask of zeros and ones and by nothing else. The inverted form,
-    with its factor 2 in training, starts the following layer twice as large and makes it
-    learn four times as fast.
+    with its factor 2 in training and nothing in evaluation, starts the following layer twice
+    as large and makes it learn four times as fast; it is here to be compared.
 
     The mask is a pure function of the image's key, the layer and the unit: the batch size,
     the number of processes, the device and a restart change nothing.
@@ -28,17 +28,19 @@ class MaskDropout(nn.Module):
     Source: Krizhevsky et al. 2012, section 4.2; rule of the released source.
     """
 
-    def __init__(self, layer: int, first_unit: int = 0) -> None:
+    def __init__(self, layer: int, first_unit: int = 0, is_inverted: bool = False) -> None:
         """Make the dropout of layer number `layer`, from its unit `first_unit` on.
 
         Args:
             layer: Number by which the masks of different layers differ; under 128.
             first_unit: Index of the first unit seen here among the layer's units, where
                 towers hold a share each.
+            is_inverted: Whether it is the inverted form, as in torch and Caffe.
         """
         super().__init__()
         self.layer = layer
         self.first_unit = first_unit
+        self.is_inverted = is_inverted
         self.keys: Tensor | None = None
 
     def forward(self, units: Tensor) -> Tensor:
@@ -48,7 +50,7 @@ class MaskDropout(nn.Module):
             RuntimeError: In training, if the batch has no keys or the wrong number of them.
         """
         if not self.training:
-            return units * 0.5
+            return units if self.is_inverted else units * 0.5
         found = "none" if self.keys is None else f"{len(self.keys)}"
         if self.keys is None or len(self.keys) != len(units):
             raise RuntimeError(
@@ -56,11 +58,12 @@ class MaskDropout(nn.Module):
                 "call set_keys(model, keys) with one key per image before each training batch"
             )
         chosen = mask(self.keys.to(units.device), self.layer, self.first_unit, units.shape[1])
-        return units * chosen
+        return units * chosen * 2.0 if self.is_inverted else units * chosen
 
     def extra_repr(self) -> str:
-        """Show the layer and the first unit."""
-        return f"layer={self.layer}, first_unit={self.first_unit}"
+        """Show the layer, the first unit and the form."""
+        shown = f"layer={self.layer}, first_unit={self.first_unit}"
+        return f"{shown}, is_inverted={self.is_inverted}"
 
 
 def set_keys(model: nn.Module, keys: Tensor) -> None:

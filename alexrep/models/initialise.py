@@ -6,8 +6,15 @@ from torch import nn
 from alexrep.settings import Model
 
 STD = 0.01
-CODE_STDS = {"conv3": 0.03, "conv4": 0.03, "conv5": 0.03}
-ONES = ("conv2", "conv4", "conv5", "fc6", "fc7")
+STDS = {
+    "code": {"conv3": 0.03, "conv4": 0.03, "conv5": 0.03},
+    "paper": {},
+    "caffe": {"fc6": 0.005, "fc7": 0.005},
+}
+"""Standard deviations of the weights that are not `STD`, by initialisation and layer."""
+BIASES = {"code": 1.0, "paper": 1.0, "caffe": 0.1}
+"""Biases of the layers `BIASED`, by initialisation; all others are 0."""
+BIASED = ("conv2", "conv4", "conv5", "fc6", "fc7")
 
 
 @torch.no_grad()
@@ -25,13 +32,14 @@ def initialise(network: nn.Module, model: Model, seed: int) -> None:
     Source: Krizhevsky et al. 2012, section 5: standard deviation 0.01, biases 1 in conv2,
         conv4, conv5, fc6 and fc7, else 0.
     Departure: with `initialisation = "code"` conv3 to conv5 have 0.03, as in the released
-        source. With 0.01 a tenth as much of the picture reaches the logits.
+        source. With 0.01 a tenth as much of the picture reaches the logits. `caffe` has
+        0.005 in fc6 and fc7, and 0.1 where the others have biases of 1, as in Caffe's net.
     """
     generator = torch.Generator("cpu").manual_seed(seed)
     for name, parameter in sorted(network.named_parameters()):
         layer, kind = name.split(".")[-2:]
         if kind == "bias":
-            parameter.fill_(1.0 if layer in ONES else 0.0)
+            parameter.fill_(BIASES[model.initialisation] if layer in BIASED else 0.0)
         else:
             std = standard_deviation(layer, model)
             parameter.copy_(torch.empty(parameter.shape).normal_(0, std, generator=generator))
@@ -39,5 +47,4 @@ def initialise(network: nn.Module, model: Model, seed: int) -> None:
 
 def standard_deviation(layer: str, model: Model) -> float:
     """Return the standard deviation of the initial weights of `layer`."""
-    stds = CODE_STDS if model.initialisation == "code" else {}
-    return model.std_factor * stds.get(layer, STD)
+    return model.std_factor * STDS[model.initialisation].get(layer, STD)

@@ -1,6 +1,6 @@
 """The two normalisations of the 2012 network: across neighbouring maps, and within a map.
 
-Shapes: N images, C maps (kernels) of one tower, H rows, W columns.
+Shapes: N images, C maps (kernels) that are normalised together, H rows, W columns.
 """
 
 from typing import Any
@@ -8,6 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+CONSTANTS = {"code": (1e-4, 2.0), "paper": (5e-4, 2.0), "caffe": (1e-4, 1.0)}
+"""Scale and base across maps: the released source's, the paper's letter, Caffe's defaults."""
 
 
 def normalise_across_maps(
@@ -22,13 +26,13 @@ def normalise_across_maps(
     paper reports, divides alpha by n first. Pass scale=5e-4 for the paper's letter.
 
     Args:
-        maps: One tower's maps, floating point, (N, C, H, W).
+        maps: Floating point, (N, C, H, W), or groups (N, G, C, H, W) that do not see each other.
         size: Maps in the window; odd.
         scale: The paper's alpha, before the division by `size`.
         base: The paper's k.
 
     Returns:
-        The normalised maps, (N, C, H, W), same dtype; half precisions are computed in float32.
+        The normalised maps, same shape and dtype; half precisions are computed in float32.
 
     Raises:
         ValueError: If `size` is even.
@@ -36,7 +40,7 @@ def normalise_across_maps(
     Source: Krizhevsky et al. 2012, section 3.3; constants of the released source. The same as
         `torch.nn.LocalResponseNorm(5, 1e-4, 0.75, k=2)`, in a third of its time on a CPU.
     """
-    return _normalise(maps, (1,), size, scale / size, base)
+    return _normalise(maps, (-3,), size, scale / size, base)
 
 
 def normalise_within_map(
@@ -61,15 +65,24 @@ def normalise_within_map(
 
     Source: not in the paper; conv2 of the released source's net 145.
     """
-    return _normalise(maps, (2, 3), size, scale / size**2, base)
+    return _normalise(maps, (-2, -1), size, scale / size**2, base)
 
 
 class AcrossMaps(nn.Module):
-    """`normalise_across_maps` with the released source's constants, as a layer."""
+    """`normalise_across_maps` as a layer."""
+
+    def __init__(self, constants: str = "code") -> None:
+        """Take the constants "code", "paper" or "caffe"."""
+        super().__init__()
+        self.scale, self.base = CONSTANTS[constants]
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Normalise `maps` (N, C, H, W)."""
-        return normalise_across_maps(maps)
+        """Normalise `maps` (N, C, H, W), or groups of them (N, G, C, H, W)."""
+        return normalise_across_maps(maps, scale=self.scale, base=self.base)
+
+    def extra_repr(self) -> str:
+        """Show the constants."""
+        return f"scale={self.scale:g}, base={self.base:g}"
 
 
 class WithinMap(nn.Module):
@@ -85,8 +98,36 @@ def _normalise(
 ) -> Tensor:
     if size % 2 == 0:
         raise ValueError(f"size: expected an odd number, found {size}; the window has a centre")
+    if torch.compiler.is_compiling():
+        return _formula(maps, axes, size // 2, factor, base)
     out: Tensor = _Normalise.apply(maps, axes, size // 2, factor, base)
     return out
+
+
+def _formula(maps: Tensor, axes: tuple[int, ...], reach: int, factor: float, base: float) -> Tensor:
+    """Compute the same without a change in place, for a compiler to fuse and differentiate.
+
+    Torch's own makes one pass over the data of it each way, and two within a map.
+    """
+    wide = _wide(maps)
+    total = wide * wide
+    for axis in axes:
+        total = _shifted_sum(total, axis, reach)
+    divisor = total * factor + base
+    return (wide * torch.rsqrt(divisor * divisor.sqrt())).to(maps.dtype)
+
+
+def _shifted_sum(values: Tensor, axis: int, reach: int) -> Tensor:
+    """Compute the same as `_window_sum`, without a change in place.
+
+    Each term starts from `values`: one padded array that all terms read would be written out.
+    """
+    total, length = values, values.shape[axis]
+    for shift in range(1, min(reach + 1, length)):
+        kept, others = length - shift, (0, 0) * (-axis - 1)
+        total = total + functional.pad(values.narrow(axis, 0, kept), (*others, shift, 0))
+        total = total + functional.pad(values.narrow(axis, shift, kept), (*others, 0, shift))
+    return total
 
 
 class _Normalise(torch.autograd.Function):

@@ -7,6 +7,7 @@ from torch import nn
 
 from alexrep.errors import ConfigError, mismatch
 from alexrep.models import alexnet
+from alexrep.models.alexnet import AlexNet, Form
 from alexrep.settings import Model
 
 Builder = Callable[[Model, int, int], nn.Module]
@@ -18,13 +19,16 @@ BUILDERS: Mapping[str, Builder] = MappingProxyType(
 )
 
 
-def build(model: Model, num_classes: int, seed: int) -> nn.Module:
+def build(model: Model, num_classes: int, seed: int, form: Form = "towers") -> nn.Module:
     """Make the network that `model` names, with its initial values, on the CPU.
 
     Args:
         model: The network of a recipe.
         num_classes: Logits per image.
         seed: Seed of the initial values.
+        form: For a network of towers, whether each is computed by itself, or all at once on
+            one device; no other network knows the difference. Parameters, their names and
+            values are the same, the outputs equal within rounding.
 
     Returns:
         The network in training mode. It takes images, mean-subtracted grey levels,
@@ -42,4 +46,7 @@ def build(model: Model, num_classes: int, seed: int) -> nn.Module:
         raise ConfigError(
             mismatch("model.name", f"one of {known}", repr(model.name), "mend the recipe")
         )
-    return builder(model, num_classes, seed)
+    network = builder(model, num_classes, seed)
+    if isinstance(network, AlexNet):
+        network.form = form
+    return network

@@ -1,25 +1,34 @@
-"""One of the two towers of the 2012 network: half of the kernels and units of each layer.
+"""One of the towers of the 2012 network: half of the kernels and units of each layer."""
 
-Shapes: N images, P side of the patch with its margin; k1..k5 kernels of one tower, u units of
-one tower; s2, s5 sides of the maps after the pools of conv2 and conv5.
-"""
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from alexrep.models.dropout import MaskDropout
+from alexrep.models.layers import Layer, layers
 from alexrep.models.normalisation import AcrossMaps, WithinMap
 from alexrep.settings import Model
 
-NUM_TOWERS = 2
-KERNELS = (48, 128, 192, 192, 128)
+CONVS = {
+    "conv1": (48, 11, 4, 0),
+    "conv2": (128, 5, 1, 2),
+    "conv3": (192, 3, 1, 1),
+    "conv4": (192, 3, 1, 1),
+    "conv5": (128, 3, 1, 1),
+}
+"""One tower's kernels at full width, their side, the stride, and the zeros on all sides."""
+
 UNITS = 2048
+"""One tower's units in fc6, and in fc7, at full width."""
+
+POOLS = {"3/2": (3, 2), "2/2": (2, 2)}
+"""Side and stride of the pools."""
 
 
-def num_kernels(width: float) -> tuple[int, ...]:
-    """Return one tower's kernels in conv1 to conv5 at a fraction `width` of the paper's."""
-    return tuple(max(1, round(width * kernels)) for kernels in KERNELS)
+def num_kernels(name: str, width: float) -> int:
+    """Return one tower's kernels in layer `name` at a fraction `width` of the paper's."""
+    return max(1, round(width * CONVS[name][0]))
 
 
 def num_units(width: float) -> int:
@@ -27,16 +36,17 @@ def num_units(width: float) -> int:
     return round(width * UNITS)
 
 
-def map_sides(side: int) -> tuple[int, int, int, int]:
+def map_sides(side: int, pool: str = "3/2") -> tuple[int, int, int, int]:
     """Return the sides of the maps of conv1 and after the pools of conv1, conv2 and conv5.
 
     Args:
         side: Side of the patch, in pixels; 224 gives 55, 27, 13, 6.
+        pool: Side and stride of the pools; 2/2 gives 55, 28, 14, 7.
     """
     conv1 = 1 + -(-(side - 11) // 4)
-    pool1 = _pooled(conv1)
-    pool2 = _pooled(pool1)
-    return conv1, pool1, pool2, _pooled(pool2)
+    pool1 = _pooled(conv1, pool)
+    pool2 = _pooled(pool1, pool)
+    return conv1, pool1, pool2, _pooled(pool2, pool)
 
 
 def margin(side: int) -> int:
@@ -44,70 +54,59 @@ def margin(side: int) -> int:
     return (map_sides(side)[0] - 1) * 4 + 11 - side
 
 
-def _pooled(side: int) -> int:
-    """Return the side after a 3/2 pool whose last window may hang over the edge."""
-    return 1 + -(-(side - 3) // 2)
+def _pooled(side: int, pool: str) -> int:
+    """Return the side after a pool whose last window may hang over the edge."""
+    size, stride = POOLS[pool]
+    return 1 + -(-(side - size) // stride)
 
 
-class Tower(nn.Module):
-    """Layers conv1 to fc7 of one tower, cut where it reads the other one.
-
-    Source: Krizhevsky et al. 2012, section 3.5 and figure 2; order of the layers as in the
-    released source's net 145, or the paper's where the recipe says so.
-    """
+class Tower(nn.ModuleDict):
+    """The layers of one tower by name, in order."""
 
     def __init__(self, model: Model, index: int) -> None:
         """Make tower number `index` of the network that `model` describes."""
         super().__init__()
-        k1, k2, k3, k4, k5 = num_kernels(model.width)
-        units = num_units(model.width)
-        pool5_side = map_sides(model.side)[-1]
-        self.relu_first = model.conv1_order == "relu-lrn-pool"
-        self.conv1 = nn.Conv2d(3, k1, 11, stride=4)
-        self.conv2 = nn.Conv2d(k1, k2, 5, padding=2)
-        self.conv3 = nn.Conv2d(NUM_TOWERS * k2, k3, 3, padding=1)
-        self.conv4 = nn.Conv2d(k3, k4, 3, padding=1)
-        self.conv5 = nn.Conv2d(k4, k5, 3, padding=1)
-        self.fc6 = nn.Linear(NUM_TOWERS * k5 * pool5_side**2, units)
-        self.fc7 = nn.Linear(NUM_TOWERS * units, units)
-        self.norm1 = AcrossMaps()
-        self.norm2 = AcrossMaps()
-        self.norm2_within = WithinMap() if model.conv2_within_map else nn.Identity()
-        self.dropout6 = MaskDropout(6, first_unit=index * units)
-        self.dropout7 = MaskDropout(7, first_unit=index * units)
+        num = 3
+        for layer in layers(model):
+            num_read = num * (model.num_towers if layer.reads == "both" else 1)
+            self[layer.name] = _make(layer, model, index, num_read)
+            num = _num_out(layer, model, num)
+        self.num_out = num
+        """Units, or values, that one tower hands to fc8."""
 
     @property
     def device(self) -> torch.device:
         """Where this tower's parameters are."""
-        return self.conv1.weight.device
+        return next(self.parameters()).device
 
-    def run_conv1_to_2(self, images: Tensor) -> Tensor:
-        """Run conv1 and conv2 with their pools on padded images (N, 3, P, P) -> (N, k2, s2, s2)."""
-        maps = self.conv1(images)
-        if self.relu_first:
-            maps = _pool(self.norm1(functional.relu(maps)))
-        else:
-            maps = functional.relu(_pool(self.norm1(maps)))
-        maps = functional.relu(self.conv2(maps))
-        return _pool(self.norm2_within(self.norm2(maps)))
-
-    def run_conv3_to_5(self, maps: Tensor) -> Tensor:
-        """Run conv3 to conv5 on both towers' maps (N, 2 k2, s2, s2) -> (N, k5, s5, s5)."""
-        maps = functional.relu(self.conv3(maps))
-        maps = functional.relu(self.conv4(maps))
-        return functional.relu(_pool(self.conv5(maps)))
-
-    def run_fc6(self, maps: Tensor) -> Tensor:
-        """Run fc6 and its dropout on both towers' maps (N, 2 k5, s5, s5) -> (N, u)."""
-        out: Tensor = self.dropout6(functional.relu(self.fc6(maps.flatten(1))))
-        return out
-
-    def run_fc7(self, units: Tensor) -> Tensor:
-        """Run fc7 and its dropout on both towers' units (N, 2 u) -> (N, u)."""
-        out: Tensor = self.dropout7(functional.relu(self.fc7(units)))
+    def run(self, layer: Layer, maps: Tensor) -> Tensor:
+        """Run one layer on what it reads: maps (N, C, H, W) or units (N, U)."""
+        out: Tensor = self[layer.name](maps)
         return out
 
 
-def _pool(maps: Tensor) -> Tensor:
-    """Take the maximum over overlapping 3 x 3 windows, two cells apart; section 3.4."""
-    return functional.max_pool2d(maps, 3, 2, ceil_mode=True)
+def _make(layer: Layer, model: Model, index: int, num_read: int) -> nn.Module:
+    """Make a layer that reads `num_read` maps or units."""
+    width, units = model.width, num_units(model.width)
+    number, is_inverted = int(layer.name[-1:]), model.dropout == "inverted"
+    kinds: dict[str, Callable[[], nn.Module]] = {
+        "conv": lambda: nn.Conv2d(num_read, num_kernels(layer.name, width), *CONVS[layer.name][1:]),
+        "fc": lambda: nn.Linear(num_read, units),
+        "norm": lambda: AcrossMaps(model.norm),
+        "within": WithinMap,
+        # Section 3.4; the last window may hang over the edge.
+        "pool": lambda: nn.MaxPool2d(*POOLS[model.pool], ceil_mode=True),
+        "neuron": nn.Tanh if model.activation == "tanh" else nn.ReLU,
+        "dropout": lambda: MaskDropout(number, index * units, is_inverted),
+        "flatten": nn.Flatten,
+    }
+    return kinds[layer.kind]()
+
+
+def _num_out(layer: Layer, model: Model, num: int) -> int:
+    """Return the maps or units of one tower after a layer, of the `num` before it."""
+    if layer.kind == "conv":
+        return num_kernels(layer.name, model.width)
+    if layer.kind == "flatten":
+        return num * map_sides(model.side, model.pool)[-1] ** 2
+    return num_units(model.width) if layer.kind == "fc" else num

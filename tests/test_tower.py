@@ -1,0 +1,77 @@
+"""One tower: its sides and what each of its layers reads."""
+
+import pytest
+import torch
+
+from alexrep.models.tower import Tower, map_sides, margin
+from alexrep.settings import Model
+
+
+def shapes(model: Model) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each layer's weights."""
+    with torch.device("meta"):
+        state = Tower(model, 0).state_dict()
+    return {
+        name.removesuffix(".weight"): tuple(value.shape)
+        for name, value in state.items()
+        if name.endswith(".weight")
+    }
+
+
+@pytest.mark.parametrize(
+    ("side", "pool", "sides"),
+    [
+        (224, "3/2", (55, 27, 13, 6)),
+        (112, "3/2", (27, 13, 6, 3)),
+        (67, "3/2", (15, 7, 3, 1)),
+        (224, "2/2", (55, 28, 14, 7)),
+        (67, "2/2", (15, 8, 4, 2)),
+    ],
+)
+def test_maps_have_known_sides(side: int, pool: str, sides: tuple[int, ...]) -> None:
+    assert map_sides(side, pool) == sides
+
+
+def test_three_zeros_are_missing_at_the_paper_side() -> None:
+    assert (margin(224), margin(227), margin(223)) == (3, 0, 0)
+
+
+def test_one_of_two_towers_has_half_of_the_kernels_and_units() -> None:
+    assert shapes(Model()) == {
+        "conv1": (48, 3, 11, 11),
+        "conv2": (128, 48, 5, 5),
+        "conv3": (192, 256, 3, 3),
+        "conv4": (192, 192, 3, 3),
+        "conv5": (128, 192, 3, 3),
+        "fc6": (2048, 9216),
+        "fc7": (2048, 4096),
+    }
+
+
+def test_a_tower_alone_reads_its_own_maps_and_units() -> None:
+    alone = shapes(Model(num_towers=1))
+    assert alone["conv3"] == (192, 128, 3, 3)
+    assert (alone["fc6"], alone["fc7"]) == ((2048, 4608), (2048, 2048))
+
+
+def test_pools_that_do_not_overlap_leave_larger_maps() -> None:
+    assert shapes(Model(pool="2/2"))["fc6"] == (2048, 256 * 7 * 7)
+
+
+@pytest.mark.parametrize(
+    ("without", "layer", "num_read"),
+    [
+        (("conv3",), "conv4", 256),
+        (("conv4",), "conv5", 192),
+        (("conv3", "conv4"), "conv5", 256),
+        (("conv5",), "fc6", 384 * 36),
+        (("conv3", "conv4", "conv5"), "fc6", 256 * 36),
+        (("fc6",), "fc7", 9216),
+    ],
+)
+def test_the_layer_after_a_missing_one_has_room_for_what_it_reads(
+    without: tuple[str, ...], layer: str, num_read: int
+) -> None:
+    found = shapes(Model.model_validate({"without": without}))
+    assert not set(without) & found.keys()
+    assert found[layer][1] == num_read
