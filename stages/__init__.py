@@ -10,6 +10,7 @@ from . import (
     evaluate,
     extract,
     images,
+    import_caffe,
     mean,
     pack,
     pca,
@@ -81,6 +82,7 @@ app.command("extract")(extract.command)
 app.command("classes")(classes.command)
 app.command("images")(images.command)
 app.command("train")(train.command)
+app.command("import-caffe")(import_caffe.command)
 app.command("eval")(evaluate.command)
 app.command("plot")(plot.command)
 app.command("demo")(demo.command)

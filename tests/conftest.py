@@ -6,8 +6,9 @@ Pictures are arithmetic: red grows with the column, green with the row, blue tel
 import io
 import json
 import os
+import struct
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -164,10 +165,12 @@ def write_raw(
     return folder
 
 
-def prepare_raw(raw: Path, data: Path, side: int = SIDE, workers: int = 1) -> Path:
+def prepare_raw(
+    raw: Path, data: Path, side: int = SIDE, workers: int = 1, geometry: str = "crop"
+) -> Path:
     """Prepare a tiny edition into data/images, as `alexrep preprocess --partial` does."""
     found = source.survey(raw, EDITIONS["demo"], partial=True)
-    target, images = Target(side), data / "images"
+    target, images = Target(side, geometry), data / "images"
     plan = preprocess.make_plan(found, target, partial=True)
     with files.locked(data):
         if manifest.begin(plan, images / manifest.NAME, images / "plan.json") is None:
@@ -186,6 +189,97 @@ def pack_data(
         if manifest.begin(plan, shards / manifest.NAME, shards / "plan.json") is None:
             write.run(images, shards, plan, workers, done=lambda num: None)
     return data
+
+
+CAFFE_TYPES = {"Convolution": 4, "InnerProduct": 14, "LRN": 15, "Pooling": 17, "ReLU": 18}
+"""Number of a layer's type in the old form."""
+
+CAFFE_LAYERS = (
+    *(("conv1", "Convolution"), ("relu1", "ReLU"), ("norm1", "LRN"), ("pool1", "Pooling")),
+    *(("conv2", "Convolution"), ("relu2", "ReLU"), ("norm2", "LRN"), ("pool2", "Pooling")),
+    *(("conv3", "Convolution"), ("conv4", "Convolution"), ("conv5", "Convolution")),
+    *(("pool5", "Pooling"), ("fc6", "InnerProduct"), ("fc7", "InnerProduct")),
+    ("fc8", "InnerProduct"),
+)
+
+
+class Caffe:
+    """Files in Caffe's forms, by the numbers that its message definitions give the fields."""
+
+    @staticmethod
+    def number(value: int) -> bytes:
+        """Write a varint."""
+        out = bytearray()
+        while value >= 0x80:
+            out.append(value & 0x7F | 0x80)
+            value >>= 7
+        return bytes([*out, value])
+
+    @staticmethod
+    def field(place: int, content: bytes) -> bytes:
+        """Write a field of bytes."""
+        return Caffe.number(place << 3 | 2) + Caffe.number(len(content)) + content
+
+    @staticmethod
+    def count(place: int, value: int) -> bytes:
+        """Write a field of one number."""
+        return Caffe.number(place << 3) + Caffe.number(value)
+
+    @staticmethod
+    def blob(
+        array: NDArray[Any], *, legacy: bool = False, packed: bool = True, double: bool = False
+    ) -> bytes:
+        """Write a blob; `legacy` gives it four axes and no shape."""
+        if legacy:
+            sizes = (1,) * (4 - array.ndim) + array.shape
+            shape = b"".join(Caffe.count(axis, size) for axis, size in enumerate(sizes, start=1))
+        else:
+            shape = Caffe.field(7, Caffe.field(1, b"".join(map(Caffe.number, array.shape))))
+        place, form = (8, "<d") if double else (5, "<f")
+        values = array.ravel().tolist()
+        if packed:
+            data = Caffe.field(place, struct.pack(f"<{len(values)}{form[1]}", *values))
+        else:
+            key = Caffe.number(place << 3 | (1 if double else 5))
+            data = b"".join(key + struct.pack(form, value) for value in values)
+        return shape + data
+
+    @staticmethod
+    def layer(name: str, kind: str, blobs: Sequence[bytes], *, old: bool = False) -> bytes:
+        """Write a layer in the old form (V1) or the newer one, as a field of the network."""
+        if old:
+            said = (
+                Caffe.field(2, b"below")
+                + Caffe.field(4, name.encode())
+                + Caffe.count(5, CAFFE_TYPES[kind])
+            )
+            return Caffe.field(2, said + b"".join(Caffe.field(6, one) for one in blobs))
+        said = (
+            Caffe.field(1, name.encode()) + Caffe.field(2, kind.encode()) + Caffe.field(3, b"below")
+        )
+        return Caffe.field(100, said + b"".join(Caffe.field(7, one) for one in blobs))
+
+    @staticmethod
+    def net(
+        arrays: dict[str, NDArray[Any]],
+        *,
+        old: bool = False,
+        order: Sequence[tuple[str, str]] = CAFFE_LAYERS,
+        **form: bool,
+    ) -> bytes:
+        """Write a network with the layers of AlexNet and the weights in `arrays`."""
+        out = Caffe.field(1, b"AlexNet")
+        for name, kind in order:
+            keys = [f"{name}.{what}" for what in ("weight", "bias")]
+            blobs = [Caffe.blob(arrays[key], **form) for key in keys if key in arrays]
+            out += Caffe.layer(name, kind, blobs, old=old)
+        return out
+
+
+@pytest.fixture(scope="session")
+def caffe() -> type[Caffe]:
+    """Return `Caffe`, whose `net`, `layer` and `blob` write Caffe's files."""
+    return Caffe
 
 
 @pytest.fixture(scope="session")
@@ -214,7 +308,7 @@ def make_raw() -> MakeRaw:
 
 @pytest.fixture(scope="session")
 def prepare() -> Callable[..., Path]:
-    """Return `prepare_raw(raw, data, side=72, workers=1)`."""
+    """Return `prepare_raw(raw, data, side=72, workers=1, geometry="crop")`."""
     return prepare_raw
 
 

@@ -79,17 +79,71 @@ def test_augmentation_is_the_plain_loop(num: int, seed: int, noisy: bool) -> Non
     assert np.allclose(found.numpy(), by_loop(images, mean, drawn, noisy), atol=1e-4)
 
 
+def as_in_caffe(images: NDArray[np.uint8], mean: Floats, drawn: Draws) -> Floats:
+    """Subtract the whole mean in BGR, then cut, then reflect, one image after the other."""
+    out = []
+    for image, (row, column), reflect in zip(images, drawn.offsets, drawn.reflect, strict=True):
+        whole = image[..., [2, 1, 0]].astype(np.float32) - mean[..., [2, 1, 0]]
+        patch = whole[row : row + 24, column : column + 24]
+        out.append((patch[:, ::-1] if reflect else patch).transpose(2, 0, 1))
+    return np.array(out)
+
+
 @settings(max_examples=20, deadline=None)
-@given(st.integers(1, 6), st.integers(0, 50), st.booleans())
-def test_images_one_by_one_and_all_at_once_are_equal(num: int, seed: int, noisy: bool) -> None:
+@given(st.integers(1, 6), st.integers(0, 50))
+def test_the_mean_at_the_patchs_place_and_bgr_are_caffes_loop(num: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 256, (num, 32, 32, 3), np.uint8)
+    mean = rng.uniform(90, 140, (32, 32, 3)).astype(np.float32)
+    drawn = draw(np.arange(num), 8, "image", reflect=True, seed=seed, epoch=0)
+    inputs = make_inputs(mean, AXES, STDS, 24, 0.0, True, mean="crop", channels="bgr")
+    found = augment(torch.from_numpy(images), drawn, inputs, noisy=False)
+    assert np.array_equal(found.numpy(), as_in_caffe(images, mean, drawn))
+
+
+def test_bgr_is_the_same_input_with_its_channels_reversed() -> None:
+    images = torch.from_numpy(places(4, 40))
+    drawn = choices([(0, 0), (1, 7), (8, 3), (8, 8)], [True, False, True, False])
+    mean = np.random.default_rng(3).uniform(90, 140, (40, 40, 3)).astype(np.float32)
+    rgb, bgr = (
+        augment(images, drawn, make_inputs(mean, AXES, STDS, 32, 0.1, True, channels=order), True)
+        for order in ("rgb", "bgr")
+    )
+    assert torch.equal(bgr, rgb.flip(1))
+
+
+def test_a_mean_that_is_the_image_leaves_nothing_wherever_the_patch_lies() -> None:
+    images = torch.from_numpy(places(1, 40)).expand(3, -1, -1, -1)
+    inputs = make_inputs(places(1, 40)[0], AXES, STDS, 32, 0.1, True, mean="crop")
+    corners = torch.tensor([[0, 0], [3, 8], [8, 1]])
+    assert not cut(images, corners, torch.tensor([False, True, True]), inputs).any()
+
+
+@pytest.mark.parametrize("name", ["mean", "channels"])
+def test_an_unknown_mean_or_order_of_colours_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"{name}: expected one of \('.*'\), found 'grb'"):
+        make_inputs(np.zeros((8, 8, 3)), AXES, STDS, 4, 0.1, True, **{name: "grb"})
+
+
+@pytest.mark.parametrize("mean", augmentation.MEANS)
+@pytest.mark.parametrize("channels", augmentation.CHANNELS)
+@settings(max_examples=20, deadline=None)
+@given(num=st.integers(1, 6), seed=st.integers(0, 50), noisy=st.booleans())
+def test_images_one_by_one_and_all_at_once_are_equal(
+    mean: str, channels: str, num: int, seed: int, noisy: bool
+) -> None:
     images = torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (num, 40, 40, 3), "u1"))
-    drawn, inputs = draw(np.arange(num), 8, "image", True, seed, 0), constants(40, 32)
+    image = np.random.default_rng(3).uniform(90, 140, (40, 40, 3)).astype(np.float32)
+    inputs = make_inputs(image, AXES, STDS, 32, 0.1, True, mean=mean, channels=channels)
+    drawn = draw(np.arange(num), 8, "image", True, seed, 0)
     offsets, reflect = torch.from_numpy(drawn.offsets), torch.from_numpy(drawn.reflect)
     shift = torch.from_numpy(drawn.alphas) @ inputs.noise.T if noisy else None
     out = torch.empty(num, 32, 32, 3)
     pixels = augmentation._gather(images, offsets, reflect, 32)
-    expected = augmentation._normalise(pixels, inputs, shift, out).permute(0, 3, 1, 2)
-    assert torch.equal(augment(images, drawn, inputs, noisy), expected)
+    pixels = pixels.flip(3) if channels == "bgr" else pixels
+    means = augmentation._means(offsets, reflect, inputs)
+    expected = augmentation._normalise(pixels, means, inputs.divisor, shift, out)
+    assert torch.equal(augment(images, drawn, inputs, noisy), expected.permute(0, 3, 1, 2))
 
 
 def test_a_patch_lies_where_its_offset_says() -> None:
@@ -194,6 +248,9 @@ def test_the_whole_image_is_a_patch_too() -> None:
 
 
 def test_inputs_move_to_a_device_and_keep_their_divisor() -> None:
+    whole = make_inputs(np.zeros((40, 40, 3)), AXES, STDS, 32, 0.1, True, mean="crop")
+    kept = whole.to(torch.device("meta"))
+    assert (kept.side, kept.follows, kept.is_bgr) == (32, True, False)
     moved = constants(40, 32).to(torch.device("meta"))
     assert (moved.mean.device.type, moved.noise.device.type) == ("meta", "meta")
     assert moved.divisor == pytest.approx(1.1)

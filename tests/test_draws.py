@@ -36,6 +36,29 @@ def test_the_33_offsets_0_to_32_come_equally_often(axis: int) -> None:
     assert is_even(np.bincount(offsets, minlength=33))
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_the_offsets_of_caffes_227_are_0_to_29(axis: int) -> None:
+    offsets = draw(MANY, 256 - 227, "image", True, seed=1, epoch=0).offsets[:, axis]
+    assert (offsets.min(), offsets.max()) == (0, 29)
+    assert is_even(np.bincount(offsets, minlength=30))
+
+
+def test_offsets_are_not_more_even_than_chance() -> None:
+    # A generator that went round in turn would have a p-value near one, each time.
+    rows = [drawn(MANY, epoch=epoch).offsets[:, 0] for epoch in range(8)]
+    found = [stats.chisquare(np.bincount(row, minlength=33)).pvalue for row in rows]
+    assert 0.02 < np.mean(found) < 0.98
+    assert max(found) < 0.9999
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**63 - 1), st.integers(0, 10**4), st.integers(0, 10**9))
+def test_a_draw_is_a_function_of_seed_epoch_and_image(seed: int, epoch: int, image: int) -> None:
+    alone = draw(np.array([image]), 32, "image", True, seed, epoch)
+    among = draw(np.array([image + 1, image, 0]), 32, "image", True, seed, epoch)
+    assert same(alone, Draws(among.offsets[1:2], among.reflect[1:2], among.alphas[1:2]))
+
+
 def test_rows_columns_and_reflections_are_independent() -> None:
     found = drawn(MANY)
     places = 33 * found.offsets[:, 0] + found.offsets[:, 1]

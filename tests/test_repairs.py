@@ -193,6 +193,15 @@ def test_squash_reaches_the_pixels(picture: Draw, encoded: Encode) -> None:
     assert np.ptp(squash[:, :, 0].astype(int)) > 200
 
 
+def test_a_square_of_the_wanted_side_is_copied_whatever_the_geometry(
+    picture: Draw, encoded: Encode
+) -> None:
+    content = encoded(picture(72, 72))
+    for form in ("crop", "squash"):
+        verdict, prepared = prepare("a", 0, content, Target(72, form))
+        assert (verdict.why, prepared) == ("copied", content)
+
+
 def test_every_hostile_file_gets_a_verdict_in_time(real_data: Path) -> None:
     found = {}
     for path in sorted((real_data / "hostile").glob("*/*.*")):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from alexrep import manifest, recipe
 from alexrep.errors import DataError, ManifestError
-from alexrep.evaluation import result, trained
+from alexrep.evaluation import report, result, trained
 from alexrep.evaluation.evaluate import evaluate
 from alexrep.evaluation.result import Result, Task, sheet_rows
 from alexrep.feed.batches import Reader
@@ -105,6 +105,40 @@ def test_the_best_checkpoint_has_the_error_that_made_it_so(task: Task) -> None:
 def test_the_test_split_has_labels_here(task: Task) -> None:
     found = score(replace(task, split="test"))
     assert (found.num_images, found.num_quarantined) == (4, 0)
+
+
+def test_both_geometries_are_named_and_nothing_is_said_if_they_agree(task: Task) -> None:
+    found = score(task)
+    assert (found.geometry, found.trained_geometry) == ("crop", "crop")
+    assert "\n" not in report.line(found)
+
+
+def test_a_network_of_another_geometry_is_named(
+    task: Task, raw: Path, prepare: Callable[..., Path], pack: Callable[..., Path], tmp_path: Path
+) -> None:
+    squashed = pack(prepare(raw, tmp_path / "squashed", geometry="squash"))
+    other = replace(task, data=squashed)
+    found = score(other)
+    assert (found.geometry, found.trained_geometry) == ("squash", "crop")
+    assert json.loads(other.run.result("val", "ten-crop").read_text())["geometry"] == "squash"
+    said = "\nval: squashed to a square; the network was trained on cropped images"
+    assert report.line(found).endswith(said)
+    assert json.loads(report.document(found))["trained_geometry"] == "crop"
+
+
+def test_records_that_name_no_geometry_mean_cropped_images(task: Task, tmp_path: Path) -> None:
+    other = shutil.copytree(task.data, tmp_path / "other")
+    record = json.loads((other / "shards" / "manifest.json").read_text())
+    del record["details"]["geometry"]
+    (other / "shards" / "manifest.json").write_text(json.dumps(record))
+    path = task.run.checkpoint("last")
+    content = checkpoint.load(path)
+    del content["inputs"]["geometry"], content["format_version"]
+    checkpoint.save(path, content)
+    found = score(replace(task, data=other))
+    assert (found.geometry, found.trained_geometry) == ("crop", "crop")
+    kept = {key: value for key, value in asdict(found).items() if "geometry" not in key}
+    assert Result(**kept) == found
 
 
 def test_before_scoring_there_is_no_result(task: Task) -> None:

@@ -183,3 +183,9 @@ def test_the_numbers_of_ilsvrc_2012_are_near_those_of_its_dogs(
     np.testing.assert_allclose(total.channel_means(), (123.1, 116.3, 103.3), atol=15)
     stds = np.sqrt(np.diag(total.covariance()))
     np.testing.assert_allclose(stds, (70.9, 68.9, 72.3), atol=12)
+
+
+@pytest.mark.parametrize("record", ["mean.manifest.json", "pca.manifest.json"])
+def test_the_manifests_name_the_geometry(data: Path, record: str) -> None:
+    details = json.loads((data / record).read_text())["details"]
+    assert details == {"edition": "demo", "side": 72, "geometry": "crop"}

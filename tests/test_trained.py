@@ -60,6 +60,13 @@ def test_the_normalisation_comes_back(content: dict[str, Any]) -> None:
     assert found.divisor == expected.divisor
 
 
+def test_caffes_mean_and_colours_come_back(content: dict[str, Any]) -> None:
+    content["config"]["feed"] |= {"mean": "crop", "channels": "bgr"}
+    found = trained.inputs_of(content, HERE)
+    assert torch.equal(found.mean, torch.from_numpy(MEAN).flip(2))
+    assert (found.side, found.follows, found.is_bgr) == (67, True, True)
+
+
 def test_a_recipe_of_another_version_is_named(content: dict[str, Any]) -> None:
     content["config"]["model"]["depth"] = 8
     with pytest.raises(ConfigError, match=r"last\.pt: model\.depth: expected a known key, found 8"):

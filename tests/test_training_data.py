@@ -45,6 +45,13 @@ def test_the_digests_are_those_of_the_files(held: TrainingData, data: Path) -> N
     }
 
 
+def test_the_mean_and_the_colours_follow_the_recipe(held: TrainingData) -> None:
+    settings = ("model.side=68", "feed.mean=crop", "feed.channels=bgr")
+    inputs = held.inputs(recipe.load("demo", settings))
+    assert np.array_equal(inputs.mean.numpy(), held.mean[..., ::-1])
+    assert (inputs.side, inputs.follows, inputs.is_bgr) == (68, True, True)
+
+
 def test_the_constants_follow_the_recipe(held: TrainingData) -> None:
     chosen = recipe.load("demo", ("model.side=68", "noise.scale=0.2", "noise.divide=false"))
     inputs = held.inputs(chosen)

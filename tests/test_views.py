@@ -52,6 +52,13 @@ def test_the_ten_corners_are_those_of_2012() -> None:
     assert views.corners("ten-crop", 256 - 224) == TEN_OF_256
 
 
+def test_the_corners_of_227_are_29_pixels_apart_and_its_centre_is_at_14() -> None:
+    five = [(0, 0), (0, 29), (14, 14), (29, 0), (29, 29)]
+    found = views.corners("ten-crop", 256 - 227)
+    assert found == [(*place, reflect) for reflect in (False, True) for place in five]
+    assert views.corners("centre", 29) == [(14, 14, False)]
+
+
 def test_the_centre_is_one_patch_16_pixels_from_each_edge() -> None:
     assert views.corners("centre", 32) == [(16, 16, False)]
 
@@ -96,6 +103,21 @@ def test_the_mean_of_the_centre_is_subtracted_from_every_view(numbered: Tensor) 
     first, *_, last = views.patches(numbered[:1], "ten-crop", inputs)
     assert (first[0, 0] == 0 - 7).all()
     assert last[0, 0, 0].tolist() == [17 - 7, 16 - 8, 15 - 9, 14 - 10]
+
+
+def test_the_mean_at_the_views_place_is_reflected_with_it(numbered: Tensor) -> None:
+    mean = numbered[0].float().numpy() - 5
+    inputs = make_inputs(mean, np.eye(3), np.ones(3), 4, 0.1, True, mean="crop", channels="bgr")
+    for patch in views.patches(numbered[:1], "ten-crop", inputs):
+        assert patch.shape == (1, 3, 4, 4)
+        assert (patch == 5).all()
+
+
+def test_bgr_views_have_blue_first(numbered: Tensor) -> None:
+    inputs = make_inputs(np.zeros((6, 6, 3)), np.eye(3), np.ones(3), 4, 0.1, True, channels="bgr")
+    for patch, red in zip(views.patches(numbered, "ten-crop", inputs), TEN_OF_6X6, strict=True):
+        assert patch[0, 2].int().tolist() == red
+        assert patch[0, 0].int().tolist() == [[number + 72 for number in row] for row in red]
 
 
 def test_unknown_views_are_refused() -> None:

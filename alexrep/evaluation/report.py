@@ -12,14 +12,27 @@ def percent(error: float) -> str:
     return f"{100 * error:.2f} %"
 
 
+MADE = {"crop": "cropped", "squash": "squashed"}
+
+
 def line(result: Result) -> str:
-    """Write a result on one line."""
+    """Write a result on one line, and a second one if the network knew images of other geometry."""
     quarantined = f", {result.num_quarantined} quarantined counted as errors"
     return (
         f"{result.split}, {result.views}: top-1 error {percent(result.top1_error)}, "
         f"top-5 error {percent(result.top5_error)} ({result.num_images:,} images"
         f"{quarantined if result.num_quarantined else ''})"
+        f"{_warning(result)}"
     )
+
+
+def _warning(result: Result) -> str:
+    """Name the geometries if they differ, else nothing."""
+    if result.geometry == result.trained_geometry:
+        return ""
+    both = result.geometry, result.trained_geometry
+    scored, known = (MADE.get(geometry, geometry) for geometry in both)
+    return f"\n{result.split}: {scored} to a square; the network was trained on {known} images"
 
 
 def document(result: Result) -> str:

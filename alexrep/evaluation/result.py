@@ -19,6 +19,7 @@ from alexrep.evaluation.scores import Scores
 from alexrep.feed.batches import Reader
 from alexrep.runs import checkpoint
 from alexrep.runs.folder import RunFolder
+from alexrep.shards.layout import GEOMETRY
 from alexrep.shards.read import Split, open_split
 
 SHEET = 24
@@ -59,6 +60,10 @@ class Result:
     """Digest of the weights."""
     shards: str
     """Digest of the shards' manifest."""
+    geometry: str = GEOMETRY
+    """How the scored images were made square: "crop" or "squash"."""
+    trained_geometry: str = GEOMETRY
+    """How those were that the network was trained on."""
 
 
 def find(task: Task) -> Result | None:
@@ -134,7 +139,7 @@ def score(
             done=done,
         )
         _keep_predictions(task, split, predictions)
-    result = _result(task, content, scores)
+    result = _result(task, content, scores, split.geometry)
     files.write_json(task.run.result(task.split, task.views), asdict(result))
     return result
 
@@ -152,7 +157,7 @@ def _require_match(content: dict[str, Any], split: Split, task: Task) -> None:
         raise DataError(mismatch(task.data, wanted, split.side, f"preprocess with --side {side}"))
 
 
-def _result(task: Task, content: dict[str, Any], scores: Scores) -> Result:
+def _result(task: Task, content: dict[str, Any], scores: Scores, geometry: str) -> Result:
     return Result(
         split=task.split,
         views=task.views,
@@ -165,6 +170,8 @@ def _result(task: Task, content: dict[str, Any], scores: Scores) -> Result:
         top5_error=scores.top5_error,
         weights=checkpoint.weights_digest(content["state_dict"]),
         shards=_shards_digest(task),
+        geometry=geometry,
+        trained_geometry=trained.geometry_of(content),
     )
 
 

@@ -13,6 +13,7 @@ from alexrep.ilsvrc.classes import ClassTable
 from alexrep.models import registry
 from alexrep.recipe import parse
 from alexrep.settings import Recipe
+from alexrep.shards.layout import GEOMETRY
 
 
 def recipe_of(content: Mapping[str, Any], where: Path) -> Recipe:
@@ -33,6 +34,11 @@ def model_of(content: Mapping[str, Any], where: Path) -> nn.Module:
     return model
 
 
+def geometry_of(content: Mapping[str, Any]) -> str:
+    """Return how the images that a checkpoint was trained on were made square."""
+    return str(content["inputs"].get("geometry", GEOMETRY))
+
+
 def inputs_of(content: Mapping[str, Any], where: Path) -> Inputs:
     """Return the normalisation that a checkpoint was trained with."""
     recipe, constants = recipe_of(content, where), content["inputs"]
@@ -43,4 +49,6 @@ def inputs_of(content: Mapping[str, Any], where: Path) -> Inputs:
         side=recipe.model.side,
         scale=recipe.noise.scale,
         divide=recipe.noise.divide,
+        mean=recipe.feed.mean,
+        channels=recipe.feed.channels,
     )

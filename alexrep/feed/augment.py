@@ -3,7 +3,7 @@
 Shapes: N images of a batch, S side of the stored images, P side of the patch.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,21 +13,31 @@ from torch import Tensor
 
 from alexrep.feed.draws import Draws
 
+MEANS = ("centre", "crop")
+CHANNELS = ("rgb", "bgr")
+
 
 @dataclass(frozen=True)
 class Inputs:
-    """What turns stored pixels into network input."""
+    """What turns stored pixels into network input; colours in the order of the input."""
 
     mean: Tensor
-    """Central P x P of the mean image, float32 (P, P, 3), grey levels."""
+    """Central part of the mean image, float32 (P, P, 3), grey levels; all of it, (S, S, 3), if
+    `follows`."""
     noise: Tensor
     """Colour axes times their standard deviations times the scale, float32 (3, 3)."""
     divisor: float
     """1 + scale, by which noisy patches are divided in the released source."""
+    side: int
+    """P, the patch's side."""
+    follows: bool = False
+    """Whether each patch's own part of the mean is subtracted, and reflected with it."""
+    is_bgr: bool = False
+    """Whether the input's colours are blue, green, red; stored pixels are RGB."""
 
     def to(self, device: torch.device) -> "Inputs":
         """Return a copy on `device`."""
-        return Inputs(self.mean.to(device), self.noise.to(device), self.divisor)
+        return replace(self, mean=self.mean.to(device), noise=self.noise.to(device))
 
 
 def make_inputs(
@@ -37,26 +47,42 @@ def make_inputs(
     side: int,
     scale: float,
     divide: bool,
+    *,
+    mean: str = "centre",
+    channels: str = "rgb",
 ) -> Inputs:
     """Prepare the constants of augmentation.
 
     Args:
-        mean_image: (S, S, 3), grey levels.
+        mean_image: RGB, (S, S, 3), grey levels.
         axes: Unit eigenvectors of the RGB covariance, (3, 3), in columns.
         stds: Standard deviations along them, (3,), grey levels.
         side: P, the patch's side.
         scale: Factor on the standard deviations; 0.1 in the paper.
         divide: Whether noisy patches are divided by 1 + scale.
+        mean: One of MEANS: the mean's centre for every patch, or the part at the patch's place.
+        channels: One of CHANNELS, the order of the colours at the network's input.
+
+    Raises:
+        ValueError: If `mean` or `channels` is unknown.
 
     Source: the released source subtracts the central part of the mean image
-    from every patch, wherever that lies, after reflection.
+    from every patch, wherever that lies, after reflection. Caffe subtracts the part at the
+    patch's place before reflection, and has its colours from blue to red.
     """
+    for name, found, known in ("mean", mean, MEANS), ("channels", channels, CHANNELS):
+        if found not in known:
+            raise ValueError(f"{name}: expected one of {known}, found {found!r}")
     start = (mean_image.shape[0] - side) // 2
-    centre = mean_image[start : start + side, start : start + side]
+    part = slice(None) if mean == "crop" else slice(start, start + side)
+    colours = slice(None, None, -1 if channels == "bgr" else 1)
     return Inputs(
-        mean=torch.tensor(centre, dtype=torch.float32),
-        noise=torch.tensor(axes * stds * scale, dtype=torch.float32),
+        mean=torch.tensor(mean_image[part, part, colours].copy(), dtype=torch.float32),
+        noise=torch.tensor((axes * stds * scale)[colours].copy(), dtype=torch.float32),
         divisor=1 + scale if divide else 1.0,
+        side=side,
+        follows=mean == "crop",
+        is_bgr=channels == "bgr",
     )
 
 
@@ -92,7 +118,7 @@ def cut(images: Tensor, offsets: Tensor, reflect: Tensor, inputs: Inputs) -> Ten
         inputs: Constants, on the images' device.
 
     Returns:
-        float32 (N, P, P, 3), grey levels about zero.
+        float32 (N, P, P, 3), grey levels about zero, colours in the order of the input.
     """
     return _patches(images, offsets, reflect, inputs, None)
 
@@ -101,11 +127,13 @@ def _patches(
     images: Tensor, offsets: Tensor, reflect: Tensor, inputs: Inputs, shift: Tensor | None
 ) -> Tensor:
     """Cut, reflect and normalise, float32 (N, P, P, 3); `shift` (N, 3) is the colour noise."""
-    side, device = inputs.mean.shape[0], images.device
+    side, device = inputs.side, images.device
     shape = (len(offsets), side, side, 3)
     if device.type != "cpu":
         out = torch.empty(shape, device=device)
-        return _normalise(_gather(images, offsets, reflect, side), inputs, shift, out)
+        pixels = _gather(images, offsets, reflect, side)
+        pixels = pixels.flip(3) if inputs.is_bgr else pixels
+        return _normalise(pixels, _means(offsets, reflect, inputs), inputs.divisor, shift, out)
     # numpy asks for large pages: small ones, fresh, cost as much as the arithmetic.
     out = torch.from_numpy(np.empty(shape, np.float32))
     # One image after the other stays in the processor's cache, and needs no indices:
@@ -113,15 +141,21 @@ def _patches(
     choices = zip(offsets.tolist(), reflect.tolist(), strict=True)
     for number, ((row, column), mirrored) in enumerate(choices):
         one = slice(number, number + 1)
-        patch = images[one, row : row + side, column : column + side]
+        rows, columns = slice(row, row + side), slice(column, column + side)
+        patch, mean = images[one, rows, columns], inputs.mean
+        if inputs.follows:
+            mean = mean[rows, columns].flip(1) if mirrored else mean[rows, columns]
         if mirrored:
             patch = patch.contiguous().flip(2)
-        _normalise(patch, inputs, None if shift is None else shift[one], out[one])
+        if inputs.is_bgr:
+            patch = patch.flip(3)
+        own = None if shift is None else shift[one]
+        _normalise(patch, mean, inputs.divisor, own, out[one])
     return out
 
 
 def _gather(images: Tensor, offsets: Tensor, reflect: Tensor, side: int) -> Tensor:
-    """Cut all patches at once, uint8 (N, P, P, 3)."""
+    """Cut all patches at once, of the images' type, (N, P, P, 3)."""
     device, steps = images.device, torch.arange(side)
     forward = steps.expand(len(offsets), side)
     columns = torch.where(reflect[:, None], side - 1 - forward, forward) + offsets[:, 1:]
@@ -130,11 +164,20 @@ def _gather(images: Tensor, offsets: Tensor, reflect: Tensor, side: int) -> Tens
     return images[number, rows[:, :, None].to(device), columns[:, None, :].to(device)]
 
 
-def _normalise(patches: Tensor, inputs: Inputs, shift: Tensor | None, out: Tensor) -> Tensor:
+def _means(offsets: Tensor, reflect: Tensor, inputs: Inputs) -> Tensor:
+    """Return what to subtract from the patches, (P, P, 3), or (N, P, P, 3) if it follows them."""
+    if not inputs.follows:
+        return inputs.mean
+    return _gather(inputs.mean.expand(len(offsets), -1, -1, -1), offsets, reflect, inputs.side)
+
+
+def _normalise(
+    patches: Tensor, mean: Tensor, divisor: float, shift: Tensor | None, out: Tensor
+) -> Tensor:
     """Subtract the mean, add the noise, divide; write to `out`, float32 (N, P, P, 3)."""
-    out.copy_(patches).sub_(inputs.mean)
+    out.copy_(patches).sub_(mean)
     if shift is not None:
         # Whole rows of the patch at a time: three numbers at a time are slow.
         rows = shift.repeat(1, out.shape[2])[:, None, :]  # (N, 1, 3 P)
-        out.flatten(2).add_(rows).div_(inputs.divisor)
+        out.flatten(2).add_(rows).div_(divisor)
     return out

@@ -21,7 +21,7 @@ def corners(views: str, border: int) -> list[tuple[int, int, bool]]:
 
     Args:
         views: One of VIEWS.
-        border: S - P; 32 for 224 of 256.
+        border: S - P; 32 for 224 of 256, 29 for Caffe's 227.
 
     Raises:
         ValueError: If `views` is unknown.
@@ -45,7 +45,7 @@ def patches(images: Tensor, views: str, inputs: Inputs) -> Iterator[Tensor]:
         views: One of VIEWS.
         inputs: Constants, on the images' device.
     """
-    num, border = len(images), images.shape[1] - inputs.mean.shape[0]
+    num, border = len(images), images.shape[1] - inputs.side
     for row, column, reflect in corners(views, border):
         offsets = torch.tensor([[row, column]]).expand(num, 2)
         patch = cut(images, offsets, torch.full((num,), reflect), inputs)

@@ -114,6 +114,7 @@ def _finish(prepared: Prepared, data: Path, total: Moments, stage: str, name: st
         data / f"{stage}.{manifest.NAME}",
         counts={"train images": total.num_images, "pixels": total.num_pixels},
         outputs={name: files.sha256_file(data / name)},
+        details={key: prepared.manifest.details[key] for key in ("edition", "side", "geometry")},
     )
 
 

@@ -16,6 +16,8 @@ table's digest), images (the digest of the prepared images' manifest), seed.
 FORMAT = 1
 DATASETS = {"jpeg": "jpeg", "raw": "pixels"}
 """Name of the images' dataset by encoding."""
+GEOMETRY = "crop"
+"""How images were made square where no record says it."""
 SHARD_IMAGES = 10_000
 CLASSES = "classes.json"
 """Copy of the class table beside the shards, so that they can travel alone."""

@@ -117,17 +117,25 @@ def _check_index(shard: Shard, total: int) -> None:
 class Split:
     """All images of a split, addressed by their place in the order of the shards."""
 
-    def __init__(self, shards: list[Shard], num_quarantined: int, table: ClassTable) -> None:
+    def __init__(
+        self,
+        shards: list[Shard],
+        num_quarantined: int,
+        table: ClassTable,
+        geometry: str = layout.GEOMETRY,
+    ) -> None:
         """Join the shards of a split.
 
         Args:
             shards: In order.
             num_quarantined: Images of the split that could not be prepared.
             table: The class table that the labels refer to.
+            geometry: How the images were made square, one of pixels.rescale.GEOMETRIES.
         """
         self.shards = shards
         self.num_quarantined = num_quarantined
         self.classes = table
+        self.geometry = geometry
         self.side = shards[0].side
         self.encoding = shards[0].encoding
         self.labels = np.concatenate([shard.labels for shard in shards]).astype(np.int64)
@@ -188,4 +196,5 @@ def open_split(data: Path, split: str) -> Split:
         if (shard.side, shard.encoding) != (shards[0].side, shards[0].encoding):
             wanted, found = (f"{one.encoding}, side {one.side}" for one in (shards[0], shard))
             raise DataError(mismatch(shard.path, wanted, found, "pack again"))
-    return Split(shards, record.counts[f"{split} quarantined"], table)
+    geometry = str(record.details.get("geometry", layout.GEOMETRY))
+    return Split(shards, record.counts[f"{split} quarantined"], table, geometry)

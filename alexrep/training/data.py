@@ -39,9 +39,16 @@ class TrainingData:
             wanted = f"at most {self.train.side}, the side of the prepared images"
             found = recipe.model.side
             raise ConfigError(mismatch("model.side", wanted, found, "choose a smaller patch"))
-        noise = recipe.noise
+        noise, feed = recipe.noise, recipe.feed
         return make_inputs(
-            self.mean, self.axes, self.stds, recipe.model.side, noise.scale, noise.divide
+            self.mean,
+            self.axes,
+            self.stds,
+            recipe.model.side,
+            noise.scale,
+            noise.divide,
+            mean=feed.mean,
+            channels=feed.channels,
         )
 
     def close(self) -> None:

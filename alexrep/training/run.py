@@ -184,6 +184,7 @@ def _save(job: Job, data: TrainingData, folder: RunFolder, log_size: int, is_bes
             "axes": data.axes.tolist(),
             "stds": data.stds.tolist(),
             "side": data.train.side,
+            "geometry": data.train.geometry,
         },
         "best": {"epoch": job.position.best_epoch, "val_top1_error": job.position.best_error},
     }

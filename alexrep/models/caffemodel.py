@@ -1,0 +1,162 @@
+"""Arrays out of Caffe's files: weights of a .caffemodel, a mean in a .binaryproto.
+
+Numbers of the fields as in Caffe's message definitions, the old form of a layer (V1,
+`layers`) and the newer one (`layer`) alike.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alexrep.models import protobuf
+from alexrep.models.protobuf import FIXED32, FIXED64, LENGTH, Field, WireError
+
+Floats = NDArray[np.float32]
+
+MAX_AXES = 32
+"""Most axes of a blob, as in Caffe."""
+_LEGACY_AXES = (1, 2, 3, 4)
+_DATA, _SHAPE, _DOUBLES = 5, 7, 8
+_LAYERS, _LAYER = 2, 100
+_POOLING, _LRN = ("Pooling", 17), ("LRN", 15)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a network."""
+
+    name: str
+    kind: str | int
+    """Caffe's name of its type, or in the old form its number."""
+    blobs: list[Floats] = field(default_factory=list)
+
+    @property
+    def is_pool(self) -> bool:
+        """Whether it pools."""
+        return self.kind in _POOLING
+
+    @property
+    def is_norm(self) -> bool:
+        """Whether it is a local response normalisation."""
+        return self.kind in _LRN
+
+
+def layers(content: bytes) -> list[Layer]:
+    """Read the layers of a .caffemodel, in order, those without weights too.
+
+    Raises:
+        WireError: If the bytes are cut short or damaged, are something else, or are of the
+            oldest form, before 2014.
+    """
+    found = [
+        _layer(_message(one), is_old=one.number == _LAYERS)
+        for one in protobuf.fields(memoryview(content))
+        if one.number in (_LAYERS, _LAYER)
+    ]
+    if not found:
+        raise WireError("no layers")
+    return found
+
+
+def blob(message: memoryview) -> Floats:
+    """Read a blob: an array with its shape, of doubles or floats, packed or single.
+
+    Raises:
+        WireError: If the bytes are damaged, or the numbers are not as many as the shape says.
+    """
+    legacy, shape = dict.fromkeys(_LEGACY_AXES, 0), None
+    floats: dict[int, list[NDArray[Any]]] = {_DATA: [], _DOUBLES: []}
+    for one in _joined(message):
+        if one.number in legacy and one.wire == protobuf.VARINT:
+            legacy[one.number] = one.value
+        elif one.number == _SHAPE:
+            shape = [size for dim in protobuf.fields(_message(one)) for size in _dims(dim)]
+        elif one.number in floats:
+            floats[one.number].append(_floats(one))
+    parts = floats[_DOUBLES] or floats[_DATA]
+    with np.errstate(over="ignore"):  # infinities are for the reader of the array to refuse
+        values = np.concatenate([np.empty(0, np.float32), *parts], dtype=np.float32)
+    wanted = list(legacy.values()) if shape is None else shape
+    if not len(values) or len(wanted) > MAX_AXES or math.prod(wanted) != len(values):
+        raise WireError(f"{len(values):,} numbers in a blob of shape {_shown(wanted)}")
+    return values.reshape(wanted)
+
+
+def _layer(message: memoryview, is_old: bool) -> Layer:
+    name_at, kind_at, blobs_at = (4, 5, 6) if is_old else (1, 2, 7)
+    name, kind, blobs = "", "", []
+    old_kind = None
+    for one in protobuf.fields(message):
+        if is_old and one.number == 1:
+            raise WireError("layers of Caffe's first form; upgrade the file with Caffe's own tool")
+        if one.number == name_at:
+            name = _text(one)
+        elif one.number == kind_at and is_old:
+            old_kind = one.value
+        elif one.number == kind_at:
+            kind = _text(one)
+        elif one.number == blobs_at:
+            blobs.append(blob(_message(one)))
+    return Layer(name, kind if old_kind is None else old_kind, blobs)
+
+
+def _joined(message: memoryview) -> Iterator[Field]:
+    """Yield the fields of a blob, a run of single numbers as one field of packed ones.
+
+    Single numbers are five or nine bytes each, with the same key before every one: sixty
+    million of them one at a time would take minutes.
+    """
+    runs = {_DATA * 8 + FIXED32: 4, _DOUBLES * 8 + FIXED64: 8}
+    while len(message):
+        width = runs.get(message[0])
+        if width is None or len(message) <= width:
+            one = next(iter(protobuf.fields(message)))
+            yield one
+            message = message[_length(message, one) :]
+            continue
+        rows = np.frombuffer(message, np.uint8)[: len(message) // (width + 1) * (width + 1)]
+        rows = rows.reshape(-1, width + 1)
+        others = np.flatnonzero(rows[:, 0] != message[0])
+        run = rows[: others[0] if len(others) else len(rows), 1:]
+        yield Field(message[0] >> 3, LENGTH, 0, memoryview(run.tobytes()))
+        message = message[len(run) * (width + 1) :]
+
+
+def _length(message: memoryview, one: Field) -> int:
+    """Return the bytes that the first field of a message takes."""
+    _, place = protobuf.varint(message, 0)
+    if one.wire in (protobuf.VARINT, LENGTH):
+        _, place = protobuf.varint(message, place)
+    return place + len(one.content)
+
+
+def _shown(shape: list[int]) -> str:
+    """Write a shape, at most its first five sides."""
+    return " x ".join(map(str, shape[:5])) + (" and so on" if len(shape) > 5 else "")
+
+
+def _floats(one: Field) -> NDArray[Any]:
+    kind, single = ("<f4", FIXED32) if one.number == _DATA else ("<f8", FIXED64)
+    size = np.dtype(kind).itemsize
+    if one.wire not in (LENGTH, single) or len(one.content) % size:
+        raise WireError(f"{len(one.content)} bytes of numbers of {size} bytes each")
+    return np.frombuffer(one.content, kind)
+
+
+def _dims(one: Field) -> Iterable[int]:
+    return protobuf.numbers(one) if one.number == 1 else ()
+
+
+def _message(one: Field) -> memoryview:
+    if one.wire != LENGTH:
+        raise WireError(f"field {one.number} of wire type {one.wire}")
+    return one.content
+
+
+def _text(one: Field) -> str:
+    text = bytes(_message(one)).decode("utf-8", "replace")
+    return "".join(letter if letter.isprintable() else "?" for letter in text)[:100]

@@ -1,0 +1,97 @@
+"""The wire format of protocol buffers, as far as stored weights need it.
+
+A message is a row of fields: a key (number of the field times 8, plus a wire type), then the
+value. Written from the format's description; messages are named by their readers.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
+_FIXED = {FIXED64: 8, FIXED32: 4}
+_MAX_VARINT = 10
+
+
+class WireError(ValueError):
+    """The bytes are not a message; the text says why."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a message."""
+
+    number: int
+    wire: int
+    """VARINT, FIXED64, LENGTH or FIXED32."""
+    value: int
+    """The number of a VARINT, without sign; else 0."""
+    content: memoryview
+    """The bytes of the other wire types; else empty."""
+
+
+def fields(message: memoryview) -> Iterator[Field]:
+    """Yield the fields of a message in order.
+
+    Args:
+        message: The bytes, one-dimensional, uint8; views of them are handed out, not copies.
+
+    Raises:
+        WireError: If the bytes are cut short, or hold a wire type that is none or long obsolete.
+    """
+    place = 0
+    while place < len(message):
+        key, place = varint(message, place)
+        number, wire = key >> 3, key & 7
+        if number == 0:
+            raise WireError("a field without a number")
+        if wire == VARINT:
+            value, place = varint(message, place)
+            yield Field(number, wire, value, message[:0])
+            continue
+        if wire == LENGTH:
+            size, place = varint(message, place)
+        elif wire in _FIXED:
+            size = _FIXED[wire]
+        else:
+            raise WireError(f"a field of wire type {wire}")
+        if size > len(message) - place:
+            raise WireError(f"{size:,} bytes of field {number} where {len(message) - place:,} are")
+        yield Field(number, wire, 0, message[place : place + size])
+        place += size
+
+
+def varint(message: memoryview, place: int) -> tuple[int, int]:
+    """Read a number of seven bits a byte, the lowest first.
+
+    Returns:
+        The number, without sign and under 2^64, and the place after it.
+
+    Raises:
+        WireError: If the bytes end before it does, or it is too long.
+    """
+    value = 0
+    for index, byte in enumerate(message[place : place + _MAX_VARINT]):
+        value |= (byte & 0x7F) << 7 * index
+        if byte < 0x80:
+            if value >= 1 << 64:
+                raise WireError("a number over 64 bits")
+            return value, place + index + 1
+    short = place + _MAX_VARINT > len(message)
+    raise WireError("bytes that end within a number" if short else "a number over 64 bits")
+
+
+def numbers(field: Field) -> list[int]:
+    """Return the numbers of a repeated field of varints, packed or single.
+
+    Raises:
+        WireError: If it is of another wire type, or cut short.
+    """
+    if field.wire == VARINT:
+        return [field.value]
+    if field.wire != LENGTH:
+        raise WireError(f"field {field.number} of wire type {field.wire}")
+    found, place = [], 0
+    while place < len(field.content):
+        value, place = varint(field.content, place)
+        found.append(value)
+    return found
