@@ -1,8 +1,14 @@
-"""The device that an option names."""
+"""The device that an option names, and the processes that have one each."""
+
+import contextlib
+import os
+from collections.abc import Iterator
 
 import torch
 
 from alexrep.errors import ConfigError, mismatch
+from alexrep.training.place import Place
+from alexrep.training.processes import Processes, joined
 
 
 def pick(name: str) -> torch.device:
@@ -25,3 +31,20 @@ def pick(name: str) -> torch.device:
         found = f"{torch.cuda.device_count()} GPUs"
         raise ConfigError(mismatch("--device", name, found, "choose another device"))
     return device
+
+
+@contextlib.contextmanager
+def meeting(name: str) -> Iterator[tuple[torch.device, Processes]]:
+    """Meet the processes that torchrun or Slurm started with this one, if any.
+
+    Args:
+        name: As for `pick`; "auto" and "cuda" give each process a GPU of its own.
+
+    Raises:
+        ConfigError: If there is no such device, or the environment is incomplete.
+        AlexrepError: If another process does not come, dies or hangs.
+    """
+    place = Place.of(os.environ)
+    device = place.device(pick(name))
+    with joined(place, device) as processes:
+        yield device, processes

@@ -1,12 +1,12 @@
 """`alexrep train`: shards to a trained network."""
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from . import options
-from .progress import is_quiet, meter
 
 
 def command(
@@ -34,26 +34,23 @@ def command(
 
     # Before all else: torch takes seconds to import, and a signal may come meanwhile.
     signalled = ctx.with_resource(interruption.flagged())
-    from alexrep import files
     from alexrep import recipe as recipes
     from alexrep.runs.folder import RunFolder
     from alexrep.training import data as inputs
     from alexrep.training import run as training
 
-    from .devices import pick
+    from .devices import meeting
+    from .together import lead
 
     short = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
     given = [f"{recipes.SHORT[key]}={value}" for key, value in short.items() if value is not None]
     chosen = recipes.load(recipe, (*given, *(setting or [])))
-    resources = training.Resources(pick(device), workers or training.default_threads())
-    held, folder = inputs.open_data(data), RunFolder(run)
+    held, folder = inputs.open_data(data, chosen.limits.classes), RunFolder(run)
     training.check(chosen, held)
-    with files.locked(run), files.named(run):
-        record = training.begin(chosen, held, folder)
-        if not options.is_finished(record, run):
-            with meter(chosen.schedule.epochs * len(held.train), "images", is_quiet(ctx)) as done:
-                record = training.run(chosen, held, folder, data, resources, done, signalled)
-    held.close()
-    if record is not None:
-        options.say_counts(record, run)
-        options.say_errors(record)
+    with contextlib.closing(held), meeting(device) as (own, group):
+        threads = workers or training.default_threads()
+        resources = training.Resources(own, threads, group, options.note)
+        if group.leads:
+            lead(ctx, chosen, held, folder, data, resources, signalled)
+        else:
+            training.follow(chosen, held, resources, signalled)

@@ -21,6 +21,7 @@ from alexrep.errors import AlexrepError, ConfigError, DataError, Interrupted, Ma
 from alexrep.manifest import Manifest
 from alexrep.runs import checkpoint, log
 from alexrep.runs.folder import RunFolder
+from alexrep.runs.state import TIMES
 from alexrep.settings import Recipe
 from alexrep.training import interruption
 from alexrep.training import run as training
@@ -45,7 +46,6 @@ CHECKS = 3 + 4 * (STEPS + 3)
 """How often a run looks for a signal: after each batch, twice over val, and after each row."""
 
 FIXED = ("feed.order='fixed'", "feed.draws='group32'")
-TIMES = {"images_per_s", "seconds"}
 
 
 class Killed(BaseException):

@@ -39,6 +39,8 @@ def evaluate(
     threads: int,
     batch_size: int,
     done: Callable[[int], None] = lambda _: None,
+    places: NDArray[np.int64] | None = None,
+    share: Callable[[NDArray[np.int64]], NDArray[np.int64]] = lambda batch: batch,
 ) -> tuple[Scores, Predictions]:
     """Score a network on a split; every image is decoded once.
 
@@ -50,28 +52,40 @@ def evaluate(
         threads: Decoding threads.
         batch_size: Images at once; it changes nothing but time and memory.
         done: Called with the number of images of each batch.
+        places: Places of the images to score; by default all.
+        share: Takes from each batch of places what is scored here, where several processes
+            score a part each; the scores and predictions are of that part.
 
     Raises:
         DataError: If a label is not known, as in a test split whose labels are not public.
         AlexrepError: If the network's logits are not finite.
     """
-    if (split.labels < 0).any():
-        unknown = f"{int((split.labels < 0).sum())} images without"
+    places = np.arange(len(split)) if places is None else places
+    if (split.labels[places] < 0).any():
+        unknown = f"{int((split.labels[places] < 0).sum())} images without"
         raise DataError(mismatch(split.shards[0].path, "labels", unknown, "use the val split"))
-    scores, tops = Scores(split.num_quarantined), []
-    places = order.batches(np.arange(len(split)), batch_size)
+    scores = Scores(split.num_quarantined)
+    tops: list[tuple[Tensor, Tensor]] = []
+    shares = [share(batch) for batch in order.batches(places, batch_size)]
     with _in_evaluation(model), torch.inference_mode(), Reader(split, threads) as reader:
-        for batch in reader.read(places):
-            images = torch.from_numpy(batch.images).to(inputs.mean.device)
-            found = probabilities(model, images, which, inputs).cpu()
-            _require_finite(found)
-            scores.add(found, torch.from_numpy(batch.labels))
-            tops.append(found.topk(min(TOP, found.shape[1])))
-            done(len(images))
-    return scores, Predictions(
-        top=torch.cat([one.indices for one in tops]).numpy(),
-        probabilities=torch.cat([one.values for one in tops]).numpy(),
-    )
+        for batch in reader.read(shares):
+            if len(batch.places):
+                images = torch.from_numpy(batch.images).to(inputs.mean.device)
+                found = probabilities(model, images, which, inputs).cpu()
+                _require_finite(found)
+                scores.add(found, torch.from_numpy(batch.labels))
+                values, indices = found.topk(min(TOP, found.shape[1]))
+                tops.append((values, indices))
+            done(len(batch.places))
+    return scores, _joined(tops)
+
+
+def _joined(tops: list[tuple[Tensor, Tensor]]) -> Predictions:
+    """Join the batches' likeliest probabilities and classes; there may be none."""
+    if not tops:
+        return Predictions(np.zeros((0, 0), np.int64), np.zeros((0, 0), np.float32))
+    values, indices = (torch.cat(parts).numpy() for parts in zip(*tops, strict=True))
+    return Predictions(top=indices, probabilities=values)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """What a training run reads: shards, mean image, colour axes, checked against one another."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from alexrep import files, manifest
 from alexrep.errors import ConfigError, DataError, ManifestError, mismatch
 from alexrep.feed.augment import Inputs, make_inputs
 from alexrep.settings import Recipe
+from alexrep.shards.limit import limited
 from alexrep.shards.read import Split, open_split
 
 
@@ -57,10 +59,15 @@ class TrainingData:
         self.val.close()
 
 
-def open_data(data: Path) -> TrainingData:
+def open_data(data: Path, wnids: Sequence[str] = ()) -> TrainingData:
     """Open a prepared data folder.
 
+    Args:
+        data: The folder.
+        wnids: Classes to train and validate on, see `limit.limited`; none: all.
+
     Raises:
+        ConfigError: If one of these is not in the class table.
         ManifestError: If a stage has not finished, or mean or pca are of other images.
         DataError: If a file is not what it should be.
     """
@@ -83,8 +90,8 @@ def open_data(data: Path) -> TrainingData:
         digests[stage] = record.outputs[name]
     colours = json.loads((data / "pca.json").read_text())
     return TrainingData(
-        train=open_split(data, "train"),
-        val=open_split(data, "val"),
+        train=limited(open_split(data, "train"), wnids),
+        val=limited(open_split(data, "val"), wnids),
         mean=np.load(data / "mean.npy"),
         axes=np.array(colours["axes"]),
         stds=np.array(colours["stds"]),

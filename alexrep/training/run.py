@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,19 @@ import torch
 from pydantic import JsonValue
 
 from alexrep import files, manifest, recipe
+from alexrep.errors import ConfigError, mismatch
 from alexrep.manifest import Manifest, Plan
 from alexrep.models import registry
 from alexrep.runs import checkpoint, environment
 from alexrep.runs import log as run_log
 from alexrep.runs.folder import RunFolder
-from alexrep.settings import Recipe
-from alexrep.training import loop, schedule
+from alexrep.settings import Checkpoints, Recipe
+from alexrep.shards import limit
+from alexrep.training import epoch, loop, precision, schedule
 from alexrep.training.data import TrainingData
-from alexrep.training.loop import Job, Position
+from alexrep.training.job import Job, Position
 from alexrep.training.optimiser import Momentum2012, groups
+from alexrep.training.processes import Processes
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,10 @@ class Resources:
     device: torch.device
     threads: int
     """Decoding threads."""
+    processes: Processes = field(default_factory=Processes)
+    """Those that share the work; by default this one alone."""
+    say: Callable[[str], None] = lambda text: None
+    """Says a line to the user."""
 
 
 def make_plan(chosen: Recipe, data: TrainingData) -> Plan:
@@ -63,6 +70,9 @@ def check(chosen: Recipe, data: TrainingData) -> None:
         ConfigError: If the network cannot be made so, the schedule names a layer that it
             has not, or the patch is larger than the images.
     """
+    if chosen.checkpoints != Checkpoints():
+        advice = "leave these fields out: checkpoints are written after each epoch"
+        raise ConfigError(mismatch("checkpoints", "the defaults", "others", advice))
     data.inputs(chosen)
     model = registry.build(chosen.model, len(data.train.classes), chosen.seed)
     found = groups(model, layer_decays=chosen.optimiser.layer_decays)
@@ -94,7 +104,7 @@ def run(
         AlexrepError: If the loss is no longer finite.
     """
     plan = make_plan(chosen, data)
-    _describe(chosen, folder, source, data)
+    _describe(chosen, folder, source, data, resources)
     log, job = _prepare(chosen, data, folder, resources, progress, signalled)
     with contextlib.closing(log):
         scores = loop.train(job)
@@ -106,21 +116,40 @@ def run(
         "best_epoch": position.best_epoch,
         "best_val_top1_error": position.best_error,
     }
+    if position.stopped:
+        details["stopped"] = position.stopped
     counts = {
         "epochs": position.epoch,
         "steps": position.step,
-        "train images": len(data.train),
-        "val images": len(data.val) + data.val.num_quarantined,
+        "train images": len(limit.places(data.train)),
+        "val images": len(limit.places(data.val)) + data.val.num_quarantined,
         "val quarantined": data.val.num_quarantined,
         "parameters": sum(one.numel() for one in job.model.parameters()),
     }
     return manifest.finish(plan, folder.manifest, counts, {}, details)
 
 
-def _describe(chosen: Recipe, folder: RunFolder, source: Path, data: TrainingData) -> None:
+def follow(
+    chosen: Recipe, data: TrainingData, resources: Resources, signalled: Callable[[], str | None]
+) -> None:
+    """Take part in a run that the first process leads; write nothing.
+
+    Raises:
+        AlexrepError: If another process fails; it is named.
+        SystemExit: With the exit code of an error that all processes have come to.
+    """
+    content = resources.processes.from_first(None)
+    if content is not None:
+        loop.train(_job(chosen, data, resources, content, signalled))
+
+
+def _describe(
+    chosen: Recipe, folder: RunFolder, source: Path, data: TrainingData, resources: Resources
+) -> None:
     """Write what the run is, for readers of the folder."""
     files.write_bytes(folder.recipe, recipe.dump(chosen).encode())
-    files.write_json(folder.path / "environment.json", environment.describe())
+    facts = precision.facts(chosen.compute, resources.device, resources.processes.size)
+    files.write_json(folder.path / "environment.json", {**environment.describe(), **facts})
     files.write_json(folder.path / "classes.json", data.train.classes.rows())
     for name in ("mean.npy", "pca.json"):
         with files.whole(folder.path / name) as part:
@@ -135,24 +164,39 @@ def _prepare(
     progress: Callable[[int], None],
     signalled: Callable[[], str | None],
 ) -> tuple[run_log.Log, Job]:
-    """Make model, optimiser and position, or take them from the last checkpoint."""
-    model = registry.build(chosen.model, len(data.train.classes), chosen.seed)
-    # Patches come with their channels last; a network of the same layout saves 10 % of a step.
-    model = model.to(resources.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    rule = chosen.optimiser
-    optimiser = Momentum2012(groups(model, rule.momentum, rule.weight_decay, rule.layer_decays))
-    position, last = Position(), folder.checkpoint("last")
+    """Open the log and make the job, at the last checkpoint if there is one."""
+    content: dict[str, Any] = {}
+    last = folder.checkpoint("last")
     if last.exists():
         content = checkpoint.load(last)
-        model.load_state_dict(content["state_dict"])
-        optimiser.load_state_dict(content["optimizer"])
-        position = Position(**content["sampler"])
         run_log.cut(folder.log, content["log_size"])
-        progress(position.epoch * len(data.train) + position.seen)
     else:
         files.make_folder(folder.path)
         folder.log.unlink(missing_ok=True)
     log = run_log.Log(folder.log)
+    job = _job(chosen, data, resources, resources.processes.from_first(content), signalled)
+    job.record, job.progress = log.append, progress
+    job.save = lambda is_best: _save(job, data, folder, log.tell(), is_best)
+    if content:
+        progress(job.position.epoch * epoch.num_images(chosen, data.train) + job.position.seen)
+    return log, job
+
+
+def _job(
+    chosen: Recipe,
+    data: TrainingData,
+    resources: Resources,
+    content: dict[str, Any],
+    signalled: Callable[[], str | None],
+) -> Job:
+    """Make model, optimiser and position, or take them from a checkpoint; nothing is written."""
+    model = registry.build(chosen.model, len(data.train.classes), chosen.seed)
+    model = precision.place(model, chosen.compute, resources.device)
+    rule = chosen.optimiser
+    optimiser = Momentum2012(groups(model, rule.momentum, rule.weight_decay, rule.layer_decays))
+    if content:
+        model.load_state_dict(content["state_dict"])
+        optimiser.load_state_dict(content["optimizer"])
     job = Job(
         recipe=chosen,
         model=model,
@@ -162,13 +206,17 @@ def _prepare(
         inputs=data.inputs(chosen).to(resources.device),
         device=resources.device,
         threads=resources.threads,
-        position=position,
-        record=log.append,
-        save=lambda is_best: _save(job, data, folder, log.tell(), is_best),
+        position=Position(**content["sampler"]) if content else Position(),
+        record=lambda row: None,
+        save=lambda is_best: None,
         signalled=signalled,
-        progress=progress,
+        progress=lambda num: None,
+        processes=resources.processes,
+        say=resources.say,
     )
-    return log, job
+    if content and job.average is not None:
+        job.average.load(content["average"])
+    return job
 
 
 def _save(job: Job, data: TrainingData, folder: RunFolder, log_size: int, is_best: bool) -> None:
@@ -191,6 +239,8 @@ def _save(job: Job, data: TrainingData, folder: RunFolder, log_size: int, is_bes
     if is_best:
         checkpoint.save(folder.checkpoint("best"), content)
     content["optimizer"] = job.optimiser.state_dict()
+    if job.average is not None:
+        content["average"] = job.average.state()
     content["sampler"] = dataclasses.asdict(job.position)
     content["log_size"] = log_size
     checkpoint.save(folder.checkpoint("last"), content)

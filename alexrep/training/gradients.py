@@ -1,0 +1,109 @@
+"""Gradients summed over the processes, in few large pieces, while the others are being made."""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+
+from alexrep.training.processes import Processes
+
+BUCKET_BYTES = 32 << 20
+"""Size from which a piece is large enough to be sent; fc6 alone is 75 million bytes."""
+
+
+class _Bucket:
+    """Parameters whose gradients lie one after another in one piece of memory."""
+
+    def __init__(self, parameters: list[nn.Parameter]) -> None:
+        size = sum(one.numel() for one in parameters)
+        self.parameters = parameters
+        self.flat = torch.zeros(size, dtype=parameters[0].dtype, device=parameters[0].device)
+        self.missing = 0
+        starts = [0]
+        for one in parameters:
+            starts.append(starts[-1] + one.numel())
+        # In the parameter's own layout in memory, so that the update reads straight on.
+        self.views = [
+            torch.as_strided(self.flat, one.shape, one.stride(), start)
+            for one, start in zip(parameters, starts, strict=False)
+        ]
+
+    def clear(self) -> None:
+        """Set the gradients to zero."""
+        self.flat.zero_()
+        for one, view in zip(self.parameters, self.views, strict=True):
+            one.grad = view
+
+
+class Gradients:
+    """The gradients of a network in all processes.
+
+    The pieces are sent in one fixed order, whatever order the gradients are made in, so that
+    all processes sum the same things; a process that has no images sends zeros.
+    """
+
+    def __init__(self, model: nn.Module, processes: Processes) -> None:
+        """Take over the gradients of `model`, if there are several processes."""
+        self._model, self._processes = model, processes
+        self._buckets: list[_Bucket] = []
+        self._waits: list[Callable[[], object]] = []
+        self._is_last = False
+        if processes.size > 1:
+            # Backward makes the last layer's gradients first.
+            wanted = [one for one in model.parameters() if one.requires_grad]
+            self._buckets = [_Bucket(some) for some in _divide(reversed(wanted))]
+            for bucket in self._buckets:
+                for one in bucket.parameters:
+                    one.register_post_accumulate_grad_hook(self._note(bucket))
+
+    def clear(self) -> None:
+        """Begin a step: no gradients, none sent."""
+        self._waits, self._is_last = [], False
+        if not self._buckets:
+            self._model.zero_grad(set_to_none=True)
+        for bucket in self._buckets:
+            bucket.clear()
+            bucket.missing = len(bucket.parameters)
+
+    def expect_last(self) -> None:
+        """Say that the next backward pass is this process's last one of the step."""
+        self._is_last = True
+
+    def send(self) -> None:
+        """Send what has not been sent: all of it in a process that has no images."""
+        for bucket in self._buckets[len(self._waits) :]:
+            self._send(bucket)
+
+    def finish(self) -> None:
+        """Wait until all is summed."""
+        for wait in self._waits:
+            wait()
+
+    def _note(self, bucket: _Bucket) -> Callable[[Tensor], None]:
+        def made(_: Tensor) -> None:
+            if self._is_last:
+                bucket.missing -= 1
+                while len(self._waits) < len(self._buckets):
+                    following = self._buckets[len(self._waits)]
+                    if following.missing:
+                        break
+                    self._send(following)
+
+        return made
+
+    def _send(self, bucket: _Bucket) -> None:
+        self._waits.append(self._processes.start_sum(bucket.flat))
+
+
+def _divide(parameters: Iterable[nn.Parameter]) -> list[list[nn.Parameter]]:
+    """Divide into buckets of one kind of number, on one device each."""
+    open_ones: dict[tuple[torch.device, torch.dtype], list[nn.Parameter]] = {}
+    found: list[list[nn.Parameter]] = []
+    for one in parameters:
+        some = open_ones.setdefault((one.device, one.dtype), [])
+        if not some:
+            found.append(some)
+        some.append(one)
+        if sum(each.numel() * each.element_size() for each in some) >= BUCKET_BYTES:
+            del open_ones[one.device, one.dtype]
+    return found

@@ -1,0 +1,59 @@
+"""How fast a run goes: images, seconds, waiting for the feed, memory."""
+
+import resource
+import time
+from collections.abc import Iterator
+from typing import TypeVar
+
+import torch
+
+from alexrep.runs.log import Row
+
+Item = TypeVar("Item")
+
+
+class Meter:
+    """Counts from its making, or from its last reading, on."""
+
+    def __init__(self) -> None:
+        """Start at nothing."""
+        self._num_images, self._waited_s = 0, 0.0
+        self._start = time.perf_counter()
+
+    def count(self, num_images: int) -> None:
+        """Count images over all processes."""
+        self._num_images += num_images
+
+    def waiting(self, items: Iterator[Item]) -> Iterator[Item]:
+        """Yield `items`, and count the time that each makes one wait."""
+        while True:
+            start = time.perf_counter()
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+            finally:
+                self._waited_s += time.perf_counter() - start
+            yield item
+
+    def read(self) -> Row:
+        """Return images per second and the share of time spent waiting; None without images."""
+        seconds = time.perf_counter() - self._start
+        row: Row = {"images_per_s": None, "feed_wait_share": None, "seconds": None}
+        if self._num_images:
+            row["images_per_s"] = self._num_images / seconds
+            row["feed_wait_share"] = self._waited_s / seconds
+            row["seconds"] = seconds
+        return row
+
+    def restart(self) -> None:
+        """Start at nothing again."""
+        self._num_images, self._waited_s = 0, 0.0
+        self._start = time.perf_counter()
+
+
+def memory_bytes(device: torch.device) -> int:
+    """Return the most memory taken so far: of tensors on a GPU, else of the whole process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

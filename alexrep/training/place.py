@@ -1,0 +1,103 @@
+"""Which of how many processes this is, as torchrun or Slurm says."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from alexrep.errors import AlexrepError, ConfigError, mismatch
+
+_PORTS = 12_000, 20_000
+"""First port and number of those that jobs get; under those that systems hand out."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """One process among those of a run."""
+
+    rank: int = 0
+    """Number of this process, from 0."""
+    size: int = 1
+    """How many there are."""
+    local: int = 0
+    """Number of this process on its machine, from 0."""
+    address: str = ""
+    """Where they meet, as host:port; none is needed by one alone."""
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> "Place":
+        """Read the variables of torchrun, else those of a Slurm step.
+
+        A batch script outside srun is one process, whatever its job asked for.
+
+        Raises:
+            ConfigError: If they are incomplete or no numbers.
+        """
+        try:
+            if "RANK" in environ and "WORLD_SIZE" in environ:
+                return _of_torchrun(environ)
+            if "SLURM_PROCID" in environ and "SLURM_STEP_ID" in environ:
+                return _of_slurm(environ)
+        except (KeyError, ValueError) as error:
+            advice = "start with torchrun or srun"
+            found = repr(error)
+            raise ConfigError(mismatch("environment", "a place", found, advice)) from None
+        return cls()
+
+    def device(self, picked: torch.device) -> torch.device:
+        """Return this process's own device, if a kind of device was picked and not one."""
+        if str(picked) != "cuda" or self.size == 1:
+            return picked
+        return torch.device("cuda", self.local % torch.cuda.device_count())
+
+    def no_meeting(self, error: Exception) -> AlexrepError:
+        """Return the error of a process that found no others."""
+        wanted, found = f"{self.size} processes", " ".join(str(error).split())[:200]
+        advice = "see whether all were started, and whether this address can be reached"
+        return AlexrepError(mismatch(self.address, wanted, found, advice))
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: If the rank is not one of `size`.
+        """
+        if not 0 <= self.rank < self.size or self.local < 0:
+            raise ValueError(f"rank: expected 0 to {self.size - 1}, found {self.rank}")
+
+
+def _of_torchrun(environ: Mapping[str, str]) -> Place:
+    rank, size = int(environ["RANK"]), int(environ["WORLD_SIZE"])
+    address = ""
+    if size > 1:
+        address = f"{environ['MASTER_ADDR']}:{int(environ['MASTER_PORT'])}"
+    return Place(rank, size, int(environ.get("LOCAL_RANK", "0")), address)
+
+
+def _of_slurm(environ: Mapping[str, str]) -> Place:
+    size = int(environ.get("SLURM_STEP_NUM_TASKS") or environ["SLURM_NTASKS"])
+    if size == 1:
+        return Place()
+    nodes = environ.get("SLURM_STEP_NODELIST") or environ["SLURM_NODELIST"]
+    first, num = _PORTS
+    # Steps of one job, and jobs on one node, get ports of their own.
+    job, step = int(environ["SLURM_JOB_ID"]), int(environ["SLURM_STEP_ID"])
+    port = first + (7 * job + step) % num
+    rank, local = int(environ["SLURM_PROCID"]), int(environ["SLURM_LOCALID"])
+    return Place(rank, size, local, f"{first_node(nodes)}:{port}")
+
+
+def first_node(nodes: str) -> str:
+    """Return the first of Slurm's list of nodes.
+
+    Args:
+        nodes: As in `gpu[03-05,7]-ib,login1`.
+
+    Raises:
+        ValueError: If it is no such list.
+    """
+    name = re.match(r"(?:[^,\[\]]|\[[^\[\]]*\])+", nodes)
+    if name is None:
+        raise ValueError(f"nodes: expected Slurm's list, found {nodes!r}")
+    return re.sub(r"\[([^-,\]]*)[^\]]*\]", r"\1", name.group())

@@ -1,0 +1,113 @@
+"""How a network is computed: rounding, layout in memory, compilation, determinism.
+
+Shapes: N images of a batch, P side of the patch, K classes.
+"""
+
+import contextlib
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import torch
+from pydantic import JsonValue
+from torch import Tensor, nn
+
+from alexrep.settings import Compute
+
+_COMPILERS = ("c++", "g++", "clang++")
+
+
+class Network(nn.Module):
+    """A network computed as the recipe says; its parameters are those of the network itself."""
+
+    def __init__(self, model: nn.Module, compute: Compute, device: torch.device) -> None:
+        """Take a network that lies on `device` already, and compile it if that is asked for.
+
+        Where no compiler is found, it stays as it is and `missing` says why.
+        """
+        super().__init__()
+        self.model = model
+        self.device = device
+        self.is_half = compute.precision == "bf16"
+        self.layout = torch.channels_last if compute.channels_last else torch.contiguous_format
+        self.missing = missing_compiler(device) if compute.compile else None
+        self.is_compiled = compute.compile and self.missing is None
+        # In a tuple: a second name for the network must not make it a second part of this one.
+        self.computed: tuple[Callable[[Tensor], Tensor]] = (model,)
+        if self.is_compiled:
+            self.computed = (torch.compile(model),)
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Compute the logits in at least float32, (N, K), of patches (N, 3, P, P)."""
+        patches = patches.contiguous(memory_format=self.layout)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.is_half):
+            logits = self.computed[0](patches)
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def place(model: nn.Module, compute: Compute, device: torch.device) -> nn.Module:
+    """Put a network on a device, in the layout of the recipe."""
+    if compute.channels_last:
+        # Patches come with their channels last: the same layout saves 10 % of a step.
+        return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return model.to(device)
+
+
+@contextlib.contextmanager
+def settled(compute: Compute) -> Iterator[None]:
+    """Set torch's switches for a run, and put them back at the end."""
+    # Their types do not know all of their names.
+    backends, memory = cast(Any, torch.backends), cast(Any, torch.utils.deterministic)
+    matmul, cudnn = backends.cuda.matmul, backends.cudnn
+    conv = cudnn.conv
+    before = matmul.fp32_precision, conv.fp32_precision, cudnn.benchmark, cudnn.deterministic
+    strict = torch.get_deterministic_debug_mode(), memory.fill_uninitialized_memory
+    rounding = "ieee" if compute.precision == "fp32" else "tf32"
+    matmul.fp32_precision = conv.fp32_precision = rounding
+    _determine(compute.deterministic)
+    # Nothing here reads memory that nobody has written.
+    memory.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        matmul.fp32_precision, conv.fp32_precision = before[:2]
+        cudnn.benchmark, cudnn.deterministic = before[2:]
+        torch.set_deterministic_debug_mode(strict[0])
+        memory.fill_uninitialized_memory = strict[1]
+
+
+def facts(compute: Compute, device: torch.device, num_processes: int) -> dict[str, JsonValue]:
+    """Return what a run's numbers depend on beside the recipe, for environment.json."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    return {
+        "device": name,
+        "processes": num_processes,
+        "precision": compute.precision,
+        "channels_last": compute.channels_last,
+        "compiled": compute.compile and missing_compiler(device) is None,
+        "deterministic": compute.deterministic,
+        "accumulate": compute.accumulate,
+        "ema": compute.ema,
+    }
+
+
+def missing_compiler(device: torch.device) -> str | None:
+    """Say what torch.compile would lack on `device`; None if nothing."""
+    asked = os.environ.get("CXX")
+    if not any(shutil.which(one) for one in ([asked] if asked else _COMPILERS)):
+        return f"no C++ compiler ({asked or ', '.join(_COMPILERS)})"
+    if device.type == "cuda" and importlib.util.find_spec("triton") is None:
+        return "no triton"
+    return None
+
+
+def _determine(is_deterministic: bool) -> None:
+    """Choose algorithms that give the same bits each time, or the fastest ones."""
+    if is_deterministic:
+        # Read when the first product is computed on a GPU.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(is_deterministic)
+    torch.backends.cudnn.deterministic = is_deterministic
+    torch.backends.cudnn.benchmark = not is_deterministic

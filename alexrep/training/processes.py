@@ -1,0 +1,165 @@
+"""The processes of a training run: who they are, how they meet, what they sum.
+
+One process per device, started by torchrun or by srun. Tensors of the CPU go by gloo, those
+of a GPU by NCCL.
+"""
+
+import contextlib
+import datetime
+import io
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, distributed
+from torch.distributed.distributed_c10d import Store
+from torch.distributed.rendezvous import rendezvous
+
+from alexrep.errors import AlexrepError
+from alexrep.training.place import Place
+from alexrep.training.watch import Watch
+
+START_S = 300.0
+"""How long the first process waits for the last one at the start."""
+COLLECTIVE_S = 600.0
+"""How long a sum may take among processes that are all alive; dead ones are found sooner."""
+
+Result = TypeVar("Result")
+
+
+class Processes:
+    """All processes of a run, seen from one of them; by itself, the only one."""
+
+    def __init__(self, place: Place | None = None, watch: Watch | None = None) -> None:
+        """Take the place of this process, and what tells whether the others are alive."""
+        self.rank, self.size = (place.rank, place.size) if place else (0, 1)
+        self._watch = watch
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the process that writes and prints."""
+        return self.rank == 0
+
+    def share(self, num: int) -> slice:
+        """Return which of `num` images are this process's: even parts, in order."""
+        first, end = (rank * num // self.size for rank in (self.rank, self.rank + 1))
+        return slice(first, end)
+
+    def start_sum(self, values: Tensor) -> Callable[[], object]:
+        """Begin to sum `values` over the processes, in place; return what waits for the end."""
+        if self.size == 1:
+            return lambda: None
+        work = self._call(lambda: distributed.all_reduce(values, async_op=True))
+        return lambda: self._call(work.wait)
+
+    def total(self, values: Sequence[float]) -> list[float]:
+        """Sum numbers over the processes, in float64."""
+        if self.size == 1:
+            return list(values)
+        sums = torch.tensor(values, dtype=torch.float64)
+        self._call(lambda: distributed.all_reduce(sums))
+        found: list[float] = sums.tolist()
+        return found
+
+    def any_of(self, *are_true: bool) -> list[bool]:
+        """Tell of each whether it is true in one process or more."""
+        return [value > 0 for value in self.total([float(one) for one in are_true])]
+
+    def from_first(self, content: Any) -> Any:  # noqa: ANN401 (any plain data)
+        """Return what the first process passed, in all of them.
+
+        Args:
+            content: Plain data and tensors on the CPU, as checkpoints hold; in processes but
+                the first it is not looked at.
+        """
+        if self.size == 1:
+            return content
+        stream = io.BytesIO()
+        if self.leads:
+            torch.save(content, stream)
+        length = int(self.total([float(stream.getbuffer().nbytes)])[0])
+        held = torch.zeros(length, dtype=torch.uint8)
+        if self.leads:
+            held.copy_(torch.frombuffer(bytearray(stream.getvalue()), dtype=torch.uint8))
+        self._call(lambda: distributed.broadcast(held, 0))
+        if self.leads:
+            return content
+        return torch.load(io.BytesIO(held.numpy().tobytes()), weights_only=True)
+
+    def spread(self, tensors: Sequence[Tensor]) -> None:
+        """Overwrite `tensors` with the first process's."""
+        if self.size > 1:
+            for tensor in tensors:
+                self._call(lambda held=tensor: distributed.broadcast(held, 0))  # type: ignore[misc]
+
+    def common(self, error: AlexrepError) -> BaseException:
+        """Return what to raise for an error that all processes have come to: one tells it."""
+        return error if self.leads else SystemExit(error.exit_code)
+
+    def _call(self, function: Callable[[], Result]) -> Result:
+        try:
+            return function()
+        except RuntimeError as error:
+            if self._watch is None:
+                raise
+            raise self._watch.blame(error) from error
+
+
+@contextlib.contextmanager
+def joined(place: Place, device: torch.device, patience_s: float = 30.0) -> Iterator[Processes]:
+    """Meet the other processes, and part from them at the end.
+
+    Args:
+        place: Which of them this is.
+        device: Where this process computes.
+        patience_s: Seconds without a sign of life after which a process counts as dead, and
+            all others end.
+
+    Raises:
+        AlexrepError: If a process does not come, dies or hangs; it is named.
+    """
+    if place.size == 1:
+        yield Processes()
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    store = _meet(place)
+    watch = Watch(store, place, patience_s)
+    try:
+        with watch:
+            _begin(place, device, store, watch)
+            yield Processes(place, watch)
+    finally:
+        _end(device)
+
+
+def _meet(place: Place) -> Store:
+    """Return the store through which the processes find one another."""
+    timeout = datetime.timedelta(seconds=START_S)
+    url = f"tcp://{place.address}"
+    try:
+        store, _, _ = next(rendezvous(url, place.rank, place.size, timeout=timeout))
+    except RuntimeError as error:
+        raise place.no_meeting(error) from None
+    found: Store = store
+    return found
+
+
+def _begin(place: Place, device: torch.device, store: Store, watch: Watch) -> None:
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    try:
+        distributed.init_process_group(
+            backend,
+            store=store,
+            rank=place.rank,
+            world_size=place.size,
+            timeout=datetime.timedelta(seconds=COLLECTIVE_S),
+        )
+    except RuntimeError as error:
+        raise watch.blame(error) from None
+
+
+def _end(device: torch.device) -> None:
+    # NCCL would wait for processes that are dead.
+    if distributed.is_initialized() and device.type != "cuda":
+        distributed.destroy_process_group()

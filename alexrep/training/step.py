@@ -1,0 +1,131 @@
+"""One step: each process's share of a batch, the sums over all of them, one update.
+
+Shapes: N images of this process's share.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from alexrep.errors import AlexrepError, mismatch
+from alexrep.evaluation.scores import credit
+from alexrep.feed import draws
+from alexrep.feed.augment import augment
+from alexrep.feed.batches import Batch
+from alexrep.models import dropout
+from alexrep.training.job import Job
+from alexrep.training.schedule import Rates
+
+
+@dataclass
+class Outcome:
+    """What a step comes to, once the device has made it."""
+
+    step: int
+    """Number of the step, from 1."""
+    num_images: int
+    """Images of the batch, over all processes."""
+    sums: Tensor
+    """This process's part of the mean loss and of the credits, float64 (2,), for the host."""
+    loss: float = field(init=False)
+    """Mean loss of the batch before the update, over all processes; there once settled."""
+
+    def __post_init__(self) -> None:
+        """Start to bring the sums to the host."""
+        self._copied = None
+        if self.sums.is_cuda:
+            self.sums = self.sums.to("cpu", non_blocking=True)
+            self._copied = torch.cuda.Event()
+            self._copied.record()
+
+    def settle(self, job: Job) -> None:
+        """Read the sums and count them in.
+
+        Raises:
+            AlexrepError: If the loss is not finite; no checkpoint is made of this step.
+        """
+        if self._copied is not None:
+            self._copied.synchronize()
+        self.loss, credited = job.processes.total(self.sums.tolist())
+        if not math.isfinite(self.loss):
+            last = "none since this start" if job.last_loss is None else f"{job.last_loss:.4f}"
+            found = f"{self.loss} (the last finite one: {last})"
+            advice = "train another run at a lower rate"
+            where = f"step {self.step}"
+            raise job.processes.common(
+                AlexrepError(mismatch(where, "a finite loss", found, advice))
+            )
+        job.last_loss = self.loss
+        job.position.loss_sum += self.loss * self.num_images
+        job.position.credit_sum += credited
+
+
+def make(job: Job, places: NDArray[np.int64], batch: Batch, rates: Rates) -> Outcome:
+    """Make one update.
+
+    Args:
+        job: The run.
+        places: Places of the whole batch's images, over all processes.
+        batch: This process's share of it, in order; it may be empty.
+        rates: What holds during this epoch.
+
+    Returns:
+        What came of it; settled, unless the job's device makes it later than the host.
+
+    Raises:
+        AlexrepError: If the loss is not finite; then the update is not made, or not kept.
+    """
+    position = job.position
+    sums = torch.zeros(2, dtype=torch.float64, device=job.device)
+    job.gradients.clear()
+    pieces = _pieces(job, len(places))
+    for number, piece in enumerate(pieces, start=1):
+        if number == len(pieces):
+            job.gradients.expect_last()
+        sums += _learn(job, batch, piece, len(places), rates)
+    # Before any other sum: all processes must come to their sums in one order.
+    job.gradients.send()
+    outcome = Outcome(position.step + 1, len(places), sums)
+    if job.lag == 0:
+        outcome.settle(job)
+    job.gradients.finish()
+    job.optimiser.step()
+    if job.average is not None:
+        job.average.update()
+    position.batch, position.step = position.batch + 1, position.step + 1
+    position.seen += len(places)
+    return outcome
+
+
+def _pieces(job: Job, num_images: int) -> list[NDArray[np.int64]]:
+    """Divide this process's share; a piece is its images' places in the whole batch."""
+    share = np.arange(num_images)[job.processes.share(num_images)]
+    parts = np.array_split(share, job.recipe.compute.accumulate)
+    return [part for part in parts if len(part)]
+
+
+def _learn(
+    job: Job, batch: Batch, piece: NDArray[np.int64], num_images: int, rates: Rates
+) -> Tensor:
+    """Add the gradients of a piece; return its part of the mean loss, and its credits, (2,)."""
+    recipe, epoch = job.recipe, job.position.epoch
+    feed, border = recipe.feed, job.train.side - recipe.model.side
+    first = piece - job.processes.share(num_images).start
+    rows = slice(int(first[0]), int(first[-1]) + 1)
+    places = batch.places[rows]
+    drawn = draws.draw(places, border, feed.draws, feed.reflect, recipe.seed, epoch)
+    images = torch.from_numpy(batch.images[rows]).to(job.device, non_blocking=True)
+    labels = torch.from_numpy(job.labels[places]).to(job.device, non_blocking=True)
+    keys = dropout.keys(recipe.seed, job.position.step, piece)
+    dropout.set_keys(job.model, keys.to(job.device, non_blocking=True))
+    logits = job.network(augment(images, drawn, job.inputs, rates.noise))
+    # Not the piece's mean: the sum over all pieces and processes is that of the whole batch.
+    loss = functional.cross_entropy(logits, labels, reduction="sum") / num_images
+    torch.autograd.backward(loss)
+    found = credit(logits.detach(), labels, 1).sum()
+    return torch.stack([loss.detach().double(), found])

@@ -1,0 +1,90 @@
+"""Between two epochs: val scored by all processes, the epoch's row, the checkpoint."""
+
+from alexrep.evaluation.evaluate import evaluate
+from alexrep.evaluation.scores import Scores
+from alexrep.runs.log import Row
+from alexrep.shards import limit
+from alexrep.training import schedule, stop
+from alexrep.training.job import Job
+from alexrep.training.meter import memory_bytes
+
+
+def run(job: Job, speed: Row) -> Scores:
+    """Score val by the centre patch, write the epoch's row, and save.
+
+    Args:
+        job: The run, between two epochs.
+        speed: Images per second, seconds and share of waiting of the epoch that has ended.
+
+    Raises:
+        Interrupted: If a signal has come to a process; a checkpoint has been saved.
+    """
+    position, scores = job.position, score(job)
+    row = _row(job, scores, speed)
+    if job.average is not None:
+        with job.average.in_place():
+            row["val_top1_error_ema"] = score(job).top1_error
+    job.record(row)
+    stop.judge(job, row)
+    if position.stopped:
+        job.event(f"stopped after epoch {position.epoch}: {position.stopped}")
+    position.errors.append(scores.top1_error)
+    position.validated = position.epoch
+    position.seen, position.loss_sum, position.credit_sum = 0, 0.0, 0.0
+    is_best = scores.top1_error < position.best_error
+    if is_best:
+        position.best_error, position.best_epoch = scores.top1_error, position.epoch
+    job.save(is_best)
+    stop.leave_if_signalled(job, is_saved=True)
+    return scores
+
+
+def score(job: Job) -> Scores:
+    """Score val by the centre patch, each image in one process.
+
+    Raises:
+        Interrupted: If a signal has come to a process; a checkpoint has been saved.
+    """
+    processes = job.processes
+    # Batch normalisation's running values are each process's own.
+    processes.spread([one for one in job.model.buffers() if one.device.type != "meta"])
+    found, _ = evaluate(
+        job.network,
+        job.val,
+        job.inputs,
+        "centre",
+        threads=job.threads,
+        batch_size=job.recipe.feed.batch_size,
+        done=lambda _: stop.leave_if_signalled(job),
+        places=limit.places(job.val),
+        share=lambda batch: batch[processes.share(len(batch))],
+    )
+    num_scored, *sums = processes.total(
+        [found.num_scored, found.top1_credit, found.top5_credit, found.loss_sum]
+    )
+    return Scores(found.num_quarantined, round(num_scored), *sums)
+
+
+def _row(job: Job, scores: Scores, speed: Row) -> Row:
+    """Describe the epoch that has ended; before training there is none."""
+    position, seen = job.position, job.position.seen
+    ended = position.epoch - 1
+    rates = None
+    if ended >= 0:
+        rates = schedule.rates_at(job.recipe.schedule, ended, position.errors[: ended + 1])
+    return {
+        "kind": "epoch",
+        "epoch": position.epoch,
+        "step": position.step,
+        "train_loss": position.loss_sum / seen if seen else None,
+        "train_error": (seen - position.credit_sum) / seen if seen else None,
+        "val_loss": scores.loss,
+        "val_top1_error": scores.top1_error,
+        "val_top5_error": scores.top5_error,
+        "weights_rate": rates.weights if rates else None,
+        "biases_rate": rates.biases if rates else None,
+        "noise": rates.noise if rates else None,
+        # Of the images since the last start, which a restart may have cut short.
+        **speed,
+        "memory_bytes": memory_bytes(job.device),
+    }

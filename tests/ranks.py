@@ -1,0 +1,156 @@
+"""Processes of a training, forked from one that has imported torch: a helper of the tests.
+
+    python tests/ranks.py JOB.json
+
+JOB: data, recipe, settings, sizes (numbers of processes, one after another), out (a folder),
+patience_s, and victim, step, manner: which rank does what at which step.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from alexrep import recipe
+from alexrep.errors import AlexrepError, DataError
+from alexrep.feed.augment import Inputs
+from alexrep.models import registry
+from alexrep.runs.log import Row
+from alexrep.training import loop
+from alexrep.training.data import TrainingData, open_data
+from alexrep.training.job import Job, Position
+from alexrep.training.optimiser import Momentum2012, groups
+from alexrep.training.place import Place
+from alexrep.training.processes import Processes, joined
+
+
+class Double(nn.Module):
+    """A network in float64, so that rounding hides nothing."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner.double()
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.inner(images.double())
+        return logits
+
+
+def make(task: dict[str, Any], held: TrainingData, group: Processes, rows: list[Row]) -> Job:
+    """Make a job in float64; rank `victim` comes to its end, or is signalled, at `step`."""
+    chosen = recipe.load(task["recipe"], tuple(task["settings"]))
+    model = Double(registry.build(chosen.model, len(held.train.classes), chosen.seed))
+    job = Job(
+        recipe=chosen,
+        model=model,
+        optimiser=Momentum2012(groups(model)),
+        train=held.train,
+        val=held.val,
+        inputs=exact(held.inputs(chosen)),
+        device=torch.device("cpu"),
+        threads=1,
+        position=Position(),
+        record=rows.append if group.leads else lambda row: None,
+        save=lambda is_best: None,
+        signalled=lambda: None,
+        progress=lambda num: None,
+        processes=group,
+    )
+    if task.get("victim") == group.rank:
+        befall(job, task["manner"], task["step"])
+    return job
+
+
+def exact(inputs: Inputs) -> Inputs:
+    """Return inputs whose noise has no rounding: a float32 product's depends on the batch."""
+    return dataclasses.replace(inputs, noise=torch.diag(torch.tensor([8.0, 4.0, 2.0])))
+
+
+def befall(job: Job, manner: str, step: int) -> None:
+    """Have something happen in this process."""
+    ends: dict[str, Callable[[], None]] = {
+        "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+        "freeze": lambda: os.kill(os.getpid(), signal.SIGSTOP),
+        "fail": fail,
+        "signal": lambda: setattr(job, "signalled", lambda: "SIGUSR2"),
+        "diverge": lambda: spoil(job.model),
+    }
+    job.progress = lambda num: ends[manner]() if job.position.step == step else None
+
+
+def spoil(model: nn.Module) -> None:
+    nn.init.constant_(next(model.parameters()), torch.nan)
+
+
+def fail() -> None:
+    raise DataError("shard 3: expected bytes, found none; pack again")
+
+
+def run(task: dict[str, Any], place: Place) -> int:
+    """Train as one of the processes; return the exit code."""
+    torch.set_num_threads(1)
+    rows: list[Row] = []
+    with contextlib.closing(open_data(Path(task["data"]))) as held:
+        try:
+            with joined(place, torch.device("cpu"), task["patience_s"]) as group:
+                job = make(task, held, group, rows)
+                loop.train(job)
+                if group.leads:
+                    found = {"weights": job.model.state_dict(), "rows": rows}
+                    torch.save(found, Path(task["out"]) / f"{place.size}.pt")
+        except AlexrepError as error:
+            print(f"{place.rank}: {error}", file=sys.stderr, flush=True)
+            return error.exit_code
+        except SystemExit as end:
+            return int(str(end.code))
+    return 0
+
+
+def free_port() -> int:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        port: int = held.getsockname()[1]
+        return port
+
+
+def fork(task: dict[str, Any], size: int) -> dict[int, list[float]]:
+    """Run `size` processes; return exit code and seconds of each rank."""
+    address, start, ranks = f"127.0.0.1:{free_port()}", time.monotonic(), {}
+    for rank in range(size):
+        child = os.fork()
+        if child == 0:
+            code = 70
+            try:
+                code = run(task, Place(rank, size, rank, address))
+            finally:
+                sys.stderr.flush()
+                os._exit(code)
+        ranks[child] = rank
+    ends: dict[int, list[float]] = {}
+    frozen = {
+        pid
+        for pid, rank in ranks.items()
+        if task.get("manner") == "freeze" and rank == task["victim"]
+    }
+    while len(ends) < size:
+        if set(ranks) - {pid for pid, rank in ranks.items() if rank in ends} == frozen:
+            for pid in frozen:
+                os.kill(pid, signal.SIGKILL)
+        pid, status = os.waitpid(-1, 0)
+        ends[ranks[pid]] = [os.waitstatus_to_exitcode(status), time.monotonic() - start]
+    return ends
+
+
+if __name__ == "__main__":
+    given = json.loads(Path(sys.argv[1]).read_text())
+    print(json.dumps({size: fork(given, size) for size in given["sizes"]}))

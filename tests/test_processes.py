@@ -1,0 +1,137 @@
+"""Several processes: the same weights as one, the same stop in all, and no one waits for the dead.
+
+The processes are forked by tests/ranks.py, and train in float64.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from alexrep.runs.state import TIMES
+from alexrep.training.processes import Processes
+
+TINY = """
+base = "demo"
+name = "tiny"
+model = { side = 67, width = 0.05, std_factor = 4.5 }
+feed = { batch_size = 4 }
+[schedule]
+epochs = 4
+changes = [
+    { epoch = 0, weights = 0.01, biases = 0.02 },
+    { epoch = 3, weights = 0.001, noise = false },
+]
+"""
+STEPS = 5
+"""In an epoch: 18 images by 4, the last batch of 2."""
+
+Start = Callable[..., tuple[dict[str, Any], str]]
+
+
+@pytest.fixture(scope="module")
+def start(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Start:
+    """Return what trains with several processes; it gives ends by size and rank, and stderr."""
+
+    def run(
+        out: Path, *settings: str, sizes: tuple[int, ...] = (2,), **task: Any
+    ) -> tuple[dict[str, Any], str]:
+        out.mkdir(exist_ok=True)
+        (out / "tiny.toml").write_text(TINY)
+        usual = {"data": str(data), "recipe": str(out / "tiny.toml"), "out": str(out)}
+        task = usual | {"settings": settings, "sizes": sizes, "patience_s": 5.0} | task
+        (out / "job.json").write_text(json.dumps(task))
+        command = [sys.executable, str(Path(__file__).with_name("ranks.py")), str(out / "job.json")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout), done.stderr
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def trained(start: Start, tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]]:
+    """Return weights and rows after 20 steps by 1, 2 and 4 processes."""
+    out = tmp_path_factory.mktemp("ranks")
+    ends, said = start(out, sizes=(1, 2, 4))
+    assert [code for end in ends.values() for code, _ in end.values()] == [0] * 7, said
+    return {size: torch.load(out / f"{size}.pt", weights_only=True) for size in (1, 2, 4)}
+
+
+def apart(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+    """Return the largest relative difference of any layer's weights."""
+    return max(float((one[k] - other[k]).norm() / one[k].norm()) for k in one)
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_several_processes_train_the_same_weights_as_one(
+    trained: dict[int, dict[str, Any]], size: int
+) -> None:
+    """Dropout and noise on; the last batch of each epoch has 2 images for up to 4 processes."""
+    found = apart(trained[1]["weights"], trained[size]["weights"])
+    assert 0 < found < 1e-9
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_their_log_is_that_of_one(trained: dict[int, dict[str, Any]], size: int) -> None:
+    """The 7 val images are scored once each, whatever the number of processes."""
+    assert len(trained[size]["rows"]) == 4 * STEPS + 5
+    for row, expected in zip(trained[size]["rows"], trained[1]["rows"], strict=True):
+        for key, value in expected.items():
+            near = pytest.approx(value, rel=1e-9) if isinstance(value, float) else value
+            assert key in TIMES or row[key] == near
+
+
+def test_a_signal_to_one_process_stops_all_at_the_same_step(start: Start, tmp_path: Path) -> None:
+    ends, said = start(tmp_path, victim=1, step=7, manner="signal")
+    assert [code for code, _ in ends["2"].values()] == [75, 75]
+    (line,) = said.splitlines()
+    assert line.startswith("0: step 7: expected to go on, found a signal to another process, saved")
+
+
+def test_a_loss_that_is_not_finite_is_told_once(start: Start, tmp_path: Path) -> None:
+    ends, said = start(tmp_path, victim=1, step=7, manner="diverge")
+    assert [code for code, _ in ends["2"].values()] == [1, 1]
+    assert said.startswith("0: step 8: expected a finite loss, found nan (the last finite one: ")
+    assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize("victim", [0, 2])
+def test_a_killed_process_ends_all_with_its_name(start: Start, tmp_path: Path, victim: int) -> None:
+    ends, said = start(tmp_path, sizes=(3,), victim=victim, step=7, manner="kill")
+    others = {rank: end for rank, end in ends["3"].items() if rank != str(victim)}
+    assert [code for code, _ in others.values()] == [1, 1], said
+    lines = [line for line in said.splitlines() if line[:2] in {"0:", "1:", "2:"}]
+    assert [line[3:28] for line in lines] == [f"rank {victim}: expected to go on"] * 2
+    assert max(seconds for _, seconds in others.values()) < 30
+
+
+def test_a_frozen_process_ends_all_with_its_name(start: Start, tmp_path: Path) -> None:
+    """Its connections stay open, and nobody answers."""
+    ends, said = start(tmp_path, victim=1, step=7, manner="freeze")
+    assert ends["2"]["0"][0] == 1
+    assert "rank 1: expected to go on, found no sign of life for 5 s" in said
+
+
+def test_the_fault_of_one_process_is_told_by_the_others(start: Start, tmp_path: Path) -> None:
+    ends, said = start(tmp_path, victim=1, step=7, manner="fail")
+    assert [code for code, _ in ends["2"].values()] == [1, 1]
+    assert "1: shard 3: expected bytes, found none; pack again" in said
+    assert "0: rank 1: expected to go on, found its end (shard 3: expected bytes" in said
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 7])
+def test_shares_are_even_and_whole(size: int) -> None:
+    for num in (0, 1, 2, 5, 128):
+        shares = []
+        for rank in range(size):
+            alone = Processes()
+            alone.rank, alone.size = rank, size
+            shares.append(list(range(num))[alone.share(num)])
+        assert [image for share in shares for image in share] == list(range(num))
+        assert max(map(len, shares)) - min(map(len, shares)) <= 1
