@@ -9,6 +9,7 @@ from . import (
     demo,
     evaluate,
     extract,
+    figure1,
     images,
     mean,
     pack,
@@ -82,6 +83,7 @@ app.command("images")(images.command)
 app.command("train")(train.command)
 app.command("eval")(evaluate.command)
 app.command("plot")(plot.command)
+app.command("figure1")(figure1.command)
 app.command("demo")(demo.command)
 
 
