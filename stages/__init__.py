@@ -9,6 +9,7 @@ from . import (
     demo,
     evaluate,
     extract,
+    figure1,
     images,
     import_caffe,
     mean,
@@ -85,6 +86,7 @@ app.command("train")(train.command)
 app.command("import-caffe")(import_caffe.command)
 app.command("eval")(evaluate.command)
 app.command("plot")(plot.command)
+app.command("figure1")(figure1.command)
 app.command("demo")(demo.command)
 app.add_typer(runs.app, name="runs")
 

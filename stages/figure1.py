@@ -1,0 +1,52 @@
+"""`alexrep figure1`: ReLU against tanh, each at its own best rate."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import options
+from .figure1_runs import TARGET, Runs
+
+RATES = (0.004, 0.008, 0.002, 0.001)
+"""Rates of weights that each net tries; with --quick the first two."""
+QUICK = ("limits.batches=20",)
+"""2,560 images."""
+
+
+def command(
+    data: options.Data,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for runs and picture.")],
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs after which to give up.")] = 60,
+    rate: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="Rate of weights to try; may be given again. Else four of 0.001 to 0.008."
+        ),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="2,560 images, two rates: ten minutes.")
+    ] = False,
+    device: options.Device = "auto",
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="Field of the recipe, as path=value.")
+    ] = None,
+) -> None:
+    """Train a net on CIFAR-10 with ReLU and with tanh, to 25 % training error.
+
+    Figure 1 of the paper: no regularisation, and each net at the best of a few rates.
+    Killed and started again, it goes on.
+
+    \b
+    Example: alexrep figure1 cifar10 figure1 --quick
+    """
+    from alexrep import files
+    from alexrep.plots import figure1
+
+    tried = tuple(dict.fromkeys(rate or RATES[: 2 if quick else None]))
+    runs = Runs(data, out, tried, device, (*(QUICK if quick else ()), *(setting or ())))
+    lines = [runs.best(activation, epochs) for activation in ("relu", "tanh")]
+    figure1.draw(lines, TARGET, out / "figure1.png")
+    found = {one.activation: {"rate": one.rate, "epochs": one.crossing(TARGET)} for one in lines}
+    files.write_json(out / "figure1.json", {"target": TARGET, "rates": list(tried), **found})
+    typer.echo(f"{out / 'figure1.png'}: {figure1.summary(lines, TARGET)}")
