@@ -44,6 +44,8 @@ def draw(run: Path, out: Path) -> None:
     """
     recipe, path = read_recipe(run), _checkpoint(run)
     towers = first_layer(_weights(path), path)
+    if recipe.feed.channels == "bgr":
+        towers = {name: kernels[:, ::-1] for name, kernels in towers.items()}
     blocks = {name: montage(patches(kernels)) for name, kernels in towers.items()}
     width = max(6.5, SIDE + max(b.shape[1] for b in blocks.values()) / style.DPI + style.MARGIN)
     height = TOP + sum(len(block) / style.DPI + BETWEEN for block in blocks.values())
@@ -57,7 +59,8 @@ def draw(run: Path, out: Path) -> None:
 def first_layer(model: Mapping[str, torch.Tensor], where: Path) -> dict[str, Kernels]:
     """Find the first layer's kernels, float32, (K, 3, P, P), under the name of each tower.
 
-    A net without towers gives its first convolution on three channels.
+    The colours are in the order of the net's input. A net without towers gives its first
+    convolution on three channels.
 
     Raises:
         DataError: If there is none, or a weight is not finite.

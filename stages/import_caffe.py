@@ -39,18 +39,17 @@ def command(
     Example: alexrep import-caffe bvlc_alexnet.caffemodel --run runs/caffe --data data
     """
     from alexrep import files, manifest
-    from alexrep.evaluation import imported
+    from alexrep.evaluation import caffe_source, imported
     from alexrep.runs.folder import RunFolder
 
-    source = imported.survey(weights, data, mean, labels, allow_missing, tuple(setting or ()))
+    overlaid = tuple(setting or ())
+    source = caffe_source.survey(weights, data, mean, labels, allow_missing, overlaid)
     folder = RunFolder(run)
     with files.locked(run), files.named(run):
         record = manifest.begin(source.plan, folder.manifest, folder.plan)
         if not options.is_finished(record, run):
             record = imported.write(source, folder)
+    for remark in source.remarks:
+        options.note(remark)
     if record is not None:
         options.say_counts(record, run)
-        for key, fate in (("missing", "keep their initial values"), ("unknown", "were left out")):
-            named = record.details[key]
-            if isinstance(named, list) and named:
-                options.note(f"{key} layers, which {fate}: {', '.join(map(str, named))}")

@@ -31,6 +31,7 @@ Floats = NDArray[Any]
 LINE = re.compile(r"alexrep: [^\n]+: expected [^\n]+, found [^\n]+; [^\n]+\n")
 """An expected error, all of it."""
 
+REMARK = "alexrep: outputs are taken for demo's classes in the order of their wnids\n"
 SMALL = ("--set", "model.side=67", "--set", "model.width=0.05")
 SHAPES = {
     "conv1": (4, 3, 11, 11),
@@ -107,7 +108,7 @@ def test_the_run_has_caffes_rules(weights: Path, squashed: Path) -> None:
     result = imports(weights, squashed)
     assert result.exit_code == 0, result.output
     assert re.search(r"run: [\d,]+ parameters\n", result.stdout)
-    assert result.stderr == ""
+    assert result.stderr == REMARK
     chosen = RunFolder(weights.with_name("run")).read_recipe()
     model, feed = chosen.model, chosen.feed
     assert (model.norm, model.norm_scope, model.conv1_order) == ("caffe", "joint", "relu-lrn-pool")
@@ -199,7 +200,8 @@ def test_a_mean_of_other_images_is_refused(weights: Path, data: Path, tmp_path: 
 def test_other_outputs_come_into_the_order_of_the_classes(weights: Path, squashed: Path) -> None:
     labels = weights.with_name("synset_words.txt")
     labels.write_text("n00000040 crane\nn00000020 cat, feline\nn00000030 dog\n")
-    assert imports(weights, squashed, "--labels", labels).exit_code == 0
+    result = imports(weights, squashed, "--labels", labels)
+    assert (result.exit_code, result.stderr) == (0, "")
     state, order = imported(weights)["state_dict"], [1, 2, 0]
     assert np.array_equal(state["fc8.bias"].numpy(), drawn()["fc8.bias"][order])
     assert np.array_equal(state["fc8.weight"].numpy(), drawn()["fc8.weight"][order])
@@ -241,7 +243,7 @@ def test_what_lacks_keeps_its_initial_values_if_that_is_allowed(
     weights.write_bytes(caffe.net(arrays | {"fc8_flowers.bias": np.zeros(2)}, order=order))
     result = imports(weights, squashed, "--allow-missing")
     assert result.stderr == (
-        "alexrep: missing layers, which keep their initial values: fc8\n"
+        f"{REMARK}alexrep: missing layers, which keep initial values: fc8\n"
         "alexrep: unknown layers, which were left out: fc8_flowers\n"
     )
     content = imported(weights)
@@ -270,7 +272,8 @@ def test_a_second_start_does_nothing_and_says_so(weights: Path, squashed: Path) 
     [
         (("--mean", "1,2,3"), "inputs.mean = '"),
         (("--allow-missing",), "settings.allow missing = True, found False"),
-        (("--set", "seed=2"), "s"),
+        (("--set", "seed=2"), "seed = 2, found 1"),
+        (("--set", "noise.divide=true"), "settings.set = ['model.side=67', "),
     ],
 )
 def test_other_settings_are_refused_with_the_difference_named(
@@ -307,6 +310,17 @@ def test_a_patch_larger_than_the_images_is_refused(weights: Path, squashed: Path
     words = ("--run", weights.with_name("run"), "--data", squashed)
     line = refused(alexrep("import-caffe", weights, *words), code=2)
     assert "model.side: expected at most 72, the side of the prepared images, found 227" in line
+
+
+@pytest.mark.parametrize(
+    ("option", "advice"), [("--labels", "a file such as"), ("--mean", "a .npy, .npz")]
+)
+def test_other_files_that_are_not_there_are_named(
+    weights: Path, squashed: Path, option: str, advice: str
+) -> None:
+    line = refused(imports(weights, squashed, option, weights.with_name("none")))
+    assert "none: expected a file, found 'No such file" in line
+    assert f"; name {advice}" in line
 
 
 @pytest.mark.parametrize("content", [b"", b"no network", bytes(100)])

@@ -264,6 +264,15 @@ def test_planted_red_kernels_appear_red_in_the_lower_block_only(run: Path, tmp_p
     assert count(out, (255, 0, 0), half) == 0
 
 
+def test_the_kernels_of_a_net_on_bgr_are_shown_in_rgb(run: Path, tmp_path: Path) -> None:
+    chosen = recipe.load("demo", ("feed.channels=bgr",))
+    (run / "recipe.toml").write_text(recipe.dump(chosen))
+    out = draw("kernels", run, tmp_path / "kernels.png")
+    # Planted red for a net on RGB, which is blue for this one.
+    assert count(out, (0, 0, 255)) == 4 * (16 * 11) ** 2
+    assert count(out, (255, 0, 0)) == 0
+
+
 def test_a_kernel_is_scaled_to_its_own_range_about_grey() -> None:
     weights = np.zeros((3, 3, 1, 2), dtype=np.float32)
     weights[0, :, 0] = np.array([[1e-3, -1e-3], [0, 0], [5e-4, -5e-4]])

@@ -66,9 +66,9 @@ def read(path: Path, side: int) -> Floats:
 
 
 def _array(path: Path) -> Floats:
-    content = caffeweights.content_of(path)
+    content = caffeweights.content_of(path, ADVICE)
     if content.startswith((b"PK", b"\x93NUMPY")):
-        arrays = list(caffeweights.arrays_of_npz(content, path).values())
+        arrays = list(caffeweights.arrays_of_npz(content, path, ADVICE).values())
         if len(arrays) != 1:
             raise DataError(mismatch(path, "one array", len(arrays), ADVICE))
         return arrays[0]

@@ -70,8 +70,8 @@ def arrays_of(content: bytes, path: Path) -> dict[str, Floats]:
     return arrays
 
 
-def content_of(path: Path) -> bytes:
-    """Read a file.
+def content_of(path: Path, advice: str = ADVICE) -> bytes:
+    """Read a file; `advice` is what to do if there is none.
 
     Raises:
         DataError: If there is none.
@@ -79,10 +79,10 @@ def content_of(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        raise DataError(mismatch(path, "a file", f"{error.strerror!r}", ADVICE)) from None
+        raise DataError(mismatch(path, "a file", f"{error.strerror!r}", advice)) from None
 
 
-def arrays_of_npz(content: bytes, path: Path) -> dict[str, Floats]:
+def arrays_of_npz(content: bytes, path: Path, advice: str = ADVICE) -> dict[str, Floats]:
     """Read the arrays of an .npz, or the one of an .npy under the name "".
 
     Raises:
@@ -96,11 +96,11 @@ def arrays_of_npz(content: bytes, path: Path) -> dict[str, Floats]:
             arrays = {name: np.asarray(member) for name, member in members.items()}
     except Exception as error:  # readers raise whatever damaged bytes make them
         said = " ".join(ascii(str(error))[1:-1].split())[:120] or type(error).__name__
-        raise DataError(mismatch(path, "arrays of numpy", said, ADVICE)) from None
+        raise DataError(mismatch(path, "arrays of numpy", said, advice)) from None
     for name, array in arrays.items():
         if array.dtype.kind not in "fiu":
             wanted = f"real numbers in {name!r}" if name else "real numbers"
-            raise DataError(mismatch(path, wanted, array.dtype, ADVICE))
+            raise DataError(mismatch(path, wanted, array.dtype, advice))
     with np.errstate(over="ignore"):  # infinities are refused by who uses the array
         return {name: array.astype(np.float32) for name, array in arrays.items()}
 
