@@ -17,7 +17,7 @@ demo: install
 test:
 	@./install.sh test
 	@# One thread each: two networks at work on the same cores wait for one another.
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile -m "not slurm"
 
 lint:
 	@./install.sh test
