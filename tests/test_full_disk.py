@@ -20,7 +20,7 @@ from alexrep import files
 from alexrep.ilsvrc import demo
 from alexrep.stages import app
 from alexrep.stages.shell import explain
-from alexrep.training import loop
+from alexrep.training import meter
 
 PAGE = 4096
 """Bytes by which a tmpfs fills up."""
@@ -129,9 +129,16 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have every epoch take one second: the log is then the same in every run."""
+    """Have the meter read the same in every run: the log is then the same, too."""
+    still(monkeypatch)
+
+
+def still(patch: pytest.MonkeyPatch) -> None:
+    """Let a second pass at each look at the clock, and the memory taken stay what it is."""
     ticks = map(float, itertools.count())
-    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+    patch.setattr(meter, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+    same = SimpleNamespace(ru_maxrss=1)
+    patch.setattr(meter.resource, "getrusage", lambda _: same)
 
 
 def words(stage: str, raw: Path, place: Path) -> list[str | Path]:
@@ -163,8 +170,7 @@ def states(raw_and_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> di
     """Return the folder as each stage finds it, by its name, and as the last leaves it."""
     work, found = tmp_path_factory.mktemp("work"), {}
     with pytest.MonkeyPatch.context() as patch:
-        ticks = map(float, itertools.count())
-        patch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+        still(patch)
         for stage in LAST:
             found[stage] = tmp_path_factory.mktemp("states") / stage
             shutil.copytree(work, found[stage])
