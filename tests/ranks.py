@@ -26,7 +26,7 @@ from alexrep.errors import AlexrepError, DataError
 from alexrep.feed.augment import Inputs
 from alexrep.models import registry
 from alexrep.runs.log import Row
-from alexrep.training import loop
+from alexrep.training import loop, precision
 from alexrep.training.data import TrainingData, open_data
 from alexrep.training.job import Job, Position
 from alexrep.training.optimiser import Momentum2012, groups
@@ -50,6 +50,7 @@ def make(task: dict[str, Any], held: TrainingData, group: Processes, rows: list[
     """Make a job in float64; rank `victim` comes to its end, or is signalled, at `step`."""
     chosen = recipe.load(task["recipe"], tuple(task["settings"]))
     model = Double(registry.build(chosen.model, len(held.train.classes), chosen.seed))
+    precision.place(model, chosen.compute, torch.device("cpu"))
     job = Job(
         recipe=chosen,
         model=model,

@@ -5,11 +5,13 @@ import re
 import tarfile
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
@@ -224,3 +226,42 @@ def test_decoded_images_are_those_of_the_prepared_tar(data: Path, val: Split) ->
 
 def _constants(side: int, patch: int) -> Inputs:
     return make_inputs(np.zeros((side, side, 3)), np.eye(3), np.ones(3), patch, 0.1, True)
+
+
+def _every(batch: NDArray[np.int64], first: int, step: int) -> NDArray[np.int64]:
+    return batch[first::step]
+
+
+@pytest.mark.parametrize("size", [2, 5])
+def test_shares_of_several_processes_make_up_the_whole(
+    net: nn.Module, val: Split, inputs: Inputs, size: int
+) -> None:
+    whole, all_told = run(net, val, inputs, "centre")
+    told: list[int] = []
+    shares = [partial(_every, first=rank, step=size) for rank in range(size)]
+    parts = [
+        evaluate(
+            net,
+            val,
+            inputs,
+            "centre",
+            threads=1,
+            batch_size=3,
+            done=told.append,
+            share=shares[rank],
+        )
+        for rank in range(size)
+    ]
+    assert sum(scores.top1_credit for scores, _ in parts) == whole.top1_credit
+    assert sum(scores.num_scored for scores, _ in parts) == len(val)
+    assert sum(told) == len(val)
+    # Each process sees as many batches, of which some are empty.
+    assert len(told) == 3 * size
+    assert sum(len(found.top) for _, found in parts) == len(all_told.top)
+
+
+def test_images_whose_places_are_not_named_are_left_out(val: Split, no_mean: Inputs) -> None:
+    places = np.array([0, 3])
+    scores, found = evaluate(Blue(), val, no_mean, "centre", threads=1, batch_size=3, places=places)
+    assert scores.num_scored == 2
+    assert found.top[:, 0].tolist() == val.labels[places].tolist()

@@ -283,7 +283,7 @@ def test_shuffled_labels_are_what_is_learnt_and_val_keeps_its_own(
     for shuffle in ("true", "false"):
         loop.train(make_job(f"feed.shuffle_labels={shuffle}"))
     shuffled, plain = rows[: len(rows) // 2], rows[len(rows) // 2 :]
-    assert shuffled[0] == plain[0]
+    assert shuffled[0]["val_loss"] == plain[0]["val_loss"]
     assert shuffled[1]["loss"] != plain[1]["loss"]
 
 
@@ -380,3 +380,175 @@ def test_after_a_stop_at_the_last_batch_no_rate_is_told(make_job: MakeJob, rows:
     loop.train(make_job("schedule.epochs=1", position=resumed))
     row = of_kind(rows, "epoch")[0]
     assert (row["train_loss"], row["images_per_s"], row["weights_rate"]) == (1.0, None, 0.01)
+
+
+def weights_after(job: Job) -> dict[str, Tensor]:
+    loop.train(job)
+    return {name: one.detach().clone() for name, one in job.model.named_parameters()}
+
+
+@pytest.mark.parametrize("pieces", [2, 3, 9])
+def test_in_pieces_a_batch_gives_the_same_weights(make_job: MakeJob, pieces: int) -> None:
+    """Pieces are unequal: 4 images in 3, and 2 in as many as there are."""
+    whole = weights_after(make_job())
+    found = weights_after(make_job(f"compute.accumulate={pieces}"))
+    for name, weights in whole.items():
+        assert torch.allclose(found[name], weights, rtol=1e-3, atol=1e-5), name
+
+
+def test_in_pieces_the_loss_is_still_the_mean_over_images(
+    make_job: MakeJob, rows: list[Row]
+) -> None:
+    for pieces in (1, 3):
+        loop.train(make_job(f"compute.accumulate={pieces}", "schedule.epochs=1"))
+    whole, found = (of_kind(some, "step") for some in (rows[: STEPS + 2], rows[STEPS + 2 :]))
+    assert [row["loss"] for row in found] == pytest.approx([row["loss"] for row in whole], rel=1e-4)
+
+
+def test_bf16_is_near_and_not_the_same(make_job: MakeJob, rows: list[Row]) -> None:
+    for name in ("fp32", "bf16"):
+        loop.train(make_job(f"compute.precision='{name}'", "schedule.epochs=1"))
+    first, second = of_kind(rows, "epoch")[1::2]
+    assert first["val_loss"] != second["val_loss"] == pytest.approx(first["val_loss"], rel=0.02)
+
+
+@pytest.mark.parametrize("setting", ["channels_last", "deterministic"])
+def test_layout_and_determinism_are_rounding_at_most(make_job: MakeJob, setting: str) -> None:
+    job, other = (
+        make_job("schedule.epochs=1"),
+        make_job(f"compute.{setting}=false", "schedule.epochs=1"),
+    )
+    assert loop.train(job).loss == pytest.approx(loop.train(other).loss, rel=1e-4)
+
+
+def test_the_average_is_scored_beside_the_weights(make_job: MakeJob, rows: list[Row]) -> None:
+    """So slow an average is still the initial weights, whose error is that before training."""
+    job = make_job("compute.ema=0.9999999", "schedule.epochs=3")
+    loop.train(job)
+    epochs = of_kind(rows, "epoch")
+    assert {row["val_top1_error_ema"] for row in epochs} == {epochs[0]["val_top1_error"]}
+    assert job.position.best_error == min(row["val_top1_error"] for row in epochs)
+
+
+def test_the_average_changes_nothing_else(make_job: MakeJob) -> None:
+    jobs = make_job(), make_job("compute.ema=0.5")
+    for job in jobs:
+        loop.train(job)
+    first, second = (weights_digest(job.model.state_dict()) for job in jobs)
+    assert first == second
+
+
+def test_a_missing_compiler_is_said_and_logged_once(
+    make_job: MakeJob, rows: list[Row], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    told: list[str] = []
+    job = make_job("compute.compile=true", "schedule.epochs=1", say=told.append)
+    loop.train(job)
+    (event,) = of_kind(rows, "event")
+    assert event["text"] == "not compiled: no C++ compiler (no-such-compiler); the run goes on"
+    assert told == [event["text"]]
+
+
+def test_the_first_batches_come_over_and_over(make_job: MakeJob, held: TrainingData) -> None:
+    job = make_job("limits.batches=2")
+    planned = epoch.batches(job.recipe, held.train, 1)
+    assert [batch.tolist() for batch in planned] == [
+        [0, 1, 2, 3],
+        [4, 5, 6, 7],
+        [0, 1, 2, 3],
+        [4, 5, 6, 7],
+        [0, 1, 2, 3],
+    ]
+    assert epoch.num_images(job.recipe, held.train) == 20
+
+
+def test_one_batch_is_overfit(make_job: MakeJob, rows: list[Row]) -> None:
+    rates = "schedule.changes=[{epoch=0,weights=0.01,biases=0.02,noise=false}]"
+    loop.train(make_job("limits.batches=1", "feed.reflect=false", "schedule.epochs=20", rates))
+    losses = [row["train_loss"] for row in of_kind(rows, "epoch")[1:]]
+    assert losses[-1] < 0.85 * losses[0]
+
+
+def test_an_epoch_may_have_fewer_steps(make_job: MakeJob, rows: list[Row]) -> None:
+    told: list[int] = []
+    job = make_job("limits.steps=2", progress=told.append)
+    loop.train(job)
+    assert told == [4, 4] * 2
+    assert [row["step"] for row in of_kind(rows, "epoch")] == [0, 2, 4]
+
+
+def test_of_some_classes_only_these_are_trained_and_scored(
+    make_job: MakeJob, data: Path, rows: list[Row]
+) -> None:
+    with closing(open_data(data, ("n00000020", "n00000040"))) as held:
+        model = registry.build(make_job().recipe.model, 2, 1)
+        told: list[int] = []
+        job = make_job(
+            model=model,
+            optimiser=Momentum2012(groups(model)),
+            train=held.train,
+            val=held.val,
+            progress=told.append,
+        )
+        scores = loop.train(job)
+    assert sum(told) == 2 * 12
+    # Of 8 val images 3 are of the other class, one of them in quarantine.
+    assert (scores.num_images, scores.num_quarantined) == (5, 0)
+    assert of_kind(rows, "epoch")[0]["val_loss"] == pytest.approx(np.log(2), abs=0.1)
+
+
+def test_a_run_that_has_reached_its_target_ends_well(make_job: MakeJob, rows: list[Row]) -> None:
+    saved: list[bool] = []
+    stop = "schedule.stop={metric='train_loss',target=1e9}"
+    job = make_job(stop, "schedule.epochs=9", save=saved.append)
+    scores = loop.train(job)
+    assert [row["epoch"] for row in of_kind(rows, "epoch")] == [0, 1]
+    assert rows[-1]["kind"] == "event"
+    assert "stopped after epoch 1: train_loss" in str(rows[-1]["text"])
+    assert "has reached 1e+09" in job.position.stopped
+    assert scores.num_images == 8
+    # Started again, it does not go on.
+    loop.train(make_job(stop, "schedule.epochs=9", position=job.position))
+    assert len(saved) == 2
+
+
+def test_step_rows_tell_rates_speed_and_memory(make_job: MakeJob, rows: list[Row]) -> None:
+    loop.train(make_job())
+    for row in of_kind(rows, "step"):
+        assert (row["weights_rate"], row["biases_rate"]) == ((0.01, 0.02), (0.001, 0.02))[
+            row["epoch"]
+        ]
+        assert 0 <= row["feed_wait_share"] <= 1
+        assert row["images_per_s"] > 0
+        assert row["memory_bytes"] > 1 << 20
+
+
+def test_a_checkpoint_is_made_when_it_is_due(make_job: MakeJob) -> None:
+    saved: list[int] = []
+    job = make_job()
+    job.is_due = lambda: job.position.step % 3 == 0
+    job.save = lambda is_best: saved.append(job.position.step)
+    loop.train(job)
+    assert saved == [0, 3, 5, 6, 9, 10]
+
+
+def test_the_last_finite_loss_is_named(make_job: MakeJob, rows: list[Row]) -> None:
+    job = make_job("schedule.epochs=1")
+
+    def spoil(num: int) -> None:
+        if job.position.step == 3:
+            nn.init.constant_(next(job.model.parameters()), torch.nan)
+
+    job.progress = spoil
+    with pytest.raises(AlexrepError, match=r"^step 4: expected a finite loss, found nan") as error:
+        loop.train(job)
+    last = of_kind(rows, "step")[-1]
+    assert f"the last finite one: {last['loss']:.4f}" in str(error.value)
+
+
+def test_a_rehearsal_trains_a_little_and_writes_nothing(make_job: MakeJob, rows: list[Row]) -> None:
+    saved: list[bool] = []
+    told = loop.rehearse(make_job(save=saved.append))
+    assert (told["steps"], rows, saved) == (3, [], [])
+    assert told["loss"] == pytest.approx(np.log(3), abs=0.2)

@@ -22,7 +22,7 @@ def train(job: Job) -> Scores:
     """
     schedule.require_layers(job.recipe.schedule, job.layers)
     if job.network.missing and job.position.validated < 0:
-        job.event(f"not compiled: {job.network.missing}; the run goes on without")
+        job.event(f"not compiled: {job.network.missing}; the run goes on")
     position, epochs = job.position, job.recipe.schedule.epochs
     scores, speed = None, Meter().read()
     with Reader(job.train, job.threads) as reader, precision.settled(job.recipe.compute):

@@ -1,0 +1,96 @@
+"""Which of how many processes this is, from the environment alone."""
+
+import pytest
+import torch
+
+from alexrep.errors import ConfigError
+from alexrep.training.place import Place, first_node
+
+TORCHRUN = {
+    "RANK": "5",
+    "WORLD_SIZE": "8",
+    "LOCAL_RANK": "1",
+    "MASTER_ADDR": "10.0.0.1",
+    "MASTER_PORT": "29500",
+}
+SLURM = {
+    "SLURM_JOB_ID": "1234",
+    "SLURM_STEP_ID": "0",
+    "SLURM_PROCID": "3",
+    "SLURM_LOCALID": "1",
+    "SLURM_STEP_NUM_TASKS": "4",
+    "SLURM_NTASKS": "4",
+    "SLURM_STEP_NODELIST": "gpu[03-04]",
+}
+
+
+def test_without_variables_there_is_one_process() -> None:
+    assert Place.of({}) == Place(0, 1, 0, "")
+
+
+def test_torchruns_variables_are_read() -> None:
+    assert Place.of(TORCHRUN) == Place(5, 8, 1, "10.0.0.1:29500")
+
+
+def test_one_process_of_torchrun_needs_no_meeting() -> None:
+    assert Place.of({"RANK": "0", "WORLD_SIZE": "1"}) == Place()
+
+
+def test_a_slurm_step_is_read() -> None:
+    assert Place.of(SLURM) == Place(3, 4, 1, "gpu03:20638")
+
+
+def test_torchrun_within_slurm_goes_first() -> None:
+    assert Place.of(SLURM | TORCHRUN) == Place.of(TORCHRUN)
+
+
+def test_a_batch_script_is_one_process_whatever_its_job_asked_for() -> None:
+    step = {"SLURM_STEP_ID", "SLURM_STEP_NUM_TASKS", "SLURM_STEP_NODELIST"}
+    batch = {key: value for key, value in SLURM.items() if key not in step}
+    assert Place.of(batch | {"SLURM_NODELIST": "gpu[03-04]"}) == Place()
+
+
+def test_two_jobs_on_a_node_meet_at_two_ports() -> None:
+    jobs = {Place.of(SLURM | {"SLURM_JOB_ID": str(job)}).address for job in range(1000, 2000)}
+    assert len(jobs) == 1000
+
+
+@pytest.mark.parametrize("missing", ["MASTER_ADDR", "MASTER_PORT"])
+def test_an_incomplete_environment_is_named(missing: str) -> None:
+    left = {key: value for key, value in TORCHRUN.items() if key != missing}
+    with pytest.raises(ConfigError, match=f"environment: expected a place, found .*{missing}"):
+        Place.of(left)
+
+
+def test_a_rank_beyond_the_size_is_refused() -> None:
+    with pytest.raises(ConfigError, match="expected 0 to 7, found 8"):
+        Place.of(TORCHRUN | {"RANK": "8"})
+
+
+@pytest.mark.parametrize(
+    ("nodes", "first"),
+    [
+        ("one", "one"),
+        ("one,two", "one"),
+        ("gpu[03-05,7],login1", "gpu03"),
+        ("gpu[7]", "gpu7"),
+        ("r[1-2]n[08,10-12]-ib", "r1n08-ib"),
+    ],
+)
+def test_the_first_node_of_slurms_list(nodes: str, first: str) -> None:
+    assert first_node(nodes) == first
+
+
+def test_each_process_gets_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    place = Place.of(TORCHRUN | {"LOCAL_RANK": "3"})
+    assert str(place.device(torch.device("cuda"))) == "cuda:3"
+    assert str(place.device(torch.device("cuda", 1))) == "cuda:1"
+    assert str(place.device(torch.device("cpu"))) == "cpu"
+    assert str(Place().device(torch.device("cuda"))) == "cuda"
+
+
+def test_a_process_that_sees_its_own_gpu_only_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    place = Place.of(TORCHRUN | {"LOCAL_RANK": "3"})
+    assert str(place.device(torch.device("cuda"))) == "cuda:0"

@@ -1,0 +1,61 @@
+"""When a metric ends a run: by its patience, by its target, never before the first epoch."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from alexrep.settings import Stop
+from alexrep.training import stop
+from alexrep.training.job import Job, Position
+
+
+def stopped(values: list[float | None], **rule: Any) -> tuple[int, str]:
+    """Return the epoch after which a run with these values ends, or -1, and why."""
+    position = Position()
+    chosen = SimpleNamespace(schedule=SimpleNamespace(stop=Stop(**rule)))
+    job = cast(Job, SimpleNamespace(recipe=chosen, position=position))
+    for epoch, value in enumerate(values):
+        position.epoch = epoch
+        stop.judge(job, {rule["metric"]: value})
+        if position.stopped:
+            return epoch, position.stopped
+    return -1, ""
+
+
+@pytest.mark.parametrize(
+    ("values", "epoch"),
+    [
+        ([9.0, 5.0, 6.0, 5.0], 3),  # equal is no new lowest value
+        ([9.0, 5.0, 6.0, 4.9, 5.0, 5.0], 5),
+        ([9.0, 5.0, 6.0, 4.9, 5.0], -1),
+        ([1.0, 5.0], -1),
+        ([1.0, 5.0, 5.0], 2),
+        ([None, 5.0, 5.0], -1),
+    ],
+)
+def test_patience_counts_epochs_without_a_new_lowest_value(
+    values: list[float | None], epoch: int
+) -> None:
+    assert stopped(values, metric="val_loss", patience=2)[0] == epoch
+
+
+def test_the_reason_tells_the_metric_and_its_lowest_value() -> None:
+    _, why = stopped([9.0, 5.0, 6.0, 7.0], metric="val_loss", patience=2)
+    assert why == "val_loss 7: 2 epochs since its lowest, 5"
+
+
+def test_a_target_is_reached_at_it_and_under_it() -> None:
+    told = stopped([0.9, 0.3, 0.25], metric="val_top1_error", target=0.25)
+    assert told == (2, "val_top1_error 0.25 has reached 0.25")
+
+
+def test_no_run_ends_before_its_first_epoch() -> None:
+    assert stopped([0.1, 0.9, 0.1], metric="val_loss", target=0.5)[0] == 2
+
+
+def test_without_a_rule_nothing_ends() -> None:
+    chosen = SimpleNamespace(schedule=SimpleNamespace(stop=None))
+    job = cast(Job, SimpleNamespace(recipe=chosen, position=Position(epoch=3)))
+    stop.judge(job, {"val_loss": 0.0})
+    assert job.position == Position(epoch=3)
