@@ -51,7 +51,10 @@ class Runs:
             epochs = min(epochs, ceil(lines[-1].crossing(TARGET) or epochs))
         if not lines:
             raise typer.Exit(1)
-        return min(lines, key=lambda one: (one.crossing(TARGET) or inf, one.errors.min()))
+        best = min(lines, key=lambda one: (one.crossing(TARGET) or inf, one.errors.min()))
+        if len(self.rates) > 2 and best.rate in (min(self.rates), max(self.rates)):
+            options.note(f"{activation}: best at {best.rate:g}, the last of the rates: try beyond")
+        return best
 
     def _train(self, run: Path, activation: str, rate: float, epochs: int) -> bool:
         """Train; tell whether there is a run: at too high a rate the loss is soon no number."""

@@ -141,6 +141,23 @@ def test_a_rate_that_diverges_is_passed_over_aloud_and_a_signal_ends_all(
         assert left.value.exit_code == {1: 1, 2: 75}[len(rates)]
 
 
+def test_a_best_rate_at_the_end_of_the_list_is_said(
+    tmp_path: Path,
+    make_run: MakeRun,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(figure1_runs, "start", lambda *words: None)
+    make_run(0.5, 0.4)
+    make_run(0.5, 0.2, name="relu-0.002", rate=0.002)
+    make_run(0.6, 0.5, name="relu-0.004", rate=0.004)
+    runs(tmp_path, 0.002, 0.001, 0.004).best("relu", 9)
+    assert not capsys.readouterr().err
+    make_run(0.5, 0.1, name="relu-0.008", rate=0.008)
+    runs(tmp_path, 0.001, 0.004, 0.008).best("relu", 9)
+    assert "relu: best at 0.008, the last of the rates" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_the_command_trains_both_and_says_the_same_when_started_again(
     data: Path, tmp_path: Path
