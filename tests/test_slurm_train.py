@@ -141,6 +141,26 @@ def test_a_training_whose_node_dies_goes_on_on_the_other(lab: Lab, undisturbed: 
     assert lab.cluster.fact(job, "Restarts") == "1"
 
 
+def ranks(cluster: Cluster, node: str) -> set[int]:
+    """Return the processes of alexrep on a node."""
+    commands = {one: Path(f"/proc/{one}/cmdline") for one in cluster.processes(node)}
+    return {one for one, path in commands.items() if b"python" in path.read_bytes().split(b"\0")[0]}
+
+
+def test_a_training_cut_off_with_its_node_leaves_the_run_to_the_next(lab: Lab) -> None:
+    long = ("--epochs", "250")
+    job = lab.submit("divided", more=long)
+    lab.wait_for_step("divided", 60)
+    lost = lab.node(job)
+    lab.cluster.cut_node(lost)
+    lab.cluster.wait(job, "RUNNING")
+    assert lab.cluster.fact(job, "Restarts") == "1"
+    assert ranks(lab.cluster, lost), "the old process should live beside the new one"
+    lab.ends_like(job, "divided", lab.directly("undivided", *long))
+    assert lab.node(job) != lost
+    assert not ranks(lab.cluster, lost)
+
+
 def test_a_preempted_training_is_requeued(lab: Lab, undisturbed: str) -> None:
     job = lab.submit("preempted")
     lab.wait_for_step("preempted", 60)
@@ -181,3 +201,27 @@ def test_a_task_sees_all_gpus_that_the_job_has_on_its_node(lab: Lab) -> None:
     job = lab.submit("seen", *words, GPUS="2", ALEXREP_ENV="stub.sh")
     assert lab.cluster.wait(job) == ["COMPLETED"]
     assert lab.output("seen").splitlines() == ["seen 2 0,1"] * 2
+
+
+def losses(folder: Path) -> list[float]:
+    lines = (folder / "log.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    return [row["loss"] for row in rows if row["kind"] == "step"]
+
+
+def test_two_nodes_train_what_one_node_trains(lab: Lab, undisturbed: str) -> None:
+    two = lab.submit("two-nodes", "--nodes=2", "--ntasks=2")
+    assert lab.cluster.wait(two) == ["COMPLETED"], lab.output("two-nodes")
+    one = lab.submit("one-node", "--nodes=1", "--ntasks=2")
+    lab.ends_like(one, "one-node", lab.digest("two-nodes"))
+    # One process sums in another order: the same but for float32's last digits.
+    alone, together = (losses(lab.folder / name) for name in ("undisturbed", "two-nodes"))
+    assert together[:50] == pytest.approx(alone[:50], rel=1e-4)
+
+
+def test_two_nodes_out_of_time_end_with_the_same_bits(lab: Lab) -> None:
+    job = lab.submit("two-again", "--nodes=2", "--ntasks=2")
+    lab.wait_for_step("two-again", 60)
+    lab.cluster.run("scancel", "--batch", "--signal=USR2", job)
+    lab.ends_like(job, "two-again", lab.digest("two-nodes"))
+    assert lab.cluster.fact(job, "Restarts") == "1"
