@@ -18,6 +18,7 @@ from . import (
     plot,
     preprocess,
     runs,
+    summary,
     train,
     verify,
 )
@@ -82,6 +83,7 @@ app.command("verify")(verify.command)
 app.command("extract")(extract.command)
 app.command("classes")(classes.command)
 app.command("images")(images.command)
+app.command("summary")(summary.command)
 app.command("train")(train.command)
 app.command("import-caffe")(import_caffe.command)
 app.command("eval")(evaluate.command)

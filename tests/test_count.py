@@ -1,10 +1,13 @@
 """Parameters and multiply-adds, against the sheet of the 2012 network."""
 
+import pytest
 import torch
 from torch import nn
 
-from alexrep.models.alexnet import AlexNet
-from alexrep.models.count import Cost, count, total
+from alexrep import recipe
+from alexrep.models import registry
+from alexrep.models.alexnet import AlexNet, Form
+from alexrep.models.count import Cost, count, layers, total
 from alexrep.models.local import LocallyConnected2d
 from alexrep.settings import Model
 
@@ -60,3 +63,57 @@ def test_counting_leaves_values_modes_and_hooks_alone() -> None:
 def test_a_locally_connected_layer_uses_each_weight_once() -> None:
     network = nn.Sequential(LocallyConnected2d(3, 5, 4))
     assert count(network, 4) == {"0": Cost(16 * 27 * 5, 80, 16 * 27 * 5)}
+
+
+def test_any_module_with_parameters_is_a_layer() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU())
+    rows = layers(network, 5)
+    assert [row.name for row in rows] == ["0", "1"]
+    assert rows[1].cost == Cost(4, 4, 4 * 9)
+
+
+def test_a_layer_that_is_used_twice_has_its_parameters_once() -> None:
+    shared = nn.Conv2d(3, 3, 3, padding=1)
+    (row,) = layers(nn.Sequential(shared, shared), 4)
+    assert (row.shape, row.cost) == ((3, 4, 4), Cost(81, 3, 2 * 81 * 16))
+
+
+def test_the_layers_are_listed_with_norms_and_pools() -> None:
+    rows = layers(full(), 224)
+    names = [row.name for row in rows]
+    assert names == list(full().names)
+    shapes = {row.name: row.shape for row in rows}
+    assert shapes["norm1"] == (96, 55, 55)
+    assert (shapes["pool5"], shapes["fc6"], shapes["fc8"]) == ((256, 6, 6), (4096,), (1000,))
+
+
+def test_an_activation_takes_four_bytes_a_value() -> None:
+    rows = {row.name: row for row in layers(full(), 224)}
+    assert rows["conv1"].activation_bytes == 4 * 290_400
+    units = [rows[name].activation_bytes // 4 for name in SHEET]
+    assert sum(units) == 659_272
+
+
+@pytest.mark.parametrize("form", ["towers", "joined"])
+def test_both_forms_of_a_network_have_the_same_layers(form: Form) -> None:
+    model = Model(side=67, width=0.05)
+    network = registry.build(model, 3, seed=1, form=form)
+    assert total(count(network, 67)).parameters == sum(p.numel() for p in network.parameters())
+    assert isinstance(network, AlexNet)
+    assert network.form == form
+
+
+def test_a_tower_alone_has_16_630_440_parameters() -> None:
+    with torch.device("meta"):
+        half = AlexNet(Model(num_towers=1), 1000)
+    assert total(count(half, 224)).parameters == 16_630_440
+
+
+@pytest.mark.parametrize("name", recipe.names())
+def test_the_table_of_every_recipe_holds_all_its_parameters(name: str) -> None:
+    model = recipe.load(name).model
+    # Narrow, so that it takes no time to draw the weights.
+    narrow = model.model_copy(update={"width": 0.05} if model.name == "alexnet" else {})
+    network = registry.build(narrow, 10, seed=1)
+    found = total(count(network, model.side)).parameters
+    assert found == sum(p.numel() for p in network.parameters())

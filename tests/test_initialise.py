@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import Tensor
 
 from alexrep.models import alexnet
 from alexrep.models.initialise import standard_deviation
@@ -76,3 +77,50 @@ def test_the_global_generator_is_left_alone() -> None:
     before = torch.get_rng_state()
     alexnet.build(SMALL, 10, seed=1)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+# Deviations and axes of colour that came with the released source's successor, in grey levels.
+COLOUR_STDS = (19.7208, 37.0939, 121.7801)
+COLOUR_AXES = (
+    (0.41796, -0.81698, 0.39731),
+    (-0.71258, -0.02354, 0.70120),
+    (-0.56351, -0.57618, -0.59200),
+)
+
+
+def scenes(num_images: int) -> Tensor:
+    """Draw images as natural ones are: amplitudes fall with frequency, colours hang together."""
+    generator = torch.Generator().manual_seed(1)
+    across = torch.fft.fftfreq(224, dtype=torch.float64)
+    frequency = (across[:, None].square() + across.square()).sqrt()
+    frequency[0, 0] = 1 / 224
+    noise = torch.randn(num_images, 3, 224, 224, generator=generator, dtype=torch.float64)
+    fields = torch.fft.ifft2(torch.fft.fft2(noise) / frequency).real
+    fields /= fields.square().mean().sqrt()
+    mixing = torch.tensor(COLOUR_STDS)[:, None] * torch.tensor(COLOUR_AXES)
+    return torch.einsum("nkhw,kc->nchw", fields.float(), mixing)
+
+
+@pytest.mark.parametrize(
+    ("initialisation", "expected"),
+    [
+        # The sheet of the 2012 network, section 5: deviation and loss at each division.
+        ("code", {1: (0.040, 7.04), 58: (0.0017, 6.94)}),
+        ("paper", {1: (0.0033, 7.03), 58: (0.0001, 7.03)}),
+        ("caffe", {1: (0.0005, 6.91)}),
+    ],
+)
+def test_as_much_of_the_picture_reaches_the_logits_as_in_the_sheet(
+    initialisation: str, expected: dict[int, tuple[float, float]]
+) -> None:
+    model = Model.model_validate({"initialisation": initialisation})
+    network, images = alexnet.build(model, 1000, seed=1).eval(), scenes(16)
+    for division, (deviation, loss) in expected.items():
+        with torch.no_grad():
+            logits = network(images / division)
+        found = logits.std(0).square().mean().sqrt().item()
+        # Over all labels alike: the loss that any label has on average.
+        found_loss = (logits.logsumexp(1) - logits.mean(1)).mean().item()
+        print(f"\n{initialisation}, input / {division}: {found:.5f}, loss {found_loss:.3f}", end="")
+        assert found == pytest.approx(deviation, rel=0.3)
+        assert found_loss == pytest.approx(loss, abs=0.08)

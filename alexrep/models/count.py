@@ -1,16 +1,21 @@
-"""Parameters and multiply-adds of a network, counted by layer without computing anything."""
+"""What each layer of a network gives, holds and does, found without computing anything."""
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from math import prod
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from alexrep.models.alexnet import AlexNet
+from alexrep.models.dropout import MaskDropout
 from alexrep.models.local import LocallyConnected2d
 
-COUNTED = (nn.Conv2d, nn.Linear, LocallyConnected2d)
-"""The layers that have weights."""
+UNLISTED = (nn.ReLU, nn.Tanh, nn.Flatten, nn.Identity, nn.Dropout, MaskDropout)
+"""Parts that change values one by one, or nothing: no layers of their own."""
 
 
 @dataclass
@@ -20,7 +25,7 @@ class Cost:
     weights: int = 0
     biases: int = 0
     multiply_adds: int = 0
-    """For one image."""
+    """For one image; of weights only, so that norms and pools have none."""
 
     @property
     def parameters(self) -> int:
@@ -34,8 +39,23 @@ class Cost:
         self.multiply_adds += other.multiply_adds
 
 
-def count(network: nn.Module, side: int) -> dict[str, Cost]:
-    """Count the convolutions, the locally and the fully connected layers of `network`.
+@dataclass
+class Row:
+    """A layer, of all towers together."""
+
+    name: str
+    shape: tuple[int, ...] = ()
+    """Its output for one image: maps, rows and columns, or units."""
+    cost: Cost = field(default_factory=Cost)
+
+    @property
+    def activation_bytes(self) -> int:
+        """Memory of its output for one image, in float32."""
+        return 4 * prod(self.shape)
+
+
+def layers(network: nn.Module, side: int) -> list[Row]:
+    """List the layers of `network`: those with parameters, normalisations and pools.
 
     One image without values goes through parameters without values: it takes milliseconds and
     no memory, at any size and on any device.
@@ -45,25 +65,27 @@ def count(network: nn.Module, side: int) -> dict[str, Cost]:
         side: Side of the patch, in pixels.
 
     Returns:
-        The cost by layer in order of its first use, under the last part of the module's name,
-        so that the shares of two towers are added up.
+        The layers in order of their first use, under their names in the network without that
+        of the tower, so that the shares of two towers are one layer.
     """
-    costs: dict[str, Cost] = {}
+    rows: dict[str, Row] = {}
     hooks = []
     for name, module in network.named_modules():
-        if isinstance(module, COUNTED):
-            cost = costs.setdefault(name.rsplit(".", 1)[-1], Cost())
-            hooks.append(module.register_forward_hook(_Counter(cost)))
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
+        if _is_layer(module):
+            note = _Note(rows, re.sub(r"^towers\.\d+\.", "", name))
+            hooks.append(module.register_forward_hook(note))
     try:
-        _run_without_values(network, side)
+        with _plain(network):
+            _run_without_values(network, side)
     finally:
-        for module, training in modes.items():
-            module.training = training
         for hook in hooks:
             hook.remove()
-    return costs
+    return list(rows.values())
+
+
+def count(network: nn.Module, side: int) -> dict[str, Cost]:
+    """Count the layers of `network` that have parameters, as `layers` lists them, by name."""
+    return {row.name: row.cost for row in layers(network, side) if row.cost.parameters}
 
 
 def total(costs: dict[str, Cost]) -> Cost:
@@ -74,24 +96,49 @@ def total(costs: dict[str, Cost]) -> Cost:
     return everything
 
 
-class _Counter:
-    """A forward hook that adds a layer's counts to `cost`."""
+def _is_layer(module: nn.Module) -> bool:
+    has_own = any(True for _ in module.parameters(recurse=False))
+    is_leaf = not any(True for _ in module.children())
+    return has_own or (is_leaf and not isinstance(module, UNLISTED))
 
-    def __init__(self, cost: Cost) -> None:
-        self.cost = cost
 
-    def __call__(
-        self,
-        module: nn.Conv2d | nn.Linear | LocallyConnected2d,
-        _inputs: tuple[Tensor, ...],
-        out: Tensor,
-    ) -> None:
-        weights = module.weight.numel()
-        biases = 0 if module.bias is None else module.bias.numel()
+class _Note:
+    """A forward hook that notes a layer's output and costs in its row."""
+
+    def __init__(self, rows: dict[str, Row], name: str) -> None:
+        self.rows, self.name, self.is_known = rows, name, False
+
+    def __call__(self, module: nn.Module, _inputs: tuple[Tensor, ...], out: Tensor) -> None:
+        row = self.rows.setdefault(self.name, Row(self.name))
+        held = dict(module.named_parameters(recurse=False))
+        weights = sum(one.numel() for name, one in held.items() if name != "bias")
         # A kernel's weights are used once at each place of its map, (1, C, H, W) or (1, U);
         # those of a locally connected layer at their own place only.
         uses = 1 if isinstance(module, LocallyConnected2d) else prod(out.shape[2:])
-        self.cost.add(Cost(weights, biases, weights * uses))
+        row.cost.add(Cost(0, 0, weights * uses))
+        if not self.is_known:
+            biases = held["bias"].numel() if "bias" in held else 0
+            row.cost.add(Cost(weights, biases))
+            maps = row.shape[0] if row.shape else 0
+            row.shape = (maps + out.shape[1], *out.shape[2:])
+        self.is_known = True
+
+
+@contextmanager
+def _plain(network: nn.Module) -> Iterator[None]:
+    """Have `network` in evaluation, each layer by itself, and put it back."""
+    modes = {module: module.training for module in network.modules()}
+    form = network.form if isinstance(network, AlexNet) else None
+    network.eval()
+    if isinstance(network, AlexNet):
+        network.form = "towers"
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+        if isinstance(network, AlexNet) and form is not None:
+            network.form = form
 
 
 @torch.no_grad()

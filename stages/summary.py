@@ -1,0 +1,41 @@
+"""`alexrep summary`: the layers of a recipe's network, and where it departs from 2012."""
+
+from typing import Annotated
+
+import typer
+
+
+def command(
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or a .toml file.")
+    ],
+    classes: Annotated[int, typer.Option(min=1, help="Classes, as many logits.")] = 1000,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="Field of the recipe, as path=value.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Print the layers of a recipe's network, and where the recipe departs from net 145.
+
+    Output, parameters, multiply-adds and the memory of the output in float32, for one
+    image and all towers together. Net 145 is the network behind the paper's errors.
+
+    \b
+    Example: alexrep summary alexnet-2012
+    """
+    from alexrep import departures, files
+    from alexrep import recipe as recipes
+    from alexrep.models import count, registry, table
+
+    chosen = recipes.load(recipe, tuple(setting or ()))
+    network = registry.build(chosen.model, classes, chosen.seed)
+    rows = count.layers(network, chosen.model.side)
+    points = departures.of(chosen)
+    if as_json:
+        head = {"recipe": chosen.name, "model": chosen.model.name, "classes": classes}
+        typer.echo(files.to_json(head | table.document(rows) | {"departures": points}), nl=False)
+        return
+    typer.echo(table.text(rows))
+    typer.echo(f"departures from net 145: {len(points) or 'none'}")
+    for point in points:
+        typer.echo(f"  {point}")

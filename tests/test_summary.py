@@ -1,0 +1,50 @@
+"""`alexrep summary`: a recipe's layers and departures."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from alexrep.stages import app
+
+SMALL = ("--set", "model.side=67", "--set", "model.width=0.05", "--classes", "7")
+
+
+def summary(*words: str) -> Result:
+    return CliRunner().invoke(app, ["summary", *words], prog_name="alexrep")
+
+
+def test_the_network_of_2012_has_its_known_totals_and_departs_nowhere() -> None:
+    lines = summary("alexnet-2012").stdout.splitlines()
+    assert lines[1].split() == [
+        "conv1",
+        *["96", "x", "55", "x", "55"],
+        "34,944",
+        "105,415,200",
+        "1,161,600",
+    ]
+    assert lines[-2].split()[:3] == ["total", "60,965,224", "724,406,816"]
+    assert lines[-1] == "departures from net 145: none"
+
+
+def test_departures_are_counted_and_listed() -> None:
+    lines = summary("alexnet-2012", "--set", "model.activation=tanh", *SMALL).stdout.splitlines()
+    place = lines.index("departures from net 145: 3")
+    assert "  activation: tanh; net 145: relu" in lines[place:]
+    assert len(lines) == place + 4
+
+
+def test_the_document_holds_layers_total_and_departures() -> None:
+    found = json.loads(summary("alexnet-2012", *SMALL, "--json").stdout)
+    assert (found["recipe"], found["model"], found["classes"]) == ("alexnet-2012", "alexnet", 7)
+    assert found["layers"][-1]["output"] == [7]
+    assert found["total"]["parameters"] == sum(one["parameters"] for one in found["layers"])
+    assert len(found["departures"]) == 2
+
+
+@pytest.mark.parametrize("words", [("nope",), ("demo", "--set", "model.side=66")])
+def test_a_recipe_that_cannot_be_is_one_line(words: tuple[str, ...]) -> None:
+    result = summary(*words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("alexrep: ")
+    assert result.stderr.count("\n") == 1
