@@ -138,7 +138,7 @@ def still(patch: pytest.MonkeyPatch) -> None:
     ticks = map(float, itertools.count())
     patch.setattr(meter, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
     same = SimpleNamespace(ru_maxrss=1)
-    patch.setattr(meter.resource, "getrusage", lambda _: same)
+    patch.setattr("resource.getrusage", lambda _: same)
 
 
 def words(stage: str, raw: Path, place: Path) -> list[str | Path]:
