@@ -41,7 +41,9 @@ def lead(
         else:
             total = chosen.schedule.epochs * num_images(chosen, held.train)
             with meter(total, "images", is_quiet(ctx)) as done:
-                record = training.run(chosen, held, folder, data, resources, done, signalled)
+                record = training.run(
+                    chosen, held, folder, data, resources, done, signalled, done.before
+                )
     if record is not None:
         options.say_counts(record, run)
         options.say_errors(record)

@@ -87,6 +87,7 @@ def run(
     resources: Resources,
     progress: Callable[[int], None],
     signalled: Callable[[], str | None],
+    before: Callable[[int], None] = lambda num: None,
 ) -> Manifest:
     """Train to the end, from the last checkpoint if there is one.
 
@@ -98,6 +99,7 @@ def run(
         resources: Device and threads.
         progress: Told the number of training images of each step.
         signalled: Tells the signal that has come, as `interruption.flagged` yields it.
+        before: Told the number of training images that the run has seen before this start.
 
     Raises:
         Interrupted: If a signal stopped it; a checkpoint has been saved.
@@ -106,6 +108,7 @@ def run(
     plan = make_plan(chosen, data)
     _describe(chosen, folder, source, data, resources)
     log, job = _prepare(chosen, data, folder, resources, progress, signalled)
+    before(_num_seen(job))
     with contextlib.closing(log):
         scores = loop.train(job)
     position, state = job.position, job.model.state_dict()
@@ -177,8 +180,6 @@ def _prepare(
     job = _job(chosen, data, resources, resources.processes.from_first(content), signalled)
     job.record, job.progress = log.append, progress
     job.save = lambda is_best: _save(job, data, folder, log.tell(), is_best)
-    if content:
-        progress(job.position.epoch * epoch.num_images(chosen, data.train) + job.position.seen)
     return log, job
 
 
@@ -217,6 +218,13 @@ def _job(
     if content and job.average is not None:
         job.average.load(content["average"])
     return job
+
+
+def _num_seen(job: Job) -> int:
+    """Return how many training images the run has seen; an epoch that has ended counts once."""
+    position = job.position
+    rest = position.seen if position.batch else 0
+    return position.epoch * epoch.num_images(job.recipe, job.train) + rest
 
 
 def _save(job: Job, data: TrainingData, folder: RunFolder, log_size: int, is_best: bool) -> None:
