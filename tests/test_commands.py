@@ -189,6 +189,16 @@ def test_other_settings_are_refused_with_the_difference_named(
     assert chain.written() == before
 
 
+def test_what_a_recipe_says_of_itself_is_no_difference(chain: Chain, tmp_path: Path) -> None:
+    words = [
+        tmp_path / "own.toml" if word == chain.recipe else word for word in chain.words("train")
+    ]
+    said = 'name = "own"\nsource = "ours"\nexpected = "nothing"\ncommand = "none"'
+    (tmp_path / "own.toml").write_text(TINY.replace('name = "tiny"', said))
+    assert "nothing to do" in alexrep(*words).stdout
+    assert "expected settings.noise.scale = 0.2, " in refused(*words, "--set", "noise.scale=0.2")
+
+
 def test_a_folder_of_other_images_is_refused(
     chain: Chain, make_raw: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -20,7 +20,7 @@ from alexrep.models import registry
 from alexrep.runs import checkpoint, environment
 from alexrep.runs import log as run_log
 from alexrep.runs.folder import RunFolder
-from alexrep.settings import Checkpoints, Recipe
+from alexrep.settings import REMARKS, Checkpoints, Recipe
 from alexrep.shards import limit
 from alexrep.training import epoch, loop, precision, schedule
 from alexrep.training.data import TrainingData
@@ -57,10 +57,12 @@ def begin(chosen: Recipe, data: TrainingData, folder: RunFolder) -> Manifest | N
     """Compare a run with what stands in its folder; return its manifest if it is finished.
 
     Raises:
-        ManifestError: If the folder is that of another run; the difference is named.
+        ManifestError: If the folder is that of another run; the difference is named. What
+            the recipes only say of themselves is none.
     """
     advice = "ask for the same, or name another run"
-    return manifest.begin(make_plan(chosen, data), folder.manifest, folder.plan, advice)
+    plan = make_plan(chosen, data)
+    return manifest.begin(plan, folder.manifest, folder.plan, advice, REMARKS)
 
 
 def check(chosen: Recipe, data: TrainingData) -> None:
