@@ -419,6 +419,37 @@ def test_a_setting_with_a_wrong_key_or_type(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("option", "setting"),
+    [
+        (("--batch-size", "2"), "feed.batch_size=4"),
+        (("--epochs", "2"), "schedule={epochs=2}"),
+        (("--seed", "1"), "seed=1"),
+    ],
+)
+def test_an_option_beside_a_setting_of_its_field(
+    data: Path, tiny: Path, tmp_path: Path, option: tuple[str, str], setting: str
+) -> None:
+    words = ("train", data, "--run", tmp_path / "run", "--recipe", tiny, *option, "--set", setting)
+    said = f"--set {setting}: expected a field that nothing else sets, found {' '.join(option)};"
+    assert said in refused(*words, code=2)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (("--seed", "2", "--set", "seed=3"), "--set seed=3: expected a field that nothing else"),
+        (("--set", "noise.scales=2"), "noise.scales: expected a known key"),
+    ],
+)
+def test_a_wrong_setting_of_the_demo_is_told_before_its_first_stage(
+    tmp_path: Path, words: tuple[str, ...], wanted: str
+) -> None:
+    assert wanted in refused("demo", tmp_path / "demo", *words, code=2)
+    assert not (tmp_path / "demo").exists()
+
+
 @pytest.mark.parametrize("device", ["nonsense", "cuda:99", "meta", "mps", "cuda:-1"])
 def test_a_device_that_is_not_there(chain: Chain, tmp_path: Path, device: str) -> None:
     train = ("train", chain.data, "--run", tmp_path / "run", "--recipe", chain.recipe)
