@@ -287,6 +287,17 @@ def test_pipeline_dry_run_submits_nothing(script: Script, place: Path) -> None:
     assert not (place / "calls").exists()
 
 
+def test_pipeline_dry_run_needs_no_tars(script: Script, place: Path) -> None:
+    with_tars, without = (
+        script("pipeline.sh", "--dry-run"),
+        script("pipeline.sh", "--dry-run", RAW="x"),
+    )
+    assert (without.returncode, without.stdout) == (0, with_tars.stdout)
+    assert with_tars.stderr == ""
+    said = "pipeline.sh: x: no such folder yet, which is needed to submit; set RAW\n"
+    assert without.stderr == said
+
+
 @pytest.mark.parametrize(
     ("arguments", "variables"), [(["--fast"], {}), ([], {"RAW": "nowhere"}), ([], {"PATH": "few"})]
 )
