@@ -519,6 +519,19 @@ def test_a_spoilt_shard_fails_the_verification(chain: Chain, tmp_path: Path) -> 
     assert result.stderr.endswith("see the lines above\n")
 
 
+def test_a_batch_larger_than_the_data_is_told(data: Path, tiny: Path, tmp_path: Path) -> None:
+    def said(size: int) -> str:
+        run, epochs = tmp_path / f"run{size}", ("--epochs", "1")
+        words = ("train", data, "--run", run, "--recipe", tiny, *epochs, "--device", "cpu")
+        return alexrep(*words, "--batch-size", str(size)).stderr
+
+    assert said(18) == ""
+    assert said(19) == (
+        "alexrep: feed.batch_size: 19 asked for, but there are 18 training images: "
+        "a batch is all of them\n"
+    )
+
+
 def test_a_diverged_run_is_one_line(data: Path, tiny: Path, tmp_path: Path) -> None:
     words = ("train", data, "--run", tmp_path / "run", "--recipe", tiny, "--epochs", "20")
     huge = "schedule.changes=[{epoch=0,weights=10.0,biases=10.0}]"
