@@ -170,6 +170,14 @@ def test_an_interrupt_exits_130() -> None:
     assert leave_by(KeyboardInterrupt()).exit_code == 130
 
 
+@pytest.mark.parametrize("words", [["--help"], ["mean", "--help"], ["mean"], ["mean", "nowhere"]])
+def test_nothing_is_coloured_even_if_colours_are_forced(words: list[str]) -> None:
+    forced = {"FORCE_COLOR": "1", "CLICOLOR_FORCE": "1", "TERM": "xterm-256color"}
+    result = CliRunner().invoke(app, words, prog_name="alexrep", env=forced, color=True)
+    assert result.output
+    assert "\x1b" not in result.output
+
+
 def test_a_reader_that_has_gone_is_no_error() -> None:
     read, write = os.pipe()
     os.close(read)

@@ -54,6 +54,12 @@ def refused(*words: str | Path, code: int = 1) -> str:
     return line
 
 
+def contents(folder: Path) -> dict[Path, tuple[int, str]]:
+    """Return time and digest of every file of a folder."""
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return {path: (path.stat().st_mtime_ns, files.sha256_file(path)) for path in paths}
+
+
 class Chain:
     """A folder in which every stage has run once."""
 
@@ -62,6 +68,7 @@ class Chain:
         self.data, self.run = folder / "data", folder / "run"
         self.recipe = folder / "tiny.toml"
         self.recipe.write_text(TINY)
+        self.given = contents(raw)
         self.first = {stage: alexrep(*self.words(stage)) for stage in STAGES}
 
     def words(self, stage: str) -> list[str | Path]:
@@ -150,6 +157,10 @@ def test_a_second_start_does_nothing_and_says_so(chain: Chain, stage: str) -> No
     said = "every digest and count of " if stage == "verify" else "nothing to do"
     assert said in result.output
     assert chain.written() == before
+
+
+def test_nothing_is_written_where_the_raw_files_lie(chain: Chain) -> None:
+    assert contents(chain.raw) == chain.given
 
 
 def test_a_second_preprocess_names_the_quarantined_image_again(chain: Chain) -> None:

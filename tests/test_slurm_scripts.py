@@ -121,6 +121,13 @@ def test_what_is_missing_is_one_line(name: str, variable: str, script: Script, p
     assert not (place / "calls").exists()
 
 
+def test_train_asks_slurm_for_a_warning_and_for_another_turn() -> None:
+    lines = (SLURM / "train.slurm").read_text().splitlines()
+    asked = {line.removeprefix("#SBATCH ") for line in lines if line.startswith("#SBATCH ")}
+    # B: to the script alone; USR2, as NCCL and others take USR1; 3 minutes, to save in.
+    assert {"--requeue", "--open-mode=append", "--signal=B:USR2@180"} <= asked
+
+
 @pytest.mark.parametrize("name", JOBS)
 def test_a_missing_environment_is_one_line(name: str, script: Script, place: Path) -> None:
     named = script(f"{name}.slurm", ALEXREP_ENV="nowhere")
