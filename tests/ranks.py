@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch._dynamo  # which the first step of each process would import
 from torch import Tensor, nn
 
 from alexrep import recipe
