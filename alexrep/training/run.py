@@ -1,7 +1,6 @@
 """A training run in its folder: begun, gone on with, finished."""
 
 import contextlib
-import dataclasses
 import json
 import os
 import shutil
@@ -14,19 +13,22 @@ import torch
 from pydantic import JsonValue
 
 from alexrep import files, manifest, recipe
-from alexrep.errors import ConfigError, mismatch
+from alexrep.evaluation.scores import Scores
 from alexrep.manifest import Manifest, Plan
 from alexrep.models import registry
 from alexrep.runs import checkpoint, environment
 from alexrep.runs import log as run_log
 from alexrep.runs.folder import RunFolder
-from alexrep.settings import Checkpoints, Recipe
+from alexrep.runs.saver import Saver
+from alexrep.settings import Recipe
 from alexrep.shards import limit
-from alexrep.training import epoch, loop, precision, schedule
+from alexrep.training import conditions, epoch, loop, precision, resume, schedule
 from alexrep.training.data import TrainingData
 from alexrep.training.job import Job, Position
 from alexrep.training.optimiser import Momentum2012, groups
 from alexrep.training.processes import Processes
+from alexrep.training.resume import Start
+from alexrep.training.saving import Saving, set_generators
 
 
 @dataclass(frozen=True)
@@ -53,16 +55,6 @@ def make_plan(chosen: Recipe, data: TrainingData) -> Plan:
     )
 
 
-def begin(chosen: Recipe, data: TrainingData, folder: RunFolder) -> Manifest | None:
-    """Compare a run with what stands in its folder; return its manifest if it is finished.
-
-    Raises:
-        ManifestError: If the folder is that of another run; the difference is named.
-    """
-    advice = "ask for the same, or name another run"
-    return manifest.begin(make_plan(chosen, data), folder.manifest, folder.plan, advice)
-
-
 def check(chosen: Recipe, data: TrainingData) -> None:
     """Refuse a recipe that cannot run on this data, before anything is written.
 
@@ -70,9 +62,6 @@ def check(chosen: Recipe, data: TrainingData) -> None:
         ConfigError: If the network cannot be made so, the schedule names a layer that it
             has not, or the patch is larger than the images.
     """
-    if chosen.checkpoints != Checkpoints():
-        advice = "leave these fields out: checkpoints are written after each epoch"
-        raise ConfigError(mismatch("checkpoints", "the defaults", "others", advice))
     data.inputs(chosen)
     model = registry.build(chosen.model, len(data.train.classes), chosen.seed)
     found = groups(model, layer_decays=chosen.optimiser.layer_decays)
@@ -87,8 +76,9 @@ def run(
     resources: Resources,
     progress: Callable[[int], None],
     signalled: Callable[[], str | None],
+    owned: Callable[[], None] = files.nothing,
 ) -> Manifest:
-    """Train to the end, from the last checkpoint if there is one.
+    """Train to the end, from the newest whole checkpoint if there is one.
 
     Args:
         chosen: The recipe.
@@ -98,35 +88,32 @@ def run(
         resources: Device and threads.
         progress: Told the number of training images of each step.
         signalled: Tells the signal that has come, as `interruption.flagged` yields it.
+        owned: Raises if the folder is no longer ours, as `lock.held` yields it.
 
     Raises:
         Interrupted: If a signal stopped it; a checkpoint has been saved.
-        AlexrepError: If the loss is no longer finite.
+        DataError: If there are checkpoints, but none is whole.
+        ManifestError: If the run may not go on like this; see `resume.find`.
+        AlexrepError: If the loss is no longer finite, or another process took over.
     """
     plan = make_plan(chosen, data)
-    _describe(chosen, folder, source, data, resources)
-    log, job = _prepare(chosen, data, folder, resources, progress, signalled)
-    with contextlib.closing(log):
+    now = conditions.describe(chosen, resources.device, resources.processes.size)
+    with contextlib.ExitStack() as stack:
+        with resources.processes.refusal_told():
+            start = resume.find(chosen, folder, now)
+            _describe(chosen, folder, source, data, resources)
+            log, record = _open_log(stack, folder, start, owned)
+        content = resources.processes.from_first(start.content if start else {})
+        job = _job(chosen, data, resources, content, signalled)
+        job.record, job.progress = record, progress
+        saver = stack.enter_context(Saver(folder, owned, start is None or start.is_last))
+        saving = Saving(job, data, saver, now, log.tell, owned)
+        job.save, job.is_due, job.saved = saving.save, saving.is_due, saver.wait
+        if start is not None:
+            _catch_up(job, start)
         scores = loop.train(job)
-    position, state = job.position, job.model.state_dict()
-    details: dict[str, JsonValue] = {
-        "weights": checkpoint.weights_digest(state),
-        "val_top1_error": scores.top1_error,
-        "val_top5_error": scores.top5_error,
-        "best_epoch": position.best_epoch,
-        "best_val_top1_error": position.best_error,
-    }
-    if position.stopped:
-        details["stopped"] = position.stopped
-    counts = {
-        "epochs": position.epoch,
-        "steps": position.step,
-        "train images": len(limit.places(data.train)),
-        "val images": len(limit.places(data.val)) + data.val.num_quarantined,
-        "val quarantined": data.val.num_quarantined,
-        "parameters": sum(one.numel() for one in job.model.parameters()),
-    }
-    return manifest.finish(plan, folder.manifest, counts, {}, details)
+    owned()
+    return _finish(plan, folder, job, scores)
 
 
 def follow(
@@ -156,30 +143,55 @@ def _describe(
             shutil.copyfile(source / name, part)
 
 
-def _prepare(
-    chosen: Recipe,
-    data: TrainingData,
+def _open_log(
+    stack: contextlib.ExitStack,
     folder: RunFolder,
-    resources: Resources,
-    progress: Callable[[int], None],
-    signalled: Callable[[], str | None],
-) -> tuple[run_log.Log, Job]:
-    """Open the log and make the job, at the last checkpoint if there is one."""
-    content: dict[str, Any] = {}
-    last = folder.checkpoint("last")
-    if last.exists():
-        content = checkpoint.load(last)
-        run_log.cut(folder.log, content["log_size"])
-    else:
-        files.make_folder(folder.path)
+    start: Start | None,
+    owned: Callable[[], None],
+) -> tuple[run_log.Log, Callable[[run_log.Row], None]]:
+    """Cut the log to where the run goes on; return it, and what takes its rows."""
+    if start is None:
         folder.log.unlink(missing_ok=True)
-    log = run_log.Log(folder.log)
-    job = _job(chosen, data, resources, resources.processes.from_first(content), signalled)
-    job.record, job.progress = log.append, progress
-    job.save = lambda is_best: _save(job, data, folder, log.tell(), is_best)
-    if content:
-        progress(job.position.epoch * epoch.num_images(chosen, data.train) + job.position.seen)
-    return log, job
+    else:
+        run_log.cut(folder.log, start.content["log_size"])
+    log = stack.enter_context(contextlib.closing(run_log.Log(folder.log)))
+
+    def record(row: run_log.Row) -> None:
+        owned()
+        log.append(row)
+
+    return log, record
+
+
+def _catch_up(job: Job, start: Start) -> None:
+    """Tell how far the run is already, and what is not as it was."""
+    position = job.position
+    job.progress(position.epoch * epoch.num_images(job.recipe, job.train) + position.seen)
+    for remark in start.remarks:
+        job.event(remark)
+
+
+def _finish(plan: Plan, folder: RunFolder, job: Job, scores: Scores) -> Manifest:
+    """Write the run's manifest."""
+    position, state = job.position, job.model.state_dict()
+    details: dict[str, JsonValue] = {
+        "weights": checkpoint.weights_digest(state),
+        "val_top1_error": scores.top1_error,
+        "val_top5_error": scores.top5_error,
+        "best_epoch": position.best_epoch,
+        "best_val_top1_error": position.best_error,
+    }
+    if position.stopped:
+        details["stopped"] = position.stopped
+    counts = {
+        "epochs": position.epoch,
+        "steps": position.step,
+        "train images": len(limit.places(job.train)),
+        "val images": len(limit.places(job.val)) + job.val.num_quarantined,
+        "val quarantined": job.val.num_quarantined,
+        "parameters": sum(one.numel() for one in job.model.parameters()),
+    }
+    return manifest.finish(plan, folder.manifest, counts, {}, details)
 
 
 def _job(
@@ -197,6 +209,10 @@ def _job(
     if content:
         model.load_state_dict(content["state_dict"])
         optimiser.load_state_dict(content["optimizer"])
+        set_generators(content["rng"], resources.device)
+    else:
+        # Nothing of ours draws from torch's own generators; a network of others may.
+        torch.manual_seed(chosen.seed)
     job = Job(
         recipe=chosen,
         model=model,
@@ -217,33 +233,6 @@ def _job(
     if content and job.average is not None:
         job.average.load(content["average"])
     return job
-
-
-def _save(job: Job, data: TrainingData, folder: RunFolder, log_size: int, is_best: bool) -> None:
-    """Save the last checkpoint, and the best one before it: last is what a restart trusts."""
-    content: dict[str, Any] = {
-        "state_dict": job.model.state_dict(),
-        "epoch": job.position.epoch,
-        "step": job.position.step,
-        "config": json.loads(job.recipe.model_dump_json(exclude_none=True)),
-        "classes": data.train.classes.rows(),
-        "inputs": {
-            "mean": torch.from_numpy(data.mean),
-            "axes": data.axes.tolist(),
-            "stds": data.stds.tolist(),
-            "side": data.train.side,
-            "geometry": data.train.geometry,
-        },
-        "best": {"epoch": job.position.best_epoch, "val_top1_error": job.position.best_error},
-    }
-    if is_best:
-        checkpoint.save(folder.checkpoint("best"), content)
-    content["optimizer"] = job.optimiser.state_dict()
-    if job.average is not None:
-        content["average"] = job.average.state()
-    content["sampler"] = dataclasses.asdict(job.position)
-    content["log_size"] = log_size
-    checkpoint.save(folder.checkpoint("last"), content)
 
 
 def _flat(table: dict[str, JsonValue], prefix: str = "") -> list[tuple[str, JsonValue]]:
