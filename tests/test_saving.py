@@ -11,7 +11,7 @@ from alexrep import recipe
 from alexrep.errors import AlexrepError
 from alexrep.runs.saver import Also, Saver
 from alexrep.training.data import TrainingData
-from alexrep.training.loop import Job, Position
+from alexrep.training.job import Job, Position
 from alexrep.training.saving import Saving, generators, set_generators
 
 
@@ -44,12 +44,13 @@ class Run:
             optimiser=state,
             position=self.position,
             device=torch.device("cpu"),
+            average=None,
         )
         data = SimpleNamespace(
             mean=torch.zeros(3).numpy(),
             axes=torch.eye(3).numpy(),
             stds=torch.ones(3).numpy(),
-            train=SimpleNamespace(classes=SimpleNamespace(rows=list), side=128),
+            train=SimpleNamespace(classes=SimpleNamespace(rows=list), side=128, geometry="crop"),
         )
         self.lost: Callable[[], None] | None = None
         self.saving = Saving(
