@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
 from alexrep import manifest, recipe
 from alexrep.errors import AlexrepError, ConfigError, DataError, Interrupted, ManifestError
 from alexrep.manifest import Manifest
-from alexrep.runs import checkpoint, log
+from alexrep.runs import checkpoint, listing, log, table
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.prune import prunable
 from alexrep.runs.state import TIMES
@@ -287,6 +288,36 @@ def test_no_step_is_missing_from_the_log_and_none_is_there_twice(
     rows = rows_of(RunFolder(tmp_path / "run"))
     assert [row["step"] for row in rows if row["kind"] == "step"] == list(range(1, 21))
     assert [row["epoch"] for row in rows if row["kind"] == "epoch"] == list(range(5))
+
+
+@pytest.mark.parametrize("every", [2, 1000])
+def test_curves_and_table_show_each_row_of_the_log_once_after_kills(
+    tiny: Path, held: TrainingData, whole: RunFolder, tmp_path: Path, every: int
+) -> None:
+    chosen, folder = (
+        recipe.load(str(tiny), (f"checkpoints.every_steps={every}",)),
+        RunFolder(tmp_path / "run"),
+    )
+    for num_steps in (3, 4, 7, 20):
+        steps = count(1)
+
+        def kill(num_images: int, steps: Iterator[int] = steps, last: int = num_steps) -> None:
+            if num_images <= 4 and next(steps) == last:
+                raise Killed
+
+        with contextlib.suppress(Killed):
+            start(chosen, held, folder.path, kill)
+    start(chosen, held, folder.path)
+    events = EventAccumulator(str(folder.events), size_guidance={"scalars": 0, "images": 0})
+    events.Reload()
+    rows = log.read(folder.log)
+    for tag, kind, key in (("step/loss", "step", "loss"), ("val/loss", "epoch", "val_loss")):
+        shown = [(one.step, one.value) for one in events.Scalars(tag)]
+        found = [(row["step"], pytest.approx(row[key])) for row in rows if row["kind"] == kind]
+        assert shown == found
+    assert [one.step for one in events.Images("train/inputs")] == [1]
+    assert (folder.path / table.NAME).read_text() == table.text(listing.epoch_rows(folder))
+    assert rows_of(folder) == rows_of(whole)
 
 
 def test_a_run_that_goes_on_tells_how_far_it_is(

@@ -40,6 +40,11 @@ class RunFolder:
         return self.path / "log.jsonl"
 
     @property
+    def events(self) -> Path:
+        """The folder of event files for TensorBoard."""
+        return self.path / "events"
+
+    @property
     def checkpoints(self) -> Path:
         """The folder of checkpoints."""
         return self.path / "checkpoints"

@@ -17,8 +17,8 @@ from alexrep.evaluation.scores import Scores
 from alexrep.manifest import Manifest, Plan
 from alexrep.models import registry
 from alexrep.runs import checkpoint, environment
-from alexrep.runs import log as run_log
 from alexrep.runs.folder import RunFolder
+from alexrep.runs.record import Record
 from alexrep.runs.saver import Saver
 from alexrep.settings import Recipe
 from alexrep.shards import limit
@@ -102,15 +102,19 @@ def run(
         with resources.processes.refusal_told():
             start = resume.find(chosen, folder, now)
             _describe(chosen, folder, source, data, resources)
-            log, record = _open_log(stack, folder, start, owned)
+            size = start.content["log_size"] if start else None
+            record = Record(folder, size, start.position.step if start else 0, owned)
+            stack.enter_context(contextlib.closing(record))
         content = resources.processes.from_first(start.content if start else {})
         job = _job(chosen, data, resources, content, signalled)
-        job.record, job.progress = record, progress
+        job.record, job.show, job.progress = record.row, record.show, progress
         saver = stack.enter_context(Saver(folder, owned, start is None or start.is_last))
-        saving = Saving(job, data, saver, now, log.tell, owned)
+        saving = Saving(job, data, saver, now, record.tell, owned)
         job.save, job.is_due, job.saved = saving.save, saving.is_due, saver.wait
         if start is not None:
             _catch_up(job, start)
+        if record.missing:
+            resources.say(record.missing)
         scores = loop.train(job)
     owned()
     return _finish(plan, folder, job, scores)
@@ -141,26 +145,6 @@ def _describe(
     for name in ("mean.npy", "pca.json"):
         with files.whole(folder.path / name) as part:
             shutil.copyfile(source / name, part)
-
-
-def _open_log(
-    stack: contextlib.ExitStack,
-    folder: RunFolder,
-    start: Start | None,
-    owned: Callable[[], None],
-) -> tuple[run_log.Log, Callable[[run_log.Row], None]]:
-    """Cut the log to where the run goes on; return it, and what takes its rows."""
-    if start is None:
-        folder.log.unlink(missing_ok=True)
-    else:
-        run_log.cut(folder.log, start.content["log_size"])
-    log = stack.enter_context(contextlib.closing(run_log.Log(folder.log)))
-
-    def record(row: run_log.Row) -> None:
-        owned()
-        log.append(row)
-
-    return log, record
 
 
 def _catch_up(job: Job, start: Start) -> None:
