@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from alexrep.errors import DataError, ManifestError, mismatch
@@ -17,13 +17,21 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 """What the system says of a disk, a quota or a table of files that is full."""
 
 
+def nothing() -> None:
+    """Do nothing."""
+
+
 @contextlib.contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def whole(path: Path, before_rename: Callable[[], None] = nothing) -> Iterator[Path]:
     """Yield a partial name beside `path`; rename it to `path` when the block ends well.
 
     File and folder are flushed to disk, so that after a crash `path` is the old
     file, the new one, or absent. An exception removes the partial file. Its name
     is the process's own: two writers of one file replace each other's whole work.
+
+    Args:
+        path: The file.
+        before_rename: Called when the partial file is on disk; if it raises, `path` stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.uname().nodename}-{os.getpid()}{PARTIAL}")
@@ -31,6 +39,7 @@ def whole(path: Path) -> Iterator[Path]:
         with named(path):
             yield part
             _flush(part)
+            before_rename()
             os.replace(part, path)
             _flush(path.parent)
     except BaseException:
@@ -65,9 +74,11 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_bytes(path: Path, content: bytes | memoryview) -> None:
-    """Write `content` to `path`, whole or not at all."""
-    with whole(path) as part:
+def write_bytes(
+    path: Path, content: bytes | memoryview, before_rename: Callable[[], None] = nothing
+) -> None:
+    """Write `content` to `path`, whole or not at all; see `whole`."""
+    with whole(path, before_rename) as part:
         part.write_bytes(content)
 
 

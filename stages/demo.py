@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from . import options
 from .chain import start
 
 SIDE = 128
@@ -15,9 +16,7 @@ def command(
         "alexrep-demo"
     ),
     seed: Annotated[int | None, typer.Option(min=0, help="Short for seed, which is 1.")] = None,
-    setting: Annotated[
-        list[str] | None, typer.Option("--set", help="Field of the recipe, as path=value.")
-    ] = None,
+    setting: options.Settings = None,
 ) -> None:
     """Run the whole pipeline on ten classes made from data that scikit-learn ships.
 

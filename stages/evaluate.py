@@ -25,13 +25,16 @@ def command(
 ) -> None:
     """Compute top-1 and top-5 error of a run; kept in RUN/results.
 
-    Images that could not be prepared count as errors.
+    Images that could not be prepared count as errors. A signal ends it with exit code 75.
 
     \b
     Example: alexrep eval runs/first --data data --ten-crop
     """
-    from alexrep import files
+    from alexrep.training import interruption
+
+    signalled = ctx.with_resource(interruption.flagged())
     from alexrep.evaluation import report, result
+    from alexrep.runs import lock
     from alexrep.runs.folder import RunFolder
     from alexrep.training.run import default_threads
 
@@ -42,12 +45,13 @@ def command(
     folder, chosen = RunFolder(run), pick(device)
     folder.read_recipe()
     task = result.Task(folder, data, split, "ten-crop" if ten_crop else "centre", checkpoint)
-    with files.locked(run):
+    with lock.held(run) as owned:
         found = result.find(task)
         if found is not None:
             options.note(f"{folder.result(split, task.views)}: scored before, nothing to do")
         else:
             threads = workers or default_threads()
             with meter(result.num_images(task), "images", is_quiet(ctx)) as done:
-                found = result.score(task, chosen, threads, batch_size, done)
+                look = interruption.watch(done, signalled, owned)
+                found = result.score(task, chosen, threads, batch_size, look)
     typer.echo(report.document(found) if as_json else report.line(found))

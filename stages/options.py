@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # pydantic would take a fifth of the time of --help
 
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="Folder made by alexrep preprocess.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder made by alexrep train.")]
+RunFolder = Annotated[Path, typer.Option("--run", help="Folder of the run; gone on with if begun.")]
 Workers = Annotated[
     int | None,
     typer.Option(min=1, max=1024, help="Processes or threads; all processors if not given."),
@@ -33,6 +34,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 PartOption = Annotated[
     str | None,
     typer.Option("--part", help="i/N, i from 0: every N-th unit; from Slurm's array if not given."),
+]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="Field of the recipe, as path=value.")
+]
+Resume = Annotated[
+    str, typer.Option("--resume", help="auto: go on if begun; never: only begin; must: only go on.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 and so on.")]
 
@@ -69,8 +76,11 @@ def say_counts(record: Manifest, place: Path) -> None:
     typer.echo(f"{place}: {counts}")
 
 
-def say_errors(record: Manifest) -> None:
-    """Print the val errors of a finished training."""
+def say_errors(record: Manifest | None, place: Path) -> None:
+    """Print the counts and the val errors of a finished training."""
+    if record is None:
+        return
+    say_counts(record, place)
     errors = [f"{record.details[f'val_top{k}_error']:.2%}".replace("%", " %") for k in (1, 5)]
     typer.echo(f"val, centre: top-1 error {errors[0]}, top-5 error {errors[1]}")
 

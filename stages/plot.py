@@ -26,12 +26,12 @@ def command(run: options.Run) -> None:
 
     from alexrep import files, manifest
     from alexrep.plots import gallery
-    from alexrep.runs import state
+    from alexrep.runs import lock, state
     from alexrep.runs.folder import RunFolder
 
     folder, out = RunFolder(run), run / "plots"
     folder.read_recipe()
-    with files.locked(run):
+    with lock.held(run) as owned:
         plan = manifest.Plan(
             stage="plot",
             settings={"matplotlib": metadata.version("matplotlib")},
@@ -41,9 +41,9 @@ def command(run: options.Run) -> None:
             typer.echo(f"{out}: drawn before from the same numbers, nothing to do")
             return
         drawn = gallery.draw_all(run, out)
-        made = {path.name: path for path in drawn.values() if isinstance(path, Path)}
-        outputs = {name: files.sha256_file(path) for name, path in made.items()}
-        manifest.finish(plan, out / manifest.NAME, {"pictures": len(made)}, outputs)
+        owned()
+        outputs = {p.name: files.sha256_file(p) for p in drawn.values() if isinstance(p, Path)}
+        manifest.finish(plan, out / manifest.NAME, {"pictures": len(outputs)}, outputs)
     for name, outcome in drawn.items():
         typer.echo(f"{name}: {outcome}")
 

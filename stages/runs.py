@@ -2,12 +2,12 @@
 
 import typer
 
-from . import runs_change, runs_look
+from . import runs_change, runs_look, runs_prune
 
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="""List, show, compare, copy, annotate and export runs.
+    help="""List, show, compare, copy, annotate, export and prune runs.
 
     \b
     Example: alexrep runs list runs
@@ -21,3 +21,4 @@ app.command("diff")(runs_look.diff)
 app.command("copy")(runs_change.copy)
 app.command("note")(runs_change.note)
 app.command("csv")(runs_change.export)
+app.command("prune")(runs_prune.prune)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-
-from alexrep import files
 
 from . import options
 from .progress import is_quiet, meter
@@ -28,25 +27,28 @@ def lead(
     data: Path,
     resources: Resources,
     signalled: Callable[[], str | None],
+    mode: str,
 ) -> None:
     """Train in the run's folder, unless it has finished; tell the others which."""
+    from alexrep.runs import lock
+    from alexrep.training import resume
     from alexrep.training import run as training
     from alexrep.training.epoch import num_images, remark
 
-    run = folder.path
-    with files.locked(run), files.named(run):
-        record = training.begin(chosen, held, folder)
+    run, group = folder.path, resources.processes
+    with contextlib.ExitStack() as stack:
+        with group.refusal_told():
+            resume.require(folder, mode)
+            owned = stack.enter_context(lock.held(run))
+            record = resume.begin(training.make_plan(chosen, held), folder, mode)
         if options.is_finished(record, run):
-            resources.processes.from_first(None)
+            group.from_first(None)
         else:
             smaller = remark(chosen, held.train)
             if smaller is not None:
                 options.note(smaller)
             total = chosen.schedule.epochs * num_images(chosen, held.train)
             with meter(total, "images", is_quiet(ctx)) as done:
-                record = training.run(
-                    chosen, held, folder, data, resources, done, signalled, done.before
-                )
-    if record is not None:
-        options.say_counts(record, run)
-        options.say_errors(record)
+                told = done, signalled, owned, done.before
+                record = training.run(chosen, held, folder, data, resources, *told)
+    options.say_errors(record, run)

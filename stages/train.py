@@ -1,7 +1,6 @@
 """`alexrep train`: shards to a trained network."""
 
 import contextlib
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,14 +11,13 @@ from . import options
 def command(
     ctx: typer.Context,
     data: options.Data,
-    run: Annotated[Path, typer.Option("--run", help="Folder of the run; gone on with if begun.")],
+    run: options.RunFolder,
     recipe: Annotated[str, typer.Option(help="Name of a recipe, or a TOML file.")],
-    setting: Annotated[
-        list[str] | None, typer.Option("--set", help="Field of the recipe, as path=value.")
-    ] = None,
+    setting: options.Settings = None,
     epochs: Annotated[int | None, typer.Option(help="Short for schedule.epochs.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Short for feed.batch_size.")] = None,
     seed: Annotated[int | None, typer.Option(help="Short for seed.")] = None,
+    mode: options.Resume = "auto",
     device: options.Device = "auto",
     workers: options.Threads = None,
 ) -> None:
@@ -50,6 +48,6 @@ def command(
         threads = workers or training.default_threads()
         resources = training.Resources(own, threads, group, options.note)
         if group.leads:
-            lead(ctx, chosen, held, folder, data, resources, signalled)
+            lead(ctx, chosen, held, folder, data, resources, signalled, mode)
         else:
             training.follow(chosen, held, resources, signalled)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from alexrep.errors import DataError
 from alexrep.files import PARTIAL
 from alexrep.runs import checkpoint
+from alexrep.runs.folder import RunFolder
 
 STATE = {"towers.0.conv1.weight": torch.arange(24.0).reshape(2, 3, 4), "fc8.bias": torch.ones(3)}
 CONTENT = {"state_dict": STATE, "epoch": 3, "config": {"seed": 1, "rates": [0.1, None, "x"]}}
@@ -45,7 +46,7 @@ def same(one: Any, other: Any) -> bool:  # noqa: ANN401 (plain data of any kind)
 
 
 def test_what_is_saved_comes_back(saved: Path) -> None:
-    assert same(checkpoint.load(saved), {"format_version": 1, **CONTENT})
+    assert same(checkpoint.load(saved), {"format_version": 2, **CONTENT})
 
 
 def test_saving_makes_the_folder_and_leaves_no_partial_file(tmp_path: Path) -> None:
@@ -89,9 +90,85 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     assert "found no file" in refusal(tmp_path)
 
 
-def test_another_format_is_refused_by_its_number(tmp_path: Path) -> None:
-    torch.save({"format_version": 7}, tmp_path / "x.pt")
-    assert "expected format 1, found format 7; name a run" in refusal(tmp_path / "x.pt")
+@pytest.mark.parametrize("version", [1, 3, 7])
+def test_another_format_is_refused_by_its_number(tmp_path: Path, version: int) -> None:
+    torch.save({"format_version": version, "state_dict": STATE}, tmp_path / "x.pt")
+    line = refusal(tmp_path / "x.pt")
+    assert f"expected format 2, found format {version}; use the version of alexrep" in line
+
+
+@pytest.mark.parametrize("wrap", ["module.{}", "_orig_mod.{}", "module._orig_mod.module.{}"])
+def test_what_wrappers_put_before_names_is_removed(tmp_path: Path, wrap: str) -> None:
+    content = CONTENT | {"state_dict": {wrap.format(name): STATE[name] for name in STATE}}
+    torch.save({"format_version": 2, **content}, tmp_path / "foreign.pt")
+    assert same(checkpoint.load(tmp_path / "foreign.pt")["state_dict"], STATE)
+    checkpoint.save(tmp_path / "ours.pt", content)
+    assert torch.load(tmp_path / "ours.pt", weights_only=True)["state_dict"].keys() == STATE.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "bare"),
+    [
+        ("module.conv1.weight", "conv1.weight"),
+        ("towers.0._orig_mod.conv1.weight", "towers.0.conv1.weight"),
+        ("towers.module.weight", "towers.module.weight"),
+        ("module", "module"),
+        ("modules.weight", "modules.weight"),
+    ],
+)
+def test_names_of_ours_stay(name: str, bare: str) -> None:
+    assert checkpoint.bare_name(name) == bare
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    """Return a run folder with a kept, a previous and a last checkpoint."""
+    folder = RunFolder(tmp_path / "run")
+    places = (folder.epoch_checkpoint(10), folder.checkpoint("previous"), folder.checkpoint("last"))
+    for step, path in enumerate(places):
+        checkpoint.save(path, CONTENT | {"step": step})
+    return folder
+
+
+def test_a_folder_without_checkpoints_has_no_newest(tmp_path: Path) -> None:
+    assert checkpoint.newest(RunFolder(tmp_path)) is None
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_the_newest_whole_one_is_found_and_each_damaged_one_named(
+    folder: RunFolder, seed: int
+) -> None:
+    rng = random.Random(seed)
+    for num_spoilt, path in enumerate(folder.resumable()[:2], start=1):
+        content = bytearray(path.read_bytes())
+        if rng.random() < 0.5:
+            del content[rng.randrange(len(content)) :]
+        else:
+            # What a zip holds between its entries is for nobody: turn bytes of the pickle.
+            place = content.index(b"state_dict") + rng.randrange(20)
+            content[place] ^= rng.randrange(1, 256)
+        path.write_bytes(content)
+        found = checkpoint.newest(folder)
+        assert found is not None
+        assert found.content["step"] == 2 - num_spoilt
+        assert len(found.faults) == num_spoilt
+        assert found.faults[0].startswith(f"{folder.checkpoint('last')}: expected ")
+
+
+def test_without_a_whole_one_the_newest_is_named(folder: RunFolder) -> None:
+    for path in folder.resumable():
+        path.write_bytes(b"")
+    wanted = (
+        r"checkpoints: expected a whole checkpoint, found 3 damaged: .*last\.pt: expected a who"
+    )
+    with pytest.raises(DataError, match=wanted):
+        checkpoint.newest(folder)
+
+
+def test_one_of_another_format_is_not_passed_over(folder: RunFolder) -> None:
+    torch.save({"format_version": 3}, folder.checkpoint("last"))
+    with pytest.raises(DataError, match="expected format 2, found format 3"):
+        checkpoint.newest(folder)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.7, 0.99])
@@ -121,7 +198,7 @@ def test_any_changed_bit_is_refused_or_harmless(saved: Path, rng: random.Random)
     content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
     saved.write_bytes(content)
     try:
-        assert same(checkpoint.load(saved), {"format_version": 1, **CONTENT})
+        assert same(checkpoint.load(saved), {"format_version": 2, **CONTENT})
     except DataError as error:
         assert str(error).isprintable()  # noqa: PT017 (either outcome will do)
     finally:

@@ -21,6 +21,7 @@ from scipy.io import savemat
 from typer.testing import CliRunner, Result
 
 from alexrep import files
+from alexrep.runs import lock, log
 from alexrep.stages import app
 
 LINE = re.compile(r"alexrep: [^\n]+: expected [^\n]+, found [^\n]+; [^\n]+\n")
@@ -94,7 +95,7 @@ class Chain:
 
     def written(self) -> dict[Path, int]:
         """Return every file with the time of its last change."""
-        paths = [path for path in self.folder.rglob("*") if path.name != ".lock"]
+        paths = [path for path in self.folder.rglob("*") if path.is_file() and path.name != ".lock"]
         return {path: path.stat().st_mtime_ns for path in paths}
 
 
@@ -186,7 +187,7 @@ def test_the_number_of_workers_is_no_setting(chain: Chain) -> None:
         ("pack", ("--seed", "2"), "seed = 2, found 1"),
         ("pack", ("--shard-images", "9"), "settings.shard images = 9, found 8"),
         ("train", ("--seed", "2"), "seed = 2, found 1"),
-        ("train", ("--epochs", "3"), "settings.schedule.epochs = 3, found 2"),
+        ("train", ("--epochs", "1"), "settings.schedule.epochs = 1, found 2"),
         ("train", ("--batch-size", "2"), "settings.feed.batch_size = 2, found 4"),
         ("train", ("--set", "noise.scale=0.2"), "settings.noise.scale = 0.2, found 0.1"),
         ("eval", ("--checkpoint", "best"), "checkpoint = 'best', found last"),
@@ -236,10 +237,13 @@ def test_a_run_on_other_data_is_refused(chain: Chain, tmp_path: Path) -> None:
 
 
 def test_a_folder_that_another_process_writes_to_is_refused(chain: Chain) -> None:
-    for stage, folder in ("pack", chain.data), ("train", chain.run), ("eval", chain.run):
-        with files.locked(folder):
+    with files.locked(chain.data):
+        line = refused(*chain.words("pack"))
+    assert "expected one writer, found another process at work; wait" in line
+    for stage in ("train", "eval", "plot"):
+        with lock.held(chain.run):
             line = refused(*chain.words(stage))
-        assert "expected one writer, found another process at work; wait" in line
+        assert "expected one writer, found another process at work (process " in line
 
 
 def test_eval_prints_one_json_document(chain: Chain) -> None:
@@ -611,6 +615,88 @@ def test_a_signal_while_the_command_starts_is_not_lost(
     process = start(*words)
     assert "step 0: expected to go on" in stopped_once(process, lambda: is_caught(process.pid))
     assert alexrep(*words).exit_code == 0
+
+
+def test_a_signal_ends_an_evaluation_with_75_and_nothing_is_half_there(
+    chain: Chain, tmp_path: Path, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    run = shutil.copytree(chain.run, tmp_path / "run")
+    shutil.rmtree(run / "results")
+    words = ("eval", run, "--data", chain.data, "--ten-crop", "--device", "cpu")
+    process = start(*words, "--batch-size", "1")
+    said = stopped_once(process, lambda: is_caught(process.pid))
+    assert "expected to go on, found SIGTERM; start again" in said
+    assert not (run / "results").exists()
+    assert not list(run.glob(".lock-run-*"))
+    assert alexrep(*words).exit_code == 0
+
+
+def wait_for(process: subprocess.Popen[str], path: Path) -> None:
+    while not path.exists() and process.poll() is None:
+        time.sleep(0.01)
+
+
+def test_a_second_training_of_a_run_is_refused_and_the_first_goes_on(
+    data: Path, tiny: Path, tmp_path: Path, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    run = tmp_path / "run"
+    words = ("train", data, "--run", run, "--recipe", tiny, "--epochs", "100000")
+    first = start(*words)
+    wait_for(first, run / "checkpoints" / "last.pt")
+    assert f"found another process at work (process {first.pid} on " in refused(*words)
+    stopped_once(first, lambda: True)
+    assert not list(run.glob(".lock-run-*"))
+
+
+def test_a_restart_of_its_job_takes_a_run_from_a_training_that_still_lives(
+    data: Path,
+    tiny: Path,
+    tmp_path: Path,
+    start: Callable[..., subprocess.Popen[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run, last = tmp_path / "run", tmp_path / "run" / "checkpoints" / "last.pt"
+    words = ("train", data, "--run", run, "--recipe", tiny, "--epochs", "100000")
+    monkeypatch.setenv("SLURM_JOB_ID", "31")
+    old = start(*words)
+    wait_for(old, last)
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    new = start(*words)
+    _, said = old.communicate(timeout=60)
+    assert old.returncode == 1
+    assert LINE.fullmatch(said)
+    assert "of job 31, restart 0, found process" in said
+    assert f"found process {new.pid} on " in said
+    time.sleep(0.5)
+    stopped_once(new, lambda: True)
+    rows = [row["step"] for row in log.read(run / "log.jsonl") if row["kind"] == "step"]
+    assert rows == list(range(1, len(rows) + 1))
+
+
+@pytest.mark.parametrize(("mode", "code"), [("never", 1), ("must", 0), ("auto", 0)])
+def test_resume_of_a_run_that_is_there(chain: Chain, mode: str, code: int) -> None:
+    result = alexrep(*chain.words("train"), "--resume", mode)
+    assert result.exit_code == code
+    assert ("expected no run, found one that has begun" in result.stderr) == bool(code)
+
+
+def test_resume_of_a_run_that_is_not_there(data: Path, tiny: Path, tmp_path: Path) -> None:
+    words = ("train", data, "--run", tmp_path / "run", "--recipe", tiny, "--resume")
+    assert "expected a run to go on with, found none" in refused(*words, "must")
+    assert "expected auto or never or must, found 'yes'" in refused(*words, "yes", code=2)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_damaged_last_checkpoint_is_one_remark(chain: Chain, tmp_path: Path) -> None:
+    run = shutil.copytree(chain.run, tmp_path / "run")
+    (run / "manifest.json").unlink()
+    (run / "checkpoints" / "last.pt").write_bytes(b"damaged")
+    words = [run if word == chain.run else word for word in chain.words("train")]
+    result = alexrep(*words)
+    assert result.exit_code == 0
+    (remark,) = result.stderr.splitlines()
+    assert re.search(r"last\.pt: expected a whole checkpoint, found .*; went on from prev", remark)
+    assert result.stdout.splitlines()[1:] == chain.first["train"].stdout.splitlines()[1:]
 
 
 def test_the_module_is_the_command() -> None:

@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 
 from alexrep import files
 from alexrep.ilsvrc import demo
+from alexrep.runs import checkpoint
 from alexrep.stages import app
 from alexrep.stages.shell import explain
 from alexrep.training import meter
@@ -200,8 +201,10 @@ def goes_on(command: list[str | Path], disk: Disk, states: dict[str, Path], make
     place = list(states)[list(states).index(stage) + 1]
     whole, held = tree(states[place]), tree(disk.path)
     other = {name for name in held if held[name] != whole.get(name)}
-    # A run's log grows, and its last checkpoint is replaced after each epoch.
-    assert other <= {"run/log.jsonl", "run/checkpoints/last.pt"}
+    # A run's log grows, and its last checkpoints are replaced after each epoch.
+    checkpoints = {f"run/checkpoints/{name}.pt" for name in ("last", "previous", "best")}
+    assert other <= {"run/log.jsonl", *checkpoints}
+    assert all(checkpoint.is_whole(disk.path / name) for name in checkpoints & held.keys())
     assert LAST[stage] not in held
     assert held.keys() >= tree(states[stage]).keys()
     disk.change(make_room)
@@ -333,6 +336,24 @@ def test_the_demo_goes_on_with_its_raw_data(
     assert tree(disk.path / "raw") == tree(whole_demo)
 
 
+@pytest.mark.parametrize("stage", ["train", "eval", "plot"])
+def test_a_read_only_run_folder_is_one_line(
+    disk: Disk, raw_and_recipe: Path, states: dict[str, Path], stage: str
+) -> None:
+    disk.fill(states[stage])
+    (disk.path / "run").mkdir(exist_ok=True)
+    before = tree(disk.path)
+    disk.change("ro")
+    outcome = alexrep(*words(stage, raw_and_recipe, disk.path))
+    assert (outcome.exit_code, outcome.stdout) == (1, "")
+    wanted = (
+        rf"alexrep: {disk.path}/run/\.lock-run-1: expected permission to use it, "
+        r"found 'Read-only file system'; change its permissions or name another\n"
+    )
+    assert re.fullmatch(wanted, outcome.stderr), outcome.stderr
+    assert tree(disk.path) == before
+
+
 @pytest.fixture(scope="module")
 def whole_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the raw data of the demo."""
@@ -348,8 +369,8 @@ def full_device(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
     def make(name: str) -> None:
         @contextlib.contextmanager
-        def whole(path: Path) -> Iterator[Path]:
-            with begin(path) as part:
+        def whole(path: Path, before_rename: Callable[[], None] = files.nothing) -> Iterator[Path]:
+            with begin(path, before_rename) as part:
                 if path.name == name:
                     part.symlink_to("/dev/full")
                 yield part
@@ -380,6 +401,7 @@ def full_device(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         ("extract", "n00000030_5.JPEG"),
         ("train", "mean.npy"),
         ("train", "last.pt"),
+        ("train", "best.pt"),
         ("eval", "val-centre.npz"),
     ],
 )

@@ -1,8 +1,11 @@
 """A run in its folder: stopped or killed anywhere, it ends with the same bits."""
 
 import contextlib
+import errno
 import json
 import os
+import random
+import re
 import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -14,16 +17,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
 from alexrep import manifest, recipe
 from alexrep.errors import AlexrepError, ConfigError, DataError, Interrupted, ManifestError
 from alexrep.manifest import Manifest
-from alexrep.runs import checkpoint, log
+from alexrep.runs import checkpoint, listing, log, table
 from alexrep.runs.folder import RunFolder
+from alexrep.runs.prune import prunable
 from alexrep.runs.state import TIMES
 from alexrep.settings import Recipe
-from alexrep.training import interruption
+from alexrep.training import interruption, resume
 from alexrep.training import run as training
 from alexrep.training.data import TrainingData, open_data
 from alexrep.training.run import Resources
@@ -86,15 +91,17 @@ def start(
     progress: Callable[[int], None] = lambda num: None,
     threads: int = 2,
     before: Callable[[int], None] = lambda num: None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Manifest:
     """Start a run, or start it again, as `alexrep train` does."""
     folder, source = RunFolder(path), held.train.shards[0].path.parent.parent
-    record = manifest.begin(training.make_plan(chosen, held), folder.manifest, folder.plan)
+    record = resume.begin(training.make_plan(chosen, held), folder)
     if record is not None:
         return record
-    resources = Resources(torch.device("cpu"), threads)
+    resources = Resources(torch.device("cpu"), threads, say=say)
     with interruption.flagged() as signalled:
-        return training.run(chosen, held, folder, source, resources, progress, signalled, before)
+        given = (chosen, held, folder, source, resources)
+        return training.run(*given, progress, signalled, before=before)
 
 
 @pytest.fixture(scope="module")
@@ -261,10 +268,10 @@ def test_a_run_killed_at_a_saving_ends_with_the_same_bits(
 ) -> None:
     save, calls = checkpoint.save, count(1)
 
-    def killed(path: Path, content: Mapping[str, Any]) -> None:
+    def killed(path: Path, content: Mapping[str, Any], owned: Callable[[], None]) -> None:
         is_last = next(calls) == number
         if not is_last or late:
-            save(path, content)
+            save(path, content, owned)
         if is_last:
             raise Killed
 
@@ -298,6 +305,36 @@ def test_no_step_is_missing_from_the_log_and_none_is_there_twice(
     rows = rows_of(RunFolder(tmp_path / "run"))
     assert [row["step"] for row in rows if row["kind"] == "step"] == list(range(1, 21))
     assert [row["epoch"] for row in rows if row["kind"] == "epoch"] == list(range(5))
+
+
+@pytest.mark.parametrize("every", [2, 1000])
+def test_curves_and_table_show_each_row_of_the_log_once_after_kills(
+    tiny: Path, held: TrainingData, whole: RunFolder, tmp_path: Path, every: int
+) -> None:
+    chosen, folder = (
+        recipe.load(str(tiny), (f"checkpoints.every_steps={every}",)),
+        RunFolder(tmp_path / "run"),
+    )
+    for num_steps in (3, 4, 7, 20):
+        steps = count(1)
+
+        def kill(num_images: int, steps: Iterator[int] = steps, last: int = num_steps) -> None:
+            if num_images <= 4 and next(steps) == last:
+                raise Killed
+
+        with contextlib.suppress(Killed):
+            start(chosen, held, folder.path, kill)
+    start(chosen, held, folder.path)
+    events = EventAccumulator(str(folder.events), size_guidance={"scalars": 0, "images": 0})
+    events.Reload()
+    rows = log.read(folder.log)
+    for tag, kind, key in (("step/loss", "step", "loss"), ("val/loss", "epoch", "val_loss")):
+        shown = [(one.step, one.value) for one in events.Scalars(tag)]
+        found = [(row["step"], pytest.approx(row[key])) for row in rows if row["kind"] == kind]
+        assert shown == found
+    assert [one.step for one in events.Images("train/inputs")] == [1]
+    assert (folder.path / table.NAME).read_text() == table.text(listing.epoch_rows(folder))
+    assert rows_of(folder) == rows_of(whole)
 
 
 def test_a_run_that_goes_on_tells_how_far_it_is(
@@ -398,16 +435,258 @@ def test_a_diverged_run_keeps_its_last_checkpoint(
     assert len(digests) == 1
 
 
-def test_a_damaged_checkpoint_is_one_line_and_is_kept(
+def unfinished(whole: RunFolder, path: Path) -> RunFolder:
+    """Copy a run and take its manifest away: it goes on from its last checkpoint."""
+    shutil.copytree(whole.path, path)
+    (path / "manifest.json").unlink()
+    return RunFolder(path)
+
+
+def spoil(path: Path, rng: random.Random) -> None:
+    """Cut a file short, or turn some of its bytes."""
+    content = bytearray(path.read_bytes())
+    if rng.random() < 0.5:
+        del content[rng.randrange(len(content)) :]
+    else:
+        place = rng.randrange(len(content) - 64)
+        content[place : place + 64] = rng.randbytes(64)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_damaged_last_checkpoint_is_named_and_the_one_before_it_taken(
+    chosen: Recipe, held: TrainingData, whole: RunFolder, tmp_path: Path, seed: int
+) -> None:
+    folder = unfinished(whole, tmp_path / "run")
+    told: list[str] = []
+    spoil(folder.checkpoint("last"), random.Random(seed))
+    start(chosen, held, folder.path, say=told.append)
+    (line,) = told
+    assert re.search(r"last\.pt: expected a whole checkpoint, found .*; went on from prev", line)
+    rows = rows_of(folder)
+    assert [row["text"] for row in rows if row["kind"] == "event"] == told
+    assert [row for row in rows if row["kind"] != "event"] == rows_of(whole)
+    assert weights_of(folder) == weights_of(whole)
+
+
+def weights_of(folder: RunFolder) -> str:
+    content = checkpoint.load(folder.checkpoint("last"))
+    return checkpoint.weights_digest(content["state_dict"])
+
+
+def test_a_damaged_checkpoint_never_takes_the_place_of_the_one_before_it(
+    chosen: Recipe,
+    held: TrainingData,
+    whole: RunFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = unfinished(whole, tmp_path / "run")
+    folder.checkpoint("last").write_bytes(b"damaged")
+    before = folder.checkpoint("previous").read_bytes()
+    stop_at(monkeypatch, 1)
+    with pytest.raises(Interrupted):
+        start(chosen, held, folder.path)
+    assert checkpoint.is_whole(folder.checkpoint("last"))
+    assert folder.checkpoint("previous").read_bytes() == before
+
+
+def test_without_a_whole_checkpoint_nothing_is_begun_anew_and_all_is_kept(
     chosen: Recipe, held: TrainingData, whole: RunFolder, tmp_path: Path
 ) -> None:
+    folder = unfinished(whole, tmp_path / "run")
+    for path in folder.resumable():
+        path.write_bytes(path.read_bytes()[:-100])
+    before = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
+    with pytest.raises(DataError, match=r"expected a whole checkpoint, found 2 damaged: .*last"):
+        start(chosen, held, folder.path)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_lost_last_checkpoint_is_no_reason_to_begin_anew(
+    chosen: Recipe, held: TrainingData, whole: RunFolder, tmp_path: Path
+) -> None:
+    folder = unfinished(whole, tmp_path / "run")
+    folder.checkpoint("last").unlink()
+    start(chosen, held, folder.path)
+    assert_same(folder.path, whole)
+
+
+EVERY_3 = ("checkpoints.every_steps=3", "checkpoints.keep_epochs=2")
+
+
+@pytest.mark.parametrize("step", [2, 3, 4, 6, 7, 11, 16, 19])
+def test_checkpoints_in_an_epoch_change_nothing_but_what_a_kill_costs(
+    tiny: Path, held: TrainingData, whole: RunFolder, tmp_path: Path, step: int
+) -> None:
+    chosen, steps, folder = recipe.load(str(tiny), EVERY_3), count(1), RunFolder(tmp_path / "run")
+
+    def kill(_: int) -> None:
+        if next(steps) == step:
+            raise Killed
+
+    with pytest.raises(Killed):
+        start(chosen, held, folder.path, kill)
+    found = checkpoint.newest(folder)
+    assert found is not None
+    assert step - 3 <= found.content["step"] < step or found.content["step"] == step - 1
+    start(chosen, held, folder.path)
+    assert rows_of(folder) == rows_of(whole)
+    assert weights_of(folder) == weights_of(whole)
+    assert list(folder.epoch_checkpoints()) == [4, 2]
+    assert prunable(folder) == []
+
+
+def test_kept_checkpoints_are_of_their_epochs_and_serve_when_others_are_damaged(
+    tiny: Path, held: TrainingData, tmp_path: Path
+) -> None:
+    chosen, folder = recipe.load(str(tiny), EVERY_3), RunFolder(tmp_path / "run")
+    start(chosen, held, folder.path)
+    weights = weights_of(folder)
+    for epoch, path in folder.epoch_checkpoints().items():
+        content = checkpoint.load(path)
+        assert (content["epoch"], content["step"]) == (epoch, epoch * STEPS)
+    # The newest of them is the last one's file by another name.
+    for path in folder.resumable()[:-1]:
+        path.write_bytes(b"damaged")
+    folder.manifest.unlink()
+    start(chosen, held, folder.path)
+    assert weights_of(folder) == weights
+
+
+def test_a_disk_that_is_full_in_the_thread_stops_the_run_at_the_next_step(
+    chosen: Recipe,
+    held: TrainingData,
+    whole: RunFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    save, calls = checkpoint.save, count(1)
+    steps: list[int] = []
+
+    def full(path: Path, content: Mapping[str, Any], owned: Callable[[], None]) -> None:
+        if next(calls) == 4:
+            raise OSError(errno.ENOSPC, "full", str(path))
+        save(path, content, owned)
+
+    monkeypatch.setattr(checkpoint, "save", full)
+    with pytest.raises(OSError, match="full"):
+        start(chosen, held, tmp_path / "run", steps.append)
+    assert len(steps) < 4 * STEPS
+    start(chosen, held, tmp_path / "run")
+    assert_same(tmp_path / "run", whole)
+
+
+def test_a_finished_run_goes_on_with_more_epochs_and_the_log_tells_it(
+    tiny: Path, held: TrainingData, whole: RunFolder, tmp_path: Path
+) -> None:
     path = shutil.copytree(whole.path, tmp_path / "run")
-    (path / "manifest.json").unlink()
-    last = path / "checkpoints" / "last.pt"
-    last.write_bytes(last.read_bytes()[:-100])
-    with pytest.raises(DataError, match=r"last\.pt: expected a whole checkpoint, found "):
-        start(chosen, held, path)
-    assert last.exists()
+    longer = recipe.load(str(tiny), ("schedule.epochs=6",))
+    record = start(longer, held, path)
+    folder = RunFolder(path)
+    assert record.counts["epochs"] == 6
+    rows = rows_of(folder)
+    assert rows[: len(rows_of(whole))] == rows_of(whole)
+    events = [row for row in rows if row["kind"] == "event"]
+    text = "the recipe has changed: schedule.epochs: 4 -> 6"
+    assert events == [{"kind": "event", "step": 20, "text": text}]
+    assert folder.read_recipe() == longer
+    plan = manifest.planned(tmp_path / "none", folder.plan)
+    assert plan is not None
+    assert plan.settings["schedule.epochs"] == 6
+
+
+def test_a_run_that_was_made_longer_is_the_longer_run(
+    tiny: Path, held: TrainingData, whole: RunFolder, tmp_path: Path
+) -> None:
+    """Rates by epoch do not depend on how many there are to come."""
+    longer = recipe.load(str(tiny), ("schedule.epochs=6",))
+    start(longer, held, tmp_path / "at once")
+    path = shutil.copytree(whole.path, tmp_path / "run")
+    start(longer, held, path)
+    assert weights_of(RunFolder(path)) == weights_of(RunFolder(tmp_path / "at once"))
+
+
+def test_a_change_of_the_recipe_is_told_again_by_a_run_that_is_killed_before_it_saves(
+    tiny: Path, held: TrainingData, whole: RunFolder, tmp_path: Path
+) -> None:
+    path = shutil.copytree(whole.path, tmp_path / "run")
+    longer = recipe.load(str(tiny), ("schedule.epochs=6",))
+
+    def kill(num_images: int) -> None:
+        if num_images < 18:
+            raise Killed
+
+    for _ in range(2):
+        with pytest.raises(Killed):
+            start(longer, held, path, kill)
+    start(longer, held, path)
+    assert sum(row["kind"] == "event" for row in rows_of(RunFolder(path))) == 1
+
+
+def test_fewer_epochs_than_have_begun_are_refused(
+    chosen: Recipe, tiny: Path, held: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_at(monkeypatch, 14)
+    with pytest.raises(Interrupted, match="step 8"):
+        start(chosen, held, tmp_path / "run")
+    with pytest.raises(
+        ConfigError, match=r"schedule\.epochs: expected at least 2, which have begun"
+    ):
+        start(recipe.load(str(tiny), ("schedule.epochs=1",)), held, tmp_path / "run")
+    start(chosen, held, tmp_path / "run")
+
+
+def test_other_conditions_are_refused_by_name_unless_the_bits_are_given_up(
+    chosen: Recipe,
+    tiny: Path,
+    held: TrainingData,
+    whole: RunFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = unfinished(whole, tmp_path / "run")
+    told: list[str] = []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    wanted = r"last\.pt: expected the conditions .*, found torch_threads: 1 -> 3; go on under"
+    with pytest.raises(ManifestError, match=wanted):
+        start(chosen, held, folder.path)
+    free = recipe.load(str(tiny), ("compute.deterministic=false", "schedule.epochs=5"))
+    start(free, held, folder.path, say=told.append)
+    assert told == [
+        "the recipe has changed: compute.deterministic: True -> False",
+        "the recipe has changed: schedule.epochs: 4 -> 5",
+        "the conditions have changed: torch_threads: 1 -> 3",
+    ]
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(
+    chosen: Recipe, tiny: Path, held: TrainingData, whole: RunFolder, tmp_path: Path
+) -> None:
+    other = recipe.load(str(tiny), ("feed.batch_size=8",))
+    start(other, held, tmp_path / "other")
+    folder = unfinished(whole, tmp_path / "run")
+    shutil.copy(RunFolder(tmp_path / "other").checkpoint("last"), folder.checkpoint("last"))
+    with pytest.raises(ManifestError, match=r"recipe, found feed\.batch_size: 8 -> 4; take"):
+        start(chosen, held, folder.path)
+
+
+def test_a_run_that_lost_its_folder_ends_before_it_writes(
+    chosen: Recipe, held: TrainingData, tmp_path: Path
+) -> None:
+    path, looks = tmp_path / "run", count(1)
+    folder, source = RunFolder(path), held.train.shards[0].path.parent.parent
+
+    def owned() -> None:
+        if next(looks) > 20:
+            raise AlexrepError("taken over")
+
+    resources = Resources(torch.device("cpu"), 1)
+    with pytest.raises(AlexrepError, match="taken over"):
+        training.run(chosen, held, folder, source, resources, lambda _: None, lambda: None, owned)
+    rows = rows_of(folder)
+    assert 5 < len(rows) < 20
+    assert not list(path.rglob("*.partial"))
 
 
 @pytest.mark.parametrize(

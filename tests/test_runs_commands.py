@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from alexrep import recipe
+from alexrep.runs import checkpoint, lock
 from alexrep.runs.folder import RunFolder
 from alexrep.stages import app, runs
 
@@ -27,7 +29,7 @@ def done(*words: str | Path) -> str:
 
 
 def test_the_commands_about_runs() -> None:
-    assert COMMANDS == ["list", "show", "diff", "copy", "note", "csv"]
+    assert COMMANDS == ["list", "show", "diff", "copy", "note", "csv", "prune"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -125,7 +127,55 @@ def test_csv_names_the_file_it_wrote(make_run: MakeRun) -> None:
         ]
 
 
-@pytest.mark.parametrize("words", [["show"], ["csv"], ["note", "x"], ["copy", "new"]])
+@pytest.fixture
+def with_damaged_best(make_run: MakeRun) -> RunFolder:
+    """Return a run with a whole last checkpoint and a damaged best one."""
+    folder = make_run("run")
+    checkpoint.save(folder.checkpoint("last"), {"epoch": 3})
+    return folder
+
+
+def test_prune_removes_what_is_of_no_use(with_damaged_best: RunFolder) -> None:
+    folder = with_damaged_best
+    shown = done("prune", folder.path)
+    assert shown.startswith(f"{folder.checkpoint('best')}: 0.0 MB, removed\n")
+    assert f"{folder.path}: 1 checkpoints removed" in shown
+    assert not folder.checkpoint("best").exists()
+    assert folder.checkpoint("last").exists()
+
+
+def test_prune_of_a_dry_run_removes_nothing(with_damaged_best: RunFolder) -> None:
+    folder = with_damaged_best
+    found = json.loads(done("prune", folder.path, "--dry-run", "--json"))
+    assert found["bytes"] == {str(folder.checkpoint("best")): 4}
+    assert folder.checkpoint("best").exists()
+
+
+def test_prune_leaves_a_run_alone_that_another_process_holds(with_damaged_best: RunFolder) -> None:
+    folder = with_damaged_best
+    with lock.held(folder.path):
+        result = alexrep("prune", folder.path)
+        assert result.exit_code == 1
+        assert "expected one writer, found another process at work" in result.stderr
+    assert folder.checkpoint("best").exists()
+
+
+def test_a_run_that_is_held_is_under_way(make_run: MakeRun) -> None:
+    folder = make_run("run")
+    with lock.held(folder.path):
+        assert "under way at epoch 3 of 45" in done("list", folder.path)
+    assert "stopped at epoch 3 of 45" in done("list", folder.path)
+
+
+def test_a_lock_that_is_not_renewed_holds_nothing(make_run: MakeRun) -> None:
+    folder = make_run("run")
+    left = folder.path / f"{lock.PREFIX}1"
+    left.touch()
+    os.utime(left, (0, 0))
+    assert "stopped at epoch 3 of 45" in done("list", folder.path)
+
+
+@pytest.mark.parametrize("words", [["show"], ["csv"], ["prune"], ["note", "x"], ["copy", "new"]])
 def test_a_folder_that_is_no_run_is_one_line(words: list[str], tmp_path: Path) -> None:
     command, *rest = words
     result = alexrep(command, tmp_path / "none", *[tmp_path / one for one in rest])

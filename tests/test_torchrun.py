@@ -1,16 +1,21 @@
 """The command itself under torchrun: two processes make of the same data what one makes."""
 
+import contextlib
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from alexrep.runs import log
+from alexrep.runs import checkpoint, lock, log, state
+from alexrep.runs.folder import RunFolder
 from alexrep.runs.state import TIMES
 
 TINY = """
@@ -66,31 +71,78 @@ def test_two_processes_make_the_errors_of_one(data: Path, recipe: Path, tmp_path
     assert "finished before" in again.stdout
 
 
-def test_a_killed_process_ends_the_run_and_is_named(
-    data: Path, recipe: Path, tmp_path: Path
-) -> None:
-    """As two tasks of srun would be: nobody else looks after them."""
-    line = command(ALONE, data, tmp_path / "run", recipe, "--epochs", "100000")
-    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "21399", "WORLD_SIZE": "2"}
+@contextlib.contextmanager
+def tasks(line: list[str]) -> Iterator[list[subprocess.Popen[str]]]:
+    """Start two processes as two tasks of srun would be: nobody else looks after them."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        port = str(held.getsockname()[1])
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
+    places = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
     ranks = [
-        subprocess.Popen(
-            line,
-            env=os.environ | meeting | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
+        subprocess.Popen(line, env=os.environ | meeting | place, stderr=subprocess.PIPE, text=True)
+        for place in places
     ]
     try:
-        rows = tmp_path / "run" / "log.jsonl"
-        until = time.monotonic() + 60
-        while not (rows.exists() and len(log.read(rows)) > 10) and time.monotonic() < until:
-            time.sleep(0.1)
-        ranks[1].send_signal(signal.SIGKILL)
-        _, said = ranks[0].communicate(timeout=60)
+        yield ranks
     finally:
         for rank in ranks:
             rank.kill()
             rank.communicate()
-    assert ranks[0].returncode == 1
+
+
+def wait_for_rows(run: Path, num: int) -> None:
+    rows, until = run / "log.jsonl", time.monotonic() + 60
+    while not (rows.exists() and len(log.read(rows)) > num) and time.monotonic() < until:
+        time.sleep(0.02)
+
+
+def ends(ranks: list[subprocess.Popen[str]]) -> tuple[list[int], list[str]]:
+    """Wait for both; return their exit codes and all lines that they have said."""
+    said = [rank.communicate(timeout=60)[1].splitlines() for rank in ranks]
+    return [rank.returncode for rank in ranks], [line for lines in said for line in lines]
+
+
+def test_a_killed_process_ends_the_run_and_is_named(
+    data: Path, recipe: Path, tmp_path: Path
+) -> None:
+    with tasks(command(ALONE, data, tmp_path / "run", recipe, "--epochs", "100000")) as ranks:
+        wait_for_rows(tmp_path / "run", 10)
+        ranks[1].send_signal(signal.SIGKILL)
+        _, said = ranks[0].communicate(timeout=60)
+        assert ranks[0].returncode == 1
     assert said.splitlines()[-1].startswith("alexrep: rank 1: expected to go on, found no sign")
+
+
+def test_a_signal_to_one_of_two_processes_costs_no_bit(
+    data: Path, recipe: Path, tmp_path: Path
+) -> None:
+    setting = ("--epochs", "20", "--set", "compute.ema=0.9")
+    with tasks(command(ALONE, data, tmp_path / "whole", recipe, *setting)) as ranks:
+        assert ends(ranks) == ([0, 0], [])
+    line = command(ALONE, data, tmp_path / "run", recipe, *setting)
+    with tasks(line) as ranks:
+        wait_for_rows(tmp_path / "run", 12)
+        ranks[1].send_signal(signal.SIGUSR2)
+        codes, said = ends(ranks)
+    assert codes == [75, 75]
+    (told,) = said
+    assert re.fullmatch(r"alexrep: step \d+: .* a signal to another process, saved; .*", told)
+    assert not (tmp_path / "run" / "manifest.json").exists()
+    with tasks(line) as ranks:
+        assert ends(ranks) == ([0, 0], [])
+    whole, again = (RunFolder(tmp_path / name) for name in ("whole", "run"))
+    assert state.digests(again) == state.digests(whole)
+    last = [checkpoint.load(folder.checkpoint("last"))["average"] for folder in (whole, again)]
+    assert checkpoint.weights_digest(last[0]) == checkpoint.weights_digest(last[1])
+
+
+def test_a_refusal_ends_all_processes_with_one_line(
+    data: Path, recipe: Path, tmp_path: Path
+) -> None:
+    line = command(ALONE, data, tmp_path / "run", recipe)
+    with lock.held(tmp_path / "run"), tasks(line) as ranks:
+        codes, said = ends(ranks)
+    assert codes == [1, 1]
+    (told,) = said
+    assert re.fullmatch(r"alexrep: .*expected one writer, found another process at work.*", told)

@@ -1,11 +1,17 @@
-"""Checkpoints: plain data that loads with weights_only=True, whole or absent."""
+"""Checkpoints: plain data that loads with weights_only=True, whole or absent.
+
+A checkpoint is a table: `state_dict`, `epoch`, `step`, `config` (the recipe), `classes`,
+`inputs` (mean image, colour axes), `best`; and, where a run can go on from it, what
+`RESUME_ONLY` names. There is no `scaler`: no precision on offer scales its losses.
+"""
 
 import hashlib
 import io
 import pickle
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +20,57 @@ from torch import Tensor
 
 from alexrep import files
 from alexrep.errors import DataError, mismatch
+from alexrep.runs.folder import RunFolder
 
-FORMAT = 1
+FORMAT = 2
+"""2 since checkpoints tell what they were computed on."""
+RESUME_ONLY = ("optimizer", "average", "sampler", "rng", "conditions", "log_size")
+"""Velocities, averages of weights, position, random states, what the bits depend on, log size."""
+STATES = ("state_dict", "average")
+"""Tables of weights by name."""
 FAULTS = (RuntimeError, ValueError, LookupError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
 """What reading a damaged file can raise."""
 
 
-def save(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a checkpoint, whole or not at all.
+class FormatError(DataError):
+    """A checkpoint is of another version of the format: sound, but not for this program."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The newest whole checkpoint of a run."""
+
+    path: Path
+    content: dict[str, Any]
+    faults: tuple[str, ...]
+    """One line about each newer one that is damaged."""
+
+
+def save(
+    path: Path, content: Mapping[str, Any], before_rename: Callable[[], None] = files.nothing
+) -> None:
+    """Write a checkpoint, whole or not at all; see `files.whole`."""
+    files.write_bytes(path, pack(content), before_rename)
+
+
+def pack(content: Mapping[str, Any]) -> memoryview:
+    """Return the bytes of a checkpoint; names of weights lose what wrappers put before them.
 
     By way of memory: torch turns a full disk into a RuntimeError that names nothing.
     """
     stream = io.BytesIO()
-    torch.save({"format_version": FORMAT, **content}, stream)
-    files.write_bytes(path, stream.getbuffer())
+    torch.save({"format_version": FORMAT, **_bare(content)}, stream)
+    return stream.getbuffer()
 
 
 def load(path: Path) -> dict[str, Any]:
     """Read a checkpoint to the CPU; every byte is checked against the file's own crc32.
 
+    Names of weights lose what wrappers (data parallel, compiled) put before them.
+
     Raises:
-        DataError: If it is missing, damaged, or of another format.
+        FormatError: If it is of another format.
+        DataError: If it is missing or damaged.
     """
     advice = "name a run with a whole checkpoint"
     if not path.is_file():
@@ -52,8 +88,60 @@ def load(path: Path) -> dict[str, Any]:
         raise DataError(mismatch(path, "a checkpoint of alexrep", "something else", advice))
     if content["format_version"] != FORMAT:
         found = f"format {content['format_version']}"
-        raise DataError(mismatch(path, f"format {FORMAT}", found, advice))
-    return content
+        advice = "use the version of alexrep that wrote it, or train again"
+        raise FormatError(mismatch(path, f"format {FORMAT}", found, advice))
+    return _bare(content)
+
+
+def newest(folder: RunFolder) -> Found | None:
+    """Read the newest whole checkpoint that a run can go on from; None if there is none at all.
+
+    Raises:
+        FormatError: If a newer one than the newest whole one is of another format.
+        DataError: If there are some, but none is whole.
+    """
+    faults: list[str] = []
+    for path in folder.resumable():
+        try:
+            return Found(path, load(path), tuple(faults))
+        except FormatError:
+            raise
+        except DataError as error:
+            faults.append(str(error).rpartition(";")[0])
+    if faults:
+        found = f"{len(faults)} damaged: {faults[0]}"
+        advice = "put a copy of one back, or name another folder to train anew"
+        raise DataError(mismatch(folder.checkpoints, "a whole checkpoint", found, advice))
+    return None
+
+
+def is_whole(path: Path) -> bool:
+    """Tell whether a checkpoint can be read, whatever its format."""
+    try:
+        load(path)
+    except FormatError:
+        return True
+    except DataError:
+        return False
+    return True
+
+
+def bare_name(name: str) -> str:
+    """Remove what DistributedDataParallel and torch.compile put into a weight's name."""
+    parts = [part for part in name.split(".") if part != "_orig_mod"]
+    while parts[0] == "module" and len(parts) > 1:
+        del parts[0]
+    return ".".join(parts)
+
+
+def _bare(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy a checkpoint's table with bare names in its states."""
+    return {
+        key: {bare_name(name): tensor for name, tensor in value.items()}
+        if key in STATES and isinstance(value, Mapping)
+        else value
+        for key, value in content.items()
+    }
 
 
 def _load(path: Path) -> object:

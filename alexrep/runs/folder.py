@@ -1,5 +1,6 @@
 """The run folder: where each of its files lies."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,9 @@ from alexrep import manifest, recipe
 from alexrep.errors import DataError, mismatch
 from alexrep.manifest import NAME, Manifest
 from alexrep.settings import Recipe
+
+EPOCH = re.compile(r"epoch-(\d{5,6})\.pt")
+"""Name of a checkpoint that is kept."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,39 @@ class RunFolder:
         """The log, JSON lines."""
         return self.path / "log.jsonl"
 
+    @property
+    def events(self) -> Path:
+        """The folder of event files for TensorBoard."""
+        return self.path / "events"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints."""
+        return self.path / "checkpoints"
+
     def checkpoint(self, which: str) -> Path:
-        """Return the file of checkpoint "last" or "best"."""
-        return self.path / "checkpoints" / f"{which}.pt"
+        """Return the file of checkpoint "last", "previous" or "best"."""
+        return self.checkpoints / f"{which}.pt"
+
+    def epoch_checkpoint(self, epoch: int) -> Path:
+        """Return the file of the checkpoint that is kept after `epoch` epochs."""
+        return self.checkpoints / f"epoch-{epoch:05}.pt"
+
+    def epoch_checkpoints(self) -> dict[int, Path]:
+        """Return the kept checkpoints that are there by their epochs, newest first."""
+        found = (EPOCH.fullmatch(path.name) for path in self.checkpoints.glob("epoch-*.pt"))
+        epochs = sorted((int(match[1]) for match in found if match), reverse=True)
+        return {epoch: self.epoch_checkpoint(epoch) for epoch in epochs}
+
+    def resumable(self) -> list[Path]:
+        """Return the checkpoints that are there and a run can go on from, newest first."""
+        named = [self.checkpoint("last"), self.checkpoint("previous")]
+        return [path for path in (*named, *self.epoch_checkpoints().values()) if path.is_file()]
+
+    @property
+    def holds_run(self) -> bool:
+        """Whether a training has begun here."""
+        return self.plan.exists() or self.manifest.exists() or bool(self.resumable())
 
     def result(self, split: str, views: str) -> Path:
         """Return the file of a result; predictions lie beside it as .npz."""

@@ -1,7 +1,9 @@
 """Runs below a folder, and how far each has come."""
 
+import contextlib
 import json
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +12,7 @@ from pydantic import JsonValue
 
 from alexrep.errors import AlexrepError, DataError, mismatch
 from alexrep.files import PARTIAL
-from alexrep.runs import log, notes
+from alexrep.runs import lock, log, notes
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.log import Row
 from alexrep.settings import Recipe
@@ -25,7 +27,7 @@ class Overview:
     recipe: str | None
     """Name of its recipe; None where it cannot be read."""
     state: str
-    """`finished`, `stopped at epoch E of N`, `not begun`, or what is wrong with it."""
+    """As `state_of` returns it, or what is wrong with the run."""
     epochs: int
     """Epochs that have been finished and validated."""
     best_val_top1_error: float | None
@@ -68,12 +70,24 @@ def overview(folder: RunFolder) -> Overview:
 
 
 def state_of(folder: RunFolder, recipe: Recipe, rows: list[Row]) -> str:
-    """Return `finished`, `stopped at epoch E of N`, or `not begun`."""
+    """Return `finished`, `under way` or `stopped at epoch E of N`, or `not begun`.
+
+    A run is under way while somebody keeps its lock fresh, for whatever it is held.
+    """
     if folder.manifest.exists():
         return "finished"
     if rows or folder.checkpoint("last").exists():
-        return f"stopped at epoch {num_epochs(rows)} of {recipe.schedule.epochs}"
+        doing = "under way" if _is_held(folder) else "stopped"
+        return f"{doing} at epoch {num_epochs(rows)} of {recipe.schedule.epochs}"
     return "not begun"
+
+
+def _is_held(folder: RunFolder) -> bool:
+    for path in folder.path.glob(f"{lock.PREFIX}*"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime < lock.GONE_S:
+                return True
+    return False
 
 
 def num_epochs(rows: list[Row]) -> int:

@@ -12,7 +12,7 @@ from alexrep.runs.log import Row
 from alexrep.settings import Recipe
 from alexrep.shards import limit
 from alexrep.shards.read import Split
-from alexrep.training import schedule, step, stop
+from alexrep.training import schedule, sheet, step, stop
 from alexrep.training.job import Job
 from alexrep.training.meter import Meter, memory_bytes
 from alexrep.training.optimiser import set_rates
@@ -69,6 +69,7 @@ def run(job: Job, reader: Reader) -> Row:
     whole, recent, pending = Meter(), Meter(), deque[Outcome]()
     coming = whole.waiting(recent.waiting(shares(job, reader, planned[position.batch :])))
     for places, batch in coming:
+        sheet.show(job, batch, rates)
         pending.append(step.make(job, places, batch, rates))
         for meter in (whole, recent):
             meter.count(len(places))

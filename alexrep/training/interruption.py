@@ -6,6 +6,8 @@ import signal
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+from alexrep.errors import Interrupted, mismatch
+
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
 
 
@@ -30,3 +32,23 @@ def flagged() -> Iterator[Callable[[], str | None]]:
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
+
+
+def watch(
+    done: Callable[[int], None],
+    signalled: Callable[[], str | None],
+    owned: Callable[[], None],
+) -> Callable[[int], None]:
+    """Return what tells `done` of a batch, and ends a work that has nothing to save.
+
+    What it returns raises Interrupted once a signal has come, and what `owned` raises.
+    """
+
+    def look(num_images: int) -> None:
+        done(num_images)
+        owned()
+        signal_name = signalled()
+        if signal_name is not None:
+            raise Interrupted(mismatch("scoring", "to go on", signal_name, "start again"))
+
+    return look

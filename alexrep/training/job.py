@@ -79,6 +79,10 @@ class Job:
     """Told the number of training images of each step, over all processes."""
     is_due: Callable[[], bool] = lambda: False
     """Asked after each step whether a checkpoint is due; the first process's answer counts."""
+    show: Callable[[NDArray[np.uint8], int], None] | None = None
+    """Shows inputs, RGB in grey levels, uint8 (N, P, P, 3), of a step."""
+    saved: Callable[[], None] = lambda: None
+    """Returns once the last checkpoint is on disk."""
     say: Callable[[str], None] = lambda text: None
     """Says a line to the user."""
     processes: Processes = field(default_factory=Processes)

@@ -24,6 +24,8 @@ START_S = 300.0
 COLLECTIVE_S = 600.0
 """How long a sum may take among processes that are all alive; dead ones are found sooner."""
 
+_REFUSAL = "refused with exit code"
+
 Result = TypeVar("Result")
 
 
@@ -71,6 +73,9 @@ class Processes:
         Args:
             content: Plain data and tensors on the CPU, as checkpoints hold; in processes but
                 the first it is not looked at.
+
+        Raises:
+            SystemExit: If the first process had to give up; see `refusal_told`.
         """
         if self.size == 1:
             return content
@@ -84,7 +89,22 @@ class Processes:
         self._call(lambda: distributed.broadcast(held, 0))
         if self.leads:
             return content
-        return torch.load(io.BytesIO(held.numpy().tobytes()), weights_only=True)
+        told = torch.load(io.BytesIO(held.numpy().tobytes()), weights_only=True)
+        if isinstance(told, dict) and _REFUSAL in told:
+            raise SystemExit(told[_REFUSAL])
+        return told
+
+    @contextlib.contextmanager
+    def refusal_told(self) -> Iterator[None]:
+        """Tell the others of an error of the first process, which alone says why.
+
+        They wait in `from_first`, and end with the same exit code.
+        """
+        try:
+            yield
+        except (AlexrepError, OSError) as error:
+            self.from_first({_REFUSAL: getattr(error, "exit_code", 1)})
+            raise
 
     def spread(self, tensors: Sequence[Tensor]) -> None:
         """Overwrite `tensors` with the first process's."""

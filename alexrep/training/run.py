@@ -1,7 +1,6 @@
 """A training run in its folder: begun, gone on with, finished."""
 
 import contextlib
-import dataclasses
 import json
 import os
 import shutil
@@ -14,19 +13,21 @@ import torch
 from pydantic import JsonValue
 
 from alexrep import files, manifest, recipe
-from alexrep.errors import ConfigError, mismatch
+from alexrep.evaluation.scores import Scores
 from alexrep.manifest import Manifest, Plan
 from alexrep.models import registry
 from alexrep.runs import checkpoint, environment
-from alexrep.runs import log as run_log
 from alexrep.runs.folder import RunFolder
-from alexrep.settings import REMARKS, Checkpoints, Recipe
+from alexrep.runs.record import Record
+from alexrep.runs.saver import Saver
+from alexrep.settings import Recipe
 from alexrep.shards import limit
-from alexrep.training import epoch, loop, precision, schedule
+from alexrep.training import conditions, epoch, loop, precision, resume, schedule
 from alexrep.training.data import TrainingData
 from alexrep.training.job import Job, Position
 from alexrep.training.optimiser import Momentum2012, groups
 from alexrep.training.processes import Processes
+from alexrep.training.saving import Saving, set_generators
 
 
 @dataclass(frozen=True)
@@ -53,18 +54,6 @@ def make_plan(chosen: Recipe, data: TrainingData) -> Plan:
     )
 
 
-def begin(chosen: Recipe, data: TrainingData, folder: RunFolder) -> Manifest | None:
-    """Compare a run with what stands in its folder; return its manifest if it is finished.
-
-    Raises:
-        ManifestError: If the folder is that of another run; the difference is named. What
-            the recipes only say of themselves is none.
-    """
-    advice = "ask for the same, or name another run"
-    plan = make_plan(chosen, data)
-    return manifest.begin(plan, folder.manifest, folder.plan, advice, REMARKS)
-
-
 def check(chosen: Recipe, data: TrainingData) -> None:
     """Refuse a recipe that cannot run on this data, before anything is written.
 
@@ -72,9 +61,6 @@ def check(chosen: Recipe, data: TrainingData) -> None:
         ConfigError: If the network cannot be made so, the schedule names a layer that it
             has not, or the patch is larger than the images.
     """
-    if chosen.checkpoints != Checkpoints():
-        advice = "leave these fields out: checkpoints are written after each epoch"
-        raise ConfigError(mismatch("checkpoints", "the defaults", "others", advice))
     data.inputs(chosen)
     model = registry.build(chosen.model, len(data.train.classes), chosen.seed)
     found = groups(model, layer_decays=chosen.optimiser.layer_decays)
@@ -89,9 +75,10 @@ def run(
     resources: Resources,
     progress: Callable[[int], None],
     signalled: Callable[[], str | None],
+    owned: Callable[[], None] = files.nothing,
     before: Callable[[int], None] = lambda num: None,
 ) -> Manifest:
-    """Train to the end, from the last checkpoint if there is one.
+    """Train to the end, from the newest whole checkpoint if there is one.
 
     Args:
         chosen: The recipe.
@@ -101,37 +88,38 @@ def run(
         resources: Device and threads.
         progress: Told the number of training images of each step.
         signalled: Tells the signal that has come, as `interruption.flagged` yields it.
+        owned: Raises if the folder is no longer ours, as `lock.held` yields it.
         before: Told the number of training images that the run has seen before this start.
 
     Raises:
         Interrupted: If a signal stopped it; a checkpoint has been saved.
-        AlexrepError: If the loss is no longer finite.
+        DataError: If there are checkpoints, but none is whole.
+        ManifestError: If the run may not go on like this; see `resume.find`.
+        AlexrepError: If the loss is no longer finite, or another process took over.
     """
     plan = make_plan(chosen, data)
-    _describe(chosen, folder, source, data, resources)
-    log, job = _prepare(chosen, data, folder, resources, progress, signalled)
-    before(_num_seen(job))
-    with contextlib.closing(log):
+    now = conditions.describe(chosen, resources.device, resources.processes.size)
+    with contextlib.ExitStack() as stack:
+        with resources.processes.refusal_told():
+            start = resume.find(chosen, folder, now)
+            _describe(chosen, folder, source, data, resources)
+            size = start.content["log_size"] if start else None
+            record = Record(folder, size, start.position.step if start else 0, owned)
+            stack.enter_context(contextlib.closing(record))
+        content = resources.processes.from_first(start.content if start else {})
+        job = _job(chosen, data, resources, content, signalled)
+        job.record, job.show, job.progress = record.row, record.show, progress
+        saver = stack.enter_context(Saver(folder, owned, start is None or start.is_last))
+        saving = Saving(job, data, saver, now, record.tell, owned)
+        job.save, job.is_due, job.saved = saving.save, saving.is_due, saver.wait
+        before(_num_seen(job))
+        for remark in start.remarks if start is not None else ():
+            job.event(remark)
+        if record.missing:
+            resources.say(record.missing)
         scores = loop.train(job)
-    position, state = job.position, job.model.state_dict()
-    details: dict[str, JsonValue] = {
-        "weights": checkpoint.weights_digest(state),
-        "val_top1_error": scores.top1_error,
-        "val_top5_error": scores.top5_error,
-        "best_epoch": position.best_epoch,
-        "best_val_top1_error": position.best_error,
-    }
-    if position.stopped:
-        details["stopped"] = position.stopped
-    counts = {
-        "epochs": position.epoch,
-        "steps": position.step,
-        "train images": len(limit.places(data.train)),
-        "val images": len(limit.places(data.val)) + data.val.num_quarantined,
-        "val quarantined": data.val.num_quarantined,
-        "parameters": sum(one.numel() for one in job.model.parameters()),
-    }
-    return manifest.finish(plan, folder.manifest, counts, {}, details)
+    owned()
+    return _finish(plan, folder, job, scores)
 
 
 def follow(
@@ -161,28 +149,27 @@ def _describe(
             shutil.copyfile(source / name, part)
 
 
-def _prepare(
-    chosen: Recipe,
-    data: TrainingData,
-    folder: RunFolder,
-    resources: Resources,
-    progress: Callable[[int], None],
-    signalled: Callable[[], str | None],
-) -> tuple[run_log.Log, Job]:
-    """Open the log and make the job, at the last checkpoint if there is one."""
-    content: dict[str, Any] = {}
-    last = folder.checkpoint("last")
-    if last.exists():
-        content = checkpoint.load(last)
-        run_log.cut(folder.log, content["log_size"])
-    else:
-        files.make_folder(folder.path)
-        folder.log.unlink(missing_ok=True)
-    log = run_log.Log(folder.log)
-    job = _job(chosen, data, resources, resources.processes.from_first(content), signalled)
-    job.record, job.progress = log.append, progress
-    job.save = lambda is_best: _save(job, data, folder, log.tell(), is_best)
-    return log, job
+def _finish(plan: Plan, folder: RunFolder, job: Job, scores: Scores) -> Manifest:
+    """Write the run's manifest."""
+    position, state = job.position, job.model.state_dict()
+    details: dict[str, JsonValue] = {
+        "weights": checkpoint.weights_digest(state),
+        "val_top1_error": scores.top1_error,
+        "val_top5_error": scores.top5_error,
+        "best_epoch": position.best_epoch,
+        "best_val_top1_error": position.best_error,
+    }
+    if position.stopped:
+        details["stopped"] = position.stopped
+    counts = {
+        "epochs": position.epoch,
+        "steps": position.step,
+        "train images": len(limit.places(job.train)),
+        "val images": len(limit.places(job.val)) + job.val.num_quarantined,
+        "val quarantined": job.val.num_quarantined,
+        "parameters": sum(one.numel() for one in job.model.parameters()),
+    }
+    return manifest.finish(plan, folder.manifest, counts, {}, details)
 
 
 def _job(
@@ -200,6 +187,10 @@ def _job(
     if content:
         model.load_state_dict(content["state_dict"])
         optimiser.load_state_dict(content["optimizer"])
+        set_generators(content["rng"], resources.device)
+    else:
+        # Nothing of ours draws from torch's own generators; a network of others may.
+        torch.manual_seed(chosen.seed)
     job = Job(
         recipe=chosen,
         model=model,
@@ -227,33 +218,6 @@ def _num_seen(job: Job) -> int:
     position = job.position
     rest = position.seen if position.batch else 0
     return position.epoch * epoch.num_images(job.recipe, job.train) + rest
-
-
-def _save(job: Job, data: TrainingData, folder: RunFolder, log_size: int, is_best: bool) -> None:
-    """Save the last checkpoint, and the best one before it: last is what a restart trusts."""
-    content: dict[str, Any] = {
-        "state_dict": job.model.state_dict(),
-        "epoch": job.position.epoch,
-        "step": job.position.step,
-        "config": json.loads(job.recipe.model_dump_json(exclude_none=True)),
-        "classes": data.train.classes.rows(),
-        "inputs": {
-            "mean": torch.from_numpy(data.mean),
-            "axes": data.axes.tolist(),
-            "stds": data.stds.tolist(),
-            "side": data.train.side,
-            "geometry": data.train.geometry,
-        },
-        "best": {"epoch": job.position.best_epoch, "val_top1_error": job.position.best_error},
-    }
-    if is_best:
-        checkpoint.save(folder.checkpoint("best"), content)
-    content["optimizer"] = job.optimiser.state_dict()
-    if job.average is not None:
-        content["average"] = job.average.state()
-    content["sampler"] = dataclasses.asdict(job.position)
-    content["log_size"] = log_size
-    checkpoint.save(folder.checkpoint("last"), content)
 
 
 def _flat(table: dict[str, JsonValue], prefix: str = "") -> list[tuple[str, JsonValue]]:

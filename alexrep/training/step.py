@@ -17,6 +17,7 @@ from alexrep.evaluation.scores import credit
 from alexrep.feed import draws
 from alexrep.feed.augment import augment
 from alexrep.feed.batches import Batch
+from alexrep.feed.draws import Draws
 from alexrep.models import dropout
 from alexrep.training.job import Job
 from alexrep.training.schedule import Rates
@@ -102,6 +103,13 @@ def make(job: Job, places: NDArray[np.int64], batch: Batch, rates: Rates) -> Out
     return outcome
 
 
+def draw(job: Job, places: NDArray[np.int64]) -> Draws:
+    """Draw what is by chance in the inputs of images in the present epoch."""
+    recipe, feed = job.recipe, job.recipe.feed
+    border = job.train.side - recipe.model.side
+    return draws.draw(places, border, feed.draws, feed.reflect, recipe.seed, job.position.epoch)
+
+
 def _pieces(job: Job, num_images: int) -> list[NDArray[np.int64]]:
     """Divide this process's share; a piece is its images' places in the whole batch."""
     share = np.arange(num_images)[job.processes.share(num_images)]
@@ -113,17 +121,14 @@ def _learn(
     job: Job, batch: Batch, piece: NDArray[np.int64], num_images: int, rates: Rates
 ) -> Tensor:
     """Add the gradients of a piece; return its part of the mean loss, and its credits, (2,)."""
-    recipe, epoch = job.recipe, job.position.epoch
-    feed, border = recipe.feed, job.train.side - recipe.model.side
     first = piece - job.processes.share(num_images).start
     rows = slice(int(first[0]), int(first[-1]) + 1)
     places = batch.places[rows]
-    drawn = draws.draw(places, border, feed.draws, feed.reflect, recipe.seed, epoch)
     images = torch.from_numpy(batch.images[rows]).to(job.device, non_blocking=True)
     labels = torch.from_numpy(job.labels[places]).to(job.device, non_blocking=True)
-    keys = dropout.keys(recipe.seed, job.position.step, piece)
+    keys = dropout.keys(job.recipe.seed, job.position.step, piece)
     dropout.set_keys(job.model, keys.to(job.device, non_blocking=True))
-    logits = job.network(augment(images, drawn, job.inputs, rates.noise))
+    logits = job.network(augment(images, draw(job, places), job.inputs, rates.noise))
     # Not the piece's mean: the sum over all pieces and processes is that of the whole batch.
     loss = functional.cross_entropy(logits, labels, reduction="sum") / num_images
     torch.autograd.backward(loss)

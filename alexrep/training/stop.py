@@ -6,12 +6,15 @@ from alexrep.training.job import Job, Position
 
 
 def interrupted(job: Job, signal: str | None) -> BaseException:
-    """Return what ends a run after a signal; a checkpoint has been saved.
+    """Return what ends a run after a signal, once all know that the checkpoint is on disk.
 
     Args:
         job: The run.
         signal: Name of the signal that has come to this process; none if to another.
     """
+    job.saved()
+    # Whoever started the processes may kill the rest as soon as the first one has left.
+    job.processes.any_of(False)
     found = f"{signal or 'a signal to another process'}, saved"
     where, advice = f"step {job.position.step}", "start again to go on"
     return job.processes.common(Interrupted(mismatch(where, "to go on", found, advice)))

@@ -1,0 +1,143 @@
+"""Checkpoints written by a thread: one at a time, the one before stays until the next is whole.
+
+`last.pt` is the newest and `previous.pt` the one before it; `best.pt` has the lowest val
+error, `epoch-00010.pt` and so on are kept for good.
+"""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from torch import Tensor
+
+from alexrep import files
+from alexrep.errors import Interrupted
+from alexrep.runs import checkpoint
+from alexrep.runs.folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Also:
+    """What a checkpoint is beside the last one."""
+
+    is_best: bool = False
+    kept_epoch: int | None = None
+    """Epochs after which it is kept for good."""
+
+
+class Saver:
+    """Writes the checkpoints of one run; errors of its thread are raised by the next call.
+
+    Left by `with`, it waits until the last one is on disk. Memory: one copy of what is
+    saved and its bytes, while it is being written.
+
+    Args:
+        folder: The run's folder.
+        owned: Raises if the folder is no longer ours; asked before each rename.
+        is_last_whole: Whether the last checkpoint that is there can be read; a damaged
+            one is not to take the place of the one before it.
+    """
+
+    def __init__(self, folder: RunFolder, owned: Callable[[], None], is_last_whole: bool) -> None:
+        self._folder, self._owned, self._is_last_whole = folder, owned, is_last_whole
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="saver")
+        self._writing: Future[None] | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether a new checkpoint would be begun at once."""
+        return self._writing is None or self._writing.done()
+
+    def save(self, content: Mapping[str, Any], also: Also = Also()) -> None:
+        """Copy a checkpoint to host memory and have it written; first wait for the one before.
+
+        Raises:
+            OSError: If one before could not be written.
+            AlexrepError: If another process has taken over the folder.
+        """
+        self.wait()
+        held = to_host(content)
+        self._writing = self._pool.submit(self._write, held, also)
+
+    def poll(self) -> None:
+        """Raise the error of a checkpoint that could not be written, as `save` does."""
+        if self.is_idle:
+            self.wait()
+
+    def wait(self) -> None:
+        """Wait until the checkpoint in flight is on disk; raises as `save` does."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
+    ) -> None:
+        """Wait for the last checkpoint; what stopped the run hides an error of writing it.
+
+        An interruption does not: who says that a checkpoint is saved must be right.
+        """
+        with self._pool:
+            if kind is None or issubclass(kind, Interrupted):
+                self.wait()
+
+    def _write(self, content: Mapping[str, Any], also: Also) -> None:
+        try:
+            self._write_all(content, also)
+        except OSError:
+            # Who takes over sweeps our partial files away: then say that.
+            self._owned()
+            raise
+
+    def _write_all(self, content: Mapping[str, Any], also: Also) -> None:
+        """Write the best, the kept and the last one: last is what a restart trusts."""
+        folder = self._folder
+        if also.is_best:
+            lean = {k: v for k, v in content.items() if k not in checkpoint.RESUME_ONLY}
+            checkpoint.save(folder.checkpoint("best"), lean, self._owned)
+        if also.kept_epoch is None:
+            checkpoint.save(folder.checkpoint("last"), content, self._make_way)
+        else:
+            kept = folder.epoch_checkpoint(also.kept_epoch)
+            checkpoint.save(kept, content, self._owned)
+            with files.whole(folder.checkpoint("last"), self._make_way) as part:
+                link(kept, part)
+        self._is_last_whole = True
+
+    def _make_way(self) -> None:
+        """Give the last checkpoint its second name; the first one is about to be replaced."""
+        self._owned()
+        last = self._folder.checkpoint("last")
+        if self._is_last_whole and last.exists():
+            with files.whole(self._folder.checkpoint("previous"), self._owned) as part:
+                link(last, part)
+
+
+def to_host(value: Any) -> Any:  # noqa: ANN401 (plain data of any kind)
+    """Copy tables, lists and tensors to host memory, so that training may go on."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, Mapping):
+        return {key: to_host(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_host(one) for one in value]
+    return value
+
+
+def link(source: Path, target: Path) -> None:
+    """Give a file a second name; copy it where the file system knows no such thing."""
+    target.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        os.link(source, target)
+        return
+    shutil.copyfile(source, target)

@@ -1,0 +1,155 @@
+"""Going on with a run: whether it may, from where, and what has changed since."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from alexrep import files, manifest, recipe
+from alexrep.errors import ConfigError, ManifestError, mismatch
+from alexrep.manifest import Manifest, Plan
+from alexrep.runs import checkpoint
+from alexrep.runs.checkpoint import Found
+from alexrep.runs.folder import RunFolder
+from alexrep.settings import REMARKS, Recipe
+from alexrep.training import conditions
+from alexrep.training.conditions import Conditions
+from alexrep.training.job import Position
+
+MODES = ("auto", "never", "must")
+"""Go on if there is a run, else begin; only begin; only go on."""
+MAY_CHANGE = ("schedule.", "checkpoints.")
+"""Fields of the recipe that may change in the middle of a run; the log then tells it."""
+DETERMINISTIC = "compute.deterministic"
+"""May be given up, so that a run can go on elsewhere."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a run goes on from."""
+
+    content: dict[str, Any]
+    """The checkpoint."""
+    position: Position
+    is_last: bool
+    """Whether it is the last checkpoint, and not one before it."""
+    remarks: tuple[str, ...]
+    """What the log is to tell: damaged checkpoints, changed fields, changed conditions."""
+
+
+def require(folder: RunFolder, mode: str) -> None:
+    """Refuse a folder that holds a run, or holds none, as `mode` says.
+
+    Raises:
+        ManifestError: If it does, or does not.
+        ConfigError: If `mode` is unknown.
+    """
+    if mode not in MODES:
+        raise ConfigError(mismatch("--resume", " or ".join(MODES), repr(mode), "choose one"))
+    if mode == "never" and folder.holds_run:
+        advice = "name another folder, or go on with --resume auto"
+        raise ManifestError(mismatch(folder.path, "no run", "one that has begun", advice))
+    if mode == "must" and not (folder.manifest.exists() or folder.resumable()):
+        advice = "name the folder of a run, or begin one with --resume auto"
+        raise ManifestError(mismatch(folder.path, "a run to go on with", "none", advice))
+
+
+def begin(plan: Plan, folder: RunFolder, mode: str = "auto") -> Manifest | None:
+    """Compare `plan` with what stands in the folder and record it, as `manifest.begin` does.
+
+    Where nothing but fields that may change differs, the new plan takes the old one's place.
+    What recipes only say of themselves is no difference.
+    A finished run goes on only if it is to have more epochs.
+
+    Raises:
+        ManifestError: If anything else differs, or the folder is not as `mode` wants it.
+        ConfigError: If `mode` is unknown.
+    """
+    require(folder, mode)
+    found = manifest.planned(folder.manifest, folder.plan)
+    changed = _changed(plan, found) if found is not None else set()
+    if changed and all(_may_change(key, plan.settings.get(key)) for key in changed):
+        if isinstance(found, Manifest):
+            if not any(key.startswith("schedule.") for key in changed):
+                return found
+            if not _has_more_epochs(plan, found):
+                return _compared(plan, folder)
+        files.write_bytes(folder.plan, files.to_json(plan.model_dump()).encode())
+        folder.manifest.unlink(missing_ok=True)
+    return _compared(plan, folder)
+
+
+def _compared(plan: Plan, folder: RunFolder) -> Manifest | None:
+    advice = "ask for the same, or name another run"
+    return manifest.begin(plan, folder.manifest, folder.plan, advice, REMARKS)
+
+
+def find(chosen: Recipe, folder: RunFolder, now: Conditions) -> Start | None:
+    """Return where the run goes on from; None if it has to begin. Nothing is written.
+
+    Raises:
+        DataError: If there are checkpoints, but none is whole.
+        ManifestError: If the newest is of another recipe, or a run that is to give the same
+            bits goes on under other conditions.
+        ConfigError: If the recipe has fewer epochs than have begun.
+    """
+    found = checkpoint.newest(folder)
+    if found is None:
+        return None
+    position = Position(**found.content["sampler"])
+    _require_epochs(chosen, position)
+    changes = _recipe_changes(chosen, found)
+    others = _other_conditions(chosen, found, now)
+    faults = (f"{fault}; went on from {found.path.name}" for fault in found.faults)
+    return Start(
+        content=found.content,
+        position=position,
+        is_last=found.path == folder.checkpoint("last"),
+        remarks=(*faults, *changes, *others),
+    )
+
+
+def _recipe_changes(chosen: Recipe, found: Found) -> list[str]:
+    before = recipe.parse(found.content["config"], str(found.path))
+    said = tuple(f"{name}: " for name in REMARKS)
+    changes = [one for one in recipe.difference(before, chosen) if not one.startswith(said)]
+    for change in changes:
+        if not _may_change(change.partition(":")[0], chosen.compute.deterministic):
+            wanted, advice = "the run's recipe", "take checkpoints of one run only"
+            raise ManifestError(mismatch(found.path, wanted, change, advice))
+    return [f"the recipe has changed: {change}" for change in changes]
+
+
+def _other_conditions(chosen: Recipe, found: Found, now: Conditions) -> list[str]:
+    if found.content["step"] == 0:
+        return []  # Initial weights are the same everywhere.
+    others = conditions.difference(found.content["conditions"], now)
+    if others and chosen.compute.deterministic:
+        wanted = "the conditions that it was saved under"
+        advice = f"go on under those, or with --set {DETERMINISTIC}=false"
+        raise ManifestError(mismatch(found.path, wanted, "; ".join(others), advice))
+    return [f"the conditions have changed: {other}" for other in others]
+
+
+def _changed(plan: Plan, found: Plan) -> set[str]:
+    """Return the names of the settings that differ, and the other parts of a plan that do."""
+    mine, theirs = plan.settings, found.settings
+    keys = (mine.keys() | theirs.keys()) - set(REMARKS)
+    changed = {key for key in keys if mine.get(key) != theirs.get(key)}
+    parts = ("stage", "format", "seed", "inputs")
+    return changed | {part for part in parts if getattr(plan, part) != getattr(found, part)}
+
+
+def _may_change(key: str, value: object) -> bool:
+    return key.startswith(MAY_CHANGE) or (key == DETERMINISTIC and value is False)
+
+
+def _has_more_epochs(plan: Plan, finished: Manifest) -> bool:
+    epochs = plan.settings["schedule.epochs"]
+    return isinstance(epochs, int) and epochs > finished.counts["epochs"]
+
+
+def _require_epochs(chosen: Recipe, position: Position) -> None:
+    begun = position.epoch + (position.batch > 0)
+    if chosen.schedule.epochs < begun:
+        advice = "name at least as many, or another folder"
+        wanted = f"at least {begun}, which have begun"
+        raise ConfigError(mismatch("schedule.epochs", wanted, chosen.schedule.epochs, advice))

@@ -1,0 +1,47 @@
+"""Augmented inputs as pictures: what the network sees, now and then.
+
+Shapes: N images, P side of the patch.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from alexrep.feed.augment import augment
+from alexrep.feed.batches import Batch
+from alexrep.training import step
+from alexrep.training.job import Job
+from alexrep.training.schedule import Rates
+
+EVERY = 10
+"""Epochs from one sheet to the next; it is of the epoch's first batch."""
+MOST = 16
+"""Images in a sheet, at most."""
+
+
+def show(job: Job, batch: Batch, rates: Rates) -> None:
+    """Show the inputs of the next step, if they are to be shown."""
+    position = job.position
+    is_time = position.batch == 0 and position.epoch % EVERY == 0
+    if is_time and job.show is not None and len(batch.places):
+        job.show(inputs(job, batch, rates), position.step + 1)
+
+
+def inputs(job: Job, batch: Batch, rates: Rates) -> NDArray[np.uint8]:
+    """Return the first inputs of a batch as they are without the mean taken away.
+
+    Returns:
+        RGB in grey levels, uint8 (N, P, P, 3), N at most 16; what noise has put beyond black
+        or white is cut off.
+    """
+    places = batch.places[:MOST]
+    images = torch.from_numpy(batch.images[: len(places)])
+    constants = job.inputs.to(torch.device("cpu"))
+    plain = replace(constants, mean=torch.zeros_like(constants.mean), divisor=1.0)
+    seen = augment(images, step.draw(job, places), plain, rates.noise).permute(0, 2, 3, 1)
+    if plain.is_bgr:
+        seen = seen.flip(3)
+    found: NDArray[np.uint8] = seen.round().clamp(0, 255).to(torch.uint8).numpy()
+    return found

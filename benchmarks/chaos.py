@@ -1,0 +1,298 @@
+"""A training killed at random moments; the final bits must not care.
+
+    python benchmarks/chaos.py FOLDER [--data DATA] [--kills 100] [--epochs 30] [--seed 1]
+        [--every-steps 10] [--recipe demo] [--set path=value] [--device cpu] [--name chaos]
+
+A run is started again and again and gets SIGKILL, SIGTERM or SIGUSR2 (now and then two of
+them) at a random moment: while it starts, sooner than a checkpoint is due, or after several.
+Its weights, log and best checkpoint must equal those of an undisturbed run, and nothing may be
+left behind: no process, partial file, lock, or shared memory. DATA is made if not given.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import JsonValue
+from record import alexrep, keep
+
+from alexrep import files
+from alexrep.runs import checkpoint, log, state
+from alexrep.runs.folder import RunFolder
+
+SOFT = (signal.SIGTERM, signal.SIGUSR2)
+AT_START = 0.1
+"""Share of kills that come before the run has taken its lock."""
+TWICE = 0.15
+"""Share of soft signals that are followed by a second one."""
+PATIENCE_S = 600.0
+
+
+@dataclass
+class Seen:
+    """What the kills have shown so far."""
+
+    signals: Counter[str] = field(default_factory=Counter)
+    lost: list[int] = field(default_factory=list)
+    """Steps in the log that the next start has to make again."""
+    resumed_s: list[float] = field(default_factory=list)
+    """Seconds from a start to the first row of its log."""
+    saved_s: list[float] = field(default_factory=list)
+    """Seconds from a soft signal to the end."""
+
+
+class Victim:
+    """One start of a run, in a session of its own."""
+
+    def __init__(self, command: list[str], folder: RunFolder) -> None:
+        self.folder = folder
+        found = checkpoint.newest(folder)
+        self.size = found.content["log_size"] if found else 0
+        self.step = found.content["step"] if found else 0
+        full = [sys.executable, "-m", "alexrep.stages", *command]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+        self.start = time.perf_counter()
+        self.process: subprocess.Popen[str] = subprocess.Popen(
+            full, start_new_session=True, text=True, **quiet
+        )  # type: ignore[call-overload]
+        self.resumed_s: float | None = None
+        self._is_cut = False
+
+    def wait(self, seconds: float, for_lock: bool) -> None:
+        """Wait, counting from when the lock is taken; look when the first row is written."""
+        while for_lock and self.process.poll() is None and not self._holds_lock():
+            time.sleep(0.005)
+        end = time.perf_counter() + seconds
+        while self.process.poll() is None and time.perf_counter() < end:
+            self._look()
+            time.sleep(0.005)
+
+    def _holds_lock(self) -> bool:
+        locks = self.folder.path.glob(".lock-run-*")
+        return any(f'"pid": {self.process.pid},' in text(path) for path in locks)
+
+    def _look(self) -> None:
+        size = self.folder.log.stat().st_size if self.folder.log.exists() else -1
+        self._is_cut |= self._holds_lock() and size <= self.size
+        if self._is_cut and size > self.size and self.resumed_s is None:
+            self.resumed_s = time.perf_counter() - self.start
+
+    def end(self, numbers: list[signal.Signals]) -> int:
+        """Send signals; return the exit code.
+
+        Raises:
+            RuntimeError: If it leaves a process behind.
+        """
+        for number in numbers:
+            if self.process.poll() is None:
+                self.process.send_signal(number)
+            time.sleep(0.02 if len(numbers) > 1 else 0)
+        code = self.process.wait(PATIENCE_S)
+        try:
+            os.killpg(self.process.pid, 0)
+        except ProcessLookupError:
+            return code
+        raise RuntimeError("a process was left behind")
+
+    def said(self) -> str:
+        """Return what it wrote to stderr, once it has ended."""
+        return self.process.stderr.read() if self.process.stderr else ""
+
+
+def text(path: Path) -> str:
+    """Return a file's text; nothing if it is just being removed."""
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return ""
+
+
+def disturb(
+    command: list[str], folder: RunFolder, kills: int, whole: tuple[float, int], seed: int
+) -> Seen:
+    """Kill a run again and again, then let it end.
+
+    Args:
+        command: What starts it, or has it go on.
+        folder: Where it lives.
+        kills: How often.
+        whole: Seconds and steps of the undisturbed run.
+        seed: Of the moments and the signals.
+    """
+    whole_s, num_steps = whole
+    chance, seen = random.Random(seed), Seen()
+    while sum(seen.signals.values()) < kills and not folder.manifest.exists():
+        victim, is_early = Victim(command, folder), chance.random() < AT_START
+        # What is left to train, over the kills that are left: all come before the end.
+        left_s = whole_s * (1 - victim.step / num_steps)
+        mean_s = 0.3 + left_s / (kills - sum(seen.signals.values()))
+        victim.wait(chance.uniform(0, 1.5 if is_early else 2 * mean_s), for_lock=not is_early)
+        strike(victim, pick(chance, is_early), seen)
+    victim = Victim(command, folder)
+    if victim.end([]) != 0:
+        raise RuntimeError(f"the last start failed: {victim.said()}")
+    return seen
+
+
+def pick(chance: random.Random, is_early: bool) -> list[signal.Signals]:
+    """Choose what to send."""
+    if is_early or chance.random() < 0.5:
+        return [signal.SIGKILL]
+    first = chance.choice(SOFT)
+    return [first, chance.choice(SOFT)] if chance.random() < TWICE else [first]
+
+
+def strike(victim: Victim, numbers: list[signal.Signals], seen: Seen) -> None:
+    """Send signals to a run, look at how it ends, and note it.
+
+    Raises:
+        RuntimeError: If it ends otherwise than it should.
+    """
+    if victim.process.poll() is None:
+        start = time.perf_counter()
+        code = victim.end(numbers)
+        allowed = {0, 75} if len(numbers) == 1 else {0, 75, *(-number for number in SOFT)}
+        if signal.SIGKILL in numbers:
+            allowed = {0, -signal.SIGKILL}
+        elif len(numbers) == 1:
+            seen.saved_s.append(time.perf_counter() - start)
+        if code not in allowed:
+            raise RuntimeError(f"{numbers} led to {code}: {victim.said()}")
+        seen.signals[" ".join(number.name for number in numbers)] += 1
+    elif victim.process.returncode != 0:
+        raise RuntimeError(f"it failed by itself: {victim.said()}")
+    if victim.resumed_s is not None:
+        seen.resumed_s.append(victim.resumed_s)
+    seen.lost.append(reached(victim.folder) - kept(victim.folder))
+
+
+def reached(folder: RunFolder) -> int:
+    """Return the last step in the log."""
+    rows = log.read(folder.log) if folder.log.exists() else []
+    steps = [row["step"] for row in rows]
+    return max((step for step in steps if isinstance(step, int)), default=0)
+
+
+def kept(folder: RunFolder) -> int:
+    """Return the step that the next start goes on from."""
+    found = checkpoint.newest(folder)
+    if found is not None and found.faults:
+        raise RuntimeError(f"a kill damaged a checkpoint: {found.faults}")
+    return int(found.content["step"]) if found else 0
+
+
+def digests(folder: RunFolder) -> dict[str, str]:
+    """Return the digests of weights, optimiser state, log and manifest, times left out."""
+    best = checkpoint.load(folder.checkpoint("best"))
+    states = checkpoint.load(folder.checkpoint("last"))["optimizer"]["state"]
+    velocities = {str(key): value["velocity"] for key, value in states.items()}
+    return {
+        **state.digests(folder),
+        "best": checkpoint.weights_digest(best["state_dict"]),
+        "velocities": checkpoint.weights_digest(velocities),
+        "manifest": files.sha256_file(folder.manifest),
+    }
+
+
+def make_data(folder: Path) -> Path:
+    """Prepare the demo edition, as `alexrep demo` does."""
+    from alexrep.ilsvrc import demo
+
+    data, raw = folder / "data", folder / "raw"
+    demo.write(raw)
+    alexrep("-q", "preprocess", str(raw), str(data), "--side", "128")
+    for stage in ("mean", "pca", "pack"):
+        alexrep("-q", stage, str(data))
+    return data
+
+
+def leftovers(folder: RunFolder) -> list[str]:
+    """Return the partial files and locks in a run folder."""
+    found = [*folder.path.rglob(f"*{files.PARTIAL}"), *folder.path.glob(".lock-run-*")]
+    return [path.name for path in found]
+
+
+def shared_memory() -> set[str]:
+    """Return the names in shared memory."""
+    place = Path("/dev/shm")
+    return {path.name for path in place.iterdir()} if place.is_dir() else set()
+
+
+def figures(seen: Seen, seconds: dict[str, float], every_steps: int) -> dict[str, JsonValue]:
+    """Gather what was seen."""
+    return {
+        "kills survived": sum(seen.signals.values()),
+        "signals": dict(seen.signals),
+        "steps between checkpoints": every_steps,
+        "steps lost at most": max(seen.lost, default=0),
+        "steps lost, mean": round(sum(seen.lost) / max(1, len(seen.lost)), 2),
+        "seconds to resume": spread(seen.resumed_s),
+        "seconds from signal to end": spread(seen.saved_s),
+        "seconds": {name: round(value, 1) for name, value in seconds.items()},
+    }
+
+
+def spread(values: list[float]) -> JsonValue:
+    """Return median and greatest of some seconds."""
+    if not values:
+        return None
+    ordered = sorted(values)
+    middle, most = ordered[len(ordered) // 2], ordered[-1]
+    return {"times": len(values), "median": round(middle, 2), "most": round(most, 2)}
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--every-steps", type=int, default=10)
+    parser.add_argument("--recipe", default="demo")
+    parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--name", default="chaos", help="of the result; none: keep no result")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train undisturbed, train disturbed, compare."""
+    options = parse()
+    whole, disturbed = (RunFolder(options.folder / name) for name in ("whole", "disturbed"))
+    for old in (whole, disturbed):
+        shutil.rmtree(old.path, ignore_errors=True)
+    data = options.data or make_data(options.folder)
+    common = ["-q", "train", str(data), "--recipe", options.recipe, "--device", options.device]
+    chosen = [f"checkpoints.every_steps={options.every_steps}", *options.set]
+    common += ["--epochs", str(options.epochs), *(f"--set={one}" for one in chosen), "--run"]
+    before, seconds = shared_memory(), {"whole": alexrep(*common, str(whole.path))}
+    start = time.perf_counter()
+    command = [*common, str(disturbed.path)]
+    undisturbed = seconds["whole"], whole.read_manifest().counts["steps"]
+    seen = disturb(command, disturbed, options.kills, undisturbed, options.seed)
+    seconds["disturbed"] = time.perf_counter() - start
+    found, expected = digests(disturbed), digests(whole)
+    other = [name for name in expected if found.get(name) != expected[name]]
+    left = leftovers(disturbed) + sorted(shared_memory() - before)
+    result = figures(seen, seconds, options.every_steps)
+    result |= {"recipe": options.recipe, "epochs": options.epochs, "device": options.device}
+    result |= {"digests equal": not other, "left behind": [*left]}
+    if other or left:
+        raise RuntimeError(f"{other} differ, {left} left: {result}")
+    written = keep(options.name, result).read_text() if options.name else json.dumps(result)
+    print(written)
+
+
+if __name__ == "__main__":
+    main()

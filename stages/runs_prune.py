@@ -1,0 +1,45 @@
+"""`alexrep runs prune`: checkpoints of no more use."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import options, report
+
+Dry = Annotated[bool, typer.Option("--dry-run", help="Only name what would be removed.")]
+
+
+def prune(run: options.Run, dry_run: Dry = False, as_json: options.Json = False) -> None:
+    """Remove the checkpoints that the recipe's rule does not keep, and damaged ones.
+
+    A run that is being trained is refused: it prunes itself.
+
+    \b
+    Example: alexrep runs prune runs/first --dry-run
+    """
+    from contextlib import nullcontext
+
+    from alexrep.runs import lock
+    from alexrep.runs.folder import RunFolder
+    from alexrep.runs.prune import prunable
+
+    folder = RunFolder(run)
+    # A lock would make the folder.
+    folder.read_recipe()
+    with nullcontext() if dry_run else lock.held(run) as owned:
+        found = prunable(folder)
+        sizes = {str(path): path.stat().st_size for path in found}
+        if owned is not None:
+            _remove(found, owned)
+    if as_json:
+        report.say_json({"run": str(run), "is_dry_run": dry_run, "bytes": sizes})
+    else:
+        report.say_pruned(run, sizes, dry_run)
+
+
+def _remove(found: list[Path], owned: Callable[[], None]) -> None:
+    for path in found:
+        owned()
+        path.unlink()

@@ -1,0 +1,34 @@
+"""The short form of the chaos benchmark: a run killed six times ends with the same bits."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TINY = """
+base = "demo"
+name = "tiny"
+model = { side = 67, width = 0.05, std_factor = 4.5 }
+feed = { batch_size = 4 }
+schedule = { epochs = 60, changes = [{ epoch = 0, weights = 0.01, biases = 0.02 }] }
+"""
+CHAOS = Path(__file__).parents[1] / "benchmarks" / "chaos.py"
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_random_moments_ends_with_the_same_bits(data: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(TINY)
+    words = ("--kills", "6", "--epochs", "60", "--every-steps", "7", "--name", "")
+    given = [str(one) for one in (tmp_path, "--data", data, "--recipe", recipe)]
+    command = [sys.executable, str(CHAOS), *given, *words]
+    alone = os.environ | {"OMP_NUM_THREADS": "1"}
+    outcome = subprocess.run(command, check=False, capture_output=True, text=True, env=alone)
+    assert outcome.returncode == 0, outcome.stderr
+    found = json.loads(outcome.stdout.splitlines()[-1])
+    assert found["kills survived"] >= 4
+    assert found["digests equal"]
+    assert found["left behind"] == []

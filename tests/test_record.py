@@ -1,0 +1,121 @@
+"""The log and its pictures: after a restart all three tell the same, nothing twice."""
+
+import csv
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from alexrep import files, recipe
+from alexrep.errors import AlexrepError
+from alexrep.runs import log
+from alexrep.runs.folder import RunFolder
+from alexrep.runs.log import Row
+from alexrep.runs.record import NO_BOARD, SHEET, Record
+
+
+def step(number: int) -> Row:
+    return {"kind": "step", "epoch": number // 10, "step": number, "loss": 1 / number}
+
+
+def epoch(number: int) -> Row:
+    error = 1 / (1 + number)
+    return {"kind": "epoch", "epoch": number, "step": 10 * number, "val_top1_error": error}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    folder = RunFolder(tmp_path / "run")
+    files.write_bytes(folder.recipe, recipe.dump(recipe.load("demo")).encode())
+    return folder
+
+
+def begun(folder: RunFolder, size: int | None = None, step: int = 0) -> Record:
+    return Record(folder, size, step, files.nothing)
+
+
+def curve(folder: RunFolder, tag: str) -> list[tuple[int, float]]:
+    found = EventAccumulator(str(folder.events), size_guidance={"scalars": 0})
+    found.Reload()
+    return [(event.step, event.value) for event in found.Scalars(tag)]
+
+
+def table(folder: RunFolder) -> list[str]:
+    with (folder.path / "log.csv").open() as stream:
+        return [row["epoch"] for row in csv.DictReader(stream)]
+
+
+def test_a_run_that_goes_on_has_all_three_cut_to_its_checkpoint(folder: RunFolder) -> None:
+    with closing(begun(folder)) as first:
+        for row in epoch(0), step(5), step(10), epoch(1):
+            first.row(row)
+        size = first.tell()
+        for row in step(15), step(20), epoch(2), step(25):
+            first.row(row)
+    assert table(folder) == ["0", "1", "2"]
+    with closing(begun(folder, size, 10)) as second:
+        assert table(folder) == ["0", "1"]
+        for row in step(15), step(20), epoch(2):
+            second.row(row)
+    assert [row["step"] for row in log.read(folder.log)] == [0, 5, 10, 10, 15, 20, 20]
+    steps = [5, 10, 15, 20]
+    shown = curve(folder, "step/loss")
+    assert [one for one, _ in shown] == steps
+    assert [loss for _, loss in shown] == pytest.approx([1 / one for one in steps])
+    assert [one for one, _ in curve(folder, "val/top1_error")] == [0, 10, 20]
+    assert table(folder) == ["0", "1", "2"]
+
+
+def test_a_run_that_begins_anew_has_nothing_of_the_one_before(folder: RunFolder) -> None:
+    for number in 10, 20:
+        with closing(begun(folder)) as record:
+            record.row(step(number))
+    assert [row["step"] for row in log.read(folder.log)] == [20]
+    assert [one for one, _ in curve(folder, "step/loss")] == [20]
+    assert table(folder) == []
+
+
+def test_a_sheet_is_purged_with_its_step(folder: RunFolder) -> None:
+    images = np.zeros((2, 8, 8, 3), np.uint8)
+    for size in None, 0:
+        with closing(begun(folder, size)) as record:
+            record.show(images, 1)
+    found = EventAccumulator(str(folder.events))
+    found.Reload()
+    assert [event.step for event in found.Images(SHEET)] == [1]
+
+
+def test_without_tensorboard_the_rest_is_there(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "alexrep.runs.board", None)
+    with closing(begun(folder)) as record:
+        assert record.missing == NO_BOARD
+        record.row(epoch(0))
+        record.show(np.zeros((2, 8, 8, 3), np.uint8), 1)
+    assert not folder.events.exists()
+    assert table(folder) == ["0"]
+
+
+@pytest.mark.parametrize(
+    "write", [lambda one: one.row(step(5)), lambda one: one.show(np.zeros((1, 2, 2, 3), "u1"), 1)]
+)
+def test_who_lost_the_folder_writes_nothing(
+    folder: RunFolder, write: Callable[[Record], None]
+) -> None:
+    lost: list[str] = []
+
+    def owned() -> None:
+        if lost:
+            raise AlexrepError("taken over")
+
+    with closing(Record(folder, None, 0, owned)) as record:
+        before = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
+        lost.append("lock")
+        with pytest.raises(AlexrepError, match="taken over"):
+            write(record)
+    assert {path: path.read_bytes() for path in before} == before

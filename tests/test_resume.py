@@ -1,0 +1,140 @@
+"""Going on with a run: which folders and which changes are let pass."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from alexrep import manifest, recipe
+from alexrep.errors import ConfigError, ManifestError
+from alexrep.manifest import Plan
+from alexrep.runs import checkpoint
+from alexrep.runs.folder import RunFolder
+from alexrep.training import conditions, resume
+
+SETTINGS: dict[str, Any] = {
+    "feed.batch_size": 4,
+    "schedule.epochs": 5,
+    "checkpoints.every_minutes": 10.0,
+    "compute.deterministic": True,
+}
+PLAN = Plan(stage="train", settings=SETTINGS, seed=1, inputs={"shards": "a", "mean": "b"})
+
+
+def changed(**settings: object) -> Plan:
+    named = {key.replace("__", "."): value for key, value in settings.items()}
+    return PLAN.model_copy(update={"settings": SETTINGS | named})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    """Return a folder in which a run has begun."""
+    resume.begin(PLAN, RunFolder(tmp_path))
+    return RunFolder(tmp_path)
+
+
+def finish(folder: RunFolder) -> None:
+    manifest.finish(PLAN, folder.manifest, {"epochs": 5}, {})
+
+
+def plan_of(folder: RunFolder) -> Plan:
+    return Plan.model_validate_json(folder.plan.read_bytes())
+
+
+@pytest.mark.parametrize("mode", ["auto", "never"])
+def test_an_empty_folder_is_begun_in(tmp_path: Path, mode: str) -> None:
+    assert resume.begin(PLAN, RunFolder(tmp_path), mode) is None
+    assert plan_of(RunFolder(tmp_path)) == PLAN
+
+
+def test_never_refuses_a_run_that_has_begun(folder: RunFolder) -> None:
+    with pytest.raises(ManifestError, match="expected no run, found one that has begun; name ano"):
+        resume.begin(PLAN, folder, "never")
+
+
+def test_must_refuses_a_folder_without_a_checkpoint(folder: RunFolder) -> None:
+    with pytest.raises(ManifestError, match="expected a run to go on with, found none; name the"):
+        resume.begin(PLAN, folder, "must")
+
+
+@pytest.mark.parametrize("name", ["last", "previous", "epoch-00010"])
+def test_must_goes_on_from_any_checkpoint(folder: RunFolder, name: str) -> None:
+    checkpoint.save(folder.checkpoint(name), {})
+    assert resume.begin(PLAN, folder, "must") is None
+
+
+def test_must_is_content_with_a_finished_run(folder: RunFolder) -> None:
+    finish(folder)
+    assert resume.begin(PLAN, folder, "must") is not None
+
+
+def test_another_word_is_refused(folder: RunFolder) -> None:
+    with pytest.raises(ConfigError, match="--resume: expected auto or never or must, found 'yes'"):
+        resume.begin(PLAN, folder, "yes")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"schedule__epochs": 3},
+        {"schedule__weights.start": 0.1},
+        {"checkpoints__every_minutes": 1.0},
+        {"compute__deterministic": False},
+    ],
+)
+def test_what_may_change_changes_the_plan(folder: RunFolder, settings: dict[str, object]) -> None:
+    assert resume.begin(changed(**settings), folder) is None
+    assert plan_of(folder) == changed(**settings)
+
+
+@pytest.mark.parametrize(
+    ("plan", "named"),
+    [
+        (changed(feed__batch_size=8), r"settings\.feed\.batch_size = 8, found 4"),
+        (changed(feed__batch_size=8, schedule__epochs=9), r"settings\.feed\.batch_size = 8"),
+        (changed(model__width=2.0), r"settings\.model\.width = 2\.0, found None"),
+        (PLAN.model_copy(update={"seed": 2}), "seed = 2, found 1"),
+        (PLAN.model_copy(update={"inputs": {"shards": "c", "mean": "b"}}), r"inputs\.shards = 'c'"),
+    ],
+)
+@pytest.mark.parametrize("is_finished", [False, True])
+def test_what_may_not_is_refused_by_name_and_the_plan_stays(
+    folder: RunFolder, plan: Plan, named: str, is_finished: bool
+) -> None:
+    if is_finished:
+        finish(folder)
+    with pytest.raises(ManifestError, match=f"expected {named}"):
+        resume.begin(plan, folder)
+    assert plan_of(folder) == PLAN
+
+
+def test_a_run_that_gave_up_its_bits_does_not_get_them_back(folder: RunFolder) -> None:
+    resume.begin(changed(compute__deterministic=False), folder)
+    with pytest.raises(ManifestError, match="deterministic = True, found False"):
+        resume.begin(PLAN, folder)
+
+
+def test_a_finished_run_goes_on_with_more_epochs_only(folder: RunFolder) -> None:
+    finish(folder)
+    with pytest.raises(ManifestError, match=r"schedule\.epochs = 4, found 5"):
+        resume.begin(changed(schedule__epochs=4), folder)
+    with pytest.raises(ManifestError, match=r"schedule\.weights\.start = 0.1, found None"):
+        resume.begin(changed(**{"schedule__weights.start": 0.1}), folder)
+    assert resume.begin(changed(checkpoints__every_minutes=1.0), folder) is not None
+    assert resume.begin(changed(schedule__epochs=6), folder) is None
+    assert not folder.manifest.exists()
+    assert plan_of(folder).settings["schedule.epochs"] == 6
+
+
+def test_conditions_are_of_what_changes_bits() -> None:
+    chosen, cpu = recipe.load("demo"), torch.device("cpu")
+    found = conditions.describe(chosen, cpu, num_processes=2)
+    assert found["torch_threads"] == torch.get_num_threads()
+    assert found["processes"] == 2
+    assert conditions.difference(found, found) == []
+    other = conditions.describe(chosen, cpu)
+    assert conditions.difference(found, other) == ["processes: 2 -> 1"]
+    assert conditions.difference(found, {}) == sorted(
+        f"{k}: {v!r} -> None" for k, v in found.items()
+    )

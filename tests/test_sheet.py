@@ -1,0 +1,105 @@
+"""Sheets of inputs: what the network saw, without the mean taken away."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+
+from alexrep import recipe
+from alexrep.feed import draws
+from alexrep.feed.batches import Batch
+from alexrep.training import sheet
+from alexrep.training.data import TrainingData, open_data
+from alexrep.training.job import Job, Position
+from alexrep.training.schedule import rates_at
+
+
+@pytest.fixture(scope="module")
+def held(data: Path) -> Iterator[TrainingData]:
+    with closing(open_data(data)) as held:
+        yield held
+
+
+def a_job(held: TrainingData, *settings: str) -> tuple[Job, Any]:
+    chosen = recipe.load("demo", ("model.side=67", *settings))
+    job: Any = SimpleNamespace(
+        recipe=chosen,
+        train=held.train,
+        inputs=held.inputs(chosen),
+        position=Position(),
+        show=None,
+    )
+    return cast(Job, job), rates_at(chosen.schedule, 0, [])
+
+
+@pytest.fixture
+def batch(held: TrainingData) -> Batch:
+    side = held.train.side
+    images = np.random.default_rng(0).integers(0, 256, (18, side, side, 3), np.uint8)
+    return Batch(images, np.arange(18), np.arange(18))
+
+
+QUIET = "noise.scale=0.0"
+
+
+@pytest.mark.parametrize("more", [(), ("feed.channels='bgr'",), ("feed.mean='crop'",)])
+def test_without_noise_they_are_the_patches_of_the_images(
+    held: TrainingData, batch: Batch, more: tuple[str, ...]
+) -> None:
+    job, rates = a_job(held, QUIET, *more)
+    feed, border = job.recipe.feed, held.train.side - 67
+    drawn = draws.draw(batch.places, border, feed.draws, feed.reflect, job.recipe.seed, 0)
+    found = sheet.inputs(job, batch, rates)
+    assert found.shape == (16, 67, 67, 3)
+    assert found.dtype == np.uint8
+    for number, one in enumerate(found):
+        row, column = drawn.offsets[number]
+        patch = batch.images[number, row : row + 67, column : column + 67]
+        np.testing.assert_array_equal(one, patch[:, ::-1] if drawn.reflect[number] else patch)
+    assert drawn.reflect.any()
+
+
+def test_the_noise_is_seen(held: TrainingData, batch: Batch) -> None:
+    quiet, noisy = (
+        sheet.inputs(*_swap(a_job(held, one), batch)) for one in (QUIET, "noise.scale=1.0")
+    )
+    assert np.abs(quiet.astype(int) - noisy).max() > 10
+
+
+def _swap(made: tuple[Job, Any], batch: Batch) -> tuple[Job, Batch, Any]:
+    return made[0], batch, made[1]
+
+
+def test_they_are_shown_at_the_first_step_of_every_tenth_epoch(
+    held: TrainingData, batch: Batch
+) -> None:
+    job, rates = a_job(held)
+    shown: list[int] = []
+    sheet.show(job, batch, rates)  # nobody to show them to
+    job.show = lambda images, step: shown.append(step)
+    for job.position.step in range(60):
+        job.position.epoch, job.position.batch = divmod(job.position.step, 3)
+        sheet.show(job, batch, rates)
+    assert shown == [1, 31]
+
+
+def test_a_process_without_images_shows_none(held: TrainingData) -> None:
+    job, rates = a_job(held)
+    job.show = lambda images, step: pytest.fail("shown")
+    side = held.train.side
+    sheet.show(
+        job, Batch(np.zeros((0, side, side, 3), np.uint8), np.arange(0), np.arange(0)), rates
+    )
+
+
+def test_the_network_sees_what_it_would_without_a_sheet(held: TrainingData, batch: Batch) -> None:
+    job, rates = a_job(held)
+    before, state = batch.images.copy(), torch.get_rng_state()
+    sheet.inputs(job, batch, rates)
+    np.testing.assert_array_equal(batch.images, before)
+    assert torch.equal(torch.get_rng_state(), state)
