@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import pwd
+import secrets
 import shutil
 import socket
 import subprocess
@@ -22,6 +23,7 @@ SETTINGS = """\
 ClusterName=alexrep
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={ports[0]}
+FirstJobId={first_job}
 SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/munge
@@ -70,7 +72,11 @@ def write(folder: Path, nodes: Sequence[str]) -> None:
     # Slurm can be held to loopback only where that is what the host's name resolves to.
     listen = "NoInAddrAny,NoCtldInAddrAny" if _is_loopback() else "keepalivetime=60"
     user = pwd.getpwuid(os.getuid()).pw_name
-    text = SETTINGS.format(user=user, host=host, ports=ports, listen=listen, folder=folder)
+    # The ports that tasks meet at follow from the job's number: two clusters have other ones.
+    first_job = 1 + 1000 * secrets.randbelow(1000)
+    text = SETTINGS.format(
+        user=user, host=host, ports=ports, first_job=first_job, listen=listen, folder=folder
+    )
     for name, port in zip(nodes, ports[1:], strict=True):
         text += NODE.format(name=name, port=port, host=host)
     (folder / "slurm.conf").write_text(text)

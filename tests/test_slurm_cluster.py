@@ -60,7 +60,8 @@ def test_nothing_of_a_cluster_is_left(tmp_path: Path) -> None:
     with running() as cluster:
         script = "trap '' TERM; srun sleep 99 & touch at; wait"
         words = ("--nodes=2", "--ntasks=2", "--output=/dev/null", f"--chdir={tmp_path}")
-        cluster.wait(cluster.submit(*words, "--wrap", script), "RUNNING")
-        assert cluster.processes(cluster.fact("1", "BatchHost"))
+        job = cluster.submit(*words, "--wrap", script)
+        cluster.wait(job, "RUNNING")
+        assert cluster.processes(cluster.fact(job, "BatchHost"))
     assert not cluster.processes()
     assert not cluster.folder.exists()

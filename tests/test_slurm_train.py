@@ -1,7 +1,9 @@
 """slurm/train.slurm on a real cluster: stopped in every way that Slurm knows, and gone on with."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,6 +29,38 @@ changes = [{ epoch = 0, weights = 0.003, biases = 0.006 }]
 ENVIRONMENT = f"export OMP_NUM_THREADS=1 PATH={Path(sys.executable).parent}:$PATH\n"
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+
+
+def ranks(cluster: Cluster, node: str) -> set[int]:
+    """Return the processes of alexrep on a node."""
+    commands = {one: Path(f"/proc/{one}/cmdline") for one in cluster.processes(node)}
+    return {one for one, path in commands.items() if b"python" in path.read_bytes().split(b"\0")[0]}
+
+
+class Paused:
+    """Processes that stand still within `with`."""
+
+    def __init__(self, processes: set[int]) -> None:
+        self.processes = processes
+
+    def __enter__(self) -> "Paused":
+        assert self.processes, "the training should not have ended yet"
+        self._send(signal.SIGSTOP)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._send(signal.SIGCONT)
+
+    def _send(self, number: signal.Signals) -> None:
+        for process in self.processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, number)
+
+    def have_been_sent(self, number: signal.Signals) -> bool:
+        """Tell whether a signal waits for all of them."""
+        status = [Path(f"/proc/{one}/status").read_text() for one in self.processes]
+        waiting = [int(text.split("ShdPnd:")[1].split()[0], 16) for text in status]
+        return all(mask >> (number - 1) & 1 for mask in waiting)
 
 
 class Lab:
@@ -71,13 +105,18 @@ class Lab:
 
     def wait_for_step(self, run: str, step: int) -> None:
         """Wait until the run's log has come to a step."""
-        wait_until(lambda: max(self.rows(run), default=0) >= step, 90, f"step {step} of {run}")
+        wait_until(lambda: max(self.rows(run), default=0) >= step, 180, f"step {step} of {run}")
+
+    def pause(self, job: str, run: str) -> "Paused":
+        """Pause the training that a job is at, in the midst of its run."""
+        self.wait_for_step(run, 60)
+        return Paused(ranks(self.cluster, self.node(job)))
 
     def node(self, job: str) -> str:
         """Return the node that a job is on."""
         return self.cluster.fact(job, "BatchHost")
 
-    def ends_like(self, job: str, run: str, digest: str, seconds: float = 120) -> None:
+    def ends_like(self, job: str, run: str, digest: str, seconds: float = 300) -> None:
         """Require that a job ends well, with these weights and no step twice in its log."""
         assert self.cluster.wait(job, seconds=seconds) == ["COMPLETED"], self.output(run)
         assert self.digest(run) == digest
@@ -110,13 +149,14 @@ def undisturbed(shared: Lab) -> str:
     return shared.directly("undisturbed")
 
 
-def test_a_training_out_of_time_is_requeued_and_ends_with_the_same_bits(lab: Lab) -> None:
-    long = ("--epochs", "500")
+def test_a_training_out_of_time_is_requeued_and_ends_with_the_same_bits(
+    lab: Lab, undisturbed: str
+) -> None:
     # Slurm looks every 30 s: the warning comes within the first 30 s, the end would after 60.
-    limit = ("--time=1", "--signal=B:USR2@60")
-    job = lab.submit("limited", *limit, more=long)
-    digest = lab.directly("unlimited", *long)
-    lab.ends_like(job, "limited", digest, seconds=240)
+    job = lab.submit("limited", "--time=1", "--signal=B:USR2@60")
+    with lab.pause(job, "limited") as paused:  # Else a quick machine would be done by then.
+        wait_until(lambda: paused.have_been_sent(signal.SIGUSR2), 60, "the warning")
+    lab.ends_like(job, "limited", undisturbed)
     assert int(lab.cluster.fact(job, "Restarts")) >= 1
     assert "SIGUSR2, saved" in lab.output("limited")
 
@@ -141,24 +181,23 @@ def test_a_training_whose_node_dies_goes_on_on_the_other(lab: Lab, undisturbed: 
     assert lab.cluster.fact(job, "Restarts") == "1"
 
 
-def ranks(cluster: Cluster, node: str) -> set[int]:
-    """Return the processes of alexrep on a node."""
-    commands = {one: Path(f"/proc/{one}/cmdline") for one in cluster.processes(node)}
-    return {one for one, path in commands.items() if b"python" in path.read_bytes().split(b"\0")[0]}
-
-
-def test_a_training_cut_off_with_its_node_leaves_the_run_to_the_next(lab: Lab) -> None:
-    long = ("--epochs", "250")
-    job = lab.submit("divided", more=long)
-    lab.wait_for_step("divided", 60)
-    lost = lab.node(job)
-    lab.cluster.cut_node(lost)
-    lab.cluster.wait(job, "RUNNING")
+@pytest.mark.parametrize("steps", [0, 30])
+def test_a_training_cut_off_with_its_node_leaves_the_run_to_the_next(
+    steps: int, lab: Lab, undisturbed: str
+) -> None:
+    """The old process wakes when the new one is about to begin, or `steps` ahead of it."""
+    run = f"divided-{steps}"
+    job = lab.submit(run)
+    with lab.pause(job, run) as old:
+        lost, at = lab.node(job), max(lab.rows(run))
+        lab.cluster.cut_node(lost)
+        lab.cluster.wait(job, "RUNNING")
+        if steps:
+            lab.wait_for_step(run, at + steps)
     assert lab.cluster.fact(job, "Restarts") == "1"
-    assert ranks(lab.cluster, lost), "the old process should live beside the new one"
-    lab.ends_like(job, "divided", lab.directly("undivided", *long))
+    lab.ends_like(job, run, undisturbed)
     assert lab.node(job) != lost
-    assert not ranks(lab.cluster, lost)
+    wait_until(lambda: not ranks(lab.cluster, lost) & old.processes, 60, "the old process's end")
 
 
 def test_a_preempted_training_is_requeued(lab: Lab, undisturbed: str) -> None:
@@ -176,7 +215,7 @@ def test_a_cancelled_training_is_over(lab: Lab) -> None:
     job = lab.submit("cancelled")
     lab.wait_for_step("cancelled", 60)
     lab.cluster.run("scancel", job)
-    assert lab.cluster.wait(job, seconds=30) == ["CANCELLED"]
+    assert lab.cluster.wait(job, seconds=60) == ["CANCELLED"]
     assert lab.cluster.fact(job, "Restarts") == "0"
     wait_until(lambda: "SIGTERM, saved" in lab.output("cancelled"), 10, "the checkpoint")
     assert (lab.folder / "cancelled/checkpoints/last.pt").exists()
@@ -187,7 +226,7 @@ def test_a_training_is_requeued_a_bounded_number_of_times(lab: Lab) -> None:
     job = lab.submit("bounded", MAX_REQUEUE="0")
     lab.wait_for_step("bounded", 20)
     lab.cluster.run("scancel", "--batch", "--signal=USR2", job)
-    assert lab.cluster.wait(job, seconds=30) == ["FAILED"]
+    assert lab.cluster.wait(job, seconds=60) == ["FAILED"]
     assert "requeued 0 times, which is enough" in lab.output("bounded")
 
 
@@ -209,19 +248,28 @@ def losses(folder: Path) -> list[float]:
     return [row["loss"] for row in rows if row["kind"] == "step"]
 
 
-def test_two_nodes_train_what_one_node_trains(lab: Lab, undisturbed: str) -> None:
-    two = lab.submit("two-nodes", "--nodes=2", "--ntasks=2")
-    assert lab.cluster.wait(two) == ["COMPLETED"], lab.output("two-nodes")
-    one = lab.submit("one-node", "--nodes=1", "--ntasks=2")
-    lab.ends_like(one, "one-node", lab.digest("two-nodes"))
+@pytest.fixture(scope="module")
+def on_two_nodes(shared: Lab) -> str:
+    """Return the digest of the weights of a training on two nodes."""
+    job = shared.submit("two-nodes", "--nodes=2", "--ntasks=2")
+    assert shared.cluster.wait(job) == ["COMPLETED"], shared.output("two-nodes")
+    return shared.digest("two-nodes")
+
+
+def test_two_nodes_train_what_one_node_trains(
+    lab: Lab, undisturbed: str, on_two_nodes: str
+) -> None:
+    job = lab.submit("one-node", "--nodes=1", "--ntasks=2")
+    lab.ends_like(job, "one-node", on_two_nodes)
     # One process sums in another order: the same but for float32's last digits.
     alone, together = (losses(lab.folder / name) for name in ("undisturbed", "two-nodes"))
+    assert len(together) == len(alone)
     assert together[:50] == pytest.approx(alone[:50], rel=1e-4)
 
 
-def test_two_nodes_out_of_time_end_with_the_same_bits(lab: Lab) -> None:
+def test_two_nodes_out_of_time_end_with_the_same_bits(lab: Lab, on_two_nodes: str) -> None:
     job = lab.submit("two-again", "--nodes=2", "--ntasks=2")
     lab.wait_for_step("two-again", 60)
     lab.cluster.run("scancel", "--batch", "--signal=USR2", job)
-    lab.ends_like(job, "two-again", lab.digest("two-nodes"))
+    lab.ends_like(job, "two-again", on_two_nodes)
     assert lab.cluster.fact(job, "Restarts") == "1"
