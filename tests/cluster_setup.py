@@ -131,8 +131,7 @@ def _install() -> str:
 
 def _apt(*words: str) -> str:
     """Run apt-get without questions; return the last line of its errors if it fails."""
-    # In this runlevel Debian's packages start no daemon, which would be another munged.
-    quiet = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1", "LC_ALL": "C"}
+    quiet = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
     try:
         done = subprocess.run(
             ["apt-get", *words],
