@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from alexrep import manifest, recipe
+from alexrep import files, manifest, recipe
 from alexrep.errors import AlexrepError, ConfigError, DataError, Interrupted, ManifestError
 from alexrep.manifest import Manifest
 from alexrep.runs import checkpoint, log
@@ -357,6 +357,21 @@ def test_the_folder_holds_what_the_run_is(
     table = json.loads((whole.path / "classes.json").read_text())
     assert table == held.train.classes.rows()
     assert "torch" in json.loads((whole.path / "environment.json").read_text())
+
+
+def test_the_table_of_layers_is_there_from_the_start_and_in_the_manifest(
+    chosen: Recipe, held: TrainingData, whole: RunFolder, tmp_path: Path
+) -> None:
+    def kill(num: int) -> None:
+        raise Killed
+
+    folder, record = RunFolder(tmp_path / "run"), whole.read_manifest()
+    with pytest.raises(Killed):
+        start(chosen, held, folder.path, kill)
+    assert folder.layers.read_bytes() == whole.layers.read_bytes()
+    assert record.outputs == {"layers.json": files.sha256_file(whole.layers)}
+    total = json.loads(whole.layers.read_text())["total"]
+    assert total["parameters"] == record.counts["parameters"]
 
 
 def test_a_checkpoint_is_plain_data_without_the_names_of_wrappers(whole: RunFolder) -> None:

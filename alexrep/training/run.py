@@ -16,7 +16,7 @@ from pydantic import JsonValue
 from alexrep import files, manifest, recipe
 from alexrep.errors import ConfigError, mismatch
 from alexrep.manifest import Manifest, Plan
-from alexrep.models import registry
+from alexrep.models import registry, table
 from alexrep.runs import checkpoint, environment
 from alexrep.runs import log as run_log
 from alexrep.runs.folder import RunFolder
@@ -44,10 +44,10 @@ class Resources:
 
 def make_plan(chosen: Recipe, data: TrainingData) -> Plan:
     """State what decides the weights."""
-    table: dict[str, JsonValue] = json.loads(chosen.model_dump_json())
+    fields: dict[str, JsonValue] = json.loads(chosen.model_dump_json())
     return Plan(
         stage="train",
-        settings=dict(_flat(table)),
+        settings=dict(_flat(fields)),
         seed=chosen.seed,
         inputs={**data.digests, "classes": data.train.classes.digest()},
     )
@@ -107,6 +107,7 @@ def run(
     _describe(chosen, folder, source, data, resources)
     log, job = _prepare(chosen, data, folder, resources, progress, signalled)
     with contextlib.closing(log):
+        table.save(folder.layers, job.model, chosen.model.side)
         scores = loop.train(job)
     position, state = job.position, job.model.state_dict()
     details: dict[str, JsonValue] = {
@@ -126,7 +127,8 @@ def run(
         "val quarantined": data.val.num_quarantined,
         "parameters": sum(one.numel() for one in job.model.parameters()),
     }
-    return manifest.finish(plan, folder.manifest, counts, {}, details)
+    outputs = {folder.layers.name: files.sha256_file(folder.layers)}
+    return manifest.finish(plan, folder.manifest, counts, outputs, details)
 
 
 def follow(
