@@ -43,6 +43,8 @@ SWITCHES: list[dict[str, object]] = [
     {"without": ("fc6",)},
     {"without": ("fc7",)},
     {"without": ("conv3", "conv4", "conv5", "fc6", "fc7")},
+    {"num_towers": 1, "doubled": ("conv5", "fc6", "fc7")},
+    {"doubled": ("conv3",)},
     {"dropout": "none"},
     {"initialisation": "caffe"},
 ]
