@@ -6,7 +6,7 @@ import pytest
 
 from alexrep import departures, recipe
 
-SPEED = ("channels_last", "compile", "deterministic", "accumulate")
+SPEED = ("channels_last", "compile", "deterministic", "form", "towers", "accumulate")
 NEUTRAL = (
     *("name", "source", "expected", "command", "seed", "checkpoints."),
     *(f"compute.{key}" for key in SPEED),

@@ -68,13 +68,14 @@ def check(chosen: Recipe, data: TrainingData) -> None:
 
     Raises:
         ConfigError: If the network cannot be made so, the schedule names a layer that it
-            has not, or the patch is larger than the images.
+            has not, the patch is larger than the images, or a tower's device is not there.
     """
     if chosen.checkpoints != Checkpoints():
         advice = "leave these fields out: checkpoints are written after each epoch"
         raise ConfigError(mismatch("checkpoints", "the defaults", "others", advice))
     data.inputs(chosen)
     model = registry.build(chosen.model, len(data.train.classes), chosen.seed)
+    precision.require_places(model, chosen.compute)
     found = groups(model, layer_decays=chosen.optimiser.layer_decays)
     schedule.require_layers(chosen.schedule, [group["layer"] for group in found])
 
@@ -192,7 +193,12 @@ def _job(
     signalled: Callable[[], str | None],
 ) -> Job:
     """Make model, optimiser and position, or take them from a checkpoint; nothing is written."""
+    if chosen.compute.towers and resources.processes.size > 1:
+        found = f"{resources.processes.size} processes"
+        advice = "start one process, or leave compute.towers out"
+        raise ConfigError(mismatch("compute.towers", "a run of one process", found, advice))
     model = registry.build(chosen.model, len(data.train.classes), chosen.seed)
+    device = precision.home(chosen.compute, resources.device)
     model = precision.place(model, chosen.compute, resources.device)
     rule = chosen.optimiser
     optimiser = Momentum2012(groups(model, rule.momentum, rule.weight_decay, rule.layer_decays))
@@ -205,8 +211,8 @@ def _job(
         optimiser=optimiser,
         train=data.train,
         val=data.val,
-        inputs=data.inputs(chosen).to(resources.device),
-        device=resources.device,
+        inputs=data.inputs(chosen).to(device),
+        device=device,
         threads=resources.threads,
         position=Position(**content["sampler"]) if content else Position(),
         record=lambda row: None,
