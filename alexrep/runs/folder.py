@@ -35,6 +35,11 @@ class RunFolder:
         """The log, JSON lines."""
         return self.path / "log.jsonl"
 
+    @property
+    def layers(self) -> Path:
+        """The table of the network's layers."""
+        return self.path / "layers.json"
+
     def checkpoint(self, which: str) -> Path:
         """Return the file of checkpoint "last" or "best"."""
         return self.path / "checkpoints" / f"{which}.pt"

@@ -16,7 +16,7 @@ from pydantic import JsonValue
 from alexrep import files, manifest, recipe
 from alexrep.errors import ConfigError, mismatch
 from alexrep.manifest import Manifest, Plan
-from alexrep.models import registry
+from alexrep.models import registry, table
 from alexrep.runs import checkpoint, environment
 from alexrep.runs import log as run_log
 from alexrep.runs.folder import RunFolder
@@ -44,10 +44,10 @@ class Resources:
 
 def make_plan(chosen: Recipe, data: TrainingData) -> Plan:
     """State what decides the weights."""
-    table: dict[str, JsonValue] = json.loads(chosen.model_dump_json())
+    fields: dict[str, JsonValue] = json.loads(chosen.model_dump_json())
     return Plan(
         stage="train",
-        settings=dict(_flat(table)),
+        settings=dict(_flat(fields)),
         seed=chosen.seed,
         inputs={**data.digests, "classes": data.train.classes.digest()},
     )
@@ -68,13 +68,14 @@ def check(chosen: Recipe, data: TrainingData) -> None:
 
     Raises:
         ConfigError: If the network cannot be made so, the schedule names a layer that it
-            has not, or the patch is larger than the images.
+            has not, the patch is larger than the images, or a tower's device is not there.
     """
     if chosen.checkpoints != Checkpoints():
         advice = "leave these fields out: checkpoints are written after each epoch"
         raise ConfigError(mismatch("checkpoints", "the defaults", "others", advice))
     data.inputs(chosen)
     model = registry.build(chosen.model, len(data.train.classes), chosen.seed)
+    precision.require_places(model, chosen.compute)
     found = groups(model, layer_decays=chosen.optimiser.layer_decays)
     schedule.require_layers(chosen.schedule, [group["layer"] for group in found])
 
@@ -107,6 +108,7 @@ def run(
     _describe(chosen, folder, source, data, resources)
     log, job = _prepare(chosen, data, folder, resources, progress, signalled)
     with contextlib.closing(log):
+        table.save(folder.layers, job.model, chosen.model.side)
         scores = loop.train(job)
     position, state = job.position, job.model.state_dict()
     details: dict[str, JsonValue] = {
@@ -126,7 +128,8 @@ def run(
         "val quarantined": data.val.num_quarantined,
         "parameters": sum(one.numel() for one in job.model.parameters()),
     }
-    return manifest.finish(plan, folder.manifest, counts, {}, details)
+    outputs = {folder.layers.name: files.sha256_file(folder.layers)}
+    return manifest.finish(plan, folder.manifest, counts, outputs, details)
 
 
 def follow(
@@ -190,7 +193,12 @@ def _job(
     signalled: Callable[[], str | None],
 ) -> Job:
     """Make model, optimiser and position, or take them from a checkpoint; nothing is written."""
+    if chosen.compute.towers and resources.processes.size > 1:
+        found = f"{resources.processes.size} processes"
+        advice = "start one process, or leave compute.towers out"
+        raise ConfigError(mismatch("compute.towers", "a run of one process", found, advice))
     model = registry.build(chosen.model, len(data.train.classes), chosen.seed)
+    device = precision.home(chosen.compute, resources.device)
     model = precision.place(model, chosen.compute, resources.device)
     rule = chosen.optimiser
     optimiser = Momentum2012(groups(model, rule.momentum, rule.weight_decay, rule.layer_decays))
@@ -203,8 +211,8 @@ def _job(
         optimiser=optimiser,
         train=data.train,
         val=data.val,
-        inputs=data.inputs(chosen).to(resources.device),
-        device=resources.device,
+        inputs=data.inputs(chosen).to(device),
+        device=device,
         threads=resources.threads,
         position=Position(**content["sampler"]) if content else Position(),
         record=lambda row: None,
