@@ -9,8 +9,9 @@ benchmark goes on. The running loss at a step is the mean over that step and tho
 as many as an epoch has; it is of training patches, with noise and dropout.
 
 Under width 1 three things are scaled: every initial standard deviation by 1/sqrt(width), which
-keeps the sums of a layer as large as at full width; the patch to 112 of 128 pixels and the
-batch to 64, for time; and the rates by batch / 128, as run 170-256-double did.
+keeps sums over a layer's maps as large as at full width (conv1 reads three colours at any width,
+so its sums grow); the patch to 112 of 128 pixels and the batch to 64, for time; and the rates by
+batch / 128, as run 170-256-double did.
 """
 
 import argparse

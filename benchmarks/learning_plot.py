@@ -6,7 +6,6 @@ Shapes: S steps, W steps of the running mean.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -84,13 +83,13 @@ def summary(curves: Sequence[Curve], target: float) -> str:
     parts = []
     for one in LOOKS:
         found = [curve.crossing(target) for curve in curves if curve.initialisation == one]
-        there = [step for step in found if step is not None]
-        said = f"{len(there)} of {len(found)} runs"
-        if there:
-            said += f", median step {median(there):,.0f} ({min(there):,} to {max(there):,})"
+        there = sorted(step for step in found if step is not None)
+        said = [f"{step:,}" for step in there]
+        if len(there) < len(found):
+            said.append(f"never in {len(found) - len(there)} of {len(found)} runs")
         if found:
-            parts.append(f"{NAMES[one]} {said}")
-    return f"under {target:.3f}: " + "; ".join(parts)
+            parts.append(f"{NAMES[one]} {', '.join(said)}")
+    return f"first under {target:.3f} at step: " + "; ".join(parts)
 
 
 def _line(axes: Axes, curve: Curve, target: float) -> Line2D:

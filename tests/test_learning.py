@@ -60,9 +60,11 @@ def test_the_first_step_under_the_target_counts_and_may_be_none(plot: ModuleType
     assert curve.crossing(0.0) is None
 
 
-def test_the_summary_counts_the_runs_that_get_there(plot: ModuleType) -> None:
+def test_the_summary_names_the_steps_and_counts_the_runs_that_never_get_there(
+    plot: ModuleType,
+) -> None:
     runs = [plot.running(one, 1, [3.0, last], 1) for one, last in (("code", 1), ("paper", 2.5))]
-    expected = "under 1.800: source 1 of 1 runs, median step 2 (2 to 2); paper 0 of 1 runs"
+    expected = "first under 1.800 at step: source 2; paper never in 1 of 1 runs"
     assert plot.summary(runs, 1.8) == expected
 
 
