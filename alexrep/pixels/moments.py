@@ -16,13 +16,13 @@ from alexrep.errors import DataError, mismatch
 
 _MASKS = np.array([[0xFF], [0xFF00], [0xFF0000]], np.int32)
 """Where each channel lies in the four bytes of a pixel, the first one lowest."""
-_SCALES = np.array([1.0, 256.0, 65536.0])
+_SCALES = np.array([1, 256, 65536], np.float32)
 """What a channel is multiplied with that is cut out by its mask and not moved."""
 _PAIRS = ((0, 0), (1, 1), (2, 2), (0, 1), (1, 2), (0, 2))
 """Channels whose products are summed, in the order in which they are."""
 _PLACES = np.array([[0, 3, 5], [3, 1, 4], [5, 4, 2]])
 """Which of these stands where in a matrix of products."""
-_UNITS = np.array([1 / (_SCALES[i] * _SCALES[j]) for i, j in _PAIRS])
+_UNITS = np.array([1 / (float(_SCALES[i]) * float(_SCALES[j])) for i, j in _PAIRS])
 _BLOCK = 256
 """Pixels whose products are summed in float32: 256 times 255**2 is under 2**24, up to which it
 counts exactly, whatever the order. A power of two as a factor changes nothing."""
@@ -121,7 +121,9 @@ class Moments:
     def _settle(self) -> None:
         """Move what waits in float32 into the sums."""
         if self._waiting:
-            self._sums += (self._late.T / _SCALES).astype(np.int64).reshape(self.shape)
+            self._late /= _SCALES[:, None]
+            for channel, late in enumerate(self._late.reshape(3, *self.shape[:2])):
+                self._sums[..., channel] += late.astype(np.int64)
             self._late[:], self._waiting = 0, 0
 
     def __iadd__(self, other: "Moments") -> "Moments":
@@ -161,8 +163,13 @@ class Moments:
 
     def channel_means(self) -> NDArray[np.float64]:
         """Return the mean of each channel, (3,), grey levels."""
-        means: NDArray[np.float64] = self.sums.sum(axis=(0, 1)) / self.num_pixels
+        means: NDArray[np.float64] = self._totals() / self.num_pixels
         return means
+
+    def _totals(self) -> NDArray[np.int64]:
+        """Return the sum of each channel, (3,); rows first, since sums of threes are slow."""
+        totals: NDArray[np.int64] = self.sums.sum(axis=0).sum(axis=0)
+        return totals
 
     def covariance(self) -> NDArray[np.float64]:
         """Return the RGB covariance about the channel means, (3, 3), squared grey levels.
@@ -170,7 +177,7 @@ class Moments:
         Divided by the number of pixels less one, as numpy.cov does. The
         difference of the large sums is taken in exact fractions.
         """
-        totals = [int(value) for value in self.sums.sum(axis=(0, 1))]
+        totals = [int(value) for value in self._totals()]
         num = self.num_pixels
         products = self.products.tolist()
         entries = [
