@@ -6,6 +6,7 @@ it; it is written last. Neither has times, host names or worker counts: equal
 work gives equal files.
 """
 
+from collections.abc import Collection
 from importlib import metadata
 from pathlib import Path
 from typing import TypeVar
@@ -66,7 +67,9 @@ def libraries() -> dict[str, str]:
     return found
 
 
-def begin(plan: Plan, manifest: Path, plan_file: Path, advice: str = "") -> Manifest | None:
+def begin(
+    plan: Plan, manifest: Path, plan_file: Path, advice: str = "", remarks: Collection[str] = ()
+) -> Manifest | None:
     """Compare `plan` with what stands on disk and record it.
 
     Args:
@@ -74,6 +77,7 @@ def begin(plan: Plan, manifest: Path, plan_file: Path, advice: str = "") -> Mani
         manifest: Where the manifest is or will be.
         plan_file: Where the plan is or will be.
         advice: What to do if they differ; if not given, to remove the manifest's folder.
+        remarks: Names of settings that change no output: recorded, not compared.
 
     Returns:
         The manifest if the stage is finished as planned, else None: go on.
@@ -84,10 +88,10 @@ def begin(plan: Plan, manifest: Path, plan_file: Path, advice: str = "") -> Mani
     advice = advice or f"ask for the same, or remove {manifest.parent} to have it made anew"
     if manifest.exists():
         finished = read(manifest, plan.stage)
-        _compare(plan, finished, manifest, advice)
+        _compare(plan, finished, manifest, advice, remarks)
         return finished
     if plan_file.exists():
-        _compare(plan, _load(Plan, plan_file), plan_file, advice)
+        _compare(plan, _load(Plan, plan_file), plan_file, advice, remarks)
     else:
         write_bytes(plan_file, to_json(plan.model_dump()).encode())
     return None
@@ -150,9 +154,10 @@ def _load(kind: type[Record], path: Path) -> Record:
         raise ManifestError(mismatch(path, "a manifest", f"a fault at {where}", advice)) from None
 
 
-def _compare(plan: Plan, found: Plan, path: Path, advice: str) -> None:
+def _compare(plan: Plan, found: Plan, path: Path, advice: str, remarks: Collection[str]) -> None:
     asked, recorded = _flat(plan), _flat(found)
-    for key in sorted(asked.keys() | recorded.keys()):
+    compared = (asked.keys() | recorded.keys()) - {f"settings.{name}" for name in remarks}
+    for key in sorted(compared):
         if asked.get(key) != recorded.get(key):
             raise ManifestError(
                 mismatch(

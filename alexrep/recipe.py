@@ -7,6 +7,7 @@ name that ends in .toml is a file.
 
 import json
 import tomllib
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,40 @@ SHORT = {
     "seed": "seed",
 }
 """Options of `alexrep train` that are other names for fields."""
+
+
+def together(short: Mapping[str, object], settings: Sequence[str]) -> tuple[str, ...]:
+    """Join what options that are other names for fields say, and settings, as path=value.
+
+    Args:
+        short: Values by the names of `SHORT`; None where the option is not given.
+        settings: Settings of the form path=value.
+
+    Raises:
+        ConfigError: If a field is set by both.
+    """
+    given = {name: value for name, value in short.items() if value is not None}
+    options = {SHORT[name]: f"--{name.replace('_', '-')} {given[name]}" for name in given}
+    require_free(settings, options)
+    return (*(f"{SHORT[name]}={value}" for name, value in given.items()), *settings)
+
+
+def require_free(settings: Sequence[str], taken: Mapping[str, str]) -> None:
+    """Refuse a setting of a field, or of a group with a field, that something else sets.
+
+    Args:
+        settings: Settings of the form path=value.
+        taken: What sets a field, by the field's path.
+
+    Raises:
+        ConfigError: If there is one.
+    """
+    for setting in settings:
+        path = setting.partition("=")[0].strip()
+        for field, option in taken.items():
+            if f"{field}.".startswith(f"{path}."):
+                wanted = "a field that nothing else sets"
+                raise ConfigError(mismatch(f"--set {setting}", wanted, option, "leave one out"))
 
 
 def names() -> list[str]:

@@ -208,6 +208,10 @@ class Checkpoints(Strict):
     """Keep one for good after every so many epochs; none: the last two and the best only."""
 
 
+REMARKS = ("name", "source", "expected", "command")
+"""Fields of a recipe that say what it is and change nothing."""
+
+
 class Recipe(Strict):
     """Everything that decides what a training run computes."""
 

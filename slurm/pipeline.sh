@@ -10,7 +10,7 @@ preprocess (an array) -> mean -> pca -> pack -> train -> eval. Prints the job id
 If one fails, its log says so in its last line, and those after it are cancelled;
 submitted again, each goes on where it was.
 
-  --dry-run   print the commands, submit nothing
+  --dry-run   print the commands, submit nothing; RAW need not be there
   --partial   accept fewer images than the edition has
 
 Set in the environment, paths relative to where you are:
@@ -54,7 +54,10 @@ for name in PARTS NODES CPUS; do
         stop "$name: expected a number from 1 to 9999, found ${!name}; set $name"
 done
 [[ $GPUS =~ ^[0-9]{1,4}$ ]] || stop "GPUS: expected a number or 0, found $GPUS; set GPUS"
-[[ -d $RAW ]] || stop "$RAW: expected the folder of the tars, found none; set RAW"
+if [[ ! -d $RAW ]]; then
+    [[ $dry ]] || stop "$RAW: expected the folder of the tars, found none; set RAW"
+    echo "pipeline.sh: $RAW: no such folder yet, which is needed to submit; set RAW" >&2
+fi
 [[ $dry ]] || command -v sbatch >/dev/null ||
     stop "sbatch: expected on PATH, found nothing; run this on a Slurm login node, or --dry-run"
 

@@ -14,7 +14,7 @@ def command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for everything.")] = Path(
         "alexrep-demo"
     ),
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the training.")] = 1,
+    seed: Annotated[int | None, typer.Option(min=0, help="Short for seed, which is 1.")] = None,
     setting: Annotated[
         list[str] | None, typer.Option("--set", help="Field of the recipe, as path=value.")
     ] = None,
@@ -27,17 +27,19 @@ def command(
     \b
     Example: alexrep demo my-demo --seed 2
     """
-    from alexrep import files
+    from alexrep import files, recipe
     from alexrep.ilsvrc import demo
 
     raw, data, run = (str(folder / name) for name in ("raw", "data", "run"))
+    settings = recipe.together({"seed": seed}, setting or ())
+    recipe.load("demo", settings)  # a wrong setting is told now, not minutes later
     with files.locked(folder / "raw"):
         demo.write(folder / "raw")
     start("preprocess", raw, data, "--side", str(SIDE))
     for stage in ("mean", "pca", "pack", "verify"):
         start(stage, data)
-    chosen = [word for one in setting or [] for word in ("--set", one)]
-    start("train", data, "--run", run, "--recipe", "demo", "--seed", str(seed), *chosen)
+    words = (word for one in settings for word in ("--set", one))
+    start("train", data, "--run", run, "--recipe", "demo", *words)
     for split in ("val", "test"):
         for views in ([], ["--ten-crop"]):
             start("eval", run, "--data", data, "--split", split, *views)
@@ -50,9 +52,8 @@ def _report(folder: Path) -> None:
     from alexrep.evaluation import report
     from alexrep.ilsvrc import prepared
 
-    run = folder / "run"
-    quarantine = prepared.open_prepared(folder / "data").quarantine
-    typer.echo("\n" + report.table(run / "results"))
-    names = ", ".join(f"{one['split']}/{one['name']} ({one['why']})" for one in quarantine)
-    typer.echo(f"\nquarantined, counted as errors: {len(quarantine)}: {names}")
-    typer.echo(f"run:      {run}\npictures: {run / 'plots'}")
+    held = prepared.open_prepared(folder / "data").quarantine
+    typer.echo("\n" + report.table(folder / "run/results"))
+    names = [f"{one['split']}/{one['name']} ({one['why']})" for one in held]
+    typer.echo(f"\nquarantined, counted as errors: {len(names)}: {', '.join(names)}")
+    typer.echo(f"run:      {folder}/run\npictures: {folder}/run/plots")

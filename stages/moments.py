@@ -34,7 +34,8 @@ def moments_stage(
             return
         total = images.manifest.counts["train images"]
         with meter(total, "images", is_quiet(ctx)) as done:
-            moments = sums.moments(images, held, workers or pool.available(), done)
+            num = workers or pool.available()
+            moments = sums.moments(images, held, num, done, done.before)
         finish = sums.finish_mean if stage == "mean" else sums.finish_pca
         record = finish(images, data, moments)
     options.say_counts(record, data / name)

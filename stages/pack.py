@@ -35,6 +35,7 @@ def command(
         if not options.is_finished(record, shards):
             total = sum(images.manifest.counts[f"{split} images"] for split in images.splits)
             with meter(total, "images", is_quiet(ctx)) as done:
-                record = write.run(images, shards, plan, workers or pool.available(), done)
+                num = workers or pool.available()
+                record = write.run(images, shards, plan, num, done, done.before)
     if record is not None:
         options.say_counts(record, shards)

@@ -53,6 +53,6 @@ def command(
         if not options.is_finished(record, images):
             with meter(preprocess.total(found, share), "images", is_quiet(ctx)) as done:
                 num = workers or pool.available()
-                preprocess.run(found, images, target, num, done, share)
+                preprocess.run(found, images, target, num, done, share, done.before)
             record = preprocess.finish_if_last(job)
     options.leave_with(record, images)

@@ -4,10 +4,24 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Never, Protocol
 
 import typer
 
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
 INTERVAL_S = 30.0
+
+
+class Progress(Protocol):
+    """Is called with the number of those that have been done since it was last called."""
+
+    def __call__(self, more: int, /) -> None:
+        """Count in `more`."""
+
+    def before(self, more: int, /) -> None:
+        """Count in those that an earlier start has done: they say nothing of the rate."""
 
 
 def is_quiet(ctx: typer.Context) -> bool:
@@ -18,8 +32,8 @@ def is_quiet(ctx: typer.Context) -> bool:
 @contextlib.contextmanager
 def meter(
     total: int, unit: str, quiet: bool = False, clock: Callable[[], float] = time.monotonic
-) -> Iterator[Callable[[int], None]]:
-    """Yield a function that is told how many more of `total` are done.
+) -> Iterator[Progress]:
+    """Yield what is told how many more of `total` are done.
 
     Args:
         total: How many there are.
@@ -28,18 +42,41 @@ def meter(
         clock: Seconds since some moment.
     """
     if quiet:
-        yield lambda _: None
+        yield _Silence()
     elif sys.stderr.isatty():
         from tqdm import tqdm
 
         with tqdm(total=total, unit=f" {unit}", file=sys.stderr, dynamic_ncols=True) as bar:
-
-            def advance(more: int) -> None:
-                bar.update(more)
-
-            yield advance
+            yield _Bar(bar)
     else:
-        yield _Lines(total, unit, clock).advance
+        yield _Lines(total, unit, clock)
+
+
+class _Silence:
+    """No progress at all."""
+
+    def __call__(self, more: int, /) -> None:
+        pass
+
+    def before(self, more: int, /) -> None:
+        pass
+
+
+class _Bar:
+    """Progress as a bar on a terminal."""
+
+    def __init__(self, bar: "tqdm[Never]") -> None:
+        self._bar = bar
+
+    def __call__(self, more: int, /) -> None:
+        self._bar.update(more)
+
+    def before(self, more: int, /) -> None:
+        # As if the bar had been made with so many more as `initial`.
+        self._bar.initial += more
+        self._bar.last_print_n += more
+        self._bar.n += more
+        self._bar.refresh()
 
 
 class _Lines:
@@ -47,18 +84,22 @@ class _Lines:
 
     def __init__(self, total: int, unit: str, clock: Callable[[], float]) -> None:
         self._total, self._unit, self._clock = total, unit, clock
-        self._done = 0
+        self._done = self._before = 0
         self._start = self._said = clock()
 
-    def advance(self, more: int) -> None:
+    def __call__(self, more: int, /) -> None:
         self._done += more
         now = self._clock()
         if now - self._said >= INTERVAL_S:
             self._said = now
             print(self._line(now - self._start), file=sys.stderr, flush=True)
 
+    def before(self, more: int, /) -> None:
+        self._done += more
+        self._before += more
+
     def _line(self, seconds: float) -> str:
-        rate = self._done / seconds
+        rate = (self._done - self._before) / seconds
         left = f"{span((self._total - self._done) / rate)} left" if rate else "time left unknown"
         return f"{self._done:,}/{self._total:,} {self._unit}, {rate:,.1f}/s, {left}"
 

@@ -4,6 +4,7 @@ import errno
 import re
 import sys
 import traceback
+from typing import Any, cast
 
 import typer
 from typer.core import TyperGroup
@@ -12,10 +13,27 @@ from alexrep.errors import AlexrepError, mismatch
 from alexrep.files import FULL, PARTIAL
 
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+# Typer gives this class no name of its own, and keeps it in another place in each version.
+UsageError = cast(type[typer.BadParameter], typer.BadParameter.__bases__[0])
+"""What Typer raises for a wrong command line."""
 
 
 class Shell(TyperGroup):
     """A group of commands whose expected errors become one line on stderr."""
+
+    def make_context(  # type: ignore[override]
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: typer.Context | None = None,
+        **extra: Any,
+    ) -> typer.Context:
+        """Read the words before the command; a wrong one is one line and exit code 2."""
+        try:
+            made = super().make_context(info_name, args, parent, **extra)
+            return cast(typer.Context, made)
+        except UsageError as error:
+            raise refusal(error, info_name or "alexrep") from None
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
         """Run the command; leave with the error's exit code if it is an expected one."""
@@ -25,6 +43,8 @@ class Shell(TyperGroup):
             sys.stdout.flush()
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
+        except UsageError as error:
+            raise refusal(error, f"{ctx.command_path} {ctx.invoked_subcommand}") from None
         except (AlexrepError, OSError) as error:
             message = explain(error)
             if message is None:
@@ -34,6 +54,24 @@ class Shell(TyperGroup):
             typer.echo(f"alexrep: {message}", err=True)
             raise typer.Exit(getattr(error, "exit_code", 1)) from None
         return result
+
+
+def refusal(error: typer.BadParameter, command: str) -> Exception:
+    """Say on one line what is wrong with the command line; return what leaves with its exit code.
+
+    Help that is shown because there are no words stays as it is.
+
+    Args:
+        error: What Typer raised.
+        command: The command, for an error that does not know its own.
+    """
+    said = error.format_message()
+    if said.startswith("Usage: "):
+        return error
+    command = error.ctx.command_path if error.ctx else command
+    text = " ".join(said.split()).rstrip(".")
+    typer.echo(f"alexrep: {text}; see {command} --help", err=True)
+    return typer.Exit(error.exit_code)
 
 
 def explain(error: AlexrepError | OSError) -> str | None:

@@ -31,7 +31,7 @@ def lead(
 ) -> None:
     """Train in the run's folder, unless it has finished; tell the others which."""
     from alexrep.training import run as training
-    from alexrep.training.epoch import num_images
+    from alexrep.training.epoch import num_images, remark
 
     run = folder.path
     with files.locked(run), files.named(run):
@@ -39,9 +39,14 @@ def lead(
         if options.is_finished(record, run):
             resources.processes.from_first(None)
         else:
+            smaller = remark(chosen, held.train)
+            if smaller is not None:
+                options.note(smaller)
             total = chosen.schedule.epochs * num_images(chosen, held.train)
             with meter(total, "images", is_quiet(ctx)) as done:
-                record = training.run(chosen, held, folder, data, resources, done, signalled)
+                record = training.run(
+                    chosen, held, folder, data, resources, done, signalled, done.before
+                )
     if record is not None:
         options.say_counts(record, run)
         options.say_errors(record)

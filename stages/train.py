@@ -43,8 +43,7 @@ def command(
     from .together import lead
 
     short = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
-    given = [f"{recipes.SHORT[key]}={value}" for key, value in short.items() if value is not None]
-    chosen = recipes.load(recipe, (*given, *(setting or [])))
+    chosen = recipes.load(recipe, recipes.together(short, setting or ()))
     held, folder = inputs.open_data(data, chosen.limits.classes), RunFolder(run)
     training.check(chosen, held)
     with contextlib.closing(held), meeting(device) as (own, group):

@@ -1,9 +1,10 @@
 """Processes of a training, forked from one that has imported torch: a helper of the tests.
 
-    python tests/ranks.py JOB.json
+    python tests/ranks.py
 
-JOB: data, recipe, settings, sizes (numbers of processes, one after another), out (a folder),
-patience_s, and victim, step, manner: which rank does what at which step.
+For each job, a line of JSON on stdin, it writes a line: exit code and seconds by size and rank.
+A job: data, recipe, settings, sizes (numbers of processes, one after another), out (a folder),
+said (file for stderr), patience_s, and victim, step, manner: which rank does what at which step.
 """
 
 import contextlib
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch._dynamo  # which the first step of each process would import
 from torch import Tensor, nn
 
 from alexrep import recipe
@@ -132,6 +134,8 @@ def fork(task: dict[str, Any], size: int) -> dict[int, list[float]]:
         if child == 0:
             code = 70
             try:
+                said = os.open(task["said"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+                os.dup2(said, sys.stderr.fileno())
                 code = run(task, Place(rank, size, rank, address))
             finally:
                 sys.stderr.flush()
@@ -153,5 +157,6 @@ def fork(task: dict[str, Any], size: int) -> dict[int, list[float]]:
 
 
 if __name__ == "__main__":
-    given = json.loads(Path(sys.argv[1]).read_text())
-    print(json.dumps({size: fork(given, size) for size in given["sizes"]}))
+    for line in sys.stdin:
+        given = json.loads(line)
+        print(json.dumps({size: fork(given, size) for size in given["sizes"]}), flush=True)

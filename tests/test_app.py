@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import subprocess
 import sys
 import time
@@ -62,6 +63,36 @@ def test_an_unknown_command_exits_2() -> None:
     result = alexrep("trian")
     assert result.exit_code == 2
     assert "trian" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "named", "command"),
+    [
+        ("trian", "'trian'", "alexrep"),
+        ("--verb", "--verb", "alexrep"),
+        ("mean", "'DATA'", "alexrep mean"),
+        ("mean data more", "(more)", "alexrep mean"),
+        ("mean data --worker 1", "--worker", "alexrep mean"),
+        ("mean data --workers", "--workers", "alexrep mean"),
+        ("mean data --workers 0", "'--workers'", "alexrep mean"),
+        ("mean data --workers many", "'--workers'", "alexrep mean"),
+        ("runs diff one", "'OTHER'", "alexrep runs diff"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_exits_2(words: str, named: str, command: str) -> None:
+    """The words between are Typer's, and change with its versions."""
+    result = alexrep(*words.split())
+    assert (result.exit_code, result.stdout) == (2, "")
+    said, _, advice = result.stderr.rpartition("; ")
+    assert re.fullmatch(r"alexrep: [A-Z][^\n]+[^.]", said)
+    assert named in said
+    assert advice == f"see {command} --help\n"
+
+
+def test_a_group_without_a_command_prints_its_help() -> None:
+    result = alexrep("runs")
+    assert result.exit_code == 2
+    assert result.output.startswith("Usage: alexrep runs ")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -137,6 +168,14 @@ def test_any_other_error_keeps_its_traceback(error: Exception) -> None:
 
 def test_an_interrupt_exits_130() -> None:
     assert leave_by(KeyboardInterrupt()).exit_code == 130
+
+
+@pytest.mark.parametrize("words", [["--help"], ["mean", "--help"], ["mean"], ["mean", "nowhere"]])
+def test_nothing_is_coloured_even_if_colours_are_forced(words: list[str]) -> None:
+    forced = {"FORCE_COLOR": "1", "CLICOLOR_FORCE": "1", "TERM": "xterm-256color"}
+    result = CliRunner().invoke(app, words, prog_name="alexrep", env=forced, color=True)
+    assert result.output
+    assert "\x1b" not in result.output
 
 
 def test_a_reader_that_has_gone_is_no_error() -> None:

@@ -54,6 +54,12 @@ def refused(*words: str | Path, code: int = 1) -> str:
     return line
 
 
+def contents(folder: Path) -> dict[Path, tuple[int, str]]:
+    """Return time and digest of every file of a folder."""
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return {path: (path.stat().st_mtime_ns, files.sha256_file(path)) for path in paths}
+
+
 class Chain:
     """A folder in which every stage has run once."""
 
@@ -62,6 +68,7 @@ class Chain:
         self.data, self.run = folder / "data", folder / "run"
         self.recipe = folder / "tiny.toml"
         self.recipe.write_text(TINY)
+        self.given = contents(raw)
         self.first = {stage: alexrep(*self.words(stage)) for stage in STAGES}
 
     def words(self, stage: str) -> list[str | Path]:
@@ -152,6 +159,10 @@ def test_a_second_start_does_nothing_and_says_so(chain: Chain, stage: str) -> No
     assert chain.written() == before
 
 
+def test_nothing_is_written_where_the_raw_files_lie(chain: Chain) -> None:
+    assert contents(chain.raw) == chain.given
+
+
 def test_a_second_preprocess_names_the_quarantined_image_again(chain: Chain) -> None:
     assert QUARANTINED in alexrep(*chain.words("preprocess")).stderr
 
@@ -187,6 +198,16 @@ def test_other_settings_are_refused_with_the_difference_named(
     before = chain.written()
     assert f"expected {difference}; " in refused(*chain.words(stage), *option)
     assert chain.written() == before
+
+
+def test_what_a_recipe_says_of_itself_is_no_difference(chain: Chain, tmp_path: Path) -> None:
+    words = [
+        tmp_path / "own.toml" if word == chain.recipe else word for word in chain.words("train")
+    ]
+    said = 'name = "own"\nsource = "ours"\nexpected = "nothing"\ncommand = "none"'
+    (tmp_path / "own.toml").write_text(TINY.replace('name = "tiny"', said))
+    assert "nothing to do" in alexrep(*words).stdout
+    assert "expected settings.noise.scale = 0.2, " in refused(*words, "--set", "noise.scale=0.2")
 
 
 def test_a_folder_of_other_images_is_refused(
@@ -409,6 +430,37 @@ def test_a_setting_with_a_wrong_key_or_type(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("option", "setting"),
+    [
+        (("--batch-size", "2"), "feed.batch_size=4"),
+        (("--epochs", "2"), "schedule={epochs=2}"),
+        (("--seed", "1"), "seed=1"),
+    ],
+)
+def test_an_option_beside_a_setting_of_its_field(
+    data: Path, tiny: Path, tmp_path: Path, option: tuple[str, str], setting: str
+) -> None:
+    words = ("train", data, "--run", tmp_path / "run", "--recipe", tiny, *option, "--set", setting)
+    said = f"--set {setting}: expected a field that nothing else sets, found {' '.join(option)};"
+    assert said in refused(*words, code=2)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (("--seed", "2", "--set", "seed=3"), "--set seed=3: expected a field that nothing else"),
+        (("--set", "noise.scales=2"), "noise.scales: expected a known key"),
+    ],
+)
+def test_a_wrong_setting_of_the_demo_is_told_before_its_first_stage(
+    tmp_path: Path, words: tuple[str, ...], wanted: str
+) -> None:
+    assert wanted in refused("demo", tmp_path / "demo", *words, code=2)
+    assert not (tmp_path / "demo").exists()
+
+
 @pytest.mark.parametrize("device", ["nonsense", "cuda:99", "meta", "mps", "cuda:-1"])
 def test_a_device_that_is_not_there(chain: Chain, tmp_path: Path, device: str) -> None:
     train = ("train", chain.data, "--run", tmp_path / "run", "--recipe", chain.recipe)
@@ -476,6 +528,19 @@ def test_a_spoilt_shard_fails_the_verification(chain: Chain, tmp_path: Path) -> 
     assert result.exit_code == 4
     assert "train-00000.h5" in result.stderr
     assert result.stderr.endswith("see the lines above\n")
+
+
+def test_a_batch_larger_than_the_data_is_told(data: Path, tiny: Path, tmp_path: Path) -> None:
+    def said(size: int) -> str:
+        run, epochs = tmp_path / f"run{size}", ("--epochs", "1")
+        words = ("train", data, "--run", run, "--recipe", tiny, *epochs, "--device", "cpu")
+        return alexrep(*words, "--batch-size", str(size)).stderr
+
+    assert said(18) == ""
+    assert said(19) == (
+        "alexrep: feed.batch_size: 19 asked for, but there are 18 training images: "
+        "a batch is all of them\n"
+    )
 
 
 def test_a_diverged_run_is_one_line(data: Path, tiny: Path, tmp_path: Path) -> None:

@@ -90,6 +90,24 @@ def test_the_picture_is_the_same_each_time_and_marks_each_crossing(tmp_path: Pat
         assert (picture.format, picture.size) == ("PNG", (1110, 735))
 
 
+@pytest.mark.parametrize(
+    ("setting", "option"),
+    [
+        ("schedule.epochs=3", "--epochs"),
+        ("schedule.changes=[]", "--rate"),
+        ("model.activation='tanh'", "figure1 itself"),
+        ("limits.batches=3", "--quick"),
+    ],
+)
+def test_a_field_of_its_own_is_refused(tmp_path: Path, setting: str, option: str) -> None:
+    words = ["figure1", str(tmp_path), str(tmp_path / "out"), "--quick", "--set", setting]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2
+    assert f"--set {setting}: expected a field that nothing else sets, found {option};" in (
+        result.stderr
+    )
+
+
 def runs(out: Path, *rates: float) -> figure1_runs.Runs:
     return figure1_runs.Runs(Path("data"), out, rates, "cpu", ("model.width=0.25",))
 

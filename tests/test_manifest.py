@@ -77,6 +77,15 @@ def test_an_unfinished_stage_is_held_to_its_plan(tmp_path: Path, plan: Plan, mes
     assert begun(tmp_path) is None
 
 
+def test_remarks_are_recorded_and_not_compared(tmp_path: Path) -> None:
+    begun(tmp_path)
+    asked = other(settings={"side": 72, "filter": "other", "words": "more"})
+    places = (tmp_path / manifest.NAME, tmp_path / "plan.json")
+    assert manifest.begin(asked, *places, remarks=("filter", "words")) is None
+    with pytest.raises(ManifestError, match=r"expected settings\.words = 'more', found None"):
+        manifest.begin(asked, *places, remarks=("filter",))
+
+
 def test_versions_of_program_and_libraries_are_not_compared(tmp_path: Path) -> None:
     record = finished(tmp_path).model_copy(update={"program": "0.0", "libraries": {"numpy": "0"}})
     (tmp_path / manifest.NAME).write_text(record.model_dump_json())

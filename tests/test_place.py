@@ -50,6 +50,14 @@ def test_a_batch_script_is_one_process_whatever_its_job_asked_for() -> None:
     assert Place.of(batch | {"SLURM_NODELIST": "gpu[03-04]"}) == Place()
 
 
+def test_a_shell_within_a_job_is_one_process_whatever_its_job_asked_for() -> None:
+    """The step that salloc starts has one task and a number near 2^32."""
+    shell = {"SLURM_STEP_ID": str(2**32 - 6), "SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0"}
+    assert (
+        Place.of(SLURM | {"SLURM_NTASKS": "4", "SLURM_JOB_NAME": "interactive"} | shell) == Place()
+    )
+
+
 def test_two_jobs_on_a_node_meet_at_two_ports() -> None:
     jobs = {Place.of(SLURM | {"SLURM_JOB_ID": str(job)}).address for job in range(1000, 2000)}
     assert len(jobs) == 1000

@@ -4,9 +4,10 @@ The processes are forked by tests/ranks.py, and train in float64.
 """
 
 import json
+import select
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,18 @@ Start = Callable[..., tuple[dict[str, Any], str]]
 
 
 @pytest.fixture(scope="module")
-def start(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Start:
+def ranks() -> Iterator[subprocess.Popen[str]]:
+    """Return tests/ranks.py at work: one import of torch for all jobs."""
+    command = [sys.executable, str(Path(__file__).with_name("ranks.py"))]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, bufsize=1) as started:
+        yield started
+        assert started.stdin is not None
+        started.stdin.close()
+
+
+@pytest.fixture(scope="module")
+def start(data: Path, ranks: subprocess.Popen[str]) -> Start:
     """Return what trains with several processes; it gives ends by size and rank, and stderr."""
 
     def run(
@@ -44,12 +56,14 @@ def start(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Start:
         out.mkdir(exist_ok=True)
         (out / "tiny.toml").write_text(TINY)
         usual = {"data": str(data), "recipe": str(out / "tiny.toml"), "out": str(out)}
+        usual["said"] = str(out / "said")
         task = usual | {"settings": settings, "sizes": sizes, "patience_s": 5.0} | task
-        (out / "job.json").write_text(json.dumps(task))
-        command = [sys.executable, str(Path(__file__).with_name("ranks.py")), str(out / "job.json")]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout), done.stderr
+        assert ranks.stdin is not None
+        assert ranks.stdout is not None
+        ranks.stdin.write(json.dumps(task) + "\n")
+        assert select.select([ranks.stdout], [], [], 60)[0], "no answer for a minute"
+        said = ranks.stdout.readline()
+        return json.loads(said), (out / "said").read_text()
 
     return run
 
@@ -101,7 +115,7 @@ def test_a_loss_that_is_not_finite_is_told_once(start: Start, tmp_path: Path) ->
     assert len(said.splitlines()) == 1
 
 
-@pytest.mark.parametrize("victim", [0, 2])
+@pytest.mark.parametrize("victim", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_killed_process_ends_all_with_its_name(start: Start, tmp_path: Path, victim: int) -> None:
     ends, said = start(tmp_path, sizes=(3,), victim=victim, step=7, manner="kill")
     others = {rank: end for rank, end in ends["3"].items() if rank != str(victim)}
@@ -111,6 +125,7 @@ def test_a_killed_process_ends_all_with_its_name(start: Start, tmp_path: Path, v
     assert max(seconds for _, seconds in others.values()) < 30
 
 
+@pytest.mark.slow
 def test_a_frozen_process_ends_all_with_its_name(start: Start, tmp_path: Path) -> None:
     """Its connections stay open, and nobody answers."""
     ends, said = start(tmp_path, victim=1, step=7, manner="freeze")

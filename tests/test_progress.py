@@ -52,10 +52,22 @@ def test_a_log_can_tell_that_nothing_was_done(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err == "0/10 images, 0.0/s, time left unknown\n"
 
 
+def test_what_an_earlier_start_has_done_counts_for_no_rate(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clock = Clock()
+    with meter(10_000, "images", clock=clock) as advance:
+        advance.before(7_000)
+        clock.now += 30
+        advance(1_500)
+    assert capsys.readouterr().err == "8,500/10,000 images, 50.0/s, 0:30 left\n"
+
+
 def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
     with meter(10, "images", quiet=True, clock=clock) as advance:
         clock.now += 60
+        advance.before(1)
         advance(5)
     assert capsys.readouterr().err == ""
 
@@ -70,6 +82,21 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "100%" in shown
     assert "4/4" in shown
     assert "images/s" in shown
+
+
+def test_a_bar_counts_no_rate_of_what_an_earlier_start_has_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal, clock = Terminal(), Clock()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr("tqdm.std.time", clock)
+    with meter(10_000, "images") as advance:
+        advance.before(9_000)
+        clock.now += 10
+        advance(100)
+    last = terminal.getvalue().rsplit("\r", 1)[1]
+    assert "9100/10000" in last
+    assert "[00:10<01:30, 10.00 images/s]" in last
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(9, "0:09"), (3599.6, "1:00:00"), (90, "1:30")])

@@ -71,6 +71,24 @@ def arrays(task: Task) -> dict[str, Any]:
         return dict(held)
 
 
+def exchange_a_class(task: Task) -> None:
+    """Have both checkpoints know another class in the place of the second one."""
+    for which in ("last", "best"):
+        content = checkpoint.load(task.run.checkpoint(which))
+        content["classes"][1]["wnid"] = "n00000031"
+        del content["format_version"]
+        checkpoint.save(task.run.checkpoint(which), content)
+
+
+def packed_anew(task: Task, other: Path) -> Path:
+    """Copy the data with another record of its shards."""
+    shutil.copytree(task.data, other)
+    record = json.loads((other / "shards" / "manifest.json").read_text())
+    record["program"] = "0.0"
+    (other / "shards" / "manifest.json").write_text(json.dumps(record))
+    return other
+
+
 def test_the_result_is_that_of_the_checkpoint_on_the_split(task: Task) -> None:
     content = checkpoint.load(task.run.checkpoint("last"))
     with closing(open_split(task.data, "val")) as split:
@@ -190,12 +208,18 @@ def test_a_result_of_other_weights_is_refused(task: Task) -> None:
 
 def test_a_result_of_other_shards_is_refused(task: Task, tmp_path: Path) -> None:
     score(task)
-    other = shutil.copytree(task.data, tmp_path / "other")
-    record = json.loads((other / "shards" / "manifest.json").read_text())
-    record["program"] = "0.0"
-    (other / "shards" / "manifest.json").write_text(json.dumps(record))
     with pytest.raises(ManifestError, match="expected shards = "):
-        result.find(replace(task, data=other))
+        result.find(replace(task, data=packed_anew(task, tmp_path / "other")))
+
+
+def test_beside_a_result_the_classes_of_other_shards_are_compared_first(
+    task: Task, tmp_path: Path
+) -> None:
+    score(task)
+    exchange_a_class(task)
+    other = replace(task, data=packed_anew(task, tmp_path / "other"), which="best")
+    with pytest.raises(DataError, match=r"other: expected the 3 classes that .*run was trained on"):
+        result.find(other)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"split": "val"}'])
@@ -270,11 +294,7 @@ def test_the_same_classes_with_other_promised_counts_are_scored(
 
 
 def test_another_class_table_is_refused(task: Task) -> None:
-    path = task.run.checkpoint("last")
-    content = checkpoint.load(path)
-    content["classes"][1]["wnid"] = "n00000031"
-    del content["format_version"]
-    checkpoint.save(path, content)
+    exchange_a_class(task)
     wanted = r"expected the 3 classes that .*run was trained on, found 3 others; name the data"
     with pytest.raises(DataError, match=wanted):
         score(task)

@@ -86,6 +86,7 @@ def start(
     path: Path,
     progress: Callable[[int], None] = lambda num: None,
     threads: int = 2,
+    before: Callable[[int], None] = lambda num: None,
 ) -> Manifest:
     """Start a run, or start it again, as `alexrep train` does."""
     folder, source = RunFolder(path), held.train.shards[0].path.parent.parent
@@ -94,7 +95,7 @@ def start(
         return record
     resources = Resources(torch.device("cpu"), threads)
     with interruption.flagged() as signalled:
-        return training.run(chosen, held, folder, source, resources, progress, signalled)
+        return training.run(chosen, held, folder, source, resources, progress, signalled, before)
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +175,21 @@ def test_a_run_stopped_and_started_again_ends_with_the_same_bits(
     assert not RunFolder(tmp_path / "run").manifest.exists()
     start(chosen, held, tmp_path / "run")
     assert_same(tmp_path / "run", whole)
+
+
+def test_progress_counts_every_image_once_and_apart_those_of_an_earlier_start(
+    chosen: Recipe, held: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = range(3, 2 * CHECKS, 4)
+    stop_at(monkeypatch, *numbers)
+    told, before = list[int](), list[int]()
+    for _ in numbers:
+        so_far = sum(told)
+        with contextlib.suppress(Interrupted):
+            start(chosen, held, tmp_path / "run", told.append, before=before.append)
+        assert before[-1] == so_far
+    assert sum(told) == 4 * 18
+    assert len(set(before)) > 4
 
 
 def test_a_run_looks_for_a_signal_as_often_as_these_tests_think(
@@ -291,10 +307,10 @@ def test_a_run_that_goes_on_tells_how_far_it_is(
     stop_at(monkeypatch, 14)
     with pytest.raises(Interrupted, match="step 8"):
         start(chosen, held, tmp_path / "run")
-    told: list[int] = []
-    start(chosen, held, tmp_path / "run", told.append)
-    assert told[0] == 18 + 3 * 4
-    assert sum(told) == 4 * 18
+    told, before = list[int](), list[int]()
+    start(chosen, held, tmp_path / "run", told.append, before=before.append)
+    assert before == [18 + 3 * 4]
+    assert sum(told) == 4 * 18 - before[0]
 
 
 def test_the_best_checkpoint_is_of_the_lowest_error(whole: RunFolder) -> None:

@@ -121,6 +121,13 @@ def test_what_is_missing_is_one_line(name: str, variable: str, script: Script, p
     assert not (place / "calls").exists()
 
 
+def test_train_asks_slurm_for_a_warning_and_for_another_turn() -> None:
+    lines = (SLURM / "train.slurm").read_text().splitlines()
+    asked = {line.removeprefix("#SBATCH ") for line in lines if line.startswith("#SBATCH ")}
+    # B: to the script alone; USR2, as NCCL and others take USR1; 3 minutes, to save in.
+    assert {"--requeue", "--open-mode=append", "--signal=B:USR2@180"} <= asked
+
+
 @pytest.mark.parametrize("name", JOBS)
 def test_a_missing_environment_is_one_line(name: str, script: Script, place: Path) -> None:
     named = script(f"{name}.slurm", ALEXREP_ENV="nowhere")
@@ -284,6 +291,17 @@ def test_pipeline_dry_run_submits_nothing(script: Script, place: Path) -> None:
     assert [line.split("/")[-1] for line in lines] == [f"{name}.slurm" for name in JOBS]
     assert "afterok:<pack>" in lines[4]
     assert not (place / "calls").exists()
+
+
+def test_pipeline_dry_run_needs_no_tars(script: Script, place: Path) -> None:
+    with_tars, without = (
+        script("pipeline.sh", "--dry-run"),
+        script("pipeline.sh", "--dry-run", RAW="x"),
+    )
+    assert (without.returncode, without.stdout) == (0, with_tars.stdout)
+    assert with_tars.stderr == ""
+    said = "pipeline.sh: x: no such folder yet, which is needed to submit; set RAW\n"
+    assert without.stderr == said
 
 
 @pytest.mark.parametrize(

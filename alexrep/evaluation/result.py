@@ -71,6 +71,7 @@ def find(task: Task) -> Result | None:
 
     Raises:
         ManifestError: If one of others is there.
+        DataError: If it is damaged, or the shards could not be scored, as `score` says.
     """
     path = task.run.result(task.split, task.views)
     if not path.exists():
@@ -85,6 +86,10 @@ def find(task: Task) -> Result | None:
         "weights": checkpoint.weights_digest(content["state_dict"]),
         "shards": _shards_digest(task),
     }
+    if found.shards != asked["shards"]:
+        # To remove the result would be bad advice if nothing could come in its place.
+        with contextlib.closing(open_split(task.data, task.split)) as split:
+            _require_match(content, split, task)
     for key, wanted in asked.items():
         if getattr(found, key) != wanted:
             advice = "remove the old result to score anew"

@@ -94,6 +94,7 @@ def run(
     workers: int,
     done: Callable[[int], None],
     part: Part = WHOLE,
+    before: Callable[[int], None] = lambda num: None,
 ) -> None:
     """Prepare every unit of a part that is not finished yet.
 
@@ -104,6 +105,7 @@ def run(
         workers: Processes at work.
         done: Called with the number of images of each unit that ends.
         part: The share of the units to prepare.
+        before: Called with the number of images of each unit that had ended before.
 
     Raises:
         DataError: If an archive is broken or a synset's count is wrong.
@@ -113,7 +115,7 @@ def run(
     for unit in part.share(found.units):
         record = record_of(images, unit.name)
         if record.exists():
-            done(_count_lines(record))
+            before(_count_lines(record))
         else:
             todo.append(unit)
     files.require_space(images, _space(found, todo, target))

@@ -27,7 +27,13 @@ def make_plan(prepared: Prepared, stage: str) -> Plan:
     return Plan(stage=stage, settings=settings, inputs={"images": prepared.digest})
 
 
-def moments(prepared: Prepared, folder: Path, workers: int, done: Callable[[int], None]) -> Moments:
+def moments(
+    prepared: Prepared,
+    folder: Path,
+    workers: int,
+    done: Callable[[int], None],
+    before: Callable[[int], None] = lambda num: None,
+) -> Moments:
     """Sum over all training images; the sums of each finished unit are kept in `folder`.
 
     Args:
@@ -35,6 +41,7 @@ def moments(prepared: Prepared, folder: Path, workers: int, done: Callable[[int]
         folder: Where the units' sums are kept, for the other stage and a restart.
         workers: Processes at work.
         done: Called with the number of images of each unit that ends.
+        before: Called with that of each unit that had ended before.
 
     Raises:
         ManifestError: If `folder` holds the sums of other images.
@@ -44,7 +51,7 @@ def moments(prepared: Prepared, folder: Path, workers: int, done: Callable[[int]
     units = prepared.units("train")
     todo = [unit for unit in units if not _kept(folder, unit).exists()]
     for unit in set(units) - set(todo):
-        done(Moments.load(_kept(folder, unit)).num_images)
+        before(Moments.load(_kept(folder, unit)).num_images)
     work = functools.partial(sum_unit, prepared=prepared, folder=folder)
     for _, count in pool.run(work, todo, workers, str):
         done(count)

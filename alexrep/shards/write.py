@@ -46,8 +46,17 @@ def run(
     plan: Plan,
     workers: int,
     done: Callable[[int], None],
+    before: Callable[[int], None] = lambda num: None,
 ) -> Manifest:
     """Write every shard that is not there yet, then the manifest.
+
+    Args:
+        prepared: The prepared images.
+        folder: Folder of the shards.
+        plan: As `make_plan` gives it.
+        workers: Threads at work.
+        done: Called with the number of images of each shard that is written.
+        before: Called with that of each shard that was there.
 
     Raises:
         DataError: If a prepared image is not what its record says.
@@ -59,6 +68,7 @@ def run(
     pixels = prepared.side**2 * 3 if encoding == "raw" else None
     files.require_space(folder, _space(listings, shard_images, folder, pixels))
     outputs = {name: "" for name, *_ in _divide(listings, shard_images)}
+    held = {name for name in outputs if (folder / name).exists()}
     with closing(Tars()) as tars:
         work = functools.partial(
             write, prepared=prepared, folder=folder, seed=seed, encoding=encoding, tars=tars
@@ -66,7 +76,7 @@ def run(
         shards = _shards(listings, shard_images)
         for shard, digest in pool.run(work, shards, workers, lambda one: one.name, threads=True):
             outputs[shard.name] = digest
-            done(len(shard.images))
+            (before if shard.name in held else done)(len(shard.images))
     files.write_json(folder / layout.CLASSES, prepared.classes.rows())
     outputs[layout.CLASSES] = files.sha256_file(folder / layout.CLASSES)
     counts: dict[str, int] = {}

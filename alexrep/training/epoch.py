@@ -43,6 +43,15 @@ def num_images(recipe: Recipe, train: Split) -> int:
     return sum(len(batch) for batch in batches(recipe, train, 0))
 
 
+def remark(recipe: Recipe, train: Split) -> str | None:
+    """Say that the batches are smaller than the recipe's, if the training images are too few."""
+    asked, held = recipe.feed.batch_size, len(limit.places(train))
+    if held >= asked:
+        return None
+    found = f"there are {held:,} training images: a batch is all of them"
+    return f"feed.batch_size: {asked:,} asked for, but {found}"
+
+
 def run(job: Job, reader: Reader) -> Row:
     """Train the rest of the present epoch.
 

@@ -20,7 +20,7 @@ from alexrep.models import registry, table
 from alexrep.runs import checkpoint, environment
 from alexrep.runs import log as run_log
 from alexrep.runs.folder import RunFolder
-from alexrep.settings import Checkpoints, Recipe
+from alexrep.settings import REMARKS, Checkpoints, Recipe
 from alexrep.shards import limit
 from alexrep.training import epoch, loop, precision, schedule
 from alexrep.training.data import TrainingData
@@ -57,10 +57,12 @@ def begin(chosen: Recipe, data: TrainingData, folder: RunFolder) -> Manifest | N
     """Compare a run with what stands in its folder; return its manifest if it is finished.
 
     Raises:
-        ManifestError: If the folder is that of another run; the difference is named.
+        ManifestError: If the folder is that of another run; the difference is named. What
+            the recipes only say of themselves is none.
     """
     advice = "ask for the same, or name another run"
-    return manifest.begin(make_plan(chosen, data), folder.manifest, folder.plan, advice)
+    plan = make_plan(chosen, data)
+    return manifest.begin(plan, folder.manifest, folder.plan, advice, REMARKS)
 
 
 def check(chosen: Recipe, data: TrainingData) -> None:
@@ -88,6 +90,7 @@ def run(
     resources: Resources,
     progress: Callable[[int], None],
     signalled: Callable[[], str | None],
+    before: Callable[[int], None] = lambda num: None,
 ) -> Manifest:
     """Train to the end, from the last checkpoint if there is one.
 
@@ -99,6 +102,7 @@ def run(
         resources: Device and threads.
         progress: Told the number of training images of each step.
         signalled: Tells the signal that has come, as `interruption.flagged` yields it.
+        before: Told the number of training images that the run has seen before this start.
 
     Raises:
         Interrupted: If a signal stopped it; a checkpoint has been saved.
@@ -107,6 +111,7 @@ def run(
     plan = make_plan(chosen, data)
     _describe(chosen, folder, source, data, resources)
     log, job = _prepare(chosen, data, folder, resources, progress, signalled)
+    before(_num_seen(job))
     with contextlib.closing(log):
         table.save(folder.layers, job.model, chosen.model.side)
         scores = loop.train(job)
@@ -180,8 +185,6 @@ def _prepare(
     job = _job(chosen, data, resources, resources.processes.from_first(content), signalled)
     job.record, job.progress = log.append, progress
     job.save = lambda is_best: _save(job, data, folder, log.tell(), is_best)
-    if content:
-        progress(job.position.epoch * epoch.num_images(chosen, data.train) + job.position.seen)
     return log, job
 
 
@@ -225,6 +228,13 @@ def _job(
     if content and job.average is not None:
         job.average.load(content["average"])
     return job
+
+
+def _num_seen(job: Job) -> int:
+    """Return how many training images the run has seen; an epoch that has ended counts once."""
+    position = job.position
+    rest = position.seen if position.batch else 0
+    return position.epoch * epoch.num_images(job.recipe, job.train) + rest
 
 
 def _save(job: Job, data: TrainingData, folder: RunFolder, log_size: int, is_best: bool) -> None:
