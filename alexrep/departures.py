@@ -133,6 +133,7 @@ POINTS: tuple[Point, ...] = (
     ("towers", lambda one: one.model.num_towers),
     ("width", lambda one: f"{one.model.width:g}"),
     ("side of the patch", lambda one: one.model.side),
+    ("layers of double width", lambda one: _listed(one.model.doubled)),
     ("layers left out", lambda one: _listed(one.model.without)),
     ("dropout", lambda one: one.model.dropout),
     ("batch size", lambda one: one.feed.batch_size),

@@ -28,7 +28,7 @@ class Model(Strict):
     std_factor: Annotated[float, Field(gt=0, le=100)] = 1.0
     """Factor on every initial standard deviation; 1/sqrt(width) keeps the signals' scale. Ours."""
     num_towers: Annotated[int, Field(ge=1, le=2)] = 2
-    """Towers; one alone is the half-width net of section 3.2."""
+    """Towers; one alone, with `doubled`, is the one-GPU net of section 3.2."""
     initialisation: Literal["code", "paper", "caffe"] = "code"
     """`code`: std 0.03 in conv3 to conv5, else 0.01; `paper`: 0.01 everywhere (FIDELITY D3);
     `caffe`: 0.01, 0.005 in fc6 and fc7, and biases of 0.1 where the others have 1."""
@@ -49,6 +49,9 @@ class Model(Strict):
     """Side and stride of the pools: overlapping, or not; section 3.4."""
     without: tuple[Layer, ...] = ()
     """Layers left out; the next one reads what they would have read. Section 7."""
+    doubled: tuple[Layer, ...] = ()
+    """Layers with twice as many kernels or units in each tower. One tower that is compared with
+    two keeps conv5, fc6 and fc7 as wide as both, for as many parameters; section 3.2."""
     dropout: Literal["mask", "inverted", "none"] = "mask"
     """`mask`: 0 or 1 in training, times 0.5 in evaluation, as in 2012; `inverted`: 0 or 2 in
     training, nothing in evaluation, as in torch and Caffe; or none."""
@@ -182,6 +185,12 @@ class Compute(Strict):
     """Whether torch.compile makes the step."""
     deterministic: bool = True
     """Use algorithms that give the same bits each time, where the device offers others."""
+    form: Literal["towers", "joined"] = "towers"
+    """Each tower computed by itself, or all at once on their one device: the same outputs within
+    rounding. Which is faster depends on the device."""
+    towers: tuple[Annotated[str, Field(pattern=r"^(cpu|cuda:\d+)$")], ...] = ()
+    """Device of each tower, as in ["cuda:0", "cuda:1"], in a run of one process; fc8 is with the
+    first. Empty: all on the run's device. Section 3.2."""
     accumulate: Annotated[int, Field(ge=1, le=4096)] = 1
     """Pieces in which each process computes its share of a batch, to save memory."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0

@@ -8,11 +8,12 @@ ALEXREP_TEST_DATA. Val is the test set. The peer is the error published for the 
 
 import argparse
 import os
+import shutil
 import tarfile
 from pathlib import Path
 
 from pydantic import JsonValue
-from record import alexrep, errors, keep, rows
+from record import RESULTS, alexrep, errors, keep, rows
 
 from alexrep import recipe
 
@@ -26,7 +27,7 @@ SIDE = 32
 
 
 def main() -> None:
-    """Prepare, train, evaluate, and keep the figures."""
+    """Prepare, train, evaluate, and keep the figures and the log."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--recipe", choices=PUBLISHED, default="cifar10-80sec")
@@ -38,6 +39,7 @@ def main() -> None:
     run = options.folder / options.recipe
     figures = train(str(options.folder / "data"), run, options.recipe, options.device, seconds)
     print(keep(options.recipe, figures).read_text())
+    shutil.copyfile(run / "log.jsonl", RESULTS / f"{options.recipe}.log.jsonl")
 
 
 def prepare(raw: Path, folder: Path) -> dict[str, JsonValue]:

@@ -51,6 +51,17 @@ def bare(contents: list[bytes], memory: NDArray[np.uint8]) -> None:
         simplejpeg.decode_jpeg(content, "RGB", buffer=memory)
 
 
+def unaligned(side: int) -> NDArray[np.uint8]:
+    """Return memory for an image where the decoder is fastest: at no multiple of 32 bytes.
+
+    Where numpy's own happens to lie decides over a seventh of the time.
+    """
+    size = side * side * 3
+    whole = np.empty(size + 64, np.uint8)
+    start = (16 - whole.ctypes.data) % 64
+    return whole[start : start + size].reshape(side, side, 3)
+
+
 def host(reader: batches.Reader, plan: list[NDArray[np.int64]], inputs_: Inputs | None) -> None:
     """Read, decode, draw; and augment here if the constants are given."""
     for batch in reader.read(plan):
@@ -155,7 +166,7 @@ def main() -> None:
         places = order.epoch_order("shuffled", len(split), SEED, 0)[:NUM]
         plan, host_plan = (order.batches(places, size) for size in (BATCH, HOST_BATCH))
         contents = [split.read(int(place)) for place in places]
-        memory = np.empty((split.side, split.side, 3), np.uint8)
+        memory = unaligned(split.side)
         contestants = {
             "bare": processor_seconds(partial(bare, contents, memory)),
             "host": processor_seconds(partial(host, reader, host_plan, None)),

@@ -51,11 +51,11 @@ class Cluster:
         options = [f"--{option}={folder / name}" for option, name in files.items()]
         # --force: a folder that others cannot enter would be refused.
         self._spawn("munged", "munged", "--foreground", "--force", *options)
-        wait_until((folder / "munge.socket").exists, 20, "munged")
+        wait_until((folder / "munge.socket").exists, 60, "munged")
         self._spawn("slurmctld", "slurmctld", "-D", "-f", str(folder / "slurm.conf"))
         for name in NODES:
             self.start_node(name)
-        wait_until(self._is_ready, 60, "the nodes")
+        wait_until(self._is_ready, 120, "the nodes")
 
     def start_node(self, name: str) -> None:
         """Start the slurmd of a node."""
@@ -128,7 +128,7 @@ class Cluster:
         words = self.run("scontrol", "--oneliner", "show", "job", job).split()
         return dict(word.split("=", 1) for word in words if "=" in word)[name]
 
-    def wait(self, job: str, *wanted: str, seconds: float = 120) -> list[str]:
+    def wait(self, job: str, *wanted: str, seconds: float = 300) -> list[str]:
         """Wait until every task of a job has ended, or is in one of the states `wanted`."""
         states = wanted or ENDED
         wait_until(
@@ -142,8 +142,8 @@ class Cluster:
         for name in NODES:
             if self.daemons[name].poll() is not None:
                 self.start_node(name)
-        wait_until(lambda: not self.run("squeue", "--noheader"), 60, "the jobs' end")
-        wait_until(self._is_ready, 60, "the nodes")
+        wait_until(lambda: not self.run("squeue", "--noheader"), 120, "the jobs' end")
+        wait_until(self._is_ready, 120, "the nodes")
 
     def stop(self) -> None:
         """End jobs, daemons, and whatever of the jobs has outlived them."""

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import pwd
+import secrets
 import shutil
 import socket
 import subprocess
@@ -12,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 PACKAGES = ("slurmd", "slurmctld", "slurm-client", "munge")
+ASKED = "ALEXREP_INSTALL_SLURM"
+"""Variable that allows to install them, where it is not empty."""
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "squeue", "scancel")
 PATH = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
 """Where the daemons are, which are not for everyone's path."""
@@ -20,6 +23,7 @@ SETTINGS = """\
 ClusterName=alexrep
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={ports[0]}
+FirstJobId={first_job}
 SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/munge
@@ -68,7 +72,11 @@ def write(folder: Path, nodes: Sequence[str]) -> None:
     # Slurm can be held to loopback only where that is what the host's name resolves to.
     listen = "NoInAddrAny,NoCtldInAddrAny" if _is_loopback() else "keepalivetime=60"
     user = pwd.getpwuid(os.getuid()).pw_name
-    text = SETTINGS.format(user=user, host=host, ports=ports, listen=listen, folder=folder)
+    # The ports that tasks meet at follow from the job's number: two clusters have other ones.
+    first_job = 1 + 1000 * secrets.randbelow(1000)
+    text = SETTINGS.format(
+        user=user, host=host, ports=ports, first_job=first_job, listen=listen, folder=folder
+    )
     for name, port in zip(nodes, ports[1:], strict=True):
         text += NODE.format(name=name, port=port, host=host)
     (folder / "slurm.conf").write_text(text)
@@ -81,13 +89,11 @@ def write(folder: Path, nodes: Sequence[str]) -> None:
 
 
 def lack() -> str | None:
-    """Tell why Slurm cannot run here; None if it can. Installs its packages where root may."""
-    missing = _missing()
-    if missing and os.geteuid() == 0 and shutil.which("apt-get"):
-        _install()
-        missing = _missing()
-    if missing:
-        return f"Slurm is not installed: no {', '.join(missing)}"
+    """Tell why Slurm cannot run here; None if it can. Installs it where it is missing and may."""
+    if _missing():
+        failure = _forbidden() or _install()
+        if missing := _missing():
+            return f"Slurm is not installed: no {', '.join(missing)}; {failure}"
     try:
         pwd.getpwuid(os.getuid())
     except KeyError:
@@ -99,23 +105,47 @@ def _missing() -> list[str]:
     return [one for one in PROGRAMS if shutil.which(one, path=PATH) is None]
 
 
-def _install() -> None:
-    """Install the packages, if apt has them; two processes of the tests take turns."""
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    command = ["apt-get", "install", "-y", "--no-install-recommends", *PACKAGES]
+def _forbidden() -> str:
+    """Tell why the packages may not be installed; nothing if they may."""
+    if not os.environ.get(ASKED):
+        return f"{ASKED}=yes, which make test sets, installs it"
+    if os.geteuid() != 0:
+        return "only root can install it"
+    return "" if shutil.which("apt-get") else "there is no apt-get to install it with"
+
+
+def _install() -> str:
+    """Install the packages; return what apt-get has to say if it fails.
+
+    Two processes of the tests take turns, and with other users of apt.
+    """
+    options = ["-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=60"]
     lock = Path(tempfile.gettempdir()) / "alexrep-slurm.lock"
-    with lock.open("w") as held, contextlib.suppress(subprocess.TimeoutExpired):
+    with lock.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        for words in (["apt-get", "update"], command):
-            subprocess.run(
-                words,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                check=False,
-                timeout=180,
-            )
+        if not _missing():
+            return ""
+        _apt("update")  # An archive that does not answer may have been read before.
+        return _apt("install", *options, *PACKAGES)
+
+
+def _apt(*words: str) -> str:
+    """Run apt-get without questions; return the last line of its errors if it fails."""
+    quiet = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
+    try:
+        done = subprocess.run(
+            ["apt-get", *words],
+            env=os.environ | quiet,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=180,
+        )
+    except subprocess.TimeoutExpired:
+        return f"apt-get {words[0]} took over 180 s"
+    said = done.stderr.splitlines() or [f"left with {done.returncode}"]
+    return f"apt-get {words[0]}: {said[-1]}" if done.returncode else ""
 
 
 def _version() -> tuple[int, ...]:

@@ -43,6 +43,8 @@ SWITCHES: list[dict[str, object]] = [
     {"without": ("fc6",)},
     {"without": ("fc7",)},
     {"without": ("conv3", "conv4", "conv5", "fc6", "fc7")},
+    {"num_towers": 1, "doubled": ("conv5", "fc6", "fc7")},
+    {"doubled": ("conv3",)},
     {"dropout": "none"},
     {"initialisation": "caffe"},
 ]
@@ -356,6 +358,21 @@ def test_gradients_move_back_the_same_way(scope: str) -> None:
     crossing = [2, 2, 6, 6, 102] if scope == "joint" else [6, 6, 102]
     both = [(num, device) for num in crossing for device in ("cpu", "meta")]
     assert sorted(transfers.found) == sorted([*both, (102, "meta")])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_tower_on_a_gpu_and_one_on_the_cpu_give_the_logits_of_one_device() -> None:
+    network, images = small(), patches()
+    known = network(images)
+    network.place(["cuda:0", "cpu"])
+    found = network(images.to("cuda:0"))
+    assert found.device.type == "cuda"
+    torch.testing.assert_close(found.cpu(), known, rtol=1e-3, atol=1e-4)
+    torch.autograd.backward(found.sum())
+    assert all(
+        one.grad is not None and one.grad.device == one.device for one in network.parameters()
+    )
 
 
 def test_a_tower_without_a_device_is_an_error() -> None:

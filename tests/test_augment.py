@@ -138,11 +138,7 @@ def test_images_one_by_one_and_all_at_once_are_equal(
     drawn = draw(np.arange(num), 8, "image", True, seed, 0)
     offsets, reflect = torch.from_numpy(drawn.offsets), torch.from_numpy(drawn.reflect)
     shift = torch.from_numpy(drawn.alphas) @ inputs.noise.T if noisy else None
-    out = torch.empty(num, 32, 32, 3)
-    pixels = augmentation._gather(images, offsets, reflect, 32)
-    pixels = pixels.flip(3) if channels == "bgr" else pixels
-    means = augmentation._means(offsets, reflect, inputs)
-    expected = augmentation._normalise(pixels, means, inputs.divisor, shift, out)
+    expected = augmentation._all_at_once(images, offsets, reflect, inputs, shift)
     assert torch.equal(augment(images, drawn, inputs, noisy), expected.permute(0, 3, 1, 2))
 
 

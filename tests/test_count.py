@@ -109,6 +109,14 @@ def test_a_tower_alone_has_16_630_440_parameters() -> None:
     assert total(count(half, 224)).parameters == 16_630_440
 
 
+def test_the_one_tower_of_the_paper_has_about_as_many_parameters_as_two() -> None:
+    with torch.device("meta"):
+        network = AlexNet(recipe.load("alexnet-2012-half").model, 1000)
+    convolutions = 17_472 + 153_728 + 221_376 + 331_968 + 442_624
+    units = 37_752_832 + 16_781_312 + 4_097_000
+    assert total(count(network, 224)).parameters == convolutions + units == 59_798_312
+
+
 @pytest.mark.parametrize("name", recipe.names())
 def test_the_table_of_every_recipe_holds_all_its_parameters(name: str) -> None:
     model = recipe.load(name).model

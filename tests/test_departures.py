@@ -6,7 +6,7 @@ import pytest
 
 from alexrep import departures, recipe
 
-SPEED = ("channels_last", "compile", "deterministic", "accumulate")
+SPEED = ("channels_last", "compile", "deterministic", "form", "towers", "accumulate")
 NEUTRAL = (
     *("name", "source", "expected", "command", "seed", "checkpoints."),
     *(f"compute.{key}" for key in SPEED),
@@ -34,6 +34,7 @@ LINES = {
     "model.num_towers=1": "towers: 1; net 145: 2",
     "model.width=0.5": "width: 0.5; net 145: 1",
     "model.side=227": "side of the patch: 227; net 145: 224",
+    'model.doubled=["conv5","fc6"]': "layers of double width: conv5, fc6; net 145: none",
     'model.without=["conv3","fc7"]': "layers left out: conv3, fc7; net 145: none",
     'model.dropout="inverted"': "dropout: inverted; net 145: mask",
     'model.name="other"': "another network: other; net 145: alexnet",

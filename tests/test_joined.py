@@ -14,6 +14,7 @@ VARIANTS: list[dict[str, object]] = [
     {},
     {"num_towers": 1},
     {"norm_scope": "joint"},
+    {"doubled": ("conv4", "fc6")},
     {"norm": "none", "activation": "tanh", "pool": "2/2"},
     {"without": ("conv3", "fc6"), "dropout": "inverted", "norm": "caffe"},
     {"without": ("conv4", "conv5", "fc7"), "conv1_order": "relu-lrn-pool"},

@@ -57,6 +57,16 @@ def test_sums_are_those_of_integers() -> None:
     assert found.sums.dtype == np.dtype(np.int64) == found.products.dtype
 
 
+@pytest.mark.parametrize("side", [1, 16, 37, 181, 182])
+def test_sums_of_any_side_are_those_of_integers_with_a_byte_to_spare_or_without(side: int) -> None:
+    images = noise(2, side)
+    spare = np.concatenate([images, noise(2, side, seed=1)[..., :1]], axis=3)
+    flat = images.reshape(-1, 3).astype(np.int64)
+    for found in (moments_of(images), moments_of(spare)):
+        np.testing.assert_array_equal(found.products, flat.T @ flat)
+        np.testing.assert_array_equal(found.sums, images.astype(np.int64).sum(axis=0))
+
+
 def test_the_largest_values_stay_exact_on_the_largest_side() -> None:
     white = np.full((2048, 2048, 3), 255, np.uint8)
     white[0, 0] = (254, 255, 255)
@@ -66,7 +76,7 @@ def test_the_largest_values_stay_exact_on_the_largest_side() -> None:
     assert products[0, 1] == 2048 * 2048 * 255 * 255 - 255
 
 
-def test_sums_may_be_read_between_images_and_when_16_bits_are_full(
+def test_sums_may_be_read_between_images_and_when_a_float_is_full(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(moments, "_WAITING", 3)

@@ -1,8 +1,12 @@
 """The two normalisations, against known answers, direct loops and torch's own."""
 
+import logging
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._inductor import compile_fx, metrics
 
 from alexrep.models.normalisation import (
     CONSTANTS,
@@ -11,6 +15,7 @@ from alexrep.models.normalisation import (
     normalise_across_maps,
     normalise_within_map,
 )
+from alexrep.training.precision import missing_compiler
 
 TABLES = {
     "code": [48.8394, 46.1989, 43.8691],
@@ -18,6 +23,8 @@ TABLES = {
     "caffe": [70.2927, 64.3496, 59.4604],
 }
 """What a hundred becomes in the outermost map, the next and all others, by constants."""
+
+NO_COMPILER = missing_compiler(torch.device("cpu"))
 
 LAYERS = [AcrossMaps("code"), AcrossMaps("paper"), AcrossMaps("caffe"), WithinMap()]
 
@@ -101,6 +108,42 @@ def test_a_compiler_sees_the_same_function_and_gradient(
     torch.testing.assert_close(out, known)
     torch.autograd.backward([out, known], [known.detach(), known.detach()])
     torch.testing.assert_close(seen.grad, maps.grad)
+
+
+def compiled_passes(work: Callable[[], object], caplog: pytest.LogCaptureFixture) -> list[int]:
+    """Return what `work` has compiled: its kernels, and the bytes that they read and write."""
+    metrics.reset()
+    # Counted only where somebody listens.
+    with caplog.at_level(logging.INFO, compile_fx.inductor_metrics_log.name):
+        work()
+    return [metrics.generated_kernel_count, metrics.num_bytes_accessed]
+
+
+@pytest.mark.skipif(NO_COMPILER is not None, reason=f"torch.compile: {NO_COMPILER}")
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.slow)], ids=str
+)
+@pytest.mark.parametrize(("layer", "passes"), [(AcrossMaps(), 1), (WithinMap(), 2)], ids=str)
+def test_a_compiled_normalisation_goes_over_its_data_at_most_twice_each_way(
+    layer: nn.Module, passes: int, dtype: torch.dtype, caplog: pytest.LogCaptureFixture
+) -> None:
+    torch.compiler.reset()
+    maps = some_maps(2, 24, 13, 13, dtype=torch.float32).to(dtype).requires_grad_()
+    compiled, outs = torch.compile(layer, fullgraph=True, dynamic=False), list[Tensor]()
+    # A graph from a cache would not be counted.
+    with (
+        torch._inductor.config.patch(fx_graph_cache=False),
+        torch._functorch.config.patch(enable_autograd_cache=False),
+    ):
+        kernels, num_bytes = compiled_passes(lambda: outs.append(compiled(maps)), caplog)
+        assert kernels == passes
+        # In float32: reads the maps, writes the result and the divisors, at each further
+        # pass writes and reads sums.
+        assert 0 < num_bytes <= (3 + 3 * (passes - 1)) * 4 * maps.numel()
+        out = outs[0]
+        kernels, num_bytes = compiled_passes(lambda: out.backward(torch.ones_like(out)), caplog)
+        assert kernels == passes
+        assert 0 < num_bytes <= (4 + 5 * (passes - 1)) * 4 * maps.numel()
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

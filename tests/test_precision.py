@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from alexrep.settings import Compute
+from alexrep.models import alexnet
+from alexrep.settings import Compute, Model
 from alexrep.training import precision
 from alexrep.training.precision import Network, missing_compiler, place, settled
 
@@ -52,6 +53,24 @@ def test_the_network_computes_as_the_recipe_says(settings: dict[str, Any], seen:
 
 def test_float64_stays() -> None:
     assert Network(Probe().double(), Compute(), CPU)(patches().double()).dtype == torch.float64
+
+
+def test_towers_lie_on_the_devices_of_the_recipe_and_patches_on_the_first() -> None:
+    compute = Compute(towers=("cpu", "cuda:1"))
+    # A device of its own that needs no GPU.
+    parted = compute.model_copy(update={"towers": ("cpu", "meta")})
+    network = place(alexnet.build(Model(side=67, width=0.02), 3, seed=1), parted, CPU)
+    on = {name: value.device.type for name, value in network.named_parameters()}
+    assert all(on[name] == ("meta" if name.startswith("towers.1.") else "cpu") for name in on)
+    assert precision.home(compute, torch.device("cuda:1")) == CPU
+    assert precision.home(Compute(), torch.device("cuda:1")) == torch.device("cuda:1")
+
+
+@pytest.mark.parametrize("form", ["towers", "joined"])
+def test_the_form_is_that_of_the_recipe(form: str) -> None:
+    network = alexnet.build(Model(side=67, width=0.02), 3, seed=1)
+    place(network, Compute.model_validate({"form": form}), CPU)
+    assert network.form == form
 
 
 def test_its_parameters_are_those_of_the_network() -> None:

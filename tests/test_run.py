@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
-from alexrep import manifest, recipe
+from alexrep import files, manifest, recipe
 from alexrep.errors import AlexrepError, ConfigError, DataError, Interrupted, ManifestError
 from alexrep.manifest import Manifest
 from alexrep.runs import checkpoint, listing, log, table
@@ -412,6 +413,21 @@ def test_the_folder_holds_what_the_run_is(
     assert "torch" in json.loads((whole.path / "environment.json").read_text())
 
 
+def test_the_table_of_layers_is_there_from_the_start_and_in_the_manifest(
+    chosen: Recipe, held: TrainingData, whole: RunFolder, tmp_path: Path
+) -> None:
+    def kill(num: int) -> None:
+        raise Killed
+
+    folder, record = RunFolder(tmp_path / "run"), whole.read_manifest()
+    with pytest.raises(Killed):
+        start(chosen, held, folder.path, kill)
+    assert folder.layers.read_bytes() == whole.layers.read_bytes()
+    assert record.outputs == {"layers.json": files.sha256_file(whole.layers)}
+    total = json.loads(whole.layers.read_text())["total"]
+    assert total["parameters"] == record.counts["parameters"]
+
+
 def test_a_checkpoint_is_plain_data_without_the_names_of_wrappers(whole: RunFolder) -> None:
     content = torch.load(whole.checkpoint("last"), weights_only=True)
     assert not [key for key in content["state_dict"] if key.startswith(("module.", "_orig_mod."))]
@@ -695,6 +711,12 @@ def test_a_run_that_lost_its_folder_ends_before_it_writes(
         ("model.name='lenet'", "model.name: expected one of .*alexnet.*, found 'lenet'"),
         ("model.side=73", "model.side: expected at most 72"),
         ("model.width=0.0001", "model.width: expected a unit per tower or more"),
+        ("compute.towers=['cpu']", r"compute.towers: expected 2 devices, found \['cpu'\]"),
+        ("compute.towers=['cpu','cuda:99']", "compute.towers: expected cuda:99, found [0-9] GPUs"),
+        (
+            "compute={form='joined',towers=['cuda:0','cpu']}",
+            "compute.towers: expected one device for the joined form",
+        ),
         (
             "schedule.changes=[{epoch=0,weights=0.1,biases=0.1},{epoch=1,layers=['conv9']}]",
             "expected layers of conv1, .* found 'conv9'",
@@ -710,6 +732,23 @@ def test_a_recipe_that_cannot_run_is_refused_before_anything_is_written(
 
 def test_a_recipe_that_can_run_passes(chosen: Recipe, held: TrainingData) -> None:
     training.check(chosen, held)
+
+
+def test_towers_with_places_of_their_own_are_for_one_process(
+    tiny: Path, held: TrainingData
+) -> None:
+    chosen = recipe.load(str(tiny), ("compute.towers=['cpu','cpu']",))
+    two = Resources(torch.device("cpu"), 1, SimpleNamespace(size=2))  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="expected a run of one process, found 2 processes"):
+        training._job(chosen, held, two, {}, lambda: None)
+
+
+def test_towers_placed_one_by_one_train_to_the_same_bits(
+    tiny: Path, held: TrainingData, whole: RunFolder, tmp_path: Path
+) -> None:
+    start(recipe.load(str(tiny), ("compute.towers=['cpu','cpu']",)), held, tmp_path / "run")
+    details = RunFolder(tmp_path / "run").read_manifest().details
+    assert details["weights"] == whole.read_manifest().details["weights"]
 
 
 def test_the_threads_to_use_are_those_at_hand_but_no_more_than_eight() -> None:

@@ -114,6 +114,20 @@ def test_a_description_has_everything(make_run: MakeRun) -> None:
     assert found.notes == ["2012-09-30 seen"]
 
 
+def test_a_description_has_the_totals_of_the_table_of_layers(make_run: MakeRun) -> None:
+    folder = make_run("run")
+    assert description.describe(folder).network == {}
+    folder.layers.write_text('{"layers": [], "total": {"parameters": 7}}')
+    assert description.describe(folder).network == {"parameters": 7}
+
+
+def test_a_damaged_table_of_layers_is_named(make_run: MakeRun) -> None:
+    folder = make_run("run")
+    folder.layers.write_text("[1]")
+    with pytest.raises(DataError, match=r"layers\.json: expected a table of layers, found"):
+        description.describe(folder)
+
+
 def test_a_description_shows_the_last_epochs_only(make_run: MakeRun) -> None:
     found = description.describe(make_run("run", errors=(0.9,) * 30))
     assert [row["epoch"] for row in found.rows] == [25, 26, 27, 28, 29]

@@ -68,7 +68,10 @@ def test_list_of_nothing_says_so_on_stderr(tmp_path: Path) -> None:
 
 
 def test_show_prints_source_departures_epochs_and_results(make_run: MakeRun) -> None:
-    shown = done("show", make_run("run", is_finished=True).path).splitlines()
+    folder = make_run("run", is_finished=True)
+    folder.layers.write_text('{"total": {"parameters": 60965224, "multiply_adds": 724406816}}')
+    shown = done("show", folder.path).splitlines()
+    assert "network: 60,965,224 parameters, 724,406,816 multiply-adds an image" in shown
     assert shown[0].endswith("run: demo, finished")
     assert any(line.startswith("source: Ours: net 145") for line in shown)
     assert "  width: 0.25; net 145: 1" in shown

@@ -5,7 +5,7 @@ import pytest
 from alexrep import departures, recipe
 
 ABLATIONS = {
-    "alexnet-2012-half": ["towers"],
+    "alexnet-2012-half": ["layers of double width", "towers"],
     "alexnet-2012-inverted-dropout": ["dropout"],
     "alexnet-2012-no-conv3": ["layers left out"],
     "alexnet-2012-no-conv4": ["layers left out"],

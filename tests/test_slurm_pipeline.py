@@ -70,7 +70,7 @@ def output(place: Path) -> str:
 
 
 def ends_well(cluster: Cluster, place: Path, jobs: dict[str, str]) -> None:
-    assert cluster.wait(jobs["eval"], seconds=200) == ["COMPLETED"], output(place)
+    assert cluster.wait(jobs["eval"], seconds=500) == ["COMPLETED"], output(place)
 
 
 def directly(folder: Path) -> None:

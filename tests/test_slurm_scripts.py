@@ -220,7 +220,6 @@ def test_a_preempted_training_requeues_itself(place: Path) -> None:
     assert calls(place) == ["TERM", "scontrol requeue 7"]
 
 
-@pytest.mark.slurm  # of signals that race: once in a while the stub ends with -1
 @pytest.mark.parametrize("job", [CANCELLED, RUNNING, ""])
 def test_a_cancelled_training_gets_one_signal_and_no_further_turn(job: str, place: Path) -> None:
     assert train_and_signal(place, signal.SIGTERM, job).returncode == 75

@@ -54,7 +54,20 @@ def test_a_tower_alone_reads_its_own_maps_and_units() -> None:
     assert (alone["fc6"], alone["fc7"]) == ((2048, 4608), (2048, 2048))
 
 
+def test_the_one_tower_of_the_paper_keeps_the_last_layers_of_two() -> None:
+    assert shapes(Model(num_towers=1, doubled=("conv5", "fc6", "fc7"))) == {
+        "conv1": (48, 3, 11, 11),
+        "conv2": (128, 48, 5, 5),
+        "conv3": (192, 128, 3, 3),
+        "conv4": (192, 192, 3, 3),
+        "conv5": (256, 192, 3, 3),
+        "fc6": (4096, 9216),
+        "fc7": (4096, 4096),
+    }
+
+
 def test_pools_that_do_not_overlap_leave_larger_maps() -> None:
+    # By the released source's rule, not the paper's sentence of maps of equal sides.
     assert shapes(Model(pool="2/2"))["fc6"] == (2048, 256 * 7 * 7)
 
 

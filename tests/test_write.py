@@ -19,7 +19,7 @@ from alexrep.errors import DataError, ManifestError
 from alexrep.ilsvrc.prepared import jpegs, open_prepared
 from alexrep.manifest import Manifest
 from alexrep.shards import content, read, write
-from alexrep.shards.content import Content
+from alexrep.shards.content import Content, Tars
 from alexrep.shards.listing import Images
 
 Pack = Callable[..., Path]
@@ -37,11 +37,11 @@ from alexrep.shards import content, write
 
 read, left = content._read, [int(sys.argv[2])]
 
-def die_after(images, row, memory):
+def die_after(*wanted):
     left[0] -= 1
     if left[0] < 0:
         os.kill(os.getpid(), signal.SIGKILL)
-    read(images, row, memory)
+    read(*wanted)
 
 content._read = die_after
 data = Path(sys.argv[1])
@@ -276,12 +276,12 @@ def test_a_jpeg_of_another_side_does_not_become_raw(
     images = lone(tmp_path / "a.tar", encoded(picture(side, side)))
     message = r"a\.tar: n1_1\.JPEG: expected a JPEG of 72 pixels each way, found .*; run prep"
     with pytest.raises(DataError, match=message):
-        next(Content(images, 72, "raw").pieces())
+        next(Content(images, 72, "raw", Tars()).pieces())
 
 
 def test_a_jpeg_of_the_side_becomes_raw(tmp_path: Path, encoded: Encode, picture: Draw) -> None:
     images = lone(tmp_path / "a.tar", encoded(picture(72, 72)))
-    assert next(Content(images, 72, "raw").pieces()).nbytes == 72 * 72 * 3
+    assert next(Content(images, 72, "raw", Tars()).pieces()).nbytes == 72 * 72 * 3
 
 
 def test_a_prepared_tar_that_was_cut_is_named_and_leaves_no_shard(own: Path, pack: Pack) -> None:

@@ -127,30 +127,39 @@ def _patches(
     images: Tensor, offsets: Tensor, reflect: Tensor, inputs: Inputs, shift: Tensor | None
 ) -> Tensor:
     """Cut, reflect and normalise, float32 (N, P, P, 3); `shift` (N, 3) is the colour noise."""
-    side, device = inputs.side, images.device
-    shape = (len(offsets), side, side, 3)
-    if device.type != "cpu":
-        out = torch.empty(shape, device=device)
-        pixels = _gather(images, offsets, reflect, side)
-        pixels = pixels.flip(3) if inputs.is_bgr else pixels
-        return _normalise(pixels, _means(offsets, reflect, inputs), inputs.divisor, shift, out)
+    if images.device.type != "cpu":
+        return _all_at_once(images, offsets, reflect, inputs, shift)
+    side = inputs.side
     # numpy asks for large pages: small ones, fresh, cost as much as the arithmetic.
-    out = torch.from_numpy(np.empty(shape, np.float32))
+    out = torch.from_numpy(np.empty((len(offsets), side, side, 3), np.float32))
+    noises = None if shift is None else shift.repeat(1, side)  # (N, 3 P)
     # One image after the other stays in the processor's cache, and needs no indices:
     # seven times as fast here as all at once.
     choices = zip(offsets.tolist(), reflect.tolist(), strict=True)
     for number, ((row, column), mirrored) in enumerate(choices):
-        one = slice(number, number + 1)
         rows, columns = slice(row, row + side), slice(column, column + side)
-        patch, mean = images[one, rows, columns], inputs.mean
+        patch, mean = images[number, rows, columns], inputs.mean
         if inputs.follows:
             mean = mean[rows, columns].flip(1) if mirrored else mean[rows, columns]
         if mirrored:
-            patch = patch.contiguous().flip(2)
+            patch = patch.contiguous().flip(1)
         if inputs.is_bgr:
-            patch = patch.flip(3)
-        own = None if shift is None else shift[one]
-        _normalise(patch, mean, inputs.divisor, own, out[one])
+            patch = patch.flip(2)
+        noise = None if noises is None else noises[number]
+        _normalise(patch, mean, inputs.divisor, noise, out[number])
+    return out
+
+
+def _all_at_once(
+    images: Tensor, offsets: Tensor, reflect: Tensor, inputs: Inputs, shift: Tensor | None
+) -> Tensor:
+    """Do the same in a few large operations, which is what a device other than the CPU wants."""
+    side = inputs.side
+    pixels = _gather(images, offsets, reflect, side)
+    pixels = pixels.flip(3) if inputs.is_bgr else pixels
+    noise = None if shift is None else shift.repeat(1, side)[:, None]  # (N, 1, 3 P)
+    out = torch.empty(pixels.shape, device=images.device)
+    _normalise(pixels, _means(offsets, reflect, inputs), inputs.divisor, noise, out)
     return out
 
 
@@ -172,12 +181,13 @@ def _means(offsets: Tensor, reflect: Tensor, inputs: Inputs) -> Tensor:
 
 
 def _normalise(
-    patches: Tensor, mean: Tensor, divisor: float, shift: Tensor | None, out: Tensor
-) -> Tensor:
-    """Subtract the mean, add the noise, divide; write to `out`, float32 (N, P, P, 3)."""
-    out.copy_(patches).sub_(mean)
-    if shift is not None:
-        # Whole rows of the patch at a time: three numbers at a time are slow.
-        rows = shift.repeat(1, out.shape[2])[:, None, :]  # (N, 1, 3 P)
-        out.flatten(2).add_(rows).div_(divisor)
-    return out
+    patches: Tensor, mean: Tensor, divisor: float, noise: Tensor | None, out: Tensor
+) -> None:
+    """Subtract the mean, add the noise, divide; write to `out`, float32 (..., P, P, 3).
+
+    Whole rows of a patch at a time, of 3 P numbers: three at a time are slow.
+    """
+    rows = out.flatten(-2)
+    rows.copy_(patches.flatten(-2)).sub_(mean.flatten(-2))
+    if noise is not None:
+        rows.add_(noise).div_(divisor)

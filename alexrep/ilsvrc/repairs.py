@@ -2,6 +2,7 @@
 
 import zlib
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from alexrep.files import sha256_bytes
 from alexrep.pixels import rescale
@@ -11,9 +12,8 @@ MAX_UNWRAPPED = 1 << 26
 """Bytes that a gzip-wrapped image may unfold to."""
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What became of one image."""
+class Verdict(NamedTuple):
+    """What became of one image; a million are read at a time, so it is made fast."""
 
     name: str
     """File name as distributed."""

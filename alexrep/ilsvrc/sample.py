@@ -58,7 +58,7 @@ def _add(sums: Moments, prepared: Prepared, unit: str, rows: NDArray[np.int64]) 
         for row in rows:
             content = read_at(stream.fileno(), verdicts[row], tar)
             try:
-                sums.add(simplejpeg.decode_jpeg(content, "RGB"))
+                sums.add(simplejpeg.decode_jpeg(content, "RGBX"))
             except ValueError as error:
                 where = f"{tar}: {verdicts[row].name}"
                 raise DataError(

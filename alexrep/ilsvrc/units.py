@@ -1,11 +1,12 @@
 """One unit of preparation: its images to a tar, its verdicts to the record beside it."""
 
-import dataclasses
 import io
 import json
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from pydantic_core import from_json
 
 from alexrep import files
 from alexrep.errors import DataError, mismatch
@@ -28,10 +29,10 @@ def read_verdicts(record: Path) -> Iterator[Verdict]:
     if not record.exists():
         advice = "run preprocess in another folder"
         raise DataError(mismatch(record, "verdicts", "no file", advice))
-    with record.open() as lines:
+    with record.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:
-                yield Verdict(**json.loads(line))
+                yield Verdict(**from_json(line))
             except (ValueError, TypeError) as error:
                 where, advice = f"{record}: line {number}", "remove it and run again"
                 raise DataError(mismatch(where, "a verdict", error, advice)) from None
@@ -52,13 +53,13 @@ def prepare_unit(unit: Unit, images: Path, target: Target) -> int:
             verdict, result = prepare(name, label, content, target, bool(deed))
             if deed:
                 why = ", ".join(filter(None, (deed, verdict.why)))
-                verdict = dataclasses.replace(verdict, why=why)
+                verdict = verdict._replace(why=why)
             if verdict.verdict == "quarantined":
                 files.write_bytes(images / "quarantine" / unit.split / name, result)
             else:
-                verdict = dataclasses.replace(verdict, offset=_append(tar, name, result))
+                verdict = verdict._replace(offset=_append(tar, name, result))
             verdicts.append(verdict)
-    lines = "".join(json.dumps(dataclasses.asdict(one)) + "\n" for one in verdicts)
+    lines = "".join(json.dumps(one._asdict()) + "\n" for one in verdicts)
     files.write_bytes(record_of(images, unit.name), lines.encode())
     return len(verdicts)
 

@@ -9,9 +9,6 @@ from torch import nn
 from alexrep import files
 from alexrep.models.count import Cost, Row, layers, total
 
-NAME = "layers.json"
-"""The file of the table in a run's folder."""
-
 HEADER = ("layer", "output", "parameters", "multiply-adds", "activation bytes")
 
 

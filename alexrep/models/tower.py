@@ -87,17 +87,17 @@ class Tower(nn.ModuleDict):
 
 def _make(layer: Layer, model: Model, index: int, num_read: int) -> nn.Module:
     """Make a layer that reads `num_read` maps or units."""
-    width, units = model.width, num_units(model.width)
     number, is_inverted = int(layer.name[-1:]), model.dropout == "inverted"
+    share = _share(layer, model)
     kinds: dict[str, Callable[[], nn.Module]] = {
-        "conv": lambda: nn.Conv2d(num_read, num_kernels(layer.name, width), *CONVS[layer.name][1:]),
-        "fc": lambda: nn.Linear(num_read, units),
+        "conv": lambda: nn.Conv2d(num_read, share, *CONVS[layer.name][1:]),
+        "fc": lambda: nn.Linear(num_read, share),
         "norm": lambda: AcrossMaps(model.norm),
         "within": WithinMap,
         # Section 3.4; the last window may hang over the edge.
         "pool": lambda: nn.MaxPool2d(*POOLS[model.pool], ceil_mode=True),
         "neuron": nn.Tanh if model.activation == "tanh" else nn.ReLU,
-        "dropout": lambda: MaskDropout(number, index * units, is_inverted),
+        "dropout": lambda: MaskDropout(number, index * share, is_inverted),
         "flatten": nn.Flatten,
     }
     return kinds[layer.kind]()
@@ -105,8 +105,13 @@ def _make(layer: Layer, model: Model, index: int, num_read: int) -> nn.Module:
 
 def _num_out(layer: Layer, model: Model, num: int) -> int:
     """Return the maps or units of one tower after a layer, of the `num` before it."""
-    if layer.kind == "conv":
-        return num_kernels(layer.name, model.width)
     if layer.kind == "flatten":
         return num * map_sides(model.side, model.pool)[-1] ** 2
-    return num_units(model.width) if layer.kind == "fc" else num
+    return _share(layer, model) if layer.kind in ("conv", "fc") else num
+
+
+def _share(layer: Layer, model: Model) -> int:
+    """Return one tower's kernels, or units, in a layer; of a dropout, those of its fc."""
+    name = f"fc{layer.name[-1]}" if layer.kind == "dropout" else layer.name
+    num = num_kernels(name, model.width) if name in CONVS else num_units(model.width)
+    return num * 2 if name in model.doubled else num

@@ -14,11 +14,24 @@ from numpy.typing import NDArray
 from alexrep import files
 from alexrep.errors import DataError, mismatch
 
-_ROWS, _PIXELS = 256, 4
-"""Products are summed over blocks of 256 rows of 4 pixels: 256 times 255**2 is under 2**24, up to
-which a float32 counts exactly, and 4 pixels a row are what the matrix product is fastest with."""
-_WAITING = 257
-"""Images whose sum 16 bits hold: 257 times 255 is 2**16 - 1."""
+_MASKS = np.array([[0xFF], [0xFF00], [0xFF0000]], np.int32)
+"""Where each channel lies in the four bytes of a pixel, the first one lowest."""
+_SCALES = np.array([1, 256, 65536], np.float32)
+"""What a channel is multiplied with that is cut out by its mask and not moved."""
+_PAIRS = ((0, 0), (1, 1), (2, 2), (0, 1), (1, 2), (0, 2))
+"""Channels whose products are summed, in the order in which they are."""
+_PLACES = np.array([[0, 3, 5], [3, 1, 4], [5, 4, 2]])
+"""Which of these stands where in a matrix of products."""
+_UNITS = np.array([1 / (float(_SCALES[i]) * float(_SCALES[j])) for i, j in _PAIRS])
+_BLOCK = 256
+"""Pixels whose products are summed in float32: 256 times 255**2 is under 2**24, up to which it
+counts exactly, whatever the order. A power of two as a factor changes nothing."""
+_CHUNK = 32768
+"""Pixels worked on at once, so that all of them stay in the processor's second cache."""
+_BUFFER = 4096
+"""Numbers that numpy converts at once, so that they stay in the first."""
+_WAITING = 65536
+"""Images whose sum a float32 holds exactly: 2**16 times 255 is under 2**24."""
 
 
 class Moments:
@@ -39,8 +52,20 @@ class Moments:
         self.products = products
         self._sums = sums
         self._waiting = 0
-        self._pixels = np.empty((0, _ROWS, 3 * _PIXELS), np.float32)
-        self._late = np.zeros(sums.shape, np.uint16)
+        self._spare = *sums.shape[:2], 4
+        area = sums.size // 3
+        chunk = min(_CHUNK, -(-area // _BLOCK) * _BLOCK)
+        self._planes = np.zeros((3, chunk), np.float32)
+        self._late = np.zeros((3, area), np.float32)
+        self._dots = np.zeros((len(_PAIRS), -(-area // chunk), chunk // _BLOCK), np.float32)
+        # Made once: to cut them out for every image takes a tenth of the time.
+        blocks = self._planes.reshape(3, -1, _BLOCK)
+        self._factors = (blocks, blocks), (blocks[:2], blocks[1:]), (blocks[0], blocks[2])
+        self._chunks = [
+            (late, self._planes[:, : late.shape[1]], (dots[:3], dots[3:5], dots[5]))
+            for number, start in enumerate(range(0, area, chunk))
+            for late, dots in [(self._late[:, start : start + chunk], self._dots[:, number])]
+        ]
 
     @classmethod
     def zero(cls, side: int) -> "Moments":
@@ -59,33 +84,46 @@ class Moments:
         return self._sums
 
     def add(self, image: NDArray[np.uint8]) -> None:
-        """Count in one image, uint8 (S, S, 3).
+        """Count in one image, uint8 (S, S, 3), or faster (S, S, 4), of which the last is ignored.
 
-        Sums are made in the smallest type that is exact and gathered in int64: products
-        in float32 up to 2**24, places in 16 bits. Four times as fast as in float64 and int64.
+        Four bytes a pixel are one number to the processor: three masks part the channels. All
+        sums are made in float32, in parts so small that it is exact, and gathered in int64.
 
         Raises:
             ValueError: If the image has another shape.
         """
-        if image.shape != self.shape:
+        if image.shape == self.shape:
+            image = np.concatenate([image, image[..., :1]], axis=2)
+        if image.shape != self._spare:
             raise ValueError(f"image: expected shape {self.shape}, found {image.shape}")
-        if not len(self._pixels):
-            num_blocks = -(-image.size // (_ROWS * 3 * _PIXELS))
-            self._pixels = np.zeros((num_blocks, _ROWS, 3 * _PIXELS), np.float32)
-        self._late += image
-        self._pixels.reshape(-1)[: image.size] = image.reshape(-1)
-        blocks = np.matmul(self._pixels.transpose(0, 2, 1), self._pixels)
-        rows = blocks.sum(axis=0, dtype=np.float64).reshape(_PIXELS, 3, _PIXELS, 3)
-        self.products += np.einsum("iaib->ab", rows).astype(np.int64)
+        self._sum(np.ascontiguousarray(image).view("<i4").reshape(-1))
+        found = self._dots.sum(axis=(1, 2), dtype=np.float64) * _UNITS
+        self.products += found.astype(np.int64)[_PLACES]
         self.num_images += 1
         self._waiting += 1
         if self._waiting == _WAITING:
             self._settle()
 
+    def _sum(self, pixels: NDArray[np.int32]) -> None:
+        """Sum the places, and the products of each block."""
+        start, held = 0, np.setbufsize(_BUFFER)
+        for late, planes, dots in self._chunks:
+            end = start + planes.shape[1]
+            np.bitwise_and(pixels[start:end], _MASKS, out=planes, casting="unsafe")
+            np.add(late, planes, out=late)
+            if planes.shape[1] < self._planes.shape[1]:
+                self._planes[:, planes.shape[1] :] = 0
+            for (one, other), out in zip(self._factors, dots, strict=True):
+                np.vecdot(one, other, out=out)
+            start = end
+        np.setbufsize(held)
+
     def _settle(self) -> None:
-        """Move what waits in 16 bits into the sums."""
+        """Move what waits in float32 into the sums."""
         if self._waiting:
-            self._sums += self._late
+            self._late /= _SCALES[:, None]
+            for channel, late in enumerate(self._late.reshape(3, *self.shape[:2])):
+                self._sums[..., channel] += late.astype(np.int64)
             self._late[:], self._waiting = 0, 0
 
     def __iadd__(self, other: "Moments") -> "Moments":
@@ -125,8 +163,13 @@ class Moments:
 
     def channel_means(self) -> NDArray[np.float64]:
         """Return the mean of each channel, (3,), grey levels."""
-        means: NDArray[np.float64] = self.sums.sum(axis=(0, 1)) / self.num_pixels
+        means: NDArray[np.float64] = self._totals() / self.num_pixels
         return means
+
+    def _totals(self) -> NDArray[np.int64]:
+        """Return the sum of each channel, (3,); rows first, since sums of threes are slow."""
+        totals: NDArray[np.int64] = self.sums.sum(axis=0).sum(axis=0)
+        return totals
 
     def covariance(self) -> NDArray[np.float64]:
         """Return the RGB covariance about the channel means, (3, 3), squared grey levels.
@@ -134,7 +177,7 @@ class Moments:
         Divided by the number of pixels less one, as numpy.cov does. The
         difference of the large sums is taken in exact fractions.
         """
-        totals = [int(value) for value in self.sums.sum(axis=(0, 1))]
+        totals = [int(value) for value in self._totals()]
         num = self.num_pixels
         products = self.products.tolist()
         entries = [

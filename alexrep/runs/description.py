@@ -1,10 +1,12 @@
 """Everything worth knowing of one run."""
 
+import json
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
 from alexrep import departures
+from alexrep.errors import DataError, mismatch
 from alexrep.runs import listing, notes
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.log import Row
@@ -28,6 +30,8 @@ class Description:
     results: dict[str, dict[str, JsonValue]]
     """Results by split and views."""
     notes: list[str]
+    network: dict[str, JsonValue]
+    """Totals of the table of its layers, for one image; empty in runs that have no table."""
 
 
 def describe(folder: RunFolder) -> Description:
@@ -47,4 +51,16 @@ def describe(folder: RunFolder) -> Description:
         rows=rows[-NUM_ROWS:],
         results=listing.results(folder),
         notes=notes.lines(folder),
+        network=_totals(folder),
     )
+
+
+def _totals(folder: RunFolder) -> dict[str, JsonValue]:
+    if not folder.layers.exists():
+        return {}
+    try:
+        found: dict[str, JsonValue] = json.loads(folder.layers.read_text())["total"]
+    except (ValueError, KeyError, TypeError) as error:
+        advice = "remove it; alexrep train writes it again"
+        raise DataError(mismatch(folder.layers, "a table of layers", error, advice)) from None
+    return found

@@ -49,6 +49,11 @@ class RunFolder:
         """The folder of checkpoints."""
         return self.path / "checkpoints"
 
+    @property
+    def layers(self) -> Path:
+        """The table of the network's layers."""
+        return self.path / "layers.json"
+
     def checkpoint(self, which: str) -> Path:
         """Return the file of checkpoint "last", "previous" or "best"."""
         return self.checkpoints / f"{which}.pt"

@@ -1,8 +1,10 @@
 """The images of a shard as one row of bytes, in pieces of bounded memory."""
 
 import os
+import resource
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import simplejpeg
@@ -14,25 +16,65 @@ from alexrep.shards.listing import Images
 
 BUFFER = 1 << 24
 """Bytes gathered before they are written."""
+_OTHERS = 256
+"""Files that the rest of the process may have open."""
+_FILES = 4096
+"""Open files that are enough for the tars of all classes."""
+
+
+class Tars:
+    """The tars of prepared images, each opened once if the system allows so many open files.
+
+    May be used by several threads.
+    """
+
+    def __init__(self) -> None:
+        """Open nothing yet; have the system allow as many files as it may."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        soft = max(soft, min(hard, _FILES))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        self._room = max(0, soft - _OTHERS)
+        self._held: dict[Path, int] = {}
+
+    def read(self, tar: Path, memory: NDArray[np.uint8], offset: int) -> int:
+        """Read bytes from a place into `memory` and return their number.
+
+        Raises:
+            DataError: If the tar is missing.
+        """
+        descriptor = self._held.get(tar)
+        if descriptor is not None:
+            return os.preadv(descriptor, [memory.data], offset)
+        descriptor = _open(tar)
+        num_read = os.preadv(descriptor, [memory.data], offset)
+        if len(self._held) >= self._room or self._held.setdefault(tar, descriptor) != descriptor:
+            os.close(descriptor)
+        return num_read
+
+    def close(self) -> None:
+        """Close them."""
+        while self._held:
+            os.close(self._held.popitem()[1])
 
 
 class Content:
     """The bytes of N images, JPEG or decoded, and their crc32."""
 
-    def __init__(self, images: Images, side: int, encoding: str) -> None:
+    def __init__(self, images: Images, side: int, encoding: str, tars: Tars) -> None:
         """Lay out the bytes.
 
         Args:
             images: The images in order.
             side: Their side, in pixels.
             encoding: "jpeg", or "raw" for RGB pixels.
+            tars: What the images are read through.
 
         Raises:
             ValueError: If the encoding is neither.
         """
         if encoding not in ("jpeg", "raw"):
             raise ValueError(f"encoding: expected 'jpeg' or 'raw', found {encoding!r}")
-        self.images, self.side, self.encoding = images, side, encoding
+        self.images, self.side, self.encoding, self._tars = images, side, encoding, tars
         is_raw, pixels = encoding == "raw", side * side * 3
         sizes = np.full(len(images), pixels) if is_raw else images.size
         self.offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
@@ -67,10 +109,10 @@ class Content:
 
     def _fill(self, row: int, memory: NDArray[np.uint8]) -> None:
         if self.encoding == "jpeg":
-            _read(self.images, row, memory)
+            _read(self.images, row, memory, self._tars)
             return
         jpeg, side = np.empty(int(self.images.size[row]), np.uint8), self.side
-        _read(self.images, row, jpeg)
+        _read(self.images, row, jpeg, self._tars)
         pixels = memory.reshape(side, side, 3)
         try:
             found: object = simplejpeg.decode_jpeg(jpeg, "RGB", buffer=pixels).shape
@@ -85,18 +127,17 @@ def _where(images: Images, row: int) -> str:
     return f"{images.tars[images.tar[row]]}: {os.fsdecode(images.name[row])}"
 
 
-def _read(images: Images, row: int, memory: NDArray[np.uint8]) -> None:
+def _read(images: Images, row: int, memory: NDArray[np.uint8], tars: Tars) -> None:
     """Read the bytes of an image into `memory`, which has its size."""
-    tar = images.tars[images.tar[row]]
-    try:
-        descriptor = os.open(tar, os.O_RDONLY)
-    except FileNotFoundError:
-        raise lost(tar) from None
-    try:
-        num_read = os.preadv(descriptor, [memory.data], int(images.offset[row]))
-    finally:
-        os.close(descriptor)
+    num_read = tars.read(images.tars[images.tar.item(row)], memory, images.offset.item(row))
     if num_read != len(memory):
         where, found = _where(images, row), f"{num_read} bytes"
         advice = "run preprocess in another folder"
         raise DataError(mismatch(where, f"{len(memory)} bytes", found, advice))
+
+
+def _open(tar: Path) -> int:
+    try:
+        return os.open(tar, os.O_RDONLY)
+    except FileNotFoundError:
+        raise lost(tar) from None

@@ -5,6 +5,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from io import RawIOBase
 from pathlib import Path
@@ -16,7 +17,7 @@ from alexrep import files, manifest, pool
 from alexrep.ilsvrc.prepared import Prepared
 from alexrep.manifest import Manifest, Plan
 from alexrep.shards import layout
-from alexrep.shards.content import Content
+from alexrep.shards.content import Content, Tars
 from alexrep.shards.listing import Images, Listing, list_images
 from alexrep.shards.outline import Outline, draw
 
@@ -68,11 +69,14 @@ def run(
     files.require_space(folder, _space(listings, shard_images, folder, pixels))
     outputs = {name: "" for name, *_ in _divide(listings, shard_images)}
     held = {name for name in outputs if (folder / name).exists()}
-    work = functools.partial(write, prepared=prepared, folder=folder, seed=seed, encoding=encoding)
-    shards = _shards(listings, shard_images)
-    for shard, digest in pool.run(work, shards, workers, lambda one: one.name, threads=True):
-        outputs[shard.name] = digest
-        (before if shard.name in held else done)(len(shard.images))
+    with closing(Tars()) as tars:
+        work = functools.partial(
+            write, prepared=prepared, folder=folder, seed=seed, encoding=encoding, tars=tars
+        )
+        shards = _shards(listings, shard_images)
+        for shard, digest in pool.run(work, shards, workers, lambda one: one.name, threads=True):
+            outputs[shard.name] = digest
+            (before if shard.name in held else done)(len(shard.images))
     files.write_json(folder / layout.CLASSES, prepared.classes.rows())
     outputs[layout.CLASSES] = files.sha256_file(folder / layout.CLASSES)
     counts: dict[str, int] = {}
@@ -110,12 +114,14 @@ def _space(
     return sum(int(listings[split].part(start, end).size.sum()) for _, split, start, end in missing)
 
 
-def write(shard: Shard, prepared: Prepared, folder: Path, seed: int, encoding: str) -> str:
+def write(
+    shard: Shard, prepared: Prepared, folder: Path, seed: int, encoding: str, tars: Tars
+) -> str:
     """Write one shard, whole or not at all, unless it is there; return its sha256."""
     path, images = folder / shard.name, shard.images
     if path.exists():
         return files.sha256_file(path)
-    content = Content(images, prepared.side, encoding)
+    content = Content(images, prepared.side, encoding, tars)
     attributes = _attributes(shard, prepared, seed, encoding)
     outline = functools.partial(_outline, images, content, attributes)
     head, digest = outline().head, hashlib.sha256()

@@ -14,6 +14,8 @@ import torch
 from pydantic import JsonValue
 from torch import Tensor, nn
 
+from alexrep.errors import ConfigError, mismatch
+from alexrep.models.alexnet import AlexNet
 from alexrep.settings import Compute
 
 _COMPILERS = ("c++", "g++", "clang++")
@@ -48,11 +50,41 @@ class Network(nn.Module):
 
 
 def place(model: nn.Module, compute: Compute, device: torch.device) -> nn.Module:
-    """Put a network on a device, in the layout of the recipe."""
+    """Put a network on a device, or its towers on theirs, in the layout of the recipe."""
     if compute.channels_last:
         # Patches come with their channels last: the same layout saves 10 % of a step.
-        return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+        model = model.to(memory_format=torch.channels_last)
+    if isinstance(model, AlexNet):
+        model.form = compute.form
+        if compute.towers:
+            model.place(compute.towers)
+            return model
     return model.to(device)
+
+
+def home(compute: Compute, device: torch.device) -> torch.device:
+    """Return where a network takes its patches: on its first tower's device."""
+    return torch.device(compute.towers[0]) if compute.towers else device
+
+
+def require_places(model: nn.Module, compute: Compute) -> None:
+    """Refuse devices of towers that cannot be.
+
+    Raises:
+        ConfigError: If there is not one for each tower, the joined form is to be parted, or the
+            machine has no such GPU.
+    """
+    num = len(model.towers) if isinstance(model, AlexNet) else 0
+    where, named = "compute.towers", list(compute.towers)
+    if named and len(named) != num:
+        raise ConfigError(mismatch(where, f"{num} devices", named, "name one for each tower"))
+    if compute.form == "joined" and len(set(named)) > 1:
+        raise ConfigError(mismatch(where, "one device for the joined form", named, "part towers"))
+    num_gpus = torch.cuda.device_count()
+    for one in map(torch.device, named):
+        if one.type == "cuda" and one.index >= num_gpus:
+            found = f"{num_gpus} GPUs"
+            raise ConfigError(mismatch(where, str(one), found, "choose other devices"))
 
 
 @contextlib.contextmanager
@@ -88,6 +120,8 @@ def facts(compute: Compute, device: torch.device, num_processes: int) -> dict[st
         "channels_last": compute.channels_last,
         "compiled": compute.compile and missing_compiler(device) is None,
         "deterministic": compute.deterministic,
+        "form": compute.form,
+        "towers": list(compute.towers),
         "accumulate": compute.accumulate,
         "ema": compute.ema,
     }

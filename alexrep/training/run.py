@@ -13,9 +13,10 @@ import torch
 from pydantic import JsonValue
 
 from alexrep import files, manifest, recipe
+from alexrep.errors import ConfigError, mismatch
 from alexrep.evaluation.scores import Scores
 from alexrep.manifest import Manifest, Plan
-from alexrep.models import registry
+from alexrep.models import registry, table
 from alexrep.runs import checkpoint, environment
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.record import Record
@@ -45,10 +46,10 @@ class Resources:
 
 def make_plan(chosen: Recipe, data: TrainingData) -> Plan:
     """State what decides the weights."""
-    table: dict[str, JsonValue] = json.loads(chosen.model_dump_json())
+    fields: dict[str, JsonValue] = json.loads(chosen.model_dump_json())
     return Plan(
         stage="train",
-        settings=dict(_flat(table)),
+        settings=dict(_flat(fields)),
         seed=chosen.seed,
         inputs={**data.digests, "classes": data.train.classes.digest()},
     )
@@ -59,10 +60,11 @@ def check(chosen: Recipe, data: TrainingData) -> None:
 
     Raises:
         ConfigError: If the network cannot be made so, the schedule names a layer that it
-            has not, or the patch is larger than the images.
+            has not, the patch is larger than the images, or a tower's device is not there.
     """
     data.inputs(chosen)
     model = registry.build(chosen.model, len(data.train.classes), chosen.seed)
+    precision.require_places(model, chosen.compute)
     found = groups(model, layer_decays=chosen.optimiser.layer_decays)
     schedule.require_layers(chosen.schedule, [group["layer"] for group in found])
 
@@ -117,6 +119,7 @@ def run(
             job.event(remark)
         if record.missing:
             resources.say(record.missing)
+        table.save(folder.layers, job.model, chosen.model.side)
         scores = loop.train(job)
     owned()
     return _finish(plan, folder, job, scores)
@@ -169,7 +172,8 @@ def _finish(plan: Plan, folder: RunFolder, job: Job, scores: Scores) -> Manifest
         "val quarantined": job.val.num_quarantined,
         "parameters": sum(one.numel() for one in job.model.parameters()),
     }
-    return manifest.finish(plan, folder.manifest, counts, {}, details)
+    outputs = {folder.layers.name: files.sha256_file(folder.layers)}
+    return manifest.finish(plan, folder.manifest, counts, outputs, details)
 
 
 def _job(
@@ -180,7 +184,12 @@ def _job(
     signalled: Callable[[], str | None],
 ) -> Job:
     """Make model, optimiser and position, or take them from a checkpoint; nothing is written."""
+    if chosen.compute.towers and resources.processes.size > 1:
+        found = f"{resources.processes.size} processes"
+        advice = "start one process, or leave compute.towers out"
+        raise ConfigError(mismatch("compute.towers", "a run of one process", found, advice))
     model = registry.build(chosen.model, len(data.train.classes), chosen.seed)
+    device = precision.home(chosen.compute, resources.device)
     model = precision.place(model, chosen.compute, resources.device)
     rule = chosen.optimiser
     optimiser = Momentum2012(groups(model, rule.momentum, rule.weight_decay, rule.layer_decays))
@@ -197,8 +206,8 @@ def _job(
         optimiser=optimiser,
         train=data.train,
         val=data.val,
-        inputs=data.inputs(chosen).to(resources.device),
-        device=resources.device,
+        inputs=data.inputs(chosen).to(device),
+        device=device,
         threads=resources.threads,
         position=Position(**content["sampler"]) if content else Position(),
         record=lambda row: None,

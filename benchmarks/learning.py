@@ -1,0 +1,165 @@
+"""Does the big net begin to learn: the source's initialisation beside the paper's, by seeds.
+
+    python benchmarks/learning.py FOLDER [--raw RAW] [--width 0.25] [--device cuda]
+
+RAW is ilsvrc2012-dogs in ALEXREP_TEST_DATA if not given: ten classes of ILSVRC-2012. Each run
+is net 145 but for the initial standard deviations of conv3 to conv5 (FIDELITY D3), and ends
+when its running loss is under 0.8 ln 10, or after 5,000 steps. Killed and started again, the
+benchmark goes on. The running loss at a step is the mean over that step and those before it,
+as many as an epoch has; it is of training patches, with noise and dropout.
+
+Under width 1 three things are scaled: every initial standard deviation by 1/sqrt(width), which
+keeps sums over a layer's maps as large as at full width (conv1 reads three colours at any width,
+so its sums grow); the patch to 112 of 128 pixels and the batch to 64, for time; and the rates by
+batch / 128, as run 170-256-double did.
+"""
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, log
+from pathlib import Path
+
+import learning_plot
+from learning_start import logit_std
+from pydantic import JsonValue
+from record import RESULTS, alexrep, keep, rows
+
+from alexrep import recipe
+
+RECIPE = "alexnet-2012"
+INITIALISATIONS = ("code", "paper")
+WIDTH = 0.25
+TARGET, CAP = 0.8 * log(10), 5000
+MOST_STEPS = 39
+"""Steps of an epoch up to which the log has every one."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """What differs between a trial on a CPU and the net of 2012."""
+
+    width: float
+
+    @property
+    def stored(self) -> int:
+        """Side of the prepared images, in pixels."""
+        return 256 if self.width >= 1 else 128
+
+    @property
+    def batch(self) -> int:
+        """Images in a batch."""
+        return 128 if self.width >= 1 else 64
+
+    def settings(self, num_images: int, initialisation: str, seed: int) -> list[str]:
+        """Return the fields of the recipe, as path=value, for `num_images` to train on."""
+        steps, rate = self.steps(num_images), 0.01 * self.batch / 128
+        change = f"[{{epoch = 0, weights = {rate}, biases = {2 * rate}}}]"
+        return [
+            f"seed={seed}",
+            f"model.initialisation={initialisation}",
+            f"model.side={self.stored * 7 // 8}",
+            f"model.width={self.width}",
+            f"model.std_factor={self.width**-0.5}",
+            f"feed.batch_size={self.batch}",
+            "feed.order=shuffled",
+            "feed.draws=image",
+            f"schedule.epochs={ceil(CAP / steps)}",
+            f"schedule.changes={change}",
+            f"schedule.stop={{metric = 'train_loss', target = {TARGET}}}",
+            f"limits.steps={steps}",
+        ]
+
+    def steps(self, num_images: int) -> int:
+        """Return the steps of an epoch, all of whole batches."""
+        return min(MOST_STEPS, num_images // self.batch)
+
+
+def main() -> None:
+    """Prepare, train, and keep the figures and the picture."""
+    options = arguments()
+    size, folder = Size(options.width), options.folder
+    raw = options.raw or Path(os.environ["ALEXREP_TEST_DATA"]) / "ilsvrc2012-dogs"
+    data = folder / f"data-{size.stored}"
+    num_images = prepare(raw, data, size.stored)
+    found = []
+    for seed in options.seeds:  # in turn, so that what stands after an interruption compares
+        for one in INITIALISATIONS:
+            run = folder / f"width-{size.width:g}" / f"{one}-{seed}"
+            settings = [*size.settings(num_images, one, seed), *options.given]
+            train(data, run, options.device, settings)
+            found.append(read(data, run, settings, size.steps(num_images)))
+    name = "learning" if size.width == WIDTH else f"learning-width-{size.width:g}"
+    figures: dict[str, JsonValue] = {
+        "recipe": RECIPE,
+        "settings": [*size.settings(num_images, "code", 1)[2:], *options.given],
+        "training images": num_images,
+        "target": TARGET,
+        "most steps": CAP,
+        "steps of the running mean": size.steps(num_images),
+        "threads of torch": os.environ.get("OMP_NUM_THREADS", "all"),
+        "runs": [kept for _, kept in found],
+    }
+    print(keep(name, figures).read_text())
+    learning_plot.draw([curve for curve, _ in found], TARGET, CAP, RESULTS / f"{name}.png")
+
+
+def arguments() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--raw", type=Path)
+    parser.add_argument("--width", type=float, default=WIDTH)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--set", dest="given", action="append", default=[], metavar="PATH=VALUE")
+    return parser.parse_args()
+
+
+def prepare(raw: Path, data: Path, side: int) -> int:
+    """Prepare the images; return how many there are to train on."""
+    alexrep("-q", "preprocess", str(raw), str(data), "--partial", "--side", str(side))
+    for stage in ("mean", "pca", "pack", "verify"):
+        alexrep("-q", stage, str(data))
+    counts = json.loads((data / "images/manifest.json").read_text())["counts"]
+    return int(counts["train images"])
+
+
+def train(data: Path, run: Path, device: str, settings: Sequence[str]) -> None:
+    """Train one run to its end; one that has ended is left as it is."""
+    words = [word for one in settings for word in ("--set", one)]
+    where = ("--run", str(run), "--recipe", RECIPE, "--device", device)
+    alexrep("-q", "train", str(data), *where, *words)
+
+
+def read(
+    data: Path, run: Path, settings: Sequence[str], window: int
+) -> tuple[learning_plot.Curve, dict[str, JsonValue]]:
+    """Return the running loss of a run and what is kept of it."""
+    chosen, steps, epochs = (
+        recipe.load(RECIPE, tuple(settings)),
+        rows(run, "step"),
+        rows(run, "epoch"),
+    )
+    losses = [float(str(row["loss"])) for row in steps][:CAP]
+    model = chosen.model
+    curve = learning_plot.running(model.initialisation, chosen.seed, losses, window)
+    crossing = curve.crossing(TARGET)
+    return curve, {
+        "initialisation": model.initialisation,
+        "seed": chosen.seed,
+        "first step under the target": crossing,
+        "steps made": len(steps),
+        "logits' standard deviation over images at the start": logit_std(data, chosen),
+        "first loss": losses[0],
+        "lowest running loss": float(curve.losses.min()),
+        "running loss every 100 steps": curve.losses[100 - window :: 100].round(4).tolist(),
+        "val top-1 error at the end": epochs[-1]["val_top1_error"],
+        "seconds of training": sum(float(str(row["seconds"])) for row in epochs[1:]),
+    }
+
+
+if __name__ == "__main__":
+    main()

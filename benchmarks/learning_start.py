@@ -1,0 +1,50 @@
+"""How much of a picture reaches the logits of a network that has not learnt anything yet.
+
+Shapes: N images.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import simplejpeg
+import torch
+
+from alexrep.feed import views
+from alexrep.feed.augment import make_inputs
+from alexrep.models import registry
+from alexrep.settings import Recipe
+from alexrep.shards.read import open_split
+
+NUM_IMAGES = 64
+"""Val images, the first in the order of the shards."""
+
+
+def logit_std(data: Path, chosen: Recipe) -> float:
+    """Return the standard deviation over images of each logit, mean over the logits.
+
+    Args:
+        data: Packed data; its centre patches are taken.
+        chosen: Network, seed and normalisation. The network has its initial values and is in
+            evaluation mode, on the CPU in float32.
+    """
+    pca = json.loads((data / "pca.json").read_text())
+    inputs = make_inputs(
+        mean_image=np.load(data / "mean.npy"),
+        axes=np.asarray(pca["axes"]),
+        stds=np.asarray(pca["stds"]),
+        side=chosen.model.side,
+        scale=chosen.noise.scale,
+        divide=chosen.noise.divide,
+        mean=chosen.feed.mean,
+        channels=chosen.feed.channels,
+    )
+    val = open_split(data, "val")
+    encoded = [val.read(place) for place in range(min(NUM_IMAGES, len(val)))]
+    val.close()
+    images = torch.stack([torch.from_numpy(simplejpeg.decode_jpeg(one, "RGB")) for one in encoded])
+    num_classes = len(json.loads((data / "images/classes.json").read_text()))
+    network = registry.build(chosen.model, num_classes, chosen.seed).eval()
+    with torch.no_grad():
+        logits: torch.Tensor = network(next(views.patches(images, "centre", inputs)))
+    return float(logits.std(dim=0).mean())

@@ -1,0 +1,147 @@
+"""What is measured of a step: bare, of a device's own operations, and fed."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import JsonValue
+from rounds import Measure
+from torch import Tensor, nn
+from torch.nn import functional
+
+from alexrep import recipe
+from alexrep.feed.batches import Batch, Reader
+from alexrep.models import dropout
+from alexrep.models.normalisation import AcrossMaps
+from alexrep.settings import Compute
+from alexrep.training import data as inputs
+from alexrep.training import epoch, precision, step
+from alexrep.training import run as training
+from alexrep.training.job import Job
+from alexrep.training.meter import Meter
+from alexrep.training.optimiser import Momentum2012, groups
+
+RATE = 1e-6
+"""So small that the values stay what they were: their size must not decide the speed."""
+
+
+def wait(device: torch.device) -> None:
+    """Wait until a device has done all that it was told."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def bare(
+    network: nn.Module, compute: Compute, device: torch.device, images: Tensor, steps: int
+) -> Measure:
+    """Measure the seconds of a step without feed: forward, backward, update."""
+    placed = precision.place(network, compute, device).train()
+    computed = precision.Network(placed, compute, device)
+    optimiser = Momentum2012([group | {"rate": RATE} for group in groups(placed)])
+    labels = torch.arange(len(images), device=device) % 1000
+    keys = dropout.keys(1, 0, torch.arange(len(images)))
+    dropout.set_keys(placed, keys.to(device))
+
+    def measure() -> float:
+        wait(device)
+        start = time.perf_counter()
+        for _ in range(steps):
+            placed.zero_grad(set_to_none=True)
+            torch.autograd.backward(functional.cross_entropy(computed(images), labels))
+            optimiser.step()
+        wait(device)
+        return (time.perf_counter() - start) / steps
+
+    return measure
+
+
+def product(side: int, half: bool, device: torch.device, times: int) -> Measure:
+    """Measure the seconds of one product of two square matrices."""
+    dtype = torch.bfloat16 if half else torch.float32
+    one, other = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+    out = torch.empty_like(one)
+
+    def measure() -> float:
+        wait(device)
+        start = time.perf_counter()
+        for _ in range(times):
+            torch.mm(one, other, out=out)
+        wait(device)
+        return (time.perf_counter() - start) / times
+
+    return measure
+
+
+def timed(device: torch.device, work: Callable[[], object]) -> float:
+    """Return the seconds that a device takes for `work`, without those of telling it."""
+    if device.type != "cuda":
+        start = time.perf_counter()
+        work()
+        return time.perf_counter() - start
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    # Busy for milliseconds, the device finds all of `work` told when it comes to it.
+    torch.cuda._sleep(20_000_000)
+    begin.record()
+    work()
+    end.record()
+    end.synchronize()
+    return float(begin.elapsed_time(end)) / 1000
+
+
+def normalisation(maps: Tensor, form: str) -> dict[str, Measure]:
+    """Return how to measure a copy of `maps`, and one form of normalisation each way."""
+    device, target = maps.device, torch.empty_like(maps)
+    layer: Callable[[Tensor], Tensor] = AcrossMaps()
+    if form == "torch":
+        layer = nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=2)
+    if form == "compiled":
+        layer = torch.compile(AcrossMaps(), fullgraph=True, dynamic=False)
+    leaf, gradient = maps.detach().clone().requires_grad_(), torch.ones_like(maps)
+
+    def backward() -> float:
+        out = layer(leaf)
+        return timed(device, lambda: torch.autograd.grad(out, leaf, gradient))
+
+    return {
+        "copy": lambda: timed(device, lambda: target.copy_(maps)),
+        "forward": lambda: timed(device, lambda: layer(leaf)),
+        "backward": backward,
+    }
+
+
+def fed(
+    data: Path, settings: tuple[str, ...], device: torch.device, threads: int, seconds: float
+) -> dict[str, JsonValue]:
+    """Train as `alexrep train` does, for some seconds after some steps; return rate and waits."""
+    chosen = recipe.load("alexnet-170-256", (*settings, "compute.deterministic=false"))
+    held = inputs.open_data(data)
+    job = training._job(chosen, held, training.Resources(device, threads), {}, lambda: None)
+    meter, warm = Meter(), 10
+    with Reader(job.train, threads) as reader, precision.settled(chosen.compute):
+        rates, pending = epoch.begin(job), deque[step.Outcome]()
+        for number, (places, batch) in enumerate(meter.waiting(_endless(job, reader))):
+            if number == warm:
+                wait(device)
+                meter.restart()
+            pending.append(step.make(job, places, batch, rates))
+            while len(pending) > job.lag:
+                outcome = pending.popleft()
+                if job.lag:
+                    outcome.settle(job)
+            if number >= warm:
+                meter.count(len(places))
+                if float(str(meter.read()["seconds"])) > seconds:
+                    break
+        wait(device)
+    held.close()
+    return {**meter.read(), "decoding threads": threads, "steps": number + 1 - warm}
+
+
+def _endless(job: Job, reader: Reader) -> Iterator[tuple[NDArray[np.int64], Batch]]:
+    """Yield batches of one epoch after the other."""
+    while True:
+        yield from epoch.shares(job, reader, epoch.batches(job.recipe, job.train, 0))
