@@ -81,6 +81,14 @@ def begin(plan: Plan, manifest: Path, plan_file: Path, advice: str = "") -> Mani
     Raises:
         ManifestError: If the output belongs to another plan; the difference is named.
     """
+    finished = foresee(plan, manifest, plan_file, advice)
+    if finished is None and not plan_file.exists():
+        write_bytes(plan_file, to_json(plan.model_dump()).encode())
+    return finished
+
+
+def foresee(plan: Plan, manifest: Path, plan_file: Path, advice: str = "") -> Manifest | None:
+    """Return or raise what `begin` would, and write nothing."""
     advice = advice or f"ask for the same, or remove {manifest.parent} to have it made anew"
     if manifest.exists():
         finished = read(manifest, plan.stage)
@@ -88,8 +96,6 @@ def begin(plan: Plan, manifest: Path, plan_file: Path, advice: str = "") -> Mani
         return finished
     if plan_file.exists():
         _compare(plan, _load(Plan, plan_file), plan_file, advice)
-    else:
-        write_bytes(plan_file, to_json(plan.model_dump()).encode())
     return None
 
 

@@ -62,18 +62,30 @@ def begin(plan: Plan, folder: RunFolder, mode: str = "auto") -> Manifest | None:
         ManifestError: If anything else differs, or the folder is not as `mode` wants it.
         ConfigError: If `mode` is unknown.
     """
+    finished, is_changed = foresee(plan, folder, mode)
+    if is_changed:
+        files.write_bytes(folder.plan, files.to_json(plan.model_dump()).encode())
+        folder.manifest.unlink(missing_ok=True)
+    return finished or manifest.begin(plan, folder.manifest, folder.plan)
+
+
+def foresee(plan: Plan, folder: RunFolder, mode: str = "auto") -> tuple[Manifest | None, bool]:
+    """Return or raise what `begin` would, and write nothing.
+
+    Returns:
+        The manifest if the run is finished; whether the plan in the folder has to be changed.
+    """
     require(folder, mode)
     found = manifest.planned(folder.manifest, folder.plan)
     changed = _changed(plan, found) if found is not None else set()
     if changed and all(_may_change(key, plan.settings.get(key)) for key in changed):
-        if isinstance(found, Manifest):
-            if not any(key.startswith("schedule.") for key in changed):
-                return found
-            if not _has_more_epochs(plan, found):
-                return manifest.begin(plan, folder.manifest, folder.plan)
-        files.write_bytes(folder.plan, files.to_json(plan.model_dump()).encode())
-        folder.manifest.unlink(missing_ok=True)
-    return manifest.begin(plan, folder.manifest, folder.plan)
+        if not isinstance(found, Manifest):
+            return None, True
+        if not any(key.startswith("schedule.") for key in changed):
+            return found, False
+        if _has_more_epochs(plan, found):
+            return None, True
+    return manifest.foresee(plan, folder.manifest, folder.plan), False
 
 
 def find(chosen: Recipe, folder: RunFolder, now: Conditions) -> Start | None:
