@@ -85,6 +85,16 @@ def begin(
     Raises:
         ManifestError: If the output belongs to another plan; the difference is named.
     """
+    finished = foresee(plan, manifest, plan_file, advice, remarks)
+    if finished is None and not plan_file.exists():
+        write_bytes(plan_file, to_json(plan.model_dump()).encode())
+    return finished
+
+
+def foresee(
+    plan: Plan, manifest: Path, plan_file: Path, advice: str = "", remarks: Collection[str] = ()
+) -> Manifest | None:
+    """Return or raise what `begin` would, and write nothing."""
     advice = advice or f"ask for the same, or remove {manifest.parent} to have it made anew"
     if manifest.exists():
         finished = read(manifest, plan.stage)
@@ -92,8 +102,6 @@ def begin(
         return finished
     if plan_file.exists():
         _compare(plan, _load(Plan, plan_file), plan_file, advice, remarks)
-    else:
-        write_bytes(plan_file, to_json(plan.model_dump()).encode())
     return None
 
 

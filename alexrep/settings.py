@@ -169,7 +169,7 @@ class Limits(Strict):
     batches: Annotated[int, Field(ge=1)] | None = None
     """Train on the first batches of the shards' order only, over and over."""
     steps: Annotated[int, Field(ge=1)] | None = None
-    """Steps in an epoch, at most."""
+    """Steps in an epoch; batches come again where the data has fewer."""
     classes: tuple[str, ...] = ()
     """Wnids to train and validate on; empty: all."""
 

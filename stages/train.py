@@ -18,6 +18,9 @@ def command(
     batch_size: Annotated[int | None, typer.Option(help="Short for feed.batch_size.")] = None,
     seed: Annotated[int | None, typer.Option(help="Short for seed.")] = None,
     mode: options.Resume = "auto",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Three steps, what a run would take; write nothing.")
+    ] = False,
     device: options.Device = "auto",
     workers: options.Threads = None,
 ) -> None:
@@ -38,6 +41,7 @@ def command(
     from alexrep.training import run as training
 
     from .devices import meeting
+    from .dry_run import rehearse
     from .together import lead
 
     short = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
@@ -47,7 +51,9 @@ def command(
     with contextlib.closing(held), meeting(device) as (own, group):
         threads = workers or training.default_threads()
         resources = training.Resources(own, threads, group, options.note)
-        if group.leads:
+        if group.leads and dry_run:
+            rehearse(chosen, held, folder, resources, mode)
+        elif group.leads:
             lead(ctx, chosen, held, folder, data, resources, signalled, mode)
         else:
-            training.follow(chosen, held, resources, signalled)
+            training.follow(chosen, held, resources, signalled, dry_run)

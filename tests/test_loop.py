@@ -478,6 +478,14 @@ def test_an_epoch_may_have_fewer_steps(make_job: MakeJob, rows: list[Row]) -> No
     assert [row["step"] for row in of_kind(rows, "epoch")] == [0, 2, 4]
 
 
+def test_an_epoch_may_have_more_steps_than_the_data_has_batches(make_job: MakeJob) -> None:
+    job = make_job("limits.steps=12")
+    planned = epoch.batches(job.recipe, job.train, 0)
+    once = epoch.batches(make_job().recipe, job.train, 0)
+    assert len(planned) == 12 > len(once)
+    assert all((batch == once[number % len(once)]).all() for number, batch in enumerate(planned))
+
+
 def test_of_some_classes_only_these_are_trained_and_scored(
     make_job: MakeJob, data: Path, rows: list[Row]
 ) -> None:

@@ -27,7 +27,8 @@ def batches(recipe: Recipe, train: Split, epoch: int) -> list[NDArray[np.int64]]
     """Return the places of each batch of an epoch, over all processes.
 
     Where the recipe takes the first batches only, these come over and over until the epoch
-    is as long as it would have been.
+    is as long as it would have been. Where it wants more steps than there are batches, all
+    come again in the same order, with the same draws.
     """
     places, limits, size = limit.places(train), recipe.limits, recipe.feed.batch_size
     ordered = order.epoch_order(recipe.feed.order, len(places), recipe.seed, epoch)
@@ -35,7 +36,7 @@ def batches(recipe: Recipe, train: Split, epoch: int) -> list[NDArray[np.int64]]
     if limits.batches is not None:
         first = order.batches(places, size)[: limits.batches]
         found = [first[number % len(first)] for number in range(len(found))]
-    return found[: limits.steps]
+    return [found[number % len(found)] for number in range(limits.steps or len(found))]
 
 
 def num_images(recipe: Recipe, train: Split) -> int:

@@ -18,6 +18,8 @@ MODES = ("auto", "never", "must")
 """Go on if there is a run, else begin; only begin; only go on."""
 MAY_CHANGE = ("schedule.", "checkpoints.")
 """Fields of the recipe that may change in the middle of a run; the log then tells it."""
+ADVICE = "ask for the same, or name another run"
+"""What to do where a folder holds another run."""
 DETERMINISTIC = "compute.deterministic"
 """May be given up, so that a run can go on elsewhere."""
 
@@ -63,23 +65,30 @@ def begin(plan: Plan, folder: RunFolder, mode: str = "auto") -> Manifest | None:
         ManifestError: If anything else differs, or the folder is not as `mode` wants it.
         ConfigError: If `mode` is unknown.
     """
+    finished, is_changed = foresee(plan, folder, mode)
+    if is_changed:
+        files.write_bytes(folder.plan, files.to_json(plan.model_dump()).encode())
+        folder.manifest.unlink(missing_ok=True)
+    return finished or manifest.begin(plan, folder.manifest, folder.plan, ADVICE, REMARKS)
+
+
+def foresee(plan: Plan, folder: RunFolder, mode: str = "auto") -> tuple[Manifest | None, bool]:
+    """Return or raise what `begin` would, and write nothing.
+
+    Returns:
+        The manifest if the run is finished; whether the plan in the folder has to be changed.
+    """
     require(folder, mode)
     found = manifest.planned(folder.manifest, folder.plan)
     changed = _changed(plan, found) if found is not None else set()
     if changed and all(_may_change(key, plan.settings.get(key)) for key in changed):
-        if isinstance(found, Manifest):
-            if not any(key.startswith("schedule.") for key in changed):
-                return found
-            if not _has_more_epochs(plan, found):
-                return _compared(plan, folder)
-        files.write_bytes(folder.plan, files.to_json(plan.model_dump()).encode())
-        folder.manifest.unlink(missing_ok=True)
-    return _compared(plan, folder)
-
-
-def _compared(plan: Plan, folder: RunFolder) -> Manifest | None:
-    advice = "ask for the same, or name another run"
-    return manifest.begin(plan, folder.manifest, folder.plan, advice, REMARKS)
+        if not isinstance(found, Manifest):
+            return None, True
+        if not any(key.startswith("schedule.") for key in changed):
+            return found, False
+        if _has_more_epochs(plan, found):
+            return None, True
+    return manifest.foresee(plan, folder.manifest, folder.plan, ADVICE, REMARKS), False
 
 
 def find(chosen: Recipe, folder: RunFolder, now: Conditions) -> Start | None:

@@ -19,6 +19,7 @@ from alexrep.manifest import Manifest, Plan
 from alexrep.models import registry, table
 from alexrep.runs import checkpoint, environment
 from alexrep.runs.folder import RunFolder
+from alexrep.runs.log import Row
 from alexrep.runs.record import Record
 from alexrep.runs.saver import Saver
 from alexrep.settings import Recipe
@@ -125,8 +126,32 @@ def run(
     return _finish(plan, folder, job, scores)
 
 
+def rehearse(chosen: Recipe, data: TrainingData, folder: RunFolder, resources: Resources) -> Row:
+    """Make a few steps from where the run is, and write nothing.
+
+    Returns:
+        As `loop.rehearse`, and the `epoch` and `step` that the run would go on from.
+
+    Raises:
+        DataError: If there are checkpoints, but none is whole.
+        ManifestError: If the run may not go on like this; see `resume.find`.
+        AlexrepError: If the loss is not finite.
+    """
+    now = conditions.describe(chosen, resources.device, resources.processes.size)
+    with resources.processes.refusal_told():
+        start = resume.find(chosen, folder, now)
+    content = resources.processes.from_first(start.content if start else {})
+    job = _job(chosen, data, resources, content, lambda: None)
+    where: Row = {"epoch": job.position.epoch, "step": job.position.step}
+    return {**where, **loop.rehearse(job)}
+
+
 def follow(
-    chosen: Recipe, data: TrainingData, resources: Resources, signalled: Callable[[], str | None]
+    chosen: Recipe,
+    data: TrainingData,
+    resources: Resources,
+    signalled: Callable[[], str | None],
+    dry_run: bool = False,
 ) -> None:
     """Take part in a run that the first process leads; write nothing.
 
@@ -136,7 +161,8 @@ def follow(
     """
     content = resources.processes.from_first(None)
     if content is not None:
-        loop.train(_job(chosen, data, resources, content, signalled))
+        job = _job(chosen, data, resources, content, signalled)
+        loop.rehearse(job) if dry_run else loop.train(job)
 
 
 def _describe(

@@ -1,0 +1,136 @@
+"""What logging, checkpoints and the feed cost a training, against a bare loop in this process.
+
+    python benchmarks/throughput.py FOLDER [--data DATA] [--device cuda] [--recipe alexnet-2012]
+
+The network has its full size, with as many classes as the data has. Bare: forward, loss,
+backward and update on one batch that lies on the device. Whole: the training itself, with
+shards, draws, augmentation, log and event files, timed from one checkpoint to the sixth, so
+that five are copied and written meanwhile. The bare loop runs before and after the whole one,
+so that a machine that grows slower is seen. Target: the whole at least 0.97 of the bare.
+"""
+
+import argparse
+import contextlib
+import itertools
+import shutil
+import time
+from pathlib import Path
+from statistics import median
+
+import inputs
+import torch
+from pydantic import JsonValue
+from record import keep
+from torch.nn import functional
+
+from alexrep import recipe
+from alexrep.models import dropout, registry
+from alexrep.runs import lock
+from alexrep.runs.folder import RunFolder
+from alexrep.settings import Recipe
+from alexrep.training import data as held_data
+from alexrep.training import precision, resume, schedule
+from alexrep.training import run as training
+from alexrep.training.optimiser import Momentum2012, groups, set_rates
+
+CHECKPOINTS = 5
+
+
+def bare(chosen: Recipe, classes: int, device: torch.device, steps: int) -> list[float]:
+    """Return the seconds of each step, on images that are there already."""
+    model = registry.build(chosen.model, classes, chosen.seed)
+    model = precision.place(model, chosen.compute, device)
+    rule, size = chosen.optimiser, chosen.feed.batch_size
+    optimiser = Momentum2012(groups(model, rule.momentum, rule.weight_decay, rule.layer_decays))
+    rates = schedule.rates_at(chosen.schedule, 0, [])
+    set_rates(optimiser, rates.table([group["layer"] for group in optimiser.param_groups]))
+    network = precision.Network(model, chosen.compute, device)
+    images = torch.randn(size, 3, chosen.model.side, chosen.model.side, device=device) * 50
+    labels = torch.arange(size, device=device) % classes
+    ends = [time.perf_counter()]
+    with precision.settled(chosen.compute):
+        for step in range(steps):
+            keys = dropout.keys(chosen.seed, step, torch.arange(size).numpy())
+            dropout.set_keys(model, keys.to(device))
+            optimiser.zero_grad(set_to_none=True)
+            functional.cross_entropy(network(images), labels).backward()
+            optimiser.step()
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            ends.append(time.perf_counter())
+    return [after - before for before, after in itertools.pairwise(ends[1:])]
+
+
+def whole(chosen: Recipe, data: Path, folder: Path, device: torch.device) -> tuple[float, float]:
+    """Train; return the seconds per step over five checkpoints, and the bytes of one."""
+    shutil.rmtree(folder, ignore_errors=True)
+    every, ends = chosen.checkpoints.every_steps or 1, [0.0]
+    run = RunFolder(folder)
+    with (
+        contextlib.closing(held_data.open_data(data, chosen.limits.classes)) as held,
+        lock.held(folder) as owned,
+    ):
+        resume.begin(training.make_plan(chosen, held), run)
+        resources = training.Resources(device, training.default_threads())
+        ended = lambda num: ends.append(time.perf_counter())  # noqa: E731
+        training.run(chosen, held, run, data, resources, ended, lambda: None, owned)
+    # The first call tells where the run starts, which is step 0.
+    steps = ends[-every * (CHECKPOINTS + 1) :]
+    seconds = (steps[-1] - steps[every - 1]) / (CHECKPOINTS * every)
+    return seconds, float(run.checkpoint("last").stat().st_size)
+
+
+def main() -> None:
+    """Measure, and keep the figures."""
+    parser = inputs.parser(__doc__)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--recipe", default="alexnet-2012")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--every", type=int, default=40, help="steps between two checkpoints")
+    parser.add_argument("--set", action="append", default=[])
+    parser.set_defaults(rounds=1)
+    options = parser.parse_args()
+    name, data = inputs.prepared(options, "mean", "pca", "pack")
+    figures = {"images": name, **measure(options, data)}
+    print(keep("throughput", figures).read_text())
+
+
+def measure(options: argparse.Namespace, data: Path) -> dict[str, JsonValue]:
+    """Alternate the two, and return the figures."""
+    every, device = options.every, torch.device(options.device)
+    limits = f"limits.steps={every * (CHECKPOINTS + 1)}"
+    chosen = recipe.load(
+        options.recipe,
+        (
+            f"feed.batch_size={options.batch_size}",
+            "schedule.epochs=1",
+            f"checkpoints.every_steps={every}",
+            limits,
+            *options.set,
+        ),
+    )
+    with contextlib.closing(held_data.open_data(data)) as held:
+        classes = len(held.train.classes)
+    alone, together, size = bare(chosen, classes, device, every), [], 0.0
+    for number in range(options.rounds):
+        seconds, size = whole(chosen, data, options.folder / f"run-{number}", device)
+        together.append(seconds)
+        alone += bare(chosen, classes, device, every)
+    return {
+        "recipe": options.recipe,
+        "settings": options.set,
+        "device": str(device),
+        "batch size": options.batch_size,
+        "classes": classes,
+        "steps between checkpoints": every,
+        "bytes of a checkpoint": size,
+        "bare, seconds per step, median": median(alone),
+        "bare, first and last part": [median(alone[: every - 1]), median(alone[1 - every :])],
+        "whole, seconds per step over five checkpoints": together,
+        "seconds between checkpoints": median(together) * every,
+        "whole / bare, images per second": median(alone) / median(together),
+    }
+
+
+if __name__ == "__main__":
+    main()

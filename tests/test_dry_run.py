@@ -1,0 +1,78 @@
+"""`alexrep train --dry-run`: it tells what a run would do, and writes nothing."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from alexrep.stages import app
+
+TINY = """
+base = "demo"
+name = "tiny"
+model = { side = 67, width = 0.05, std_factor = 4.5 }
+feed = { batch_size = 4 }
+[schedule]
+epochs = 2
+changes = [{ epoch = 0, weights = 0.001, biases = 0.002 }]
+"""
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+def train(data: Path, run: Path, recipe: Path, *more: str) -> Result:
+    words = ["train", str(data), "--run", str(run), "--recipe", str(recipe), "--device", "cpu"]
+    return CliRunner().invoke(app, [*words, *more], prog_name="alexrep")
+
+
+def test_a_dry_run_tells_what_a_run_takes_and_makes_no_folder(
+    data: Path, recipe: Path, tmp_path: Path
+) -> None:
+    told = train(data, tmp_path / "run", recipe, "--dry-run")
+    assert told.exit_code == 0, told.output
+    assert told.stdout.startswith("begins: from nothing\ntrain: 18 images an epoch, 5 steps\n")
+    assert re.search(r"\nloss: \d\.\d{4} after 3 steps\nmemory: \d\.\d\d GB\n", told.stdout)
+    assert re.search(r"\nspeed: [\d.,]+ images/s; 2 epochs without val: 0:0\d\n", told.stdout)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_of_a_begun_a_finished_and_another_run_changes_no_byte(
+    data: Path, recipe: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    assert train(data, run, recipe).exit_code == 0
+
+    def bytes_of() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+    whole = bytes_of()
+    assert "nothing to do" in train(data, run, recipe, "--dry-run").stdout
+    refused = train(data, run, recipe, "--dry-run", "--batch-size", "2")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "settings.feed.batch_size = 2, found 4" in refused.stderr
+    # More epochs of a finished run: its plan would be changed, and is not.
+    longer = train(data, run, recipe, "--dry-run", "--epochs", "3")
+    assert longer.stdout.startswith("begins: from epoch 2, step 10\n"), longer.output
+    assert bytes_of() == whole
+
+
+def test_a_dry_run_heeds_what_resume_asks_for(data: Path, recipe: Path, tmp_path: Path) -> None:
+    refused = train(data, tmp_path / "run", recipe, "--dry-run", "--resume", "must")
+    assert refused.exit_code == 1
+    assert "a run to go on with" in refused.stderr
