@@ -16,6 +16,7 @@ from torch.nn import functional
 from alexrep import recipe
 from alexrep.feed.batches import Batch, Reader
 from alexrep.models import dropout
+from alexrep.models.alexnet import AlexNet
 from alexrep.models.normalisation import AcrossMaps
 from alexrep.settings import Compute
 from alexrep.training import data as inputs
@@ -39,6 +40,8 @@ def bare(
     network: nn.Module, compute: Compute, device: torch.device, images: Tensor, steps: int
 ) -> Measure:
     """Measure the seconds of a step without feed: forward, backward, update."""
+    if isinstance(network, AlexNet):
+        compute = compute.model_copy(update={"form": network.form})
     placed = precision.place(network, compute, device).train()
     computed = precision.Network(placed, compute, device)
     optimiser = Momentum2012([group | {"rate": RATE} for group in groups(placed)])
