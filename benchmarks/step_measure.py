@@ -123,7 +123,8 @@ def fed(
     chosen = recipe.load("alexnet-170-256", (*settings, "compute.deterministic=false"))
     held = inputs.open_data(data)
     job = training._job(chosen, held, training.Resources(device, threads), {}, lambda: None)
-    meter, warm = Meter(), 10
+    # A GPU tries out algorithms first, and fills its queue.
+    meter, warm = Meter(), 10 if device.type == "cuda" else 1
     with Reader(job.train, threads) as reader, precision.settled(chosen.compute):
         rates, pending = epoch.begin(job), deque[step.Outcome]()
         for number, (places, batch) in enumerate(meter.waiting(_endless(job, reader))):
