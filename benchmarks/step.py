@@ -55,6 +55,7 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--layout", nargs="+", choices=["first", "last"], default=["last", "first"])
     parser.add_argument("--compile", nargs="+", choices=["no", "yes"], default=["no", "yes"])
     parser.add_argument("--nets", nargs="+", choices=NETS, default=NETS)
+    parser.add_argument("--form", choices=["towers", "joined"], help="of the fed network")
     parser.add_argument("--batch", nargs="+", type=int)
     parser.add_argument("--steps", type=int, help="steps a round")
     parser.add_argument("--rounds", type=int)
@@ -69,6 +70,7 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     # TF32 is a rounding of NVIDIA's products only.
     options.precision = options.precision or ["fp32", *(["tf32"] if is_cuda else []), "bf16"]
     options.batch = options.batch or ([128] if options.quick else [128, 256, 1024])
+    options.form = options.form or ("joined" if is_cuda else "towers")
     options.steps = options.steps or (20 if is_cuda else 1)
     options.rounds = options.rounds or (2 if options.quick else 5)
     options.images = options.images or (512 if options.quick else 20_000)
@@ -101,6 +103,7 @@ def settings(options: argparse.Namespace) -> list[Compute]:
             precision=rounding,
             channels_last=layout == "last",
             compile=compiled == "yes",
+            form=options.form,
             deterministic=False,
         )
         for compiled, rounding, layout in product(
@@ -202,7 +205,7 @@ def fed(options: argparse.Namespace) -> None:
         )
         held = options.data or data
         figures = step_measure.fed(held, chosen, device, options.threads, options.seconds)
-        keep("fed", told(compute, batch), {**images, **figures})
+        keep("fed", f"{told(compute, batch)}, {options.form}", {**images, **figures})
 
 
 if __name__ == "__main__":

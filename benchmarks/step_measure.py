@@ -16,6 +16,7 @@ from torch.nn import functional
 from alexrep import recipe
 from alexrep.feed.batches import Batch, Reader
 from alexrep.models import dropout
+from alexrep.models.alexnet import AlexNet
 from alexrep.models.normalisation import AcrossMaps
 from alexrep.settings import Compute
 from alexrep.training import data as inputs
@@ -39,6 +40,8 @@ def bare(
     network: nn.Module, compute: Compute, device: torch.device, images: Tensor, steps: int
 ) -> Measure:
     """Measure the seconds of a step without feed: forward, backward, update."""
+    if isinstance(network, AlexNet):
+        compute = compute.model_copy(update={"form": network.form})
     placed = precision.place(network, compute, device).train()
     computed = precision.Network(placed, compute, device)
     optimiser = Momentum2012([group | {"rate": RATE} for group in groups(placed)])
@@ -120,7 +123,8 @@ def fed(
     chosen = recipe.load("alexnet-170-256", (*settings, "compute.deterministic=false"))
     held = inputs.open_data(data)
     job = training._job(chosen, held, training.Resources(device, threads), {}, lambda: None)
-    meter, warm = Meter(), 10
+    # A GPU tries out algorithms first, and fills its queue.
+    meter, warm = Meter(), 10 if device.type == "cuda" else 1
     with Reader(job.train, threads) as reader, precision.settled(chosen.compute):
         rates, pending = epoch.begin(job), deque[step.Outcome]()
         for number, (places, batch) in enumerate(meter.waiting(_endless(job, reader))):

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from alexrep.ilsvrc import demo_pictures
-from alexrep.models import alexnet
-from alexrep.settings import Model
+from alexrep.models import alexnet, registry
+from alexrep.settings import Compute, Model
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 TINY = ("--side", "67", "--width", "0.02", "--batch", "4", "--rounds", "1", "--layout", "last")
@@ -35,11 +35,13 @@ def test_every_part_of_the_benchmark_leaves_its_rows(
         step.main([str(tmp_path), *words, *TINY, *given])
     found = json.loads((tmp_path / "step.json").read_text())
     name = "{}, channels last, not compiled, batch 4"
-    assert list(found["steps"]) == list(found["fed"]) == [name.format("bf16"), name.format("fp32")]
+    names = [name.format("bf16"), name.format("fp32")]
+    assert list(found["steps"]) == names
+    assert list(found["fed"]) == [f"{one}, towers" for one in names]
     row = found["steps"][name.format("fp32")]
     assert tuple(row["images per second"]) == NETS
     assert all(rate > 0 for rate in row["images per second"].values())
-    assert found["fed"][name.format("fp32")]["images_per_s"] > 0
+    assert found["fed"][f"{names[1]}, towers"]["images_per_s"] > 0
     assert len(found["normalisation"]) == 3
 
 
@@ -58,6 +60,15 @@ def test_the_naive_network_is_the_same_function(monkeypatch: pytest.MonkeyPatch)
         layers[-1].load_state_dict(network.fc8.state_dict())
     images = 70 * torch.randn(2, 3, 67, 67, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(naive(images), network(images), rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_is_measured_in_its_own_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    measure = script(monkeypatch, "step_measure")
+    network = registry.build(Model(side=67, width=0.02), 1000, seed=1, form="joined")
+    images = torch.zeros(2, 3, 67, 67)
+    assert measure.bare(network, Compute(), torch.device("cpu"), images, 1)() > 0
+    assert isinstance(network, alexnet.AlexNet)
+    assert network.form == "joined"
 
 
 def test_a_step_of_an_image_costs_4_14_gigaflops(monkeypatch: pytest.MonkeyPatch) -> None:
