@@ -168,7 +168,7 @@ def apart(tar: Path, number: int) -> float:
     taken = [seconds.get() for _ in programs]
     for one in programs:
         one.join()
-    return sum(taken) / number
+    return float(sum(taken)) / number
 
 
 def ceiling(tar: Path) -> float:
