@@ -15,6 +15,7 @@ from concurrent.futures import (
     wait,
 )
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import TypeVar
 
 from alexrep.errors import AlexrepError, mismatch
@@ -44,11 +45,14 @@ def run(
     to others, threads, which start at once.
 
     Raises:
-        AlexrepError: If a worker was killed; the items it may have been at are named.
+        AlexrepError: If a worker was killed, or ran out of memory; the items it may have been
+            at are named.
     """
     if workers == 1:
         for item in items:
-            yield item, work(item)
+            with _enough_memory(name(item)):
+                result = work(item)
+            yield item, result
         return
     with ThreadPoolExecutor(workers) if threads else _processes(workers) as pool:
         pending: dict[Future[Result], Item] = {}
@@ -59,7 +63,8 @@ def run(
                 if not pending:
                     return
                 for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                    result = future.result()
+                    with _enough_memory(name(pending[future])):
+                        result = future.result()
                     yield pending.pop(future), result
         except BrokenProcessPool:
             held = ", ".join(name(item) for item in pending.values())
@@ -69,6 +74,16 @@ def run(
             ) from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _enough_memory(item: str) -> Iterator[None]:
+    """Name the item for which there was too little memory."""
+    try:
+        yield
+    except MemoryError:
+        advice = "take fewer workers or allow more memory, then start again"
+        raise AlexrepError(mismatch(item, "a result", "no memory left", advice)) from None
 
 
 def _processes(workers: int) -> ProcessPoolExecutor:

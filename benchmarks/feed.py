@@ -1,4 +1,4 @@
-"""Batches for training, against bare simplejpeg, torchvision, WebDataset and a cold disk.
+"""Batches for training, against bare simplejpeg, torchvision and WebDataset.
 
     python benchmarks/feed.py FOLDER [--data DATA]
 
@@ -11,12 +11,10 @@ with one thread, in shuffled order:
 - webdataset, where it is installed: the same from a tar in the order that it lies in.
 Bare decodes the same bytes from memory, always into the same array: harsher than anything
 that keeps its result. Targets: host 0.9 of bare; augmented 0.45 of bare and 3 torchvision.
-Cold: the shards are dropped from the page cache before each pass and the seconds that pass
-are compared, with the announcing of reads and without, on one image in ten.
+cold.py has the same reads with little memory.
 """
 
 import io
-import os
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator
@@ -32,9 +30,9 @@ import torch
 from numpy.typing import NDArray
 from pydantic import JsonValue
 from record import alexrep, keep
-from rounds import alternate, processor_seconds, wall_seconds
+from rounds import alternate, processor_seconds
 
-from alexrep.feed import ahead, batches, order
+from alexrep.feed import batches, order
 from alexrep.feed.augment import Inputs, augment, make_inputs
 from alexrep.feed.draws import draw
 from alexrep.shards.read import Split, open_split
@@ -117,30 +115,6 @@ def webdataset(split: Split, folder: Path, constants: Inputs, num: int) -> Calla
     return lambda: sum(1 for _ in loader)
 
 
-def cold(split: Split, plan: list[NDArray[np.int64]], announced: int) -> None:
-    """Read some images a shard of which nothing is in memory."""
-    held, batches.ANNOUNCED = batches.ANNOUNCED, max(announced, 0)
-    announce = ahead.Ahead.announce
-    if not announced:
-        ahead.Ahead.announce = lambda self, places: None  # type: ignore[method-assign]
-    try:
-        with batches.Reader(split, 1) as reader:
-            for _ in reader.read(plan):
-                pass
-    finally:
-        batches.ANNOUNCED = held
-        ahead.Ahead.announce = announce  # type: ignore[method-assign]
-
-
-def drop(split: Split) -> None:
-    """Drop the shards from the page cache."""
-    for shard in split.shards:
-        descriptor = os.open(shard.path, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-        os.close(descriptor)
-
-
 def peers(split: Split, data: Path, folder: Path, constants: Inputs) -> Iterator[tuple[str, Any]]:
     """Yield the peers that are installed."""
     classes = folder / "classes"
@@ -175,13 +149,6 @@ def main() -> None:
         for peer, work in peers(split, data, options.folder, constants):
             contestants[peer] = processor_seconds(work)
         seconds = alternate(contestants, options.rounds)
-        tenth = order.batches(places[: len(split) // 10], 16)
-        passes: dict[str, list[float]] = {"announced": [], "not announced": [], "in memory": []}
-        for _ in range(options.rounds):
-            for key, number in (("announced", 8), ("not announced", 0), ("in memory", 8)):
-                if key != "in memory":
-                    drop(split)
-                passes[key].append(wall_seconds(partial(cold, split, tenth, number))())
     shutil.rmtree(options.folder / "webdataset.tar", ignore_errors=True)
     rates = {key: NUM / taken for key, taken in seconds.items()}
     figures: dict[str, JsonValue] = {
@@ -190,10 +157,6 @@ def main() -> None:
         "host, of bare (0.9)": round(rates["host"] / rates["bare"], 3),
         "augmented, of bare (0.45)": round(rates["augmented"] / rates["bare"], 3),
         "augmented, to torchvision (3)": round(rates["augmented"] / rates["torchvision"], 2),
-        "cold, one image in ten, milliseconds an image": {
-            key: round(1000 * float(np.median(taken)) / sum(map(len, tenth)), 3)
-            for key, taken in passes.items()
-        },
     }
     if "webdataset" in rates:
         found = rates["augmented"] / rates["webdataset"]

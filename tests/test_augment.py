@@ -250,3 +250,18 @@ def test_inputs_move_to_a_device_and_keep_their_divisor() -> None:
     moved = constants(40, 32).to(torch.device("meta"))
     assert (moved.mean.device.type, moved.noise.device.type) == ("meta", "meta")
     assert moved.divisor == pytest.approx(1.1)
+
+
+def test_patches_lie_in_used_memory_when_nothing_refers_to_the_last_ones() -> None:
+    images, inputs = torch.from_numpy(places(2, 40)), without_mean(40, 32)
+    corners, plain = torch.tensor([[3, 7], [8, 0]]), torch.tensor([False, False])
+    first = cut(images, corners, plain, inputs)
+    second = cut(images, corners, plain, inputs)
+    place, held = first.data_ptr(), second.clone()
+    assert second.data_ptr() != place
+    part = first[:1, :, 3]
+    del first
+    assert cut(images, corners, plain, inputs).data_ptr() != place
+    del part
+    assert cut(images, corners, plain, inputs).data_ptr() == place
+    assert torch.equal(second, held)

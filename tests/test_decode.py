@@ -214,6 +214,15 @@ def test_any_bytes_are_decoded_or_refused(data: st.DataObject) -> None:
         assert refusal
 
 
+def test_too_little_memory_is_no_fault_of_the_image(
+    picture: Draw, encoded: Encode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image.Image, "load", lambda self: bytearray(1 << 60))
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda self: bytearray(1 << 60))
+    with pytest.raises(MemoryError):
+        decode.decode(encoded(picture(20, 20)))
+
+
 def test_a_clean_jpeg_is_told_from_a_damaged_one(picture: Draw, encoded: Encode) -> None:
     content = encoded(picture(72, 72))
     assert decode.is_clean(content)

@@ -34,6 +34,12 @@ def fail_at_3(number):
     return number
 
 
+def exhaust_at_3(number):
+    if number == 3:
+        return len(bytearray(1 << 60))
+    return number
+
+
 def die_at_3(number):
     if number == 3:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -119,6 +125,13 @@ def test_a_killed_worker_is_named_with_its_unit_within_seconds(work: ModuleType)
     with pytest.raises(AlexrepError, match=message):
         list(pool.run(work.die_at_3, range(1000), 2, lambda number: f"unit-{number}"))
     assert time.monotonic() - start < 10
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_worker_without_memory_is_named_with_its_unit(work: ModuleType, workers: int) -> None:
+    message = "unit-3: expected a result, found no memory left; take fewer workers"
+    with pytest.raises(AlexrepError, match=message):
+        list(pool.run(work.exhaust_at_3, range(1000), workers, lambda number: f"unit-{number}"))
 
 
 def test_a_caller_that_stops_leaves_no_worker(work: ModuleType) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import tempfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -398,3 +399,23 @@ def test_real_photographs_are_prepared(real_data: Path, tmp_path: Path) -> None:
     assert min(min(one.width, one.height) for one in held) == 320
     first = archives.read(unit.archive, unit.members[0])
     assert held[0].source_sha256 == files.sha256_bytes(first)
+
+
+def test_no_disk_is_needed_beside_input_and_output(
+    raw: Path, tmp_path: Path, prepare: Prepare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere, seen = tmp_path / "temporary", [0]
+    elsewhere.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
+
+    def add(*wanted: object) -> None:
+        addfile(*wanted)
+        seen.append(sum(one.stat().st_size for one in tmp_path.rglob("*") if one.is_file()))
+
+    addfile: Any = tarfile.TarFile.addfile
+    monkeypatch.setattr(tarfile.TarFile, "addfile", add)
+    folder = prepare(raw, tmp_path / "data")
+    output = sum(one.stat().st_size for one in folder.rglob("*") if one.is_file())
+    assert len(seen) > 18
+    assert max(seen) <= output
+    assert not list(elsewhere.iterdir())

@@ -3,7 +3,7 @@
 Shapes: N images of a batch, S side of the stored images, P side of the patch.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alexrep.feed.draws import Draws
+from alexrep.feed.memory import Memory
 
 MEANS = ("centre", "crop")
 CHANNELS = ("rgb", "bgr")
@@ -34,6 +35,8 @@ class Inputs:
     """Whether each patch's own part of the mean is subtracted, and reflected with it."""
     is_bgr: bool = False
     """Whether the input's colours are blue, green, red; stored pixels are RGB."""
+    memory: Memory = field(default_factory=Memory, compare=False, repr=False)
+    """Where patches made on the CPU lie."""
 
     def to(self, device: torch.device) -> "Inputs":
         """Return a copy on `device`."""
@@ -130,8 +133,7 @@ def _patches(
     if images.device.type != "cpu":
         return _all_at_once(images, offsets, reflect, inputs, shift)
     side = inputs.side
-    # numpy asks for large pages: small ones, fresh, cost as much as the arithmetic.
-    out = torch.from_numpy(np.empty((len(offsets), side, side, 3), np.float32))
+    out = torch.from_numpy(inputs.memory.take((len(offsets), side, side, 3), np.float32))
     noises = None if shift is None else shift.repeat(1, side)  # (N, 3 P)
     # One image after the other stays in the processor's cache, and needs no indices:
     # seven times as fast here as all at once.

@@ -3,7 +3,6 @@
 Shapes: N images of a batch, S side of the stored images.
 """
 
-import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from alexrep.errors import DataError, mismatch
 from alexrep.feed.ahead import Ahead
+from alexrep.feed.memory import Memory
 from alexrep.shards.read import Split
 
 AHEAD = 3
@@ -22,9 +22,9 @@ AHEAD = 3
 ANNOUNCED = 8
 """Batches, beyond those under way, whose bytes the system fetches meanwhile."""
 
-_LINE, _PAST = 64, 16
-"""Bytes of a line of the cache, and how far past the start of one images begin: to rows at
-multiples of 32 bytes libjpeg-turbo writes past the cache, which takes a tenth longer here."""
+_PAST = 16
+"""Bytes past a line of the cache at which images begin: to rows at multiples of 32 bytes
+libjpeg-turbo writes past the cache, which takes a tenth longer here."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Reader:
         """
         self._split, self._threads = split, threads
         self._ahead = Ahead(split)
-        self._free: list[bytearray] = []
+        self._memory = Memory()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
 
     def __enter__(self) -> "Reader":
@@ -93,25 +93,11 @@ class Reader:
         yield from coming
 
     def _start(self, places: NDArray[np.int64]) -> tuple[Batch, list[Future[None]]]:
-        batch = Batch(self._images(len(places)), self._split.labels[places], places)
+        side = self._split.side
+        images = self._memory.take((len(places), side, side, 3), np.uint8, _PAST)
+        batch = Batch(images, self._split.labels[places], places)
         shares = np.array_split(np.arange(len(places)), self._threads)
         return batch, [self._pool.submit(self._decode, batch, rows) for rows in shares if len(rows)]
-
-    def _images(self, num: int) -> NDArray[np.uint8]:
-        """Return memory for `num` images: fresh pages cost a third of what decoding does."""
-        side = self._split.side
-        size = num * side * side * 3 + _LINE
-        memory = next((one for one in self._free if len(one) >= size), None)
-        if memory is None:
-            self._free.clear()
-            memory = bytearray(size)
-        else:
-            self._free.remove(memory)
-        # Every view of the images has `flat` as its base, so that it dies after them.
-        flat = np.frombuffer(memory, np.uint8, size)
-        weakref.finalize(flat, self._free.append, memory).atexit = False
-        start = (_PAST - flat.ctypes.data) % _LINE
-        return flat[start : start + size - _LINE].reshape(num, side, side, 3)
 
     def _decode(self, batch: Batch, rows: NDArray[np.int64]) -> None:
         for row, place in zip(rows.tolist(), batch.places[rows].tolist(), strict=True):

@@ -60,6 +60,7 @@ def decode(content: bytes) -> Decoded:
     Raises:
         UndecodableError: If the bytes are no JPEG or PNG, are truncated or
             damaged, or describe more than MAX_PIXELS pixels.
+        MemoryError: If there is too little.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # EXIF noise must not reach the user
@@ -71,8 +72,8 @@ def decode(content: bytes) -> Decoded:
             mode, kind = picture.mode, picture.format
             picture.load()
             rgb = _to_rgb(picture)
-        except UndecodableError:
-            raise
+        except (UndecodableError, MemoryError):
+            raise  # too little memory says nothing about the image
         except UnidentifiedImageError:
             raise UndecodableError("neither JPEG nor PNG") from None
         except Exception as error:  # decoders raise whatever hostile bytes make them raise

@@ -14,8 +14,8 @@ from alexrep.errors import DataError, mismatch
 from alexrep.ilsvrc.prepared import lost
 from alexrep.shards.listing import Images
 
-BUFFER = 1 << 24
-"""Bytes gathered before they are written."""
+BUFFER = 1 << 20
+"""Bytes gathered before they are written: read, checked, written and digested in the cache."""
 _OTHERS = 256
 """Files that the rest of the process may have open."""
 _FILES = 4096
