@@ -87,9 +87,9 @@ def to_json(value: object) -> str:
     return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def write_json(path: Path, value: object) -> None:
-    """Write `value` to `path` as JSON, whole or not at all."""
-    write_bytes(path, to_json(value).encode())
+def write_json(path: Path, value: object, before_rename: Callable[[], None] = nothing) -> None:
+    """Write `value` to `path` as JSON, whole or not at all; see `whole`."""
+    write_bytes(path, to_json(value).encode(), before_rename)
 
 
 def sha256_bytes(content: bytes | memoryview) -> str:

@@ -6,7 +6,7 @@ it; it is written last. Neither has times, host names or worker counts: equal
 work gives equal files.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from importlib import metadata
 from pathlib import Path
 from typing import TypeVar
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from alexrep import __version__
 from alexrep.errors import ManifestError, mismatch
-from alexrep.files import sha256_file, to_json, write_bytes
+from alexrep.files import nothing, sha256_file, to_json, write_bytes
 
 NAME = "manifest.json"
 LIBRARIES = ("h5py", "numpy", "pillow", "pillow-simd", "scipy", "simplejpeg", "torch")
@@ -118,6 +118,7 @@ def finish(
     counts: dict[str, int],
     outputs: dict[str, str],
     details: dict[str, JsonValue] | None = None,
+    before_rename: Callable[[], None] = nothing,
 ) -> Manifest:
     """Write the manifest that makes a stage's output exist for the next stage."""
     record = Manifest(
@@ -127,7 +128,7 @@ def finish(
         outputs=outputs,
         details=details or {},
     )
-    write_bytes(manifest, to_json(record.model_dump()).encode())
+    write_bytes(manifest, to_json(record.model_dump()).encode(), before_rename)
     return record
 
 

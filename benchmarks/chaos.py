@@ -5,12 +5,14 @@
 
 A run is started again and again and gets SIGKILL, SIGTERM or SIGUSR2 (now and then two of
 them) at a random moment: while it starts, sooner than a checkpoint is due, or after several.
-Its weights, log and best checkpoint must equal those of an undisturbed run, and nothing may be
-left behind: no process, partial file, lock, or shared memory. DATA is made if not given.
+Its weights, log and best checkpoint must equal those of an undisturbed run, its curves and table
+must show the log, and nothing may be left behind: no process, partial file, lock, or shared
+memory. DATA is made if not given.
 """
 
 import argparse
 import json
+import math
 import os
 import random
 import shutil
@@ -26,7 +28,7 @@ from pydantic import JsonValue
 from record import alexrep, keep
 
 from alexrep import files
-from alexrep.runs import checkpoint, log, state
+from alexrep.runs import checkpoint, listing, log, state, table
 from alexrep.runs.folder import RunFolder
 
 SOFT = (signal.SIGTERM, signal.SIGUSR2)
@@ -117,7 +119,12 @@ def text(path: Path) -> str:
 
 
 def disturb(
-    command: list[str], folder: RunFolder, kills: int, whole: tuple[float, int], seed: int
+    command: list[str],
+    folder: RunFolder,
+    kills: int,
+    whole: tuple[float, int],
+    seed: int,
+    most_s: float = math.inf,
 ) -> Seen:
     """Kill a run again and again, then let it end.
 
@@ -127,10 +134,13 @@ def disturb(
         kills: How often.
         whole: Seconds and steps of the undisturbed run.
         seed: Of the moments and the signals.
+        most_s: Seconds after which it is killed no more.
     """
     whole_s, num_steps = whole
-    chance, seen = random.Random(seed), Seen()
+    chance, seen, end = random.Random(seed), Seen(), time.perf_counter() + most_s
     while sum(seen.signals.values()) < kills and not folder.manifest.exists():
+        if time.perf_counter() > end:
+            break
         victim, is_early = Victim(command, folder), chance.random() < AT_START
         # What is left to train, over the kills that are left: all come before the end.
         left_s = whole_s * (1 - victim.step / num_steps)
@@ -203,6 +213,23 @@ def digests(folder: RunFolder) -> dict[str, str]:
     }
 
 
+def astray(folder: RunFolder) -> list[str]:
+    """Return which pictures of the log, TensorBoard's curves and log.csv, differ from it."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder.events), size_guidance={"scalars": 0})
+    events.Reload()
+    rows = log.read(folder.log)
+    shown = {"step": events.Scalars("step/loss"), "epoch": events.Scalars("val/loss")}
+    found = [
+        f"curve of {kind}s"
+        for kind, points in shown.items()
+        if [one.step for one in points] != [row["step"] for row in rows if row["kind"] == kind]
+    ]
+    is_same = (folder.path / table.NAME).read_text() == table.text(listing.epoch_rows(folder))
+    return found if is_same else [*found, table.NAME]
+
+
 def make_data(folder: Path) -> Path:
     """Prepare the demo edition, as `alexrep demo` does."""
     from alexrep.ilsvrc import demo
@@ -257,6 +284,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--seconds", type=float, default=math.inf, help="of killing, at most")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--every-steps", type=int, default=10)
     parser.add_argument("--recipe", default="demo")
@@ -280,10 +308,10 @@ def main() -> None:
     start = time.perf_counter()
     command = [*common, str(disturbed.path)]
     undisturbed = seconds["whole"], whole.read_manifest().counts["steps"]
-    seen = disturb(command, disturbed, options.kills, undisturbed, options.seed)
+    seen = disturb(command, disturbed, options.kills, undisturbed, options.seed, options.seconds)
     seconds["disturbed"] = time.perf_counter() - start
     found, expected = digests(disturbed), digests(whole)
-    other = [name for name in expected if found.get(name) != expected[name]]
+    other = [name for name in expected if found.get(name) != expected[name]] + astray(disturbed)
     left = leftovers(disturbed) + sorted(shared_memory() - before)
     result = figures(seen, seconds, options.every_steps)
     result |= {"recipe": options.recipe, "epochs": options.epochs, "device": options.device}

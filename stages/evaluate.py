@@ -53,5 +53,5 @@ def command(
             threads = workers or default_threads()
             with meter(result.num_images(task), "images", is_quiet(ctx)) as done:
                 look = interruption.watch(done, signalled, owned)
-                found = result.score(task, chosen, threads, batch_size, look)
+                found = result.score(task, chosen, threads, batch_size, look, owned)
     typer.echo(report.document(found) if as_json else report.line(found))

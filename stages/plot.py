@@ -41,9 +41,8 @@ def command(run: options.Run) -> None:
             typer.echo(f"{out}: drawn before from the same numbers, nothing to do")
             return
         drawn = gallery.draw_all(run, out)
-        owned()
         outputs = {p.name: files.sha256_file(p) for p in drawn.values() if isinstance(p, Path)}
-        manifest.finish(plan, out / manifest.NAME, {"pictures": len(outputs)}, outputs)
+        manifest.finish(plan, out / manifest.NAME, {"pictures": len(outputs)}, outputs, None, owned)
     for name, outcome in drawn.items():
         typer.echo(f"{name}: {outcome}")
 

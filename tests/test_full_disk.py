@@ -60,9 +60,10 @@ def alexrep(*words: str | Path) -> Result:
 
 
 def tree(folder: Path) -> dict[str, str]:
-    """Return the digest of each file but the locks and the one that takes the room."""
+    """Return the digest of each file but locks, event files, and the one that takes the room."""
     found = (path for path in folder.rglob("*") if path.is_file())
-    kept = (path for path in found if not path.name.startswith((".lock", "ballast")))
+    others = (".lock", "events.out", "ballast")
+    kept = (path for path in found if not path.name.startswith(others))
     return {str(path.relative_to(folder)): files.sha256_file(path) for path in kept}
 
 
@@ -201,9 +202,9 @@ def goes_on(command: list[str | Path], disk: Disk, states: dict[str, Path], make
     place = list(states)[list(states).index(stage) + 1]
     whole, held = tree(states[place]), tree(disk.path)
     other = {name for name in held if held[name] != whole.get(name)}
-    # A run's log grows, and its last checkpoints are replaced after each epoch.
+    # A run's log grows; its table and its last checkpoints are replaced after each epoch.
     checkpoints = {f"run/checkpoints/{name}.pt" for name in ("last", "previous", "best")}
-    assert other <= {"run/log.jsonl", *checkpoints}
+    assert other <= {"run/log.jsonl", "run/log.csv", *checkpoints}
     assert all(checkpoint.is_whole(disk.path / name) for name in checkpoints & held.keys())
     assert LAST[stage] not in held
     assert held.keys() >= tree(states[stage]).keys()

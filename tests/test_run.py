@@ -297,6 +297,35 @@ def test_the_fixed_order_with_shared_draws_resumes_too(
     assert_same(tmp_path / "run", RunFolder(tmp_path / "whole"))
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("compute.ema=0.9",),
+        ("compute.accumulate=2", "feed.shuffle_labels=true", "limits.steps=4"),
+        ("limits.batches=1", "schedule.stop={metric='train_loss',patience=1}"),
+        (
+            "schedule.weights={kind='plateau',start=0.01,factor=0.5,patience=1}",
+            "schedule.biases={kind='plateau',start=0.02,factor=0.5,patience=1}",
+            "schedule.changes=[]",
+        ),
+    ],
+)
+def test_whatever_else_a_run_keeps_count_of_resumes_too(
+    tiny: Path,
+    held: TrainingData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: tuple[str, ...],
+) -> None:
+    chosen = recipe.load(str(tiny), settings)
+    start(chosen, held, tmp_path / "whole")
+    stop_at(monkeypatch, 6, 21, 26, 40)
+    for _ in range(5):
+        with contextlib.suppress(Interrupted):
+            start(chosen, held, tmp_path / "run")
+    assert_same(tmp_path / "run", RunFolder(tmp_path / "whole"))
+
+
 def test_no_step_is_missing_from_the_log_and_none_is_there_twice(
     chosen: Recipe, held: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

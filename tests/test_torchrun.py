@@ -146,3 +146,25 @@ def test_a_refusal_ends_all_processes_with_one_line(
     assert codes == [1, 1]
     (told,) = said
     assert re.fullmatch(r"alexrep: .*expected one writer, found another process at work.*", told)
+
+
+def test_a_restart_of_the_job_takes_the_run_while_its_old_processes_live(
+    data: Path, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    line = command(ALONE, data, run, recipe, "--epochs", "100000")
+    monkeypatch.setenv("SLURM_JOB_ID", "31")
+    with tasks(line) as old:
+        wait_for_rows(run, 6)
+        monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+        with tasks(line) as new:
+            codes, said = ends(old)
+            assert codes == [1, 1]
+            who = f"process {new[0].pid} on [^ ]+ of job 31, restart 1, which took over"
+            assert [one for one in said if re.search(who, one)]
+            wait_for_rows(run, 20)
+            new[0].send_signal(signal.SIGTERM)
+            assert ends(new)[0] == [75, 75]
+    steps = [row["step"] for row in log.read(run / "log.jsonl") if row["kind"] == "step"]
+    assert steps == list(range(1, len(steps) + 1))
+    assert checkpoint.load(RunFolder(run).checkpoint("last"))["step"] == steps[-1]

@@ -113,6 +113,7 @@ def score(
     threads: int,
     batch_size: int,
     done: Callable[[int], None],
+    owned: Callable[[], None] = files.nothing,
 ) -> Result:
     """Score a run on a split and keep the result and the predictions in the run.
 
@@ -122,6 +123,7 @@ def score(
         threads: Decoding threads.
         batch_size: Images at once.
         done: Told the number of images of each batch.
+        owned: Raises if the run's folder is no longer ours; asked before each rename.
 
     Raises:
         ManifestError: If pack has not finished, or the data has no such split.
@@ -143,9 +145,9 @@ def score(
             batch_size=batch_size,
             done=done,
         )
-        _keep_predictions(task, split, predictions)
+        _keep_predictions(task, split, predictions, owned)
     result = _result(task, content, scores, split.geometry)
-    files.write_json(task.run.result(task.split, task.views), asdict(result))
+    files.write_json(task.run.result(task.split, task.views), asdict(result), owned)
     return result
 
 
@@ -186,12 +188,14 @@ def _shards_digest(task: Task) -> str:
     return manifest.digest(path)
 
 
-def _keep_predictions(task: Task, split: Split, predictions: Predictions) -> None:
+def _keep_predictions(
+    task: Task, split: Split, predictions: Predictions, owned: Callable[[], None]
+) -> None:
     rows = sheet_rows(predictions.top[:, 0] != split.labels)
     with Reader(split, 1) as reader:
         images = next(reader.read([rows])).images
     path = task.run.result(task.split, task.views).with_suffix(".npz")
-    with files.whole(path) as part, part.open("wb") as stream:
+    with files.whole(path, owned) as part, part.open("wb") as stream:
         np.savez(
             stream,
             names=split.names,

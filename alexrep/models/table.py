@@ -1,6 +1,6 @@
 """The table of a network's layers, to be read and to be kept beside a run."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,21 @@ from alexrep.models.count import Cost, Row, layers, total
 HEADER = ("layer", "output", "parameters", "multiply-adds", "activation bytes")
 
 
-def save(path: Path, network: nn.Module, side: int) -> None:
+def save(
+    path: Path,
+    network: nn.Module,
+    side: int,
+    before_rename: Callable[[], None] = files.nothing,
+) -> None:
     """Write the table of `network` to `path` as JSON, whole or not at all.
 
     Args:
         path: RUN/layers.json.
         network: Takes images (N, 3, side, side).
         side: Side of the patch, in pixels.
+        before_rename: As for `files.whole`.
     """
-    files.write_json(path, document(layers(network, side)))
+    files.write_json(path, document(layers(network, side)), before_rename)
 
 
 def document(rows: Sequence[Row]) -> dict[str, Any]:

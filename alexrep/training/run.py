@@ -105,7 +105,7 @@ def run(
     with contextlib.ExitStack() as stack:
         with resources.processes.refusal_told():
             start = resume.find(chosen, folder, now)
-            _describe(chosen, folder, source, data, resources)
+            _describe(chosen, folder, source, data, resources, owned)
             size = start.content["log_size"] if start else None
             record = Record(folder, size, start.position.step if start else 0, owned)
             stack.enter_context(contextlib.closing(record))
@@ -120,10 +120,9 @@ def run(
             job.event(remark)
         if record.missing:
             resources.say(record.missing)
-        table.save(folder.layers, job.model, chosen.model.side)
+        table.save(folder.layers, job.model, chosen.model.side, owned)
         scores = loop.train(job)
-    owned()
-    return _finish(plan, folder, job, scores)
+    return _finish(plan, folder, job, scores, owned)
 
 
 def rehearse(chosen: Recipe, data: TrainingData, folder: RunFolder, resources: Resources) -> Row:
@@ -166,19 +165,26 @@ def follow(
 
 
 def _describe(
-    chosen: Recipe, folder: RunFolder, source: Path, data: TrainingData, resources: Resources
+    chosen: Recipe,
+    folder: RunFolder,
+    source: Path,
+    data: TrainingData,
+    resources: Resources,
+    owned: Callable[[], None],
 ) -> None:
     """Write what the run is, for readers of the folder."""
-    files.write_bytes(folder.recipe, recipe.dump(chosen).encode())
+    files.write_bytes(folder.recipe, recipe.dump(chosen).encode(), owned)
     facts = precision.facts(chosen.compute, resources.device, resources.processes.size)
-    files.write_json(folder.path / "environment.json", {**environment.describe(), **facts})
-    files.write_json(folder.path / "classes.json", data.train.classes.rows())
+    files.write_json(folder.path / "environment.json", {**environment.describe(), **facts}, owned)
+    files.write_json(folder.path / "classes.json", data.train.classes.rows(), owned)
     for name in ("mean.npy", "pca.json"):
-        with files.whole(folder.path / name) as part:
+        with files.whole(folder.path / name, owned) as part:
             shutil.copyfile(source / name, part)
 
 
-def _finish(plan: Plan, folder: RunFolder, job: Job, scores: Scores) -> Manifest:
+def _finish(
+    plan: Plan, folder: RunFolder, job: Job, scores: Scores, owned: Callable[[], None]
+) -> Manifest:
     """Write the run's manifest."""
     position, state = job.position, job.model.state_dict()
     details: dict[str, JsonValue] = {
@@ -199,7 +205,7 @@ def _finish(plan: Plan, folder: RunFolder, job: Job, scores: Scores) -> Manifest
         "parameters": sum(one.numel() for one in job.model.parameters()),
     }
     outputs = {folder.layers.name: files.sha256_file(folder.layers)}
-    return manifest.finish(plan, folder.manifest, counts, outputs, details)
+    return manifest.finish(plan, folder.manifest, counts, outputs, details, owned)
 
 
 def _job(
