@@ -208,7 +208,7 @@ class Checkpoints(Strict):
     """Keep one for good after every so many epochs; none: the last two and the best only."""
 
 
-REMARKS = ("name", "source", "expected", "command")
+REMARKS = ("name", "source", "expected", "time", "command")
 """Fields of a recipe that say what it is and change nothing."""
 
 
@@ -220,7 +220,9 @@ class Recipe(Strict):
     source: str
     """Where its numbers come from."""
     expected: str
-    """Errors and time to expect, and who measured them."""
+    """Errors to expect, and who measured them."""
+    time: str = ""
+    """Time that it takes, and on what hardware."""
     command: str = ""
     """How to run it."""
     seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 1

@@ -23,6 +23,8 @@ from .history import Floats, from_rows
 WIDTH, HEIGHT = 7.4, 4.9
 TOP, BOTTOM = 1.15, 0.65
 """Room above and below the panel, in inches."""
+LATE = 0.85
+"""Share of the axis beyond which a word has no room at the right."""
 LOOKS: dict[str, dict[str, Any]] = {
     "relu": {"label": "ReLU", "color": style.BLUE, "ls": "-"},
     "tanh": {"label": "tanh", "color": style.VERMILLION, "ls": (0, (4, 2))},
@@ -94,10 +96,11 @@ def draw(lines: Sequence[Line], target: float, out: Path) -> None:
         axes = figure.add_axes((*place, *size))
         end = max(float(line.epochs[-1]) for line in lines)
         axes.axhline(100 * target, zorder=1, **panels.DASHES)
+        axes.set(xlim=(0, 1.05 * end), xlabel="epoch")
         for line in lines:
             _line(axes, line)
             _mark(axes, line.crossing(target), target, line.activation)
-        axes.set(xlim=(0, 1.05 * end), ylim=(0, None), xlabel="epoch")
+        axes.set_ylim(0, None)
         axes.set_ylabel("training error (%)")
         axes.xaxis.set_major_locator(MaxNLocator(10, integer=True, steps=[1, 2, 5, 10]))
         panels.legend(axes, axes.get_legend_handles_labels()[0])
@@ -131,5 +134,8 @@ def _mark(axes: Axes, at: float | None, target: float, activation: str) -> None:
     colour = LOOKS[activation]["color"]
     axes.plot([at], [100 * target], "o", ms=10, mfc="none", mec=style.INK, mew=1.2, zorder=4)
     axes.plot([at, at], [0, 100 * target], color=colour, lw=0.9, ls=":")
-    where: dict[str, Any] = {"textcoords": "offset points", "xytext": (5, 5), "color": colour}
-    axes.annotate(f"{at:.1f} epochs", (at, 0), **where)
+    # To the left of a late one, where the page ends at its right.
+    is_late = at > LATE * axes.get_xlim()[1]
+    side, shift = ("right", -5) if is_late else ("left", 5)
+    where: dict[str, Any] = {"textcoords": "offset points", "xytext": (shift, 5), "color": colour}
+    axes.annotate(f"{at:.1f} epochs", (at, 0), ha=side, **where)

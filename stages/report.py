@@ -45,6 +45,8 @@ def say_description(found: Description) -> None:
     """Print what a run is, and what it has come to."""
     typer.echo(f"{found.run}: {found.recipe}, {found.state}")
     typer.echo(f"source: {found.source}\nexpected: {found.expected}")
+    if found.time:
+        typer.echo(f"time: {found.time}")
     if found.network:
         numbers = (found.network[key] for key in ("parameters", "multiply_adds"))
         typer.echo("network: {:,} parameters, {:,} multiply-adds an image".format(*numbers))

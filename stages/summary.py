@@ -33,8 +33,12 @@ def command(
     points = departures.of(chosen)
     if as_json:
         head = {"recipe": chosen.name, "model": chosen.model.name, "classes": classes}
+        head |= {"source": chosen.source, "expected": chosen.expected, "time": chosen.time}
         typer.echo(files.to_json(head | table.document(rows) | {"departures": points}), nl=False)
         return
+    typer.echo(f"source: {chosen.source}\nexpected: {chosen.expected}")
+    if chosen.time:
+        typer.echo(f"time: {chosen.time}")
     typer.echo(table.text(rows))
     typer.echo(f"departures from net 145: {len(points) or 'none'}")
     for point in points:

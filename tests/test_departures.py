@@ -8,7 +8,7 @@ from alexrep import departures, recipe
 
 SPEED = ("channels_last", "compile", "deterministic", "form", "towers", "accumulate")
 NEUTRAL = (
-    *("name", "source", "expected", "command", "seed", "checkpoints."),
+    *("name", "source", "expected", "time", "command", "seed", "checkpoints."),
     *(f"compute.{key}" for key in SPEED),
 )
 """What may differ between runs of net 145."""

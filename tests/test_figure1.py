@@ -90,6 +90,13 @@ def test_the_picture_is_the_same_each_time_and_marks_each_crossing(tmp_path: Pat
         assert (picture.format, picture.size) == ("PNG", (1110, 735))
 
 
+def test_the_words_at_a_late_crossing_stay_on_the_page(tmp_path: Path) -> None:
+    late = line(*[0.5] * 30, 0.2)
+    figure1.draw([late], 0.25, tmp_path / "late.png")
+    with Image.open(tmp_path / "late.png") as picture:
+        assert (np.asarray(picture.convert("L"))[:, -20:] == 255).all()
+
+
 @pytest.mark.parametrize(
     ("setting", "option"),
     [

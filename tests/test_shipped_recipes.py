@@ -31,6 +31,7 @@ def test_a_recipe_says_where_it_comes_from_and_what_to_expect(name: str) -> None
     assert found.name == name
     assert found.source
     assert found.expected
+    assert found.time
 
 
 @pytest.mark.parametrize("name", recipe.names())

@@ -23,6 +23,7 @@ class Description:
     recipe: str
     source: str
     expected: str
+    time: str
     state: str
     departures: list[str]
     rows: list[Row]
@@ -46,6 +47,7 @@ def describe(folder: RunFolder) -> Description:
         recipe=recipe.name,
         source=recipe.source,
         expected=recipe.expected,
+        time=recipe.time,
         state=listing.state_of(folder, recipe, rows),
         departures=departures.of(recipe),
         rows=rows[-NUM_ROWS:],
