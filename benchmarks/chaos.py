@@ -11,10 +11,12 @@ memory. DATA is made if not given.
 """
 
 import argparse
+import contextlib
 import json
 import math
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -249,9 +251,13 @@ def leftovers(folder: RunFolder) -> list[str]:
 
 
 def shared_memory() -> set[str]:
-    """Return the names in shared memory."""
+    """Return the names in shared memory that no living process has mapped."""
     place = Path("/dev/shm")
-    return {path.name for path in place.iterdir()} if place.is_dir() else set()
+    names = {path.name for path in place.iterdir()} if place.is_dir() else set()
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        with contextlib.suppress(OSError):
+            names -= set(re.findall(r"/dev/shm/(\S+)", maps.read_text()))
+    return names
 
 
 def figures(seen: Seen, seconds: dict[str, float], every_steps: int) -> dict[str, JsonValue]:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,7 @@ JOB = Owner(host="node7", pid=4, began="boot namespace 12", job="31", restart=1)
 HOLDER = """
 import sys, time
 from pathlib import Path
+from typing import Any
 from alexrep.runs import lock
 with lock.held(Path(sys.argv[1])) as owned:
     print("held", flush=True)
@@ -238,16 +240,19 @@ def test_a_lock_that_cannot_be_written_is_none(
     assert files_of(tmp_path) == []
 
 
-def contend(folder: Path, start: float, won: "multiprocessing.Queue[int]") -> None:
+def contend(folder: Path, start: float, won: "multiprocessing.Queue[int]", lost: Any) -> None:
+    """Try to hold the lock, and if that goes well, until all others have been refused."""
     time.sleep(max(0, start - time.time()))
     try:
         with lock.held(folder) as owned:
             won.put(os.getpid())
-            time.sleep(0.5)
+            for _ in range(7):
+                assert lost.acquire(timeout=20)
             owned()
             won.put(os.getpid())
     except ManifestError:
         won.put(0)
+        lost.release()
 
 
 @pytest.mark.parametrize("is_stale", [False, True])
@@ -258,12 +263,12 @@ def test_of_many_that_want_it_at_once_one_wins(tmp_path: Path, is_stale: bool) -
         folder.mkdir()
         if is_stale:
             leave(folder, ELSEWHERE, 500)
-        won = context.Queue()
+        won, lost = context.Queue(), context.Semaphore(0)
         start = time.time() + 0.1
-        crowd = [context.Process(target=contend, args=(folder, start, won)) for _ in range(num)]
+        crowd = [context.Process(target=contend, args=(folder, start, won, lost)) for _ in range(num)]
         for one in crowd:
             one.start()
-        told = sorted(won.get(timeout=10) for _ in range(num + 1))
+        told = sorted(won.get(timeout=30) for _ in range(num + 1))
         for one in crowd:
             one.join()
         winners = [pid for pid in told if pid]

@@ -321,3 +321,12 @@ def test_a_second_signal_ends_at_once_even_while_the_thread_writes(
         assert process.poll() is None
         process.send_signal(second)
         assert process.wait(timeout=5) == -second
+
+
+def test_names_that_a_kill_left_on_one_file_leave_no_third(folder: RunFolder) -> None:
+    checkpoint.save(folder.checkpoint("last"), content(1))
+    folder.checkpoint("previous").hardlink_to(folder.checkpoint("last"))
+    with begin(folder) as one:
+        one.save(content(2))
+    assert saved(folder) == {"last.pt": 2, "previous.pt": 1}
+    assert not list(folder.path.rglob(f"*{files.PARTIAL}"))

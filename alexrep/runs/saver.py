@@ -118,8 +118,11 @@ class Saver:
         """Give the last checkpoint its second name; the first one is about to be replaced."""
         self._owned()
         last = self._folder.checkpoint("last")
-        if self._is_last_whole and last.exists():
-            with files.whole(self._folder.checkpoint("previous"), self._owned) as part:
+        previous = self._folder.checkpoint("previous")
+        # After a kill they may be one file; then rename would do nothing, and leave the other name.
+        is_one = previous.exists() and last.exists() and previous.samefile(last)
+        if self._is_last_whole and last.exists() and not is_one:
+            with files.whole(previous, self._owned) as part:
                 link(last, part)
 
 
