@@ -265,7 +265,9 @@ def test_of_many_that_want_it_at_once_one_wins(tmp_path: Path, is_stale: bool) -
             leave(folder, ELSEWHERE, 500)
         won, lost = context.Queue(), context.Semaphore(0)
         start = time.time() + 0.1
-        crowd = [context.Process(target=contend, args=(folder, start, won, lost)) for _ in range(num)]
+        crowd = [
+            context.Process(target=contend, args=(folder, start, won, lost)) for _ in range(num)
+        ]
         for one in crowd:
             one.start()
         told = sorted(won.get(timeout=30) for _ in range(num + 1))
