@@ -9,8 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from multiprocessing.synchronize import Semaphore
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,7 +24,6 @@ JOB = Owner(host="node7", pid=4, began="boot namespace 12", job="31", restart=1)
 HOLDER = """
 import sys, time
 from pathlib import Path
-from typing import Any
 from alexrep.runs import lock
 with lock.held(Path(sys.argv[1])) as owned:
     print("held", flush=True)
@@ -240,7 +239,7 @@ def test_a_lock_that_cannot_be_written_is_none(
     assert files_of(tmp_path) == []
 
 
-def contend(folder: Path, start: float, won: "multiprocessing.Queue[int]", lost: Any) -> None:
+def contend(folder: Path, start: float, won: "multiprocessing.Queue[int]", lost: Semaphore) -> None:
     """Try to hold the lock, and if that goes well, until all others have been refused."""
     time.sleep(max(0, start - time.time()))
     try:
