@@ -189,8 +189,9 @@ class Compute(Strict):
     """Each tower computed by itself, or all at once on their one device: the same outputs within
     rounding. Which is faster depends on the device."""
     towers: tuple[Annotated[str, Field(pattern=r"^(cpu|cuda:\d+)$")], ...] = ()
-    """Device of each tower, as in ["cuda:0", "cuda:1"], in a run of one process; fc8 is with the
-    first. Empty: all on the run's device. Section 3.2."""
+    """Device of each tower, as in ["cuda:0", "cuda:1"]; fc8 is with the first. Of several processes
+    on a machine the second has the GPUs after those, and so on. Empty: all on the process's
+    device. Section 3.2."""
     accumulate: Annotated[int, Field(ge=1, le=4096)] = 1
     """Pieces in which each process computes its share of a batch, to save memory."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0

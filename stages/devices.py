@@ -2,12 +2,12 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 
 from alexrep.errors import ConfigError, mismatch
-from alexrep.training.place import Place
+from alexrep.training.place import Place, own_towers
 from alexrep.training.processes import Processes, joined
 
 
@@ -34,11 +34,12 @@ def pick(name: str) -> torch.device:
 
 
 @contextlib.contextmanager
-def meeting(name: str) -> Iterator[tuple[torch.device, Processes]]:
+def meeting(name: str, towers: Sequence[str] = ()) -> Iterator[tuple[torch.device, Processes]]:
     """Meet the processes that torchrun or Slurm started with this one, if any.
 
     Args:
         name: As for `pick`; "auto" and "cuda" give each process a GPU of its own.
+        towers: Devices of the first process's towers; a process computes where its first one is.
 
     Raises:
         ConfigError: If there is no such device, or the environment is incomplete.
@@ -46,5 +47,7 @@ def meeting(name: str) -> Iterator[tuple[torch.device, Processes]]:
     """
     place = Place.of(os.environ)
     device = place.device(pick(name))
+    if towers:
+        device = torch.device(own_towers(towers, place.local)[0])
     with joined(place, device) as processes:
         yield device, processes

@@ -48,7 +48,7 @@ def command(
     chosen = recipes.load(recipe, recipes.together(short, setting or ()))
     held, folder = inputs.open_data(data, chosen.limits.classes), RunFolder(run)
     training.check(chosen, held)
-    with contextlib.closing(held), meeting(device) as (own, group):
+    with contextlib.closing(held), meeting(device, chosen.compute.towers) as (own, group):
         threads = workers or training.default_threads()
         resources = training.Resources(own, threads, group, options.note)
         if group.leads and dry_run:

@@ -51,8 +51,8 @@ class Double(nn.Module):
 def make(task: dict[str, Any], held: TrainingData, group: Processes, rows: list[Row]) -> Job:
     """Make a job in float64; rank `victim` comes to its end, or is signalled, at `step`."""
     chosen = recipe.load(task["recipe"], tuple(task["settings"]))
-    model = Double(registry.build(chosen.model, len(held.train.classes), chosen.seed))
-    precision.place(model, chosen.compute, torch.device("cpu"))
+    inner = registry.build(chosen.model, len(held.train.classes), chosen.seed)
+    model = Double(precision.place(inner, chosen.compute, torch.device("cpu")))
     job = Job(
         recipe=chosen,
         model=model,

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from alexrep.errors import ConfigError
-from alexrep.training.place import Place, first_node
+from alexrep.training.place import Place, first_node, own_towers
 
 TORCHRUN = {
     "RANK": "5",
@@ -102,3 +102,19 @@ def test_a_process_that_sees_its_own_gpu_only_takes_it(monkeypatch: pytest.Monke
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     place = Place.of(TORCHRUN | {"LOCAL_RANK": "3"})
     assert str(place.device(torch.device("cuda"))) == "cuda:0"
+
+
+@pytest.mark.parametrize(
+    ("towers", "local", "own"),
+    [
+        (("cuda:0", "cuda:1"), 0, ("cuda:0", "cuda:1")),
+        (("cuda:0", "cuda:1"), 3, ("cuda:6", "cuda:7")),
+        (("cuda:0", "cpu"), 1, ("cuda:1", "cpu")),
+        (("cpu", "cpu"), 2, ("cpu", "cpu")),
+        ((), 1, ()),
+    ],
+)
+def test_each_process_has_devices_of_its_own_for_its_towers(
+    towers: tuple[str, ...], local: int, own: tuple[str, ...]
+) -> None:
+    assert own_towers(towers, local) == own

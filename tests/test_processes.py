@@ -91,6 +91,16 @@ def test_several_processes_train_the_same_weights_as_one(
     assert 0 < found < 1e-9
 
 
+def test_towers_with_places_of_their_own_and_pieces_of_a_batch_change_nothing(
+    start: Start, trained: dict[int, dict[str, Any]], tmp_path: Path
+) -> None:
+    settings = ("compute.towers=['cpu','cpu']", "compute.accumulate=2")
+    ends, said = start(tmp_path / "out", *settings)
+    assert [code for code, _ in ends["2"].values()] == [0, 0], said
+    found = torch.load(tmp_path / "out/2.pt", weights_only=True)["weights"]
+    assert apart(trained[1]["weights"], found) < 1e-9
+
+
 @pytest.mark.parametrize("size", [2, 4])
 def test_their_log_is_that_of_one(trained: dict[int, dict[str, Any]], size: int) -> None:
     """The 7 val images are scored once each, whatever the number of processes."""

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from itertools import count
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -769,15 +768,6 @@ def test_a_recipe_that_cannot_run_is_refused_before_anything_is_written(
 
 def test_a_recipe_that_can_run_passes(chosen: Recipe, held: TrainingData) -> None:
     training.check(chosen, held)
-
-
-def test_towers_with_places_of_their_own_are_for_one_process(
-    tiny: Path, held: TrainingData
-) -> None:
-    chosen = recipe.load(str(tiny), ("compute.towers=['cpu','cpu']",))
-    two = Resources(torch.device("cpu"), 1, SimpleNamespace(size=2))  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="expected a run of one process, found 2 processes"):
-        training._job(chosen, held, two, {}, lambda: None)
 
 
 def test_towers_placed_one_by_one_train_to_the_same_bits(

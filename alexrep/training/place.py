@@ -1,7 +1,7 @@
 """Which of how many processes this is, as torchrun or Slurm says."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -86,6 +86,20 @@ def _of_slurm(environ: Mapping[str, str]) -> Place:
     port = first + (7 * job + step) % num
     rank, local = int(environ["SLURM_PROCID"]), int(environ["SLURM_LOCALID"])
     return Place(rank, size, local, f"{first_node(nodes)}:{port}")
+
+
+def own_towers(towers: Sequence[str], local: int) -> tuple[str, ...]:
+    """Return the devices of the towers of one of a machine's processes.
+
+    Args:
+        towers: The devices of the first one's: the second has the GPUs after those, and so on.
+        local: Number of the process on its machine, from 0.
+    """
+    devices = [torch.device(one) for one in towers]
+    num = 1 + max((one.index for one in devices if one.type == "cuda"), default=-1)
+    return tuple(
+        f"cuda:{one.index + local * num}" if one.type == "cuda" else str(one) for one in devices
+    )
 
 
 def first_node(nodes: str) -> str:

@@ -35,6 +35,7 @@ class Processes:
     def __init__(self, place: Place | None = None, watch: Watch | None = None) -> None:
         """Take the place of this process, and what tells whether the others are alive."""
         self.rank, self.size = (place.rank, place.size) if place else (0, 1)
+        self.local = place.local if place else 0
         self._watch = watch
 
     @property

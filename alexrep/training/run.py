@@ -13,7 +13,6 @@ import torch
 from pydantic import JsonValue
 
 from alexrep import files, manifest, recipe
-from alexrep.errors import ConfigError, mismatch
 from alexrep.evaluation.scores import Scores
 from alexrep.manifest import Manifest, Plan
 from alexrep.models import registry, table
@@ -28,6 +27,7 @@ from alexrep.training import conditions, epoch, loop, precision, resume, schedul
 from alexrep.training.data import TrainingData
 from alexrep.training.job import Job, Position
 from alexrep.training.optimiser import Momentum2012, groups
+from alexrep.training.place import own_towers
 from alexrep.training.processes import Processes
 from alexrep.training.saving import Saving, set_generators
 
@@ -216,13 +216,12 @@ def _job(
     signalled: Callable[[], str | None],
 ) -> Job:
     """Make model, optimiser and position, or take them from a checkpoint; nothing is written."""
-    if chosen.compute.towers and resources.processes.size > 1:
-        found = f"{resources.processes.size} processes"
-        advice = "start one process, or leave compute.towers out"
-        raise ConfigError(mismatch("compute.towers", "a run of one process", found, advice))
     model = registry.build(chosen.model, len(data.train.classes), chosen.seed)
-    device = precision.home(chosen.compute, resources.device)
-    model = precision.place(model, chosen.compute, resources.device)
+    towers = own_towers(chosen.compute.towers, resources.processes.local)
+    compute = chosen.compute.model_copy(update={"towers": towers})
+    precision.require_places(model, compute)
+    device = precision.home(compute, resources.device)
+    model = precision.place(model, compute, resources.device)
     rule = chosen.optimiser
     optimiser = Momentum2012(groups(model, rule.momentum, rule.weight_decay, rule.layer_decays))
     if content:
