@@ -35,7 +35,7 @@ from rounds import alternate
 from alexrep.models.tower import map_sides
 from alexrep.settings import Compute
 from alexrep.training import precision
-from alexrep.training.run import default_threads
+from alexrep.training.assemble import default_threads
 
 PARTS = ("steps", "normalisation", "fed")
 NAME = "step"

@@ -21,7 +21,7 @@ from alexrep.models.normalisation import AcrossMaps
 from alexrep.settings import Compute
 from alexrep.training import data as inputs
 from alexrep.training import epoch, precision, step
-from alexrep.training import run as training
+from alexrep.training.assemble import Resources, assemble
 from alexrep.training.job import Job
 from alexrep.training.meter import Meter
 from alexrep.training.optimiser import Momentum2012, groups
@@ -122,7 +122,7 @@ def fed(
     """Train as `alexrep train` does, for some seconds after some steps; return rate and waits."""
     chosen = recipe.load("alexnet-170-256", (*settings, "compute.deterministic=false"))
     held = inputs.open_data(data)
-    job = training._job(chosen, held, training.Resources(device, threads), {}, lambda: None)
+    job = assemble(chosen, held, Resources(device, threads), {}, lambda: None)
     # A GPU tries out algorithms first, and fills its queue.
     meter, warm = Meter(), 10 if device.type == "cuda" else 1
     with Reader(job.train, threads) as reader, precision.settled(chosen.compute):

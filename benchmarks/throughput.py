@@ -31,6 +31,7 @@ from alexrep.settings import Recipe
 from alexrep.training import data as held_data
 from alexrep.training import precision, resume, schedule
 from alexrep.training import run as training
+from alexrep.training.assemble import Resources, default_threads
 from alexrep.training.optimiser import Momentum2012, groups, set_rates
 
 CHECKPOINTS = 5
@@ -71,7 +72,7 @@ def whole(chosen: Recipe, data: Path, folder: Path, device: torch.device) -> tup
         lock.held(folder) as owned,
     ):
         resume.begin(training.make_plan(chosen, held), run)
-        resources = training.Resources(device, training.default_threads())
+        resources = Resources(device, default_threads())
         ended = lambda num: ends.append(time.perf_counter())  # noqa: E731
         training.run(chosen, held, run, data, resources, ended, lambda: None, owned)
     # The first call tells where the run starts, which is step 0.

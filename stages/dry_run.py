@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from alexrep.runs.folder import RunFolder
     from alexrep.runs.log import Row
     from alexrep.settings import Recipe
+    from alexrep.training.assemble import Resources
     from alexrep.training.data import TrainingData
-    from alexrep.training.run import Resources
 
 
 def rehearse(

@@ -36,7 +36,7 @@ def command(
     from alexrep.evaluation import report, result
     from alexrep.runs import lock
     from alexrep.runs.folder import RunFolder
-    from alexrep.training.run import default_threads
+    from alexrep.training.assemble import default_threads
 
     from .devices import pick
 

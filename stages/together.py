@@ -15,8 +15,8 @@ from .progress import is_quiet, meter
 if TYPE_CHECKING:
     from alexrep.runs.folder import RunFolder
     from alexrep.settings import Recipe
+    from alexrep.training.assemble import Resources
     from alexrep.training.data import TrainingData
-    from alexrep.training.run import Resources
 
 
 def lead(

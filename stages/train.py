@@ -37,6 +37,7 @@ def command(
     signalled = ctx.with_resource(interruption.flagged())
     from alexrep import recipe as recipes
     from alexrep.runs.folder import RunFolder
+    from alexrep.training import assemble
     from alexrep.training import data as inputs
     from alexrep.training import run as training
 
@@ -49,8 +50,8 @@ def command(
     held, folder = inputs.open_data(data, chosen.limits.classes), RunFolder(run)
     training.check(chosen, held)
     with contextlib.closing(held), meeting(device, chosen.compute.towers) as (own, group):
-        threads = workers or training.default_threads()
-        resources = training.Resources(own, threads, group, options.note)
+        threads = workers or assemble.default_threads()
+        resources = assemble.Resources(own, threads, group, options.note)
         if group.leads and dry_run:
             rehearse(chosen, held, folder, resources, mode)
         elif group.leads:

@@ -24,6 +24,7 @@ from alexrep.runs import checkpoint
 from alexrep.runs.folder import RunFolder
 from alexrep.shards.read import open_split
 from alexrep.training import run as training
+from alexrep.training.assemble import Resources
 from alexrep.training.data import open_data
 
 CPU = torch.device("cpu")
@@ -50,7 +51,7 @@ def trained_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, chosen = RunFolder(path), recipe.load("demo", SETTINGS)
     with closing(open_data(data)) as held:
         manifest.begin(training.make_plan(chosen, held), folder.manifest, folder.plan)
-        resources = training.Resources(CPU, 2)
+        resources = Resources(CPU, 2)
         training.run(chosen, held, folder, data, resources, lambda num: None, lambda: None)
     return path
 

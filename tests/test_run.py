@@ -31,8 +31,8 @@ from alexrep.runs.state import TIMES
 from alexrep.settings import Recipe
 from alexrep.training import interruption, resume
 from alexrep.training import run as training
+from alexrep.training.assemble import Resources, default_threads
 from alexrep.training.data import TrainingData, open_data
-from alexrep.training.run import Resources
 
 TINY = """
 base = "demo"
@@ -779,4 +779,4 @@ def test_towers_placed_one_by_one_train_to_the_same_bits(
 
 
 def test_the_threads_to_use_are_those_at_hand_but_no_more_than_eight() -> None:
-    assert training.default_threads() == min(8, len(os.sched_getaffinity(0)))
+    assert default_threads() == min(8, len(os.sched_getaffinity(0)))

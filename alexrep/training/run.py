@@ -2,14 +2,10 @@
 
 import contextlib
 import json
-import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import torch
 from pydantic import JsonValue
 
 from alexrep import files, manifest, recipe
@@ -24,25 +20,11 @@ from alexrep.runs.saver import Saver
 from alexrep.settings import Recipe
 from alexrep.shards import limit
 from alexrep.training import conditions, epoch, loop, precision, resume, schedule
+from alexrep.training.assemble import Resources, assemble
 from alexrep.training.data import TrainingData
-from alexrep.training.job import Job, Position
-from alexrep.training.optimiser import Momentum2012, groups
-from alexrep.training.place import own_towers
-from alexrep.training.processes import Processes
-from alexrep.training.saving import Saving, set_generators
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What a run may use; it changes no result on one kind of device."""
-
-    device: torch.device
-    threads: int
-    """Decoding threads."""
-    processes: Processes = field(default_factory=Processes)
-    """Those that share the work; by default this one alone."""
-    say: Callable[[str], None] = lambda text: None
-    """Says a line to the user."""
+from alexrep.training.job import Job
+from alexrep.training.optimiser import groups
+from alexrep.training.saving import Saving
 
 
 def make_plan(chosen: Recipe, data: TrainingData) -> Plan:
@@ -110,7 +92,7 @@ def run(
             record = Record(folder, size, start.position.step if start else 0, owned)
             stack.enter_context(contextlib.closing(record))
         content = resources.processes.from_first(start.content if start else {})
-        job = _job(chosen, data, resources, content, signalled)
+        job = assemble(chosen, data, resources, content, signalled)
         job.record, job.show, job.progress = record.row, record.show, progress
         saver = stack.enter_context(Saver(folder, owned, start is None or start.is_last))
         saving = Saving(job, data, saver, now, record.tell, owned)
@@ -140,7 +122,7 @@ def rehearse(chosen: Recipe, data: TrainingData, folder: RunFolder, resources: R
     with resources.processes.refusal_told():
         start = resume.find(chosen, folder, now)
     content = resources.processes.from_first(start.content if start else {})
-    job = _job(chosen, data, resources, content, lambda: None)
+    job = assemble(chosen, data, resources, content, lambda: None)
     where: Row = {"epoch": job.position.epoch, "step": job.position.step}
     return {**where, **loop.rehearse(job)}
 
@@ -160,7 +142,7 @@ def follow(
     """
     content = resources.processes.from_first(None)
     if content is not None:
-        job = _job(chosen, data, resources, content, signalled)
+        job = assemble(chosen, data, resources, content, signalled)
         loop.rehearse(job) if dry_run else loop.train(job)
 
 
@@ -208,51 +190,6 @@ def _finish(
     return manifest.finish(plan, folder.manifest, counts, outputs, details, owned)
 
 
-def _job(
-    chosen: Recipe,
-    data: TrainingData,
-    resources: Resources,
-    content: dict[str, Any],
-    signalled: Callable[[], str | None],
-) -> Job:
-    """Make model, optimiser and position, or take them from a checkpoint; nothing is written."""
-    model = registry.build(chosen.model, len(data.train.classes), chosen.seed)
-    towers = own_towers(chosen.compute.towers, resources.processes.local)
-    compute = chosen.compute.model_copy(update={"towers": towers})
-    precision.require_places(model, compute)
-    device = precision.home(compute, resources.device)
-    model = precision.place(model, compute, resources.device)
-    rule = chosen.optimiser
-    optimiser = Momentum2012(groups(model, rule.momentum, rule.weight_decay, rule.layer_decays))
-    if content:
-        model.load_state_dict(content["state_dict"])
-        optimiser.load_state_dict(content["optimizer"])
-        set_generators(content["rng"], resources.device)
-    else:
-        # Nothing of ours draws from torch's own generators; a network of others may.
-        torch.manual_seed(chosen.seed)
-    job = Job(
-        recipe=chosen,
-        model=model,
-        optimiser=optimiser,
-        train=data.train,
-        val=data.val,
-        inputs=data.inputs(chosen).to(device),
-        device=device,
-        threads=resources.threads,
-        position=Position(**content["sampler"]) if content else Position(),
-        record=lambda row: None,
-        save=lambda is_best: None,
-        signalled=signalled,
-        progress=lambda num: None,
-        processes=resources.processes,
-        say=resources.say,
-    )
-    if content and job.average is not None:
-        job.average.load(content["average"])
-    return job
-
-
 def _num_seen(job: Job) -> int:
     """Return how many training images the run has seen; an epoch that has ended counts once."""
     position = job.position
@@ -269,8 +206,3 @@ def _flat(table: dict[str, JsonValue], prefix: str = "") -> list[tuple[str, Json
         else:
             flat.append((prefix + key, value))
     return flat
-
-
-def default_threads() -> int:
-    """Return the number of decoding threads to use where none is asked for."""
-    return min(8, len(os.sched_getaffinity(0)))
