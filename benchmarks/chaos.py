@@ -38,6 +38,8 @@ AT_START = 0.1
 """Share of kills that come before the run has taken its lock."""
 TWICE = 0.15
 """Share of soft signals that are followed by a second one."""
+ORPHAN_S = 10.0
+"""How long what a killed run had just started, as a look at the machine, may take to end."""
 PATIENCE_S = 600.0
 
 
@@ -101,10 +103,13 @@ class Victim:
                 self.process.send_signal(number)
             time.sleep(0.02 if len(numbers) > 1 else 0)
         code = self.process.wait(PATIENCE_S)
-        try:
-            os.killpg(self.process.pid, 0)
-        except ProcessLookupError:
-            return code
+        until = time.monotonic() + ORPHAN_S
+        while time.monotonic() < until:
+            try:
+                os.killpg(self.process.pid, 0)
+            except ProcessLookupError:
+                return code
+            time.sleep(0.05)
         raise RuntimeError("a process was left behind")
 
     def said(self) -> str:
