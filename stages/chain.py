@@ -11,6 +11,8 @@ from . import options
 
 DONE = (0, 3)
 """Exit codes of a stage that has done its work; 3 is with quarantined images."""
+RESUMABLE = 75
+"""Of a stage that a signal has stopped."""
 PR_SET_PDEATHSIG = 1
 """Linux, prctl(2)."""
 
@@ -27,7 +29,8 @@ def start(*words: str) -> None:
         except KeyboardInterrupt:  # the stage has it too, and may be saving
             code = stage.wait()
     if code not in DONE:
-        options.note(f"stopped: alexrep {words[0]} left with {code}")
+        again = "; start again to go on" if code == RESUMABLE else ""
+        options.note(f"stopped: alexrep {words[0]} left with {code}{again}")
         raise typer.Exit(code if code > 0 else 128 - code)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from . import options
-from .figure1_runs import OWN, TARGET, Runs
+from .figure1_runs import OWN, TARGET, Runs, remark
 
 RATES = (0.002, 0.008, 0.004, 0.001, 0.016)
 """Rates of weights that each net tries; with --quick the first two."""
@@ -45,6 +45,7 @@ def command(
 
     taken = OWN | ({"limits.batches": "--quick"} if quick else {})
     recipe.require_free(setting or (), taken)
+    remark(data)
     tried = tuple(dict.fromkeys(rate or RATES[: 2 if quick else None]))
     runs = Runs(data, out, tried, device, (*(QUICK if quick else ()), *(setting or ())))
     lines = [runs.best(activation, epochs) for activation in ("relu", "tanh")]

@@ -42,6 +42,7 @@ def command(
     from alexrep.evaluation import caffe_source, imported
     from alexrep.runs.folder import RunFolder
 
+    options.require_apart(run, data)
     overlaid = tuple(setting or ())
     source = caffe_source.survey(weights, data, mean, labels, allow_missing, overlaid)
     folder = RunFolder(run)

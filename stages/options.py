@@ -54,6 +54,19 @@ def require(option: str, value: str, known: tuple[str, ...]) -> None:
         raise ConfigError(mismatch(option, " or ".join(known), repr(value), "choose one"))
 
 
+def require_apart(run: Path, data: Path) -> None:
+    """Refuse a run in the data folder itself, or in what a stage of preparation keeps there.
+
+    Raises:
+        ConfigError: If it is there.
+    """
+    place, prepared = run.resolve(), data.resolve()
+    own = [prepared / name for name in ("images", "shards", "statistics")]
+    if place == prepared or any(place.is_relative_to(one) for one in own):
+        advice = "name a folder of its own"
+        raise ConfigError(mismatch("--run", f"a folder apart from {data}", run, advice))
+
+
 def note(text: str) -> None:
     """Say something beside the result, on stderr."""
     typer.echo(f"alexrep: {text}", err=True)

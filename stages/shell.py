@@ -1,6 +1,7 @@
 """The manners of every command: an expected error is one line and an exit code."""
 
 import errno
+import os
 import re
 import sys
 import traceback
@@ -93,4 +94,7 @@ def _place(error: OSError) -> str:
     said = re.search(r"filename = '([^']+)'", str(error))
     place = str(error.filename or (said and said[1]) or "the output")
     # A partial name means nothing to the user: the file that it was to become does.
-    return re.sub(rf"\.[^/]*-\d+{re.escape(PARTIAL)}$", "", place)
+    host = re.escape(os.uname().nodename)
+    place = re.sub(rf"\.{host}-\d+{re.escape(PARTIAL)}$", "", place)
+    # The lock's look at the clock of the disk.
+    return re.sub(rf"/\.[0-9a-f]{{16}}{re.escape(PARTIAL)}$", "", place)

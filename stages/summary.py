@@ -39,6 +39,7 @@ def command(
     typer.echo(f"source: {chosen.source}\nexpected: {chosen.expected}")
     if chosen.time:
         typer.echo(f"time: {chosen.time}")
+    typer.echo(f"classes: {classes:,} (--classes for as many as the data has)")
     typer.echo(table.text(rows))
     typer.echo(f"departures from net 145: {len(points) or 'none'}")
     for point in points:

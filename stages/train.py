@@ -45,6 +45,7 @@ def command(
     from .dry_run import rehearse
     from .together import lead
 
+    options.require_apart(run, data)
     short = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
     chosen = recipes.load(recipe, recipes.together(short, setting or ()))
     held, folder = inputs.open_data(data, chosen.limits.classes), RunFolder(run)

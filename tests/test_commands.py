@@ -708,3 +708,46 @@ def test_the_module_is_the_command() -> None:
     ]
     assert shown[0] == shown[1]
     assert os.fsencode("--ten-crop") in shown[0]
+
+
+@pytest.mark.parametrize("place", ["", "shards", "images/train"])
+def test_a_run_in_the_data_itself_is_refused(chain: Chain, place: str) -> None:
+    before = chain.written()
+    words = ("train", chain.data, "--run", chain.data / place, "--recipe", chain.recipe)
+    line = refused(*words, code=2)
+    assert f"--run: expected a folder apart from {chain.data}, found " in line
+    assert chain.written() == before
+
+
+def test_a_finished_run_with_a_damaged_checkpoint_is_made_whole_by_the_one_before(
+    chain: Chain, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(chain.run, run)
+    weights = json.loads((run / "manifest.json").read_text())["details"]["weights"]
+    last = run / "checkpoints" / "last.pt"
+    last.unlink()
+    last.write_bytes(b"PK")
+    line = refused("eval", run, "--data", chain.data, "--checkpoint", "last", "--split", "train")
+    assert "goes on from the one before it, or name --checkpoint best" in line
+    words = ("train", chain.data, "--run", run, "--recipe", chain.recipe, "--device", "cpu")
+    again = alexrep(*words)
+    assert again.exit_code == 0, again.output
+    assert "went on from previous.pt" in again.stderr
+    assert json.loads((run / "manifest.json").read_text())["details"]["weights"] == weights
+    for path in (run / "checkpoints").iterdir():
+        path.write_bytes(b"PK")
+    assert "expected a whole checkpoint, found " in refused(*words)
+
+
+def test_must_go_on_says_that_a_begun_run_has_no_checkpoint(chain: Chain, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copyfile(chain.run / "plan.json", run / "plan.json")
+    words = ("train", chain.data, "--run", run, "--recipe", chain.recipe, "--resume", "must")
+    assert "found one without a checkpoint" in refused(*words)
+
+
+def test_a_missing_file_of_weights_is_told_before_all_else(chain: Chain, tmp_path: Path) -> None:
+    words = ("import-caffe", tmp_path / "none", "--run", tmp_path / "run", "--data", chain.data)
+    assert f"{tmp_path / 'none'}: expected a file" in refused(*words)

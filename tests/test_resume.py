@@ -54,7 +54,7 @@ def test_never_refuses_a_run_that_has_begun(folder: RunFolder) -> None:
 
 
 def test_must_refuses_a_folder_without_a_checkpoint(folder: RunFolder) -> None:
-    with pytest.raises(ManifestError, match="expected a run to go on with, found none; name the"):
+    with pytest.raises(ManifestError, match="expected a run to go on with, found one without a"):
         resume.begin(PLAN, folder, "must")
 
 

@@ -16,8 +16,13 @@ def summary(*words: str) -> Result:
 
 def test_the_network_of_2012_has_its_known_totals_and_departs_nowhere() -> None:
     lines = summary("alexnet-2012").stdout.splitlines()
-    assert [line.partition(":")[0] for line in lines[:3]] == ["source", "expected", "time"]
-    assert lines[4].split() == [
+    assert [line.partition(":")[0] for line in lines[:4]] == [
+        "source",
+        "expected",
+        "time",
+        "classes",
+    ]
+    assert lines[5].split() == [
         "conv1",
         *["96", "x", "55", "x", "55"],
         "34,944",

@@ -96,6 +96,7 @@ def survey(
         ConfigError: If the patch is larger than the images.
     """
     chosen = recipe.load(RECIPE, settings)
+    content = caffeweights.content_of(weights)
     record = manifest.read(data / "shards" / manifest.NAME, "pack")
     side = record.details["side"]
     assert isinstance(side, int), "written as one"  # noqa: S101
@@ -105,7 +106,6 @@ def survey(
     table = classes.read(data / "shards" / layout.CLASSES)
     order = list(range(len(table))) if labels is None else _order(labels, table)
     image = _mean(mean, data, record, side)
-    content = caffeweights.content_of(weights)
     arrays = _in_order(caffeweights.arrays_of(content, weights), order)
     network = registry.build(chosen.model, len(table), chosen.seed)
     loaded = caffeweights.load(network, arrays, weights)
@@ -168,6 +168,9 @@ def _mean(text: str | None, data: Path, packed: Manifest, side: int) -> Floats:
         numbers = foreign_mean.parse(text)
         if numbers is not None:
             return foreign_mean.even(numbers, side)
+        if "," in text and not Path(text).exists():
+            advice = "give blue, green, red, as 104,117,123"
+            raise ConfigError(mismatch("--mean", "three numbers or a file", repr(text), advice))
         return foreign_mean.read(Path(text), side)
     record = manifest.read(data / f"mean.{manifest.NAME}", "mean")
     if record.inputs["images"] != packed.inputs["images"]:

@@ -72,9 +72,10 @@ def load(path: Path) -> dict[str, Any]:
         FormatError: If it is of another format.
         DataError: If it is missing or damaged.
     """
-    advice = "name a run with a whole checkpoint"
     if not path.is_file():
+        advice = "name a run with a whole checkpoint"
         raise DataError(mismatch(path, "a checkpoint", "no file", advice))
+    advice = "train again, which goes on from the one before it, or name --checkpoint best"
     try:
         content = _load(path)
     except pickle.UnpicklingError:

@@ -51,7 +51,8 @@ def require(folder: RunFolder, mode: str) -> None:
         raise ManifestError(mismatch(folder.path, "no run", "one that has begun", advice))
     if mode == "must" and not (folder.manifest.exists() or folder.resumable()):
         advice = "name the folder of a run, or begin one with --resume auto"
-        raise ManifestError(mismatch(folder.path, "a run to go on with", "none", advice))
+        found = "one without a checkpoint" if folder.plan.exists() else "none"
+        raise ManifestError(mismatch(folder.path, "a run to go on with", found, advice))
 
 
 def begin(plan: Plan, folder: RunFolder, mode: str = "auto") -> Manifest | None:
@@ -76,10 +77,15 @@ def foresee(plan: Plan, folder: RunFolder, mode: str = "auto") -> tuple[Manifest
     """Return or raise what `begin` would, and write nothing.
 
     Returns:
-        The manifest if the run is finished; whether the plan in the folder has to be changed.
+        The manifest if the run is finished; whether the plan in the folder has to be changed. A
+        finished run whose last checkpoint is damaged is not: it goes on from the one before.
+
+    Raises:
+        DataError: If there are checkpoints, but none is whole.
     """
     require(folder, mode)
     found = manifest.planned(folder.manifest, folder.plan)
+    is_damaged = isinstance(found, Manifest) and _is_damaged(folder)
     changed = _changed(plan, found) if found is not None else set()
     if changed and all(_may_change(key, plan.settings.get(key)) for key in changed):
         if not isinstance(found, Manifest):
@@ -88,7 +94,20 @@ def foresee(plan: Plan, folder: RunFolder, mode: str = "auto") -> tuple[Manifest
             return found, False
         if _has_more_epochs(plan, found):
             return None, True
+    if is_damaged:
+        manifest.foresee(plan, folder.manifest, folder.plan, ADVICE, REMARKS)
+        return None, True
     return manifest.foresee(plan, folder.manifest, folder.plan, ADVICE, REMARKS), False
+
+
+def _is_damaged(folder: RunFolder) -> bool:
+    """Tell whether a finished run's last checkpoint is damaged, and one before it is whole.
+
+    Raises:
+        DataError: If there are checkpoints, but none is whole.
+    """
+    found = checkpoint.newest(folder)
+    return found is not None and found.path != folder.resumable()[0]
 
 
 def find(chosen: Recipe, folder: RunFolder, now: Conditions) -> Start | None:
