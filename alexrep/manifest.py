@@ -6,7 +6,7 @@ it; it is written last. Neither has times, host names or worker counts: equal
 work gives equal files.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TypeVar
@@ -49,6 +49,8 @@ class Manifest(Plan):
     """Counts of what was made."""
     outputs: dict[str, str]
     """SHA-256 of each file made, by its path relative to the manifest's folder."""
+    sizes: dict[str, int] = {}
+    """Bytes of each file whose loss makes the stage unfinished again; see `lost`."""
     details: dict[str, JsonValue] = {}
     """What the next stages need to know."""
 
@@ -119,15 +121,26 @@ def finish(
     outputs: dict[str, str],
     details: dict[str, JsonValue] | None = None,
     before_rename: Callable[[], None] = nothing,
+    sizes: dict[str, int] | None = None,
 ) -> Manifest:
-    """Write the manifest that makes a stage's output exist for the next stage."""
+    """Write the manifest that makes a stage's output exist for the next stage.
+
+    One that stands and differs in nothing but the versions at work stays: lost outputs that
+    were made anew change nothing for the stages that name it by its digest.
+    """
     record = Manifest(
         **plan.model_dump(),
         libraries=libraries(),
         counts=counts,
         outputs=outputs,
+        sizes=sizes or {},
         details=details or {},
     )
+    if manifest.exists():
+        standing = read(manifest, plan.stage)
+        versions = {"program": record.program, "libraries": record.libraries}
+        if standing.model_copy(update=versions) == record:
+            return standing
     write_bytes(manifest, to_json(record.model_dump()).encode(), before_rename)
     return record
 
@@ -147,6 +160,30 @@ def read(manifest: Path, stage: str) -> Manifest:
             mismatch(manifest, f"stage {stage!r}", f"{record.stage!r}", "name the right folder")
         )
     return record
+
+
+def sizes(folder: Path, names: Iterable[str]) -> dict[str, int]:
+    """Return the bytes of each of the files `names` of a folder."""
+    return {name: (folder / name).stat().st_size for name in names}
+
+
+def lost(record: Manifest, folder: Path) -> list[str]:
+    """Return the names of the outputs that are missing or of another size: a stat each.
+
+    Args:
+        record: The manifest of a finished stage.
+        folder: The manifest's folder.
+    """
+    return [name for name in record.sizes if not is_held(folder, name, record.sizes)]
+
+
+def is_held(folder: Path, name: str, sizes: Mapping[str, int]) -> bool:
+    """Tell whether a file is there and has the size recorded, or any size if none is."""
+    try:
+        size = (folder / name).stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return sizes.get(name, size) == size
 
 
 def digest(manifest: Path) -> str:

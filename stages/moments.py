@@ -30,7 +30,7 @@ def moments_stage(
         held, record_file = data / "statistics", data / f"{stage}.{manifest.NAME}"
         advice = f"ask for the same, or remove {held}, {data}/mean.* and {data}/pca.*"
         record = manifest.begin(plan, record_file, held / f"{stage}.plan.json", advice)
-        if options.is_finished(record, data / name):
+        if options.is_whole(record, data / name, data):
             return
         total = images.manifest.counts["train images"]
         with meter(total, "images", is_quiet(ctx)) as done:

@@ -79,6 +79,22 @@ def is_finished(record: Manifest | None, place: Path) -> bool:
     return record is not None
 
 
+def is_whole(record: Manifest | None, place: Path, folder: Path) -> bool:
+    """Tell whether the stage was finished before and its outputs lie in `folder` still.
+
+    Lost ones are counted on one line; the stage then makes these anew.
+    """
+    from alexrep import manifest
+    from alexrep.errors import examples
+
+    lost = manifest.lost(record, folder) if record is not None else []
+    if record is None or not lost:
+        return is_finished(record, place)
+    found = f"{len(lost)} missing or of another size: {examples(lost)}"
+    note(mismatch(place, f"{len(record.sizes)} files made before", found, "made anew"))
+    return False
+
+
 def say_counts(record: Manifest, place: Path) -> None:
     """Print the counts of a finished stage on one line: train before val before test."""
     splits = ("train", "val", "test")

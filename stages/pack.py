@@ -32,7 +32,7 @@ def command(
     plan = write.make_plan(images, seed, shard_images, encoding)
     with files.locked(data):
         record = manifest.begin(plan, shards / manifest.NAME, shards / "plan.json")
-        if not options.is_finished(record, shards):
+        if not options.is_whole(record, shards, shards):
             total = sum(images.manifest.counts[f"{split} images"] for split in images.splits)
             with meter(total, "images", is_quiet(ctx)) as done:
                 num = workers or pool.available()

@@ -50,7 +50,7 @@ def command(
     with files.locked(data, share.name):
         job = preprocess.begin(found, images, target, partial, retry_failed)
         record = job.record
-        if not options.is_finished(record, images):
+        if not options.is_whole(record, images, images):
             with meter(preprocess.total(found, share), "images", is_quiet(ctx)) as done:
                 num = workers or pool.available()
                 preprocess.run(found, images, target, num, done, share, done.before)

@@ -102,13 +102,13 @@ def test_a_shard_that_is_cut_off_is_found(own: Path) -> None:
     os.truncate(path, path.stat().st_size - 500)
     found = faults(own)
     assert "train-00001.h5: expected a shard, found" in found[0]
-    assert "shards: expected 18 train images, found 10; remove the folder and" in found[1]
+    assert "shards: expected 18 train images, found 10; pack again" in found[1]
 
 
 def test_a_missing_shard_is_found(own: Path) -> None:
     (own / "shards" / "val-00000.h5").unlink()
     found = faults(own)
-    assert "val-00000.h5: expected a file, found none; remove the folder and" in found[0]
+    assert "val-00000.h5: expected a file, found none; pack again" in found[0]
     assert "expected 7 val images, found 0" in found[1]
 
 

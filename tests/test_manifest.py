@@ -106,7 +106,7 @@ def test_a_manifest_holds_no_time_no_host_and_no_worker_count(data: Path) -> Non
     keys = {"stage", "format", "settings", "seed", "inputs", "program", "libraries", "counts"}
     for path in written:
         held = path.read_text()
-        assert set(json.loads(held)) == keys | {"outputs", "details"}
+        assert set(json.loads(held)) == keys | {"outputs", "sizes", "details"}
         assert not {"time", "host", "worker", "date", socket.gethostname()} & set(held.split('"'))
         assert str(data) not in held
 

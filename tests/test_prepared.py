@@ -70,7 +70,7 @@ def test_a_tar_that_was_cut_is_named_with_the_image(own: Prepared) -> None:
     tar = own.tar("train/n00000030")
     last = own.verdicts("train/n00000030")[-1]
     tar.write_bytes(tar.read_bytes()[: last.offset + 10])
-    wanted = rf"n00000030\.tar: {last.name}: expected {last.size} bytes, found 10 bytes; run prepr"
+    wanted = rf"n00000030\.tar: {last.name}: expected {last.size} bytes, found 10 bytes; remove"
     with pytest.raises(DataError, match=wanted):
         list(jpegs(own, "train/n00000030"))
 

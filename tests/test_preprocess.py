@@ -378,7 +378,7 @@ def test_too_little_room_is_told_before_the_work(
 def test_a_damaged_record_is_named_with_its_line(tmp_path: Path, line: str) -> None:
     good = '{"name": "a", "label": 0, "verdict": "ok", "why": "", "source_sha256": ""}\n'
     (tmp_path / "a.jsonl").write_text(good + line + "\n")
-    message = r"a\.jsonl: line 2: expected a verdict, found .*; remove it and run again"
+    message = r"a\.jsonl: line 2: expected a verdict, found .*; remove it and run preprocess again"
     with pytest.raises(DataError, match=message):
         list(units.read_verdicts(tmp_path / "a.jsonl"))
 

@@ -133,7 +133,7 @@ def test_a_damaged_image_is_named(own: Prepared, tmp_path: Path) -> None:
     content = bytearray(tar.read_bytes())
     content[verdict.offset : verdict.offset + 200] = bytes(200)
     tar.write_bytes(content)
-    message = rf"n00000030\.tar: {verdict.name}: expected a sound JPEG, found .*; run preprocess in"
+    message = rf"n00000030\.tar: {verdict.name}: expected a sound JPEG, found .*; remove"
     with pytest.raises(DataError, match=message):
         sums.moments(own, tmp_path / "statistics", 1, nothing)
     assert not (tmp_path / "statistics" / "train" / "n00000030.npz").exists()

@@ -274,7 +274,7 @@ def test_a_jpeg_of_another_side_does_not_become_raw(
     tmp_path: Path, encoded: Encode, picture: Draw, side: int
 ) -> None:
     images = lone(tmp_path / "a.tar", encoded(picture(side, side)))
-    message = r"a\.tar: n1_1\.JPEG: expected a JPEG of 72 pixels each way, found .*; run prep"
+    message = r"a\.tar: n1_1\.JPEG: expected a JPEG of 72 pixels each way, found .*; remove the tar"
     with pytest.raises(DataError, match=message):
         next(Content(images, 72, "raw", Tars()).pieces())
 
@@ -287,7 +287,9 @@ def test_a_jpeg_of_the_side_becomes_raw(tmp_path: Path, encoded: Encode, picture
 def test_a_prepared_tar_that_was_cut_is_named_and_leaves_no_shard(own: Path, pack: Pack) -> None:
     tar = own / "images" / "val" / "00000.tar"
     tar.write_bytes(tar.read_bytes()[:6000])
-    message = r"00000\.tar: DEMO_val_0000000\d\.JPEG: expected \d+ bytes, found \d+ bytes; run prep"
+    message = (
+        r"00000\.tar: DEMO_val_0000000\d\.JPEG: expected \d+ bytes, found \d+ bytes; remove the tar"
+    )
     with pytest.raises(DataError, match=message):
         pack(own)
     assert not list((own / "shards").glob("val*"))

@@ -14,6 +14,9 @@ from alexrep.ilsvrc.repairs import Verdict
 from alexrep.ilsvrc.units import read_verdicts
 from alexrep.manifest import Manifest
 
+REPREPARE = "remove the tar and run preprocess again"
+"""What to do about a tar that is not as it was prepared."""
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -104,9 +107,7 @@ def jpegs(prepared: Prepared, unit: str) -> Iterator[tuple[Verdict, bytes]]:
 
 def lost(tar: Path) -> DataError:
     """Return the error that says that a unit's tar is missing."""
-    return DataError(
-        mismatch(tar, "prepared images", "no file", "run preprocess in another folder")
-    )
+    return DataError(mismatch(tar, "prepared images", "no file", "run preprocess again"))
 
 
 def read_at(descriptor: int, verdict: Verdict, tar: Path) -> bytes:
@@ -118,6 +119,6 @@ def read_at(descriptor: int, verdict: Verdict, tar: Path) -> bytes:
     content = os.pread(descriptor, verdict.size, verdict.offset)
     if len(content) != verdict.size:
         found = f"{len(content)} bytes"
-        advice = "run preprocess in another folder"
-        raise DataError(mismatch(f"{tar}: {verdict.name}", f"{verdict.size} bytes", found, advice))
+        where, wanted = f"{tar}: {verdict.name}", f"{verdict.size} bytes"
+        raise DataError(mismatch(where, wanted, found, REPREPARE))
     return content

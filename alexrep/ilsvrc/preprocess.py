@@ -18,7 +18,7 @@ from alexrep.ilsvrc.editions import SPLITS
 from alexrep.ilsvrc.parts import WHOLE, Part
 from alexrep.ilsvrc.repairs import Target
 from alexrep.ilsvrc.source import Source, Unit
-from alexrep.ilsvrc.units import prepare_unit, read_verdicts, record_of
+from alexrep.ilsvrc.units import is_whole, prepare_unit, read_verdicts, record_of
 from alexrep.manifest import Manifest, Plan
 from alexrep.pixels import decode, rescale
 
@@ -68,7 +68,10 @@ def finish_if_last(job: Job) -> Manifest | None:
         return None
     with files.in_turn(job.images.parent):
         done = manifest.begin(job.plan, job.images / manifest.NAME, job.images / "plan.json")
-        return done or finish(job.plan, job.found, job.images, job.partial)
+        # A manifest that stood before the work does not vouch for what was made anew.
+        if done is not None and job.record is None:
+            return done
+        return finish(job.plan, job.found, job.images, job.partial)
 
 
 def make_plan(found: Source, target: Target, partial: bool) -> Plan:
@@ -111,11 +114,10 @@ def run(
         DataError: If an archive is broken or a synset's count is wrong.
     """
     files.write_json(images / "classes.json", found.classes.rows())
-    todo = []
+    todo, sizes = [], _sizes(images)
     for unit in part.share(found.units):
-        record = record_of(images, unit.name)
-        if record.exists():
-            before(_count_lines(record))
+        if is_whole(images, unit.name, sizes):
+            before(_count_lines(record_of(images, unit.name)))
         else:
             todo.append(unit)
     files.require_space(images, _space(found, todo, target))
@@ -125,8 +127,9 @@ def run(
 
 
 def missing(found: Source, images: Path) -> list[str]:
-    """Return the names of the units that no part has finished yet."""
-    return [unit.name for unit in found.units if not record_of(images, unit.name).exists()]
+    """Return the names of the units that no part has finished yet, or that were lost since."""
+    sizes = _sizes(images)
+    return [unit.name for unit in found.units if not is_whole(images, unit.name, sizes)]
 
 
 def require_all(found: Source, images: Path) -> None:
@@ -180,12 +183,14 @@ def finish(plan: Plan, found: Source, images: Path, partial: bool) -> Manifest:
 
     Raises:
         ManifestError: If units are missing.
-        DataError: If images are missing from the edition.
+        DataError: If images are missing from the edition, or an output is not what a
+            manifest that stands says.
     """
     require_all(found, images)
     counts: Counter[str] = Counter()
     reasons: dict[str, Counter[str]] = {}
     quarantine: list[JsonValue] = []
+    kept: list[str] = []
     outputs = {"classes.json": files.sha256_file(images / "classes.json")}
     for unit in found.units:
         record = record_of(images, unit.name)
@@ -197,6 +202,7 @@ def finish(plan: Plan, found: Source, images: Path, partial: bool) -> Manifest:
             reasons.setdefault(unit.split, Counter())[reason] += 1
             if verdict.verdict == "quarantined":
                 quarantine.append({"split": unit.split, "name": verdict.name, "why": verdict.why})
+                kept.append(f"quarantine/{unit.split}/{verdict.name}")
     _check_counts(found, counts, partial)
     by_split: dict[str, JsonValue] = {split: dict(of) for split, of in reasons.items()}
     details: dict[str, JsonValue] = {
@@ -210,7 +216,27 @@ def finish(plan: Plan, found: Source, images: Path, partial: bool) -> Manifest:
         "reasons": by_split,
         "remarks": list(found.remarks),
     }
-    return manifest.finish(plan, images / manifest.NAME, dict(counts), outputs, details)
+    _check_former(images, outputs)
+    sizes = manifest.sizes(images, [*outputs, *(f"{unit.name}.tar" for unit in found.units), *kept])
+    record_file = images / manifest.NAME
+    return manifest.finish(plan, record_file, dict(counts), outputs, details, sizes=sizes)
+
+
+def _sizes(images: Path) -> dict[str, int]:
+    """Return the sizes that a manifest that stands holds: its stage may have lost outputs."""
+    path = images / manifest.NAME
+    return manifest.read(path, "preprocess").sizes if path.exists() else {}
+
+
+def _check_former(images: Path, outputs: dict[str, str]) -> None:
+    """Refuse to vouch anew for what has changed since a manifest that stands was written."""
+    path = images / manifest.NAME
+    former = manifest.read(path, "preprocess").outputs if path.exists() else {}
+    for name in former.keys() & outputs.keys():
+        if former[name] != outputs[name]:
+            advice = "remove it and run preprocess again"
+            wanted = f"sha256 {former[name][:12]}"
+            raise DataError(mismatch(images / name, wanted, "another", advice))
 
 
 def _failed(images: Path, unit: Unit) -> list[str]:

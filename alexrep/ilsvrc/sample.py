@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from alexrep import keyed
 from alexrep.errors import DataError, mismatch
-from alexrep.ilsvrc.prepared import Prepared, read_at
+from alexrep.ilsvrc.prepared import REPREPARE, Prepared, read_at
 from alexrep.pixels.moments import Moments, colour_axes
 
 
@@ -61,6 +61,4 @@ def _add(sums: Moments, prepared: Prepared, unit: str, rows: NDArray[np.int64]) 
                 sums.add(simplejpeg.decode_jpeg(content, "RGBX"))
             except ValueError as error:
                 where = f"{tar}: {verdicts[row].name}"
-                raise DataError(
-                    mismatch(where, "a sound JPEG", error, "run preprocess in another folder")
-                ) from None
+                raise DataError(mismatch(where, "a sound JPEG", error, REPREPARE)) from None

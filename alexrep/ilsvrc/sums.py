@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from alexrep import files, manifest, pool
 from alexrep.errors import DataError, mismatch
-from alexrep.ilsvrc.prepared import Prepared, jpegs
+from alexrep.ilsvrc.prepared import REPREPARE, Prepared, jpegs
 from alexrep.manifest import Manifest, Plan
 from alexrep.pixels.moments import Moments, colour_axes
 
@@ -70,14 +70,14 @@ def sum_unit(unit: str, prepared: Prepared, folder: Path) -> int:
     shape = (*part.shape[:2], 4)  # both the decoder and the sums are faster with a byte to spare
     memory = np.empty(shape, np.uint8)
     for verdict, content in jpegs(prepared, unit):
-        where, advice = f"{prepared.tar(unit)}: {verdict.name}", "run preprocess in another folder"
+        where = f"{prepared.tar(unit)}: {verdict.name}"
         try:
             image = simplejpeg.decode_jpeg(content, "RGBX", buffer=memory)
         except ValueError as error:
-            raise DataError(mismatch(where, "a sound JPEG", error, advice)) from None
+            raise DataError(mismatch(where, "a sound JPEG", error, REPREPARE)) from None
         if image.shape != shape:
             wanted = f"{prepared.side} pixels each way"
-            raise DataError(mismatch(where, wanted, image.shape[:2], advice))
+            raise DataError(mismatch(where, wanted, image.shape[:2], REPREPARE))
         part.add(image)
     part.save(_kept(folder, unit))
     return part.num_images
@@ -123,6 +123,7 @@ def _finish(prepared: Prepared, data: Path, total: Moments, stage: str, name: st
         counts={"train images": total.num_images, "pixels": total.num_pixels},
         outputs={name: files.sha256_file(data / name)},
         details={key: prepared.manifest.details[key] for key in ("edition", "side", "geometry")},
+        sizes=manifest.sizes(data, [name]),
     )
 
 

@@ -3,12 +3,12 @@
 import io
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pydantic_core import from_json
 
-from alexrep import files
+from alexrep import files, manifest
 from alexrep.errors import DataError, mismatch
 from alexrep.ilsvrc import archives, source
 from alexrep.ilsvrc.repairs import Target, Verdict, prepare
@@ -20,6 +20,27 @@ def record_of(images: Path, unit: str) -> Path:
     return images / f"{unit}.jsonl"
 
 
+def is_whole(images: Path, unit: str, sizes: Mapping[str, int]) -> bool:
+    """Tell whether a unit is finished.
+
+    Args:
+        images: Folder of the output.
+        unit: Its name.
+        sizes: Bytes of the files of the output, where they are recorded.
+    """
+    if not manifest.is_held(images, f"{unit}.jsonl", sizes):
+        return False
+    made = [] if not sizes else [f"{unit}.tar", *_kept(images, unit)]
+    return all(manifest.is_held(images, name, sizes) for name in made)
+
+
+def _kept(images: Path, unit: str) -> list[str]:
+    """Return the names of the files that a unit has in quarantine."""
+    with record_of(images, unit).open("rb") as lines:
+        failed = [from_json(line) for line in lines if b'"verdict": "quarantined"' in line]
+    return [f"quarantine/{unit.split('/', maxsplit=1)[0]}/{one['name']}" for one in failed]
+
+
 def read_verdicts(record: Path) -> Iterator[Verdict]:
     """Read the verdicts of one finished unit.
 
@@ -27,14 +48,14 @@ def read_verdicts(record: Path) -> Iterator[Verdict]:
         DataError: If they are missing, or a line is not a verdict.
     """
     if not record.exists():
-        advice = "run preprocess in another folder"
+        advice = "run preprocess again"
         raise DataError(mismatch(record, "verdicts", "no file", advice))
     with record.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:
                 yield Verdict(**from_json(line))
             except (ValueError, TypeError) as error:
-                where, advice = f"{record}: line {number}", "remove it and run again"
+                where, advice = f"{record}: line {number}", "remove it and run preprocess again"
                 raise DataError(mismatch(where, "a verdict", error, advice)) from None
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from alexrep import files, manifest
 from alexrep.errors import AlexrepError, DataError, ManifestError, mismatch
 from alexrep.ilsvrc.classes import ClassTable
-from alexrep.ilsvrc.prepared import Prepared, jpegs, open_prepared
+from alexrep.ilsvrc.prepared import REPREPARE, Prepared, jpegs, open_prepared
 from alexrep.ilsvrc.units import read_verdicts
 from alexrep.manifest import Manifest
 from alexrep.shards import read
+from alexrep.shards.layout import REPACK
 
-REPACK = "remove the folder and pack again"
 AGAIN = "remove the stage's output and run it again"
 
 
@@ -28,7 +28,7 @@ def check(data: Path, deep: bool, done: Callable[[int], None]) -> Iterator[str]:
         ManifestError: If preprocess has not finished there.
     """
     record = manifest.read(data / "images" / manifest.NAME, "preprocess")
-    yield from _outputs(record, data / "images")
+    yield from _compare(record.outputs, data / "images", "preprocess")
     try:
         prepared = open_prepared(data)
     except DataError as error:
@@ -55,21 +55,18 @@ def _stage(
         yield from _foreign(record, path.parent)
         yield from _shards(record, path.parent, prepared, done)
     else:
-        yield from _outputs(record, path.parent)
+        yield from _compare(record.outputs, path.parent, stage)
 
 
-def _outputs(record: Manifest, folder: Path) -> Iterator[str]:
+def _compare(digests: dict[str, str], folder: Path, stage: str) -> Iterator[str]:
     """Compare the files of a stage with their digests."""
-    yield from _compare(record.outputs, folder)
-
-
-def _compare(digests: dict[str, str], folder: Path) -> Iterator[str]:
     for name, digest in digests.items():
         path = folder / name
         if not path.is_file():
-            yield mismatch(path, "a file", "none", AGAIN)
+            yield mismatch(path, "a file", "none", f"run {stage} again")
         elif files.sha256_file(path) != digest:
-            yield mismatch(path, f"sha256 {digest[:12]}", "another", AGAIN)
+            advice = f"remove it and run {stage} again"
+            yield mismatch(path, f"sha256 {digest[:12]}", "another", advice)
 
 
 def _chain(record: Manifest, prepared: Prepared, path: Path) -> Iterator[str]:
@@ -99,7 +96,7 @@ def _tars(prepared: Prepared) -> Iterator[str]:
                 continue
             if found < end:
                 wanted = f"at least {end:,} bytes"
-                yield mismatch(prepared.tar(unit), wanted, f"{found:,}", AGAIN)
+                yield mismatch(prepared.tar(unit), wanted, f"{found:,}", REPREPARE)
 
 
 def _images(prepared: Prepared, done: Callable[[int], None]) -> Iterator[str]:
@@ -111,11 +108,12 @@ def _images(prepared: Prepared, done: Callable[[int], None]) -> Iterator[str]:
                     done(1)
                     if files.sha256_bytes(content) != verdict.sha256:
                         where = f"{prepared.tar(unit)}: {verdict.name}"
-                        yield mismatch(where, f"sha256 {verdict.sha256[:12]}", "another", AGAIN)
+                        wanted = f"sha256 {verdict.sha256[:12]}"
+                        yield mismatch(where, wanted, "another", REPREPARE)
                 held = read_verdicts(prepared.folder / f"{unit}.jsonl")
                 kept = [one for one in held if one.verdict == "quarantined"]
                 digests = {f"quarantine/{split}/{one.name}": one.source_sha256 for one in kept}
-                yield from _compare(digests, prepared.folder)
+                yield from _compare(digests, prepared.folder, "preprocess")
             except AlexrepError as error:
                 yield str(error)
 
@@ -135,7 +133,7 @@ def _shards(
     for name, digest in packed.outputs.items():
         path = shards / name
         if not path.is_file():
-            yield mismatch(path, "a file", "none", REPACK)
+            yield mismatch(path, "a file", "none", "pack again")
             continue
         faults, num = _shard(path, prepared.classes, done) if path.suffix == ".h5" else ([], 0)
         counts[f"{name.split('-')[0]} images"] += num
@@ -144,7 +142,7 @@ def _shards(
             yield mismatch(path, f"sha256 {digest[:12]}", "another", REPACK)
     for key, wanted in packed.counts.items():
         if key.endswith("images") and counts[key] != wanted:
-            yield mismatch(shards, f"{wanted} {key}", counts[key], REPACK)
+            yield mismatch(shards, f"{wanted} {key}", counts[key], "pack again")
 
 
 def _shard(path: Path, table: ClassTable, done: Callable[[int], None]) -> tuple[list[str], int]:
@@ -162,7 +160,7 @@ def _shard(path: Path, table: ClassTable, done: Callable[[int], None]) -> tuple[
             faults.append(str(error))
         if not -1 <= one.labels[index] < len(table):
             wanted = f"a label under {len(table)}"
-            faults.append(mismatch(f"{path}: image {index}", wanted, one.labels[index], AGAIN))
+            faults.append(mismatch(f"{path}: image {index}", wanted, one.labels[index], REPACK))
     one.close()
     done(len(shard))
     return faults, len(shard)

@@ -11,7 +11,7 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from alexrep.errors import DataError, mismatch
-from alexrep.ilsvrc.prepared import lost
+from alexrep.ilsvrc.prepared import REPREPARE, lost
 from alexrep.shards.listing import Images
 
 BUFFER = 1 << 20
@@ -119,8 +119,8 @@ class Content:
         except ValueError as error:
             found = error
         if found != pixels.shape:
-            where, advice = _where(self.images, row), "run preprocess in another folder"
-            raise DataError(mismatch(where, f"a JPEG of {side} pixels each way", found, advice))
+            where, wanted = _where(self.images, row), f"a JPEG of {side} pixels each way"
+            raise DataError(mismatch(where, wanted, found, REPREPARE))
 
 
 def _where(images: Images, row: int) -> str:
@@ -132,8 +132,7 @@ def _read(images: Images, row: int, memory: NDArray[np.uint8], tars: Tars) -> No
     num_read = tars.read(images.tars[images.tar.item(row)], memory, images.offset.item(row))
     if num_read != len(memory):
         where, found = _where(images, row), f"{num_read} bytes"
-        advice = "run preprocess in another folder"
-        raise DataError(mismatch(where, f"{len(memory)} bytes", found, advice))
+        raise DataError(mismatch(where, f"{len(memory)} bytes", found, REPREPARE))
 
 
 def _open(tar: Path) -> int:

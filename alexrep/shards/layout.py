@@ -18,6 +18,8 @@ DATASETS = {"jpeg": "jpeg", "raw": "pixels"}
 """Name of the images' dataset by encoding."""
 GEOMETRY = "crop"
 """How images were made square where no record says it."""
+REPACK = "remove it and pack again"
+"""What to do about a shard that is not as it was packed."""
 SHARD_IMAGES = 10_000
 CLASSES = "classes.json"
 """Copy of the class table beside the shards, so that they can travel alone."""

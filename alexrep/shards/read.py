@@ -52,7 +52,7 @@ def open_shard(path: Path) -> Shard:
         with h5py.File(path) as held:
             if held.attrs["format"] != layout.FORMAT:
                 found = f"format {held.attrs['format']}"
-                raise DataError(mismatch(path, f"format {layout.FORMAT}", found, "pack again"))
+                raise DataError(mismatch(path, f"format {layout.FORMAT}", found, layout.REPACK))
             encoding = str(held.attrs.get("encoding", "jpeg"))
             start, offsets, total = _images(held, encoding, int(held.attrs["side"]))
             shard = Shard(
@@ -69,7 +69,8 @@ def open_shard(path: Path) -> Shard:
             )
     except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         found = " ".join(str(error).split())
-        raise DataError(mismatch(path, "a shard", found, "pack again")) from None
+        advice = layout.REPACK if path.exists() else "pack again"
+        raise DataError(mismatch(path, "a shard", found, advice)) from None
     _check_index(shard, total)
     return shard
 
@@ -110,8 +111,8 @@ def _check_index(shard: Shard, total: int) -> None:
     lengths_agree = len(offsets) == num + 1 and len(shard.names) == len(shard.crc32) == num
     rising = lengths_agree and offsets[0] == 0 and bool((np.diff(offsets) > 0).all())
     if not rising or offsets[-1] != total:
-        advice = "pack again"
-        raise DataError(mismatch(shard.path, "offsets that rise to the end", "others", advice))
+        wanted = "offsets that rise to the end"
+        raise DataError(mismatch(shard.path, wanted, "others", layout.REPACK))
 
 
 class Split:
@@ -165,7 +166,8 @@ class Split:
         if len(content) != end - start or zlib.crc32(content) != shard.crc32.item(row):
             where = f"{shard.path}: image {row}, {os.fsdecode(shard.names[row])}"
             found = f"{len(content)} bytes of another crc32"
-            raise DataError(mismatch(where, f"{end - start} bytes as packed", found, "pack again"))
+            wanted, advice = f"{end - start} bytes as packed", f"remove {shard.path} and pack again"
+            raise DataError(mismatch(where, wanted, found, advice))
         return content
 
     def close(self) -> None:
@@ -192,9 +194,10 @@ def open_split(data: Path, split: str) -> Split:
     for shard in shards:
         if shard.classes != table.digest() or shard.split != split:
             found = f"{shard.split} of another class table"
-            raise DataError(mismatch(shard.path, f"a shard of {split}", found, "pack again"))
+            advice = f"remove it and {layout.CLASSES}, and pack again"
+            raise DataError(mismatch(shard.path, f"a shard of {split}", found, advice))
         if (shard.side, shard.encoding) != (shards[0].side, shards[0].encoding):
             wanted, found = (f"{one.encoding}, side {one.side}" for one in (shards[0], shard))
-            raise DataError(mismatch(shard.path, wanted, found, "pack again"))
+            raise DataError(mismatch(shard.path, wanted, found, layout.REPACK))
     geometry = str(record.details.get("geometry", layout.GEOMETRY))
     return Split(shards, record.counts[f"{split} quarantined"], table, geometry)

@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -50,6 +50,9 @@ def run(
 ) -> Manifest:
     """Write every shard that is not there yet, then the manifest.
 
+    Of a stage that was finished and lost outputs the others are left unread: their digests
+    are those that its manifest holds, so that a fault in them stays one.
+
     Args:
         prepared: The prepared images.
         folder: Folder of the shards.
@@ -66,13 +69,12 @@ def run(
     assert isinstance(shard_images, int), "set by make_plan"  # noqa: S101
     listings = {split: list_images(prepared, split, seed) for split in prepared.splits}
     pixels = prepared.side**2 * 3 if encoding == "raw" else None
-    files.require_space(folder, _space(listings, shard_images, folder, pixels))
     outputs = {name: "" for name, *_ in _divide(listings, shard_images)}
-    held = {name for name in outputs if (folder / name).exists()}
+    held = _held(folder, outputs)
+    files.require_space(folder, _space(listings, shard_images, held, pixels))
     with closing(Tars()) as tars:
-        work = functools.partial(
-            write, prepared=prepared, folder=folder, seed=seed, encoding=encoding, tars=tars
-        )
+        begun = functools.partial(write, prepared=prepared, folder=folder, held=held)
+        work = functools.partial(begun, seed=seed, encoding=encoding, tars=tars)
         shards = _shards(listings, shard_images)
         for shard, digest in pool.run(work, shards, workers, lambda one: one.name, threads=True):
             outputs[shard.name] = digest
@@ -84,7 +86,17 @@ def run(
         counts[f"{split} images"] = len(listing)
         counts[f"{split} quarantined"] = sum(one["split"] == split for one in prepared.quarantine)
     details = {key: prepared.manifest.details[key] for key in ("edition", "side", "geometry")}
-    return manifest.finish(plan, folder / manifest.NAME, counts, outputs, details)
+    sizes = manifest.sizes(folder, outputs)
+    return manifest.finish(plan, folder / manifest.NAME, counts, outputs, details, sizes=sizes)
+
+
+def _held(folder: Path, names: Collection[str]) -> dict[str, str]:
+    """Return the sha256 of the shards that need not be written, empty where it is not known."""
+    record = folder / manifest.NAME
+    former = manifest.read(record, "pack") if record.exists() else None
+    sizes, digests = (former.sizes, former.outputs) if former else ({}, {})
+    there = [name for name in names if manifest.is_held(folder, name, sizes)]
+    return {name: digests.get(name, "") for name in there}
 
 
 def _divide(listings: dict[str, Listing], shard_images: int) -> Iterator[tuple[str, str, int, int]]:
@@ -102,25 +114,31 @@ def _shards(listings: dict[str, Listing], shard_images: int) -> Iterator[Shard]:
 
 
 def _space(
-    listings: dict[str, Listing], shard_images: int, folder: Path, pixels: int | None
+    listings: dict[str, Listing], shard_images: int, held: Collection[str], pixels: int | None
 ) -> int:
     """Return the bytes of the images of all shards that are not there yet.
 
     `pixels` are the bytes of a decoded image; none if they stay encoded.
     """
-    missing = [one for one in _divide(listings, shard_images) if not (folder / one[0]).exists()]
+    missing = [one for one in _divide(listings, shard_images) if one[0] not in held]
     if pixels is not None:
         return sum((end - start) * pixels for *_, start, end in missing)
     return sum(int(listings[split].part(start, end).size.sum()) for _, split, start, end in missing)
 
 
 def write(
-    shard: Shard, prepared: Prepared, folder: Path, seed: int, encoding: str, tars: Tars
+    shard: Shard,
+    prepared: Prepared,
+    folder: Path,
+    seed: int,
+    encoding: str,
+    tars: Tars,
+    held: Mapping[str, str],
 ) -> str:
     """Write one shard, whole or not at all, unless it is there; return its sha256."""
     path, images = folder / shard.name, shard.images
-    if path.exists():
-        return files.sha256_file(path)
+    if shard.name in held:
+        return held[shard.name] or files.sha256_file(path)
     content = Content(images, prepared.side, encoding, tars)
     attributes = _attributes(shard, prepared, seed, encoding)
     outline = functools.partial(_outline, images, content, attributes)

@@ -1,0 +1,154 @@
+"""Outputs that a finished stage has lost: made anew, and nothing else is."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from alexrep import files, manifest
+from alexrep.stages import app
+
+
+def alexrep(*words: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words], prog_name="alexrep")
+
+
+def preprocess(raw: Path, data: Path) -> Result:
+    return alexrep("preprocess", raw, data, "--partial", "--side", "72", "--workers", "1")
+
+
+def pack(data: Path) -> Result:
+    return alexrep("pack", data, "--shard-images", "8", "--workers", "1")
+
+
+def times(data: Path) -> dict[str, int]:
+    found = (path for path in data.rglob("*") if path.is_file() and ".lock" not in path.name)
+    return {str(path.relative_to(data)): path.stat().st_mtime_ns for path in found}
+
+
+def digests(data: Path) -> dict[str, str]:
+    return {name: files.sha256_file(data / name) for name in times(data)}
+
+
+def flip(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.fixture
+def own(data: Path, tmp_path: Path) -> Path:
+    """Return a data folder that may be damaged."""
+    shutil.copytree(data, tmp_path / "data")
+    return tmp_path / "data"
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def shorten(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 100)
+
+
+@pytest.mark.parametrize("damage", [remove, shorten])
+@pytest.mark.parametrize("name", ["train-00001.h5", "val-00000.h5", "classes.json"])
+def test_a_lost_shard_alone_is_packed_anew(
+    own: Path, data: Path, name: str, damage: Callable[[Path], None]
+) -> None:
+    damage(own / "shards" / name)
+    before = times(own)
+    result = pack(own)
+    assert result.exit_code == 0
+    assert f"shards: expected 6 files made before, found 1 missing or of another size: {name};" in (
+        result.stderr
+    )
+    assert "nothing to do" not in result.stdout
+    after = times(own)
+    changed = {path for path in after if after[path] != before.get(path)}
+    assert changed <= {f"shards/{name}", "shards/classes.json"}
+    assert digests(own) == digests(data)
+    assert "nothing to do" in pack(own).stdout
+
+
+@pytest.mark.parametrize("damage", [remove, shorten])
+@pytest.mark.parametrize(
+    "name", ["val/00000.tar", "train/n00000030.jsonl", "quarantine/val/DEMO_val_00000005.JPEG"]
+)
+def test_a_lost_unit_alone_is_prepared_anew(
+    raw: Path, own: Path, data: Path, name: str, damage: Callable[[Path], None]
+) -> None:
+    damage(own / "images" / name)
+    before = times(own)
+    result = preprocess(raw, own)
+    assert result.exit_code == 3
+    assert f"found 1 missing or of another size: {name}; made anew" in result.stderr
+    unit = "train/n00000030" if "n00000030" in name else "val/00000"
+    made = {f"images/{unit}.tar", f"images/{unit}.jsonl", "images/classes.json"}
+    if "val" in name:
+        made |= {"images/quarantine/val/DEMO_val_00000005.JPEG"}
+    after = times(own)
+    assert {path for path in after if after[path] != before.get(path)} == made
+    assert digests(own) == digests(data)
+    assert "nothing to do" in preprocess(raw, own).stdout
+
+
+def test_a_unit_of_which_all_files_are_lost_is_prepared_anew(
+    raw: Path, own: Path, data: Path
+) -> None:
+    for path in (own / "images/val").iterdir():
+        path.unlink()
+    assert preprocess(raw, own).exit_code == 3
+    assert digests(own) == digests(data)
+
+
+def test_parts_share_out_what_was_lost(raw: Path, own: Path, data: Path) -> None:
+    for unit in ("train/n00000020", "train/n00000030"):
+        (own / "images" / f"{unit}.tar").unlink()
+    words = ("preprocess", raw, own, "--partial", "--side", "72", "--workers", "1")
+    assert "this part is done" in alexrep(*words, "--part", "0/2").stdout
+    assert alexrep(*words, "--part", "1/2").exit_code == 3
+    assert digests(own) == digests(data)
+
+
+@pytest.mark.parametrize(("stage", "name"), [("mean", "mean.npy"), ("pca", "pca.json")])
+def test_a_lost_mean_or_axes_are_made_anew(own: Path, data: Path, stage: str, name: str) -> None:
+    (own / name).unlink()
+    assert f"missing or of another size: {name}" in alexrep(stage, own).stderr
+    kept = {one: digest for one, digest in digests(own).items() if "statistics" not in one}
+    assert kept.items() <= digests(data).items()
+
+
+def test_what_is_made_anew_does_not_vouch_for_a_shard_that_stays(own: Path) -> None:
+    flip(own / "shards/train-00000.h5", 3000)
+    (own / "shards/val-00000.h5").unlink()
+    record = (own / "shards" / manifest.NAME).read_bytes()
+    assert pack(own).exit_code == 0
+    assert (own / "shards" / manifest.NAME).read_bytes() == record
+    assert "train-00000.h5: " in alexrep("verify", own).stderr
+
+
+def test_what_is_made_anew_does_not_vouch_for_a_list_that_stays(
+    raw: Path, own: Path, data: Path
+) -> None:
+    flip(own / "images/train/n00000020.jsonl", 12)
+    (own / "images/val/00000.tar").unlink()
+    result = preprocess(raw, own)
+    assert result.exit_code == 1
+    assert "n00000020.jsonl: expected sha256 " in result.stderr
+    assert result.stderr.endswith("found another; remove it and run preprocess again\n")
+    (own / "images/train/n00000020.jsonl").unlink()
+    assert preprocess(raw, own).exit_code == 3
+    assert digests(own) == digests(data)
+
+
+def test_the_advice_about_a_flipped_byte_works(own: Path, data: Path) -> None:
+    path = own / "shards/val-00000.h5"
+    flip(path, 3000)
+    assert f"remove {path} and pack again" in alexrep("verify", own).stderr
+    path.unlink()
+    assert pack(own).exit_code == 0
+    assert digests(own) == digests(data)
