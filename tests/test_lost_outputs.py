@@ -1,7 +1,9 @@
 """Outputs that a finished stage has lost: made anew, and nothing else is."""
 
+import io
 import os
 import shutil
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from alexrep import files, manifest
+from alexrep.ilsvrc import units
 from alexrep.stages import app
 
 
@@ -103,6 +106,47 @@ def test_a_unit_of_which_all_files_are_lost_is_prepared_anew(
         path.unlink()
     assert preprocess(raw, own).exit_code == 3
     assert digests(own) == digests(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("val/00000.tar", remove),
+        ("val/00000.tar", shorten),
+        ("quarantine/val/DEMO_val_00000005.JPEG", remove),
+    ],
+)
+def test_a_list_without_what_it_tells_of_is_no_whole_unit(
+    raw: Path, own: Path, data: Path, name: str, damage: Callable[[Path], None]
+) -> None:
+    (own / "images" / manifest.NAME).unlink()
+    damage(own / "images" / name)
+    before = times(own)
+    assert preprocess(raw, own).exit_code == 3
+    after = times(own)
+    assert after["images/val/00000.tar"] != before.get("images/val/00000.tar")
+    assert after["images/train/n00000020.tar"] == before["images/train/n00000020.tar"]
+    assert digests(own) == digests(data)
+
+
+@pytest.mark.parametrize("end", [0, 1, 512, 9216, 9217, 10240, 20000])
+def test_a_tar_has_the_size_that_its_last_file_tells(tmp_path: Path, end: int) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        header = tarfile.TarInfo("a")
+        header.size = max(0, end - 512)
+        if end:
+            tar.addfile(header, io.BytesIO(bytes(header.size)))
+            end = 512 + header.size
+    assert (tmp_path / "a.tar").stat().st_size == units._tar_size(end)
+
+
+def test_a_unit_with_all_images_in_quarantine_is_whole(
+    make_raw: Callable[..., Path], tmp_path: Path
+) -> None:
+    names = [f"DEMO_val_{number:08d}.JPEG" for number in range(1, 9)]
+    raw = make_raw(tmp_path / "raw", replaced=dict.fromkeys(names, b"no image"))
+    assert preprocess(raw, tmp_path).exit_code == 3
+    assert units.is_whole(tmp_path / "images", "val/00000", {})
 
 
 def test_parts_share_out_what_was_lost(raw: Path, own: Path, data: Path) -> None:

@@ -14,31 +14,45 @@ from alexrep.ilsvrc import archives, source
 from alexrep.ilsvrc.repairs import Target, Verdict, prepare
 from alexrep.ilsvrc.source import Unit
 
+_QUARANTINED = b'"verdict": "quarantined"'
+"""What the line of an image in quarantine holds; a quote in a name is escaped."""
+
 
 def record_of(images: Path, unit: str) -> Path:
-    """Return the file whose existence means that a unit is finished."""
+    """Return the file that is written last of a unit; see `is_whole`."""
     return images / f"{unit}.jsonl"
 
 
 def is_whole(images: Path, unit: str, sizes: Mapping[str, int]) -> bool:
-    """Tell whether a unit is finished.
+    """Tell whether a unit is finished: its record, and all that the record tells of.
 
     Args:
         images: Folder of the output.
         unit: Its name.
         sizes: Bytes of the files of the output, where they are recorded.
     """
-    if not manifest.is_held(images, f"{unit}.jsonl", sizes):
+    # Most units that are not finished have nothing yet: the record is read of the others only.
+    if not all(manifest.is_held(images, f"{unit}.{kind}", sizes) for kind in ("jsonl", "tar")):
         return False
-    made = [] if not sizes else [f"{unit}.tar", *_kept(images, unit)]
-    return all(manifest.is_held(images, name, sizes) for name in made)
+    split, record = unit.split("/", maxsplit=1)[0], record_of(images, unit)
+    lines = record.read_bytes().splitlines()
+    try:
+        kept = [from_json(line)["name"] for line in lines if _QUARANTINED in line]
+        last = next((line for line in reversed(lines) if _QUARANTINED not in line), None)
+        end = Verdict(**from_json(last)) if last is not None else Verdict("", 0, "", "", "")
+    except (ValueError, TypeError, KeyError):
+        return False
+    names = [f"quarantine/{split}/{name}" for name in kept]
+    size = (images / f"{unit}.tar").stat().st_size
+    return size == _tar_size(end.offset + end.size) and all(
+        manifest.is_held(images, name, sizes) for name in names
+    )
 
 
-def _kept(images: Path, unit: str) -> list[str]:
-    """Return the names of the files that a unit has in quarantine."""
-    with record_of(images, unit).open("rb") as lines:
-        failed = [from_json(line) for line in lines if b'"verdict": "quarantined"' in line]
-    return [f"quarantine/{unit.split('/', maxsplit=1)[0]}/{one['name']}" for one in failed]
+def _tar_size(end: int) -> int:
+    """Return the bytes of a tar whose last file ends at `end`: two empty blocks, whole records."""
+    blocks = -(-end // tarfile.BLOCKSIZE) + 2
+    return -(-blocks * tarfile.BLOCKSIZE // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
 
 
 def read_verdicts(record: Path) -> Iterator[Verdict]:
