@@ -1,5 +1,6 @@
 """The prepared set as class folders."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -106,3 +107,15 @@ def test_a_missing_tar_is_one_line(data: Path, tmp_path: Path) -> None:
         DataError, match=r"00000\.tar: expected prepared images, found no file; run"
     ):
         extracted(open_prepared(tmp_path), tmp_path / "out")
+
+
+def test_an_image_that_changed_is_named(data: Path, tmp_path: Path) -> None:
+    shutil.copytree(data / "images", tmp_path / "images")
+    images = open_prepared(tmp_path)
+    verdict, tar = images.verdicts("val/00000")[3], images.tar("val/00000")
+    raw = bytearray(tar.read_bytes())
+    raw[verdict.offset + verdict.size // 2] ^= 1
+    tar.write_bytes(raw)
+    message = rf"00000\.tar: {verdict.name}: expected crc32 {verdict.crc32:08x}, found .*; remove"
+    with pytest.raises(DataError, match=message):
+        extract.run(images, tmp_path / "out", 1, lambda num: None)

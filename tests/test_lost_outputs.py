@@ -196,3 +196,15 @@ def test_the_advice_about_a_flipped_byte_works(own: Path, data: Path) -> None:
     path.unlink()
     assert pack(own).exit_code == 0
     assert digests(own) == digests(data)
+
+
+def test_the_advice_about_a_changed_prepared_image_works(raw: Path, own: Path, data: Path) -> None:
+    tar = own / "images/val/00000.tar"
+    flip(tar, tar.stat().st_size // 2)
+    shutil.rmtree(own / "shards")
+    result = pack(own)
+    assert result.exit_code == 1
+    assert "; remove the tar and run preprocess again" in result.stderr
+    tar.unlink()
+    assert (preprocess(raw, own).exit_code, pack(own).exit_code) == (3, 0)
+    assert digests(own) == digests(data)

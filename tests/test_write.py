@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -266,7 +267,15 @@ def lone(tar: Path, jpeg: bytes) -> Images:
     """List one image, which begins the file."""
     tar.write_bytes(jpeg)
     size, label = np.array([len(jpeg)]), np.zeros(1, np.int32)
-    return Images([tar], label, np.zeros(1, np.int64), size, label, np.array([b"n1_1.JPEG"]))
+    return Images(
+        [tar],
+        label,
+        np.zeros(1, np.int64),
+        size,
+        label,
+        np.array([b"n1_1.JPEG"]),
+        np.zeros(1, np.uint32),
+    )
 
 
 @pytest.mark.parametrize("side", [64, 80])
@@ -293,6 +302,28 @@ def test_a_prepared_tar_that_was_cut_is_named_and_leaves_no_shard(own: Path, pac
     with pytest.raises(DataError, match=message):
         pack(own)
     assert not list((own / "shards").glob("val*"))
+
+
+@pytest.mark.parametrize("encoding", ["jpeg", "raw"])
+@pytest.mark.parametrize("place", [0, -1])
+def test_a_prepared_image_that_changed_is_named_and_leaves_no_shard(
+    own: Path, pack: Pack, encoding: str, place: int
+) -> None:
+    verdict, tar = open_prepared(own).verdicts("val/00000")[place], own / "images/val/00000.tar"
+    raw = bytearray(tar.read_bytes())
+    raw[verdict.offset + verdict.size // 2] ^= 1
+    tar.write_bytes(raw)
+    message = rf"00000\.tar: {verdict.name}: expected crc32 {verdict.crc32:08x}, found .*; remove"
+    with pytest.raises(DataError, match=message):
+        pack(own, encoding=encoding)
+    assert not list((own / "shards").glob("val*"))
+
+
+def test_every_prepared_image_has_its_crc32_recorded(data: Path) -> None:
+    images = open_prepared(data)
+    units = [unit for split in SPLITS for unit in images.units(split)]
+    held = [pair for unit in units for pair in jpegs(images, unit)]
+    assert all(verdict.crc32 == zlib.crc32(content) for verdict, content in held)
 
 
 @pytest.mark.parametrize("suffix", ["tar", "jsonl"])

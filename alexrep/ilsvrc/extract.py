@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from alexrep import files, manifest, pool
-from alexrep.ilsvrc.prepared import Prepared, jpegs
+from alexrep.ilsvrc.prepared import Prepared, changed, jpegs
 from alexrep.manifest import Manifest, Plan
 
 UNLABELLED = "unlabelled"
@@ -44,6 +44,9 @@ def write_unit(unit: str, prepared: Prepared, out: Path) -> int:
     """Write the images of one unit that are not there whole yet, and return their number."""
     split, count = unit.split("/", 1)[0], 0
     for verdict, content in jpegs(prepared, unit):
+        fault = changed(verdict, content, prepared.tar(unit))
+        if fault is not None:
+            raise fault
         known = verdict.label >= 0
         wnid = prepared.classes.synsets[verdict.label].wnid if known else UNLABELLED
         # Images of class folders have the folder in their name.

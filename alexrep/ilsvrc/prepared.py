@@ -1,6 +1,7 @@
 """The prepared images of a data folder: units, verdicts, bytes."""
 
 import os
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,6 +109,21 @@ def jpegs(prepared: Prepared, unit: str) -> Iterator[tuple[Verdict, bytes]]:
 def lost(tar: Path) -> DataError:
     """Return the error that says that a unit's tar is missing."""
     return DataError(mismatch(tar, "prepared images", "no file", "run preprocess again"))
+
+
+def changed(verdict: Verdict, content: bytes, tar: Path) -> DataError | None:
+    """Return the error that says that an image is not as it was prepared, or None.
+
+    Args:
+        verdict: The image's verdict.
+        content: Its bytes as read.
+        tar: Where from.
+    """
+    crc32 = zlib.crc32(content)
+    if verdict.crc32 in (0, crc32):
+        return None
+    wanted, found = f"crc32 {verdict.crc32:08x}", f"{crc32:08x}"
+    return DataError(mismatch(f"{tar}: {verdict.name}", wanted, found, REPREPARE))
 
 
 def read_at(descriptor: int, verdict: Verdict, tar: Path) -> bytes:

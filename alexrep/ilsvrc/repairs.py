@@ -37,6 +37,8 @@ class Verdict(NamedTuple):
     """Place of the prepared JPEG in the unit's tar."""
     size: int = 0
     """Bytes of the prepared JPEG."""
+    crc32: int = 0
+    """Crc32 of the prepared JPEG, by which later stages know it; 0 if none is recorded."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ def prepare(
         height=height,
         sha256=sha256_bytes(prepared),
         size=len(prepared),
+        crc32=zlib.crc32(prepared),
     ), prepared
 
 

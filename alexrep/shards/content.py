@@ -88,7 +88,8 @@ class Content:
         A piece is there until the piece after the next is asked for.
 
         Raises:
-            DataError: If an image is not where its record says, or cannot be decoded.
+            DataError: If an image is not where its record says, is not the one of its
+                record, or cannot be decoded.
         """
         largest = int(np.diff(self.offsets).max(initial=0))
         # Two in turn: while one is written the other is filled.
@@ -104,6 +105,8 @@ class Content:
                 image = memory[places[row - start] : places[row - start + 1]]
                 self._fill(row, image)
                 self.crcs[row] = zlib.crc32(image.data)
+            if self.encoding == "jpeg":
+                _check(self.images, start, self.crcs[start:end])
             yield memory[: places[-1]].data
             start = end
 
@@ -113,6 +116,7 @@ class Content:
             return
         jpeg, side = np.empty(int(self.images.size[row]), np.uint8), self.side
         _read(self.images, row, jpeg, self._tars)
+        _check(self.images, row, np.array([zlib.crc32(jpeg.data)], np.uint32))
         pixels = memory.reshape(side, side, 3)
         try:
             found: object = simplejpeg.decode_jpeg(jpeg, "RGB", buffer=pixels).shape
@@ -133,6 +137,16 @@ def _read(images: Images, row: int, memory: NDArray[np.uint8], tars: Tars) -> No
     if num_read != len(memory):
         where, found = _where(images, row), f"{num_read} bytes"
         raise DataError(mismatch(where, f"{len(memory)} bytes", found, REPREPARE))
+
+
+def _check(images: Images, start: int, crcs: NDArray[np.uint32]) -> None:
+    """Compare the crc32 of the JPEGs from image `start` on with those recorded, (N,)."""
+    recorded = images.crc32[start : start + len(crcs)]
+    wrong = np.flatnonzero((recorded != crcs) & (recorded != 0))
+    if len(wrong):
+        first = wrong.item(0)
+        wanted, found = f"crc32 {recorded.item(first):08x}", f"{crcs.item(first):08x}"
+        raise DataError(mismatch(_where(images, start + first), wanted, found, REPREPARE))
 
 
 def _open(tar: Path) -> int:

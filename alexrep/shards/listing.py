@@ -27,6 +27,8 @@ class Images:
     """Class index, -1 unknown, (N,)."""
     name: NDArray[np.bytes_]
     """File name as distributed, as wide as the longest of the split, (N,)."""
+    crc32: NDArray[np.uint32]
+    """Crc32 of the bytes, 0 if none is recorded, (N,)."""
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -35,11 +37,11 @@ class Images:
 
 @dataclass(frozen=True)
 class Listing:
-    """All images of a split: some 42 bytes an image, of which 22 are its name."""
+    """All images of a split: some 46 bytes an image, of which 22 are its name."""
 
     tars: list[Path]
     units: list[NDArray[Any]]
-    """One record (offset, size, label, name) an image, for each tar, in its order."""
+    """One record (offset, size, label, crc32, name) an image, for each tar, in its order."""
     order: NDArray[np.int64] | None
     """Place, counted over the tars, of each image of the shards; none for that very order."""
 
@@ -60,7 +62,8 @@ class Listing:
             found[mine] = unit[places[mine] - (ends[number] - len(unit))]
         # Sizes are summed up by the reader of this: 32 bits would not do.
         size = found["size"].astype(np.int64)
-        return Images(self.tars, tar, found["offset"], size, found["label"], found["name"])
+        label, name, crc32 = found["label"], found["name"], found["crc32"]
+        return Images(self.tars, tar, found["offset"], size, label, name, crc32)
 
 
 def list_images(prepared: Prepared, split: str, seed: int) -> Listing:
@@ -83,9 +86,11 @@ def _columns(prepared: Prepared, unit: str) -> NDArray[Any]:
     # Four bytes hold a place in any tar of usual size.
     offset = "u4" if all(one.offset < 1 << 32 for one in verdicts) else "i8"
     record = _record(max(map(len, names), default=1), offset)
-    return np.array([(one.offset, one.size, one.label, name) for one, name in rows], record)
+    listed = [(one.offset, one.size, one.label, one.crc32, name) for one, name in rows]
+    return np.array(listed, record)
 
 
 def _record(width: int, offset: str = "i8") -> np.dtype[np.void]:
     """Return the type of an image's record, whose name has `width` bytes."""
-    return np.dtype([("offset", offset), ("size", "u4"), ("label", "i4"), ("name", f"S{width}")])
+    numbers = [("offset", offset), ("size", "u4"), ("label", "i4"), ("crc32", "u4")]
+    return np.dtype([*numbers, ("name", f"S{width}")])
