@@ -10,7 +10,7 @@ import pytest
 
 from alexrep import manifest
 from alexrep.errors import ManifestError
-from alexrep.files import write_json
+from alexrep.files import sha256_file, write_json
 from alexrep.ilsvrc.prepared import open_prepared
 from alexrep.shards import check, read
 
@@ -85,16 +85,49 @@ def test_a_flipped_byte_outside_of_the_images_is_found(own: Path) -> None:
 def test_a_wrong_label_is_found(own: Path) -> None:
     path = own / "shards" / "train-00002.h5"
     with h5py.File(path, "r+") as shard:
-        shard["labels"][1] = (shard["labels"][1] + 1) % 3
+        name, label = shard["names"][1].decode(), shard["labels"][1]
+        shard["labels"][1] = (label + 1) % 3
     (fault,) = faults(own)
-    assert "train-00002.h5: expected sha256" in fault
+    found = f"{name} with label {(label + 1) % 3}; remove {path} and pack again"
+    assert fault == f"{path}: image 1: expected {name} with label {label}, found {found}"
 
 
-@pytest.mark.parametrize("label", [3, -2, 2**31 - 1])
+def test_a_wrong_label_in_a_damaged_list_is_no_fault_of_the_shard(own: Path) -> None:
+    path = own / "images" / "val" / "00000.jsonl"
+    path.write_text(path.read_text().replace('"label": 0', '"label": 1', 1))
+    (fault,) = faults(own)
+    assert "val/00000.jsonl: expected sha256" in fault
+
+
+def test_wrong_names_are_counted_and_the_first_is_named(own: Path) -> None:
+    path = own / "shards" / "val-00000.h5"
+    with h5py.File(path, "r+") as shard:
+        first, second = shard["names"][2:4]
+        shard["names"][2:4] = [second, first]
+    (fault,) = faults(own)
+    assert f"image 2: expected {first.decode()} with label" in fault
+    assert f"found {second.decode()} with label" in fault
+    assert " and 1 more; remove" in fault
+
+
+def test_a_wrong_label_in_a_shard_that_its_manifest_vouches_for_is_found(own: Path) -> None:
+    path, record = own / "shards" / "train-00002.h5", own / "shards" / manifest.NAME
+    with h5py.File(path, "r+") as shard:
+        shard["labels"][1] = (shard["labels"][1] + 1) % 3
+    held = json.loads(record.read_text())
+    held["outputs"][path.name] = sha256_file(path)
+    write_json(record, held)
+    (fault,) = faults(own)
+    assert "train-00002.h5: image 1: expected n000000" in fault
+
+
+@pytest.mark.parametrize("label", [3, -1, -2, 2**31 - 1])
 def test_a_label_of_no_class_is_named(own: Path, label: int) -> None:
     with h5py.File(own / "shards" / "train-00002.h5", "r+") as shard:
         shard["labels"][1] = label
-    assert any(f"image 1: expected a label under 3, found {label}" in one for one in faults(own))
+        name = shard["names"][1].decode()
+    (fault,) = faults(own)
+    assert f"image 1, {name}: expected a label from 0 to 2, found {label}; remove" in fault
 
 
 def test_a_shard_that_is_cut_off_is_found(own: Path) -> None:
@@ -121,7 +154,8 @@ def test_a_foreign_shard_is_found(own: Path) -> None:
 def test_a_shard_of_other_images_is_found(own: Path) -> None:
     shutil.copyfile(own / "shards" / "train-00000.h5", own / "shards" / "train-00001.h5")
     (fault,) = faults(own)
-    assert "train-00001.h5: expected sha256" in fault
+    assert "train-00001.h5: image 0: expected n000000" in fault
+    assert " and 7 more; remove" in fault
 
 
 @pytest.mark.parametrize("content", [None, b"[]", b"["])

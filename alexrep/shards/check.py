@@ -1,18 +1,24 @@
 """Verification of a data folder: every digest and count that the manifests record."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from alexrep import files, manifest
 from alexrep.errors import AlexrepError, DataError, ManifestError, mismatch
-from alexrep.ilsvrc.classes import ClassTable
 from alexrep.ilsvrc.prepared import REPREPARE, Prepared, jpegs, open_prepared
 from alexrep.ilsvrc.units import read_verdicts
 from alexrep.manifest import Manifest
-from alexrep.shards import read
+from alexrep.shards import read, write
 from alexrep.shards.layout import REPACK
+from alexrep.shards.listing import Images, list_images
 
+MOST = 10
+"""Wrong labels of a shard that are named; the rest are counted."""
 AGAIN = "remove the stage's output and run it again"
 
 
@@ -130,12 +136,15 @@ def _shards(
 ) -> Iterator[str]:
     """Read every image of every shard, and count."""
     counts: Counter[str] = Counter()
+    listed = _listed(packed, prepared)
     for name, digest in packed.outputs.items():
         path = shards / name
         if not path.is_file():
             yield mismatch(path, "a file", "none", "pack again")
             continue
-        faults, num = _shard(path, prepared.classes, done) if path.suffix == ".h5" else ([], 0)
+        faults, num = list[str](), 0
+        if path.suffix == ".h5":
+            faults, num = _shard(path, prepared, listed.get(name), done)
         counts[f"{name.split('-')[0]} images"] += num
         yield from faults
         if not faults and files.sha256_file(path) != digest:
@@ -145,9 +154,48 @@ def _shards(
             yield mismatch(shards, f"{wanted} {key}", counts[key], "pack again")
 
 
-def _shard(path: Path, table: ClassTable, done: Callable[[int], None]) -> tuple[list[str], int]:
+def _listed(packed: Manifest, prepared: Prepared) -> dict[str, Callable[[], Images]]:
+    """Return how to list the prepared images of each shard, in the order of packing.
+
+    There are none where a list of prepared images is damaged, which is a fault of its own.
+    """
+    found: dict[str, Callable[[], Images]] = {}
+    num = packed.settings["shard images"]
+    assert isinstance(num, int), "set by write.make_plan"  # noqa: S101
+    for split in prepared.splits:
+        lists = {k: v for k, v in prepared.manifest.outputs.items() if k.startswith(f"{split}/")}
+        if any(_compare(lists, prepared.folder, "preprocess")):
+            continue
+        listing = list_images(prepared, split, packed.seed or 0)
+        for name, _, start, end in write.divide({split: listing}, num):
+            found[name] = partial(listing.part, start, end)
+    return found
+
+
+def _others(shard: read.Shard, images: Images) -> list[str]:
+    """Name the first image of a shard that is not the one of the lists, and count the rest."""
+    if len(shard) != len(images):
+        return [mismatch(shard.path, f"{len(images):,} images", f"{len(shard):,}", REPACK)]
+    wrong = np.flatnonzero((shard.names != images.name) | (shard.labels != images.label))
+    if not len(wrong):
+        return []
+    row, more = wrong.item(0), f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+    wanted, found = (
+        f"{os.fsdecode(names[row])} with label {labels[row]}"
+        for names, labels in ((images.name, images.label), (shard.names, shard.labels))
+    )
+    where, advice = f"{shard.path}: image {row}", f"remove {shard.path} and pack again"
+    return [mismatch(where, wanted, f"{found}{more}", advice)]
+
+
+def _shard(
+    path: Path,
+    prepared: Prepared,
+    listed: Callable[[], Images] | None,
+    done: Callable[[int], None],
+) -> tuple[list[str], int]:
     """Return the faults of one shard and its number of images."""
-    faults = []
+    faults, table = list[str](), prepared.classes
     try:
         shard = read.open_shard(path)
     except AlexrepError as error:
@@ -158,9 +206,12 @@ def _shard(path: Path, table: ClassTable, done: Callable[[int], None]) -> tuple[
             one.read(index)
         except AlexrepError as error:
             faults.append(str(error))
-        if not -1 <= one.labels[index] < len(table):
-            wanted = f"a label under {len(table)}"
-            faults.append(mismatch(f"{path}: image {index}", wanted, one.labels[index], REPACK))
     one.close()
+    wrong = read.wrong_labels(shard, len(table)).tolist()
+    faults += [read.label_fault(shard, row, len(table)) for row in wrong[:MOST]]
+    if len(wrong) > MOST:
+        faults.append(f"{path}: and {len(wrong) - MOST} more such labels")
+    if not wrong and listed is not None:
+        faults += _others(shard, listed())
     done(len(shard))
     return faults, len(shard)

@@ -115,6 +115,33 @@ def _check_index(shard: Shard, total: int) -> None:
         raise DataError(mismatch(shard.path, wanted, "others", layout.REPACK))
 
 
+def wrong_labels(shard: Shard, num_classes: int) -> NDArray[np.int64]:
+    """Return the rows of a shard whose labels are not of the classes, in order.
+
+    -1, unknown, is right in the test split only.
+
+    Args:
+        shard: The shard.
+        num_classes: Number of classes.
+    """
+    least = -1 if shard.split == "test" else 0
+    return np.flatnonzero((shard.labels < least) | (shard.labels >= num_classes))
+
+
+def label_fault(shard: Shard, row: int, num_classes: int) -> str:
+    """Return the line that tells of the wrong label of image `row`."""
+    where = f"{shard.path}: image {row}, {os.fsdecode(shard.names[row])}"
+    wanted = f"a label from 0 to {num_classes - 1}"
+    return mismatch(where, wanted, shard.labels[row], f"remove {shard.path} and pack again")
+
+
+def _check_labels(shard: Shard, num_classes: int) -> None:
+    """Refuse labels of no class: the loss would take them for places in the logits."""
+    wrong = wrong_labels(shard, num_classes)
+    if len(wrong):
+        raise DataError(label_fault(shard, wrong.item(0), num_classes))
+
+
 class Split:
     """All images of a split, addressed by their place in the order of the shards."""
 
@@ -181,7 +208,7 @@ def open_split(data: Path, split: str) -> Split:
 
     Raises:
         ManifestError: If pack has not finished there, or the data has no such split.
-        DataError: If a shard is missing, broken, or of other data.
+        DataError: If a shard is missing, broken, or of other data, or a label is of no class.
     """
     folder = data / "shards"
     record = manifest.read(folder / manifest.NAME, "pack")
@@ -199,5 +226,6 @@ def open_split(data: Path, split: str) -> Split:
         if (shard.side, shard.encoding) != (shards[0].side, shards[0].encoding):
             wanted, found = (f"{one.encoding}, side {one.side}" for one in (shards[0], shard))
             raise DataError(mismatch(shard.path, wanted, found, layout.REPACK))
+        _check_labels(shard, len(table))
     geometry = str(record.details.get("geometry", layout.GEOMETRY))
     return Split(shards, record.counts[f"{split} quarantined"], table, geometry)

@@ -69,7 +69,7 @@ def run(
     assert isinstance(shard_images, int), "set by make_plan"  # noqa: S101
     listings = {split: list_images(prepared, split, seed) for split in prepared.splits}
     pixels = prepared.side**2 * 3 if encoding == "raw" else None
-    outputs = {name: "" for name, *_ in _divide(listings, shard_images)}
+    outputs = {name: "" for name, *_ in divide(listings, shard_images)}
     held = _held(folder, outputs)
     files.require_space(folder, _space(listings, shard_images, held, pixels))
     with closing(Tars()) as tars:
@@ -99,7 +99,7 @@ def _held(folder: Path, names: Collection[str]) -> dict[str, str]:
     return {name: digests.get(name, "") for name in there}
 
 
-def _divide(listings: dict[str, Listing], shard_images: int) -> Iterator[tuple[str, str, int, int]]:
+def divide(listings: dict[str, Listing], shard_images: int) -> Iterator[tuple[str, str, int, int]]:
     """Yield name, split, first place and end of each shard."""
     for split, listing in listings.items():
         for number, start in enumerate(range(0, len(listing), shard_images)):
@@ -109,7 +109,7 @@ def _divide(listings: dict[str, Listing], shard_images: int) -> Iterator[tuple[s
 
 def _shards(listings: dict[str, Listing], shard_images: int) -> Iterator[Shard]:
     """Yield the shards as they are asked for: their lists together would double the memory."""
-    for name, split, start, end in _divide(listings, shard_images):
+    for name, split, start, end in divide(listings, shard_images):
         yield Shard(name, split, listings[split].part(start, end))
 
 
@@ -120,7 +120,7 @@ def _space(
 
     `pixels` are the bytes of a decoded image; none if they stay encoded.
     """
-    missing = [one for one in _divide(listings, shard_images) if one[0] not in held]
+    missing = [one for one in divide(listings, shard_images) if one[0] not in held]
     if pixels is not None:
         return sum((end - start) * pixels for *_, start, end in missing)
     return sum(int(listings[split].part(start, end).size.sum()) for _, split, start, end in missing)
