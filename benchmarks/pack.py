@@ -37,6 +37,7 @@ FIELDS: tuple[Any, ...] = ("ok", "", "0" * 64, "RGB", 500, 375, "0" * 64, 512, 2
 def enlarge(prepared: Prepared, folder: Path, num_images: int) -> Prepared:
     """Copy the training units until there are `num_images`; return them as prepared images."""
     units: list[JsonValue] = []
+    outputs: dict[str, str] = {}
     held, originals = 0, prepared.units("train")
     while held < num_images:
         unit, name = originals[len(units) % len(originals)], f"train/{len(units):05d}"
@@ -44,11 +45,13 @@ def enlarge(prepared: Prepared, folder: Path, num_images: int) -> Prepared:
             target = folder / f"{name}.{suffix}"
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(prepared.folder / f"{unit}.{suffix}", target)
+        outputs[f"{name}.jsonl"] = prepared.manifest.outputs[f"{unit}.jsonl"]
         held += len(prepared.verdicts(unit))
         units.append(name)
     shutil.copyfile(prepared.folder / "manifest.json", folder / "manifest.json")
     details = {**prepared.manifest.details, "units": units}
-    record = prepared.manifest.model_copy(update={"details": details})
+    update = {"details": details, "outputs": outputs}
+    record = prepared.manifest.model_copy(update=update)
     return dataclasses.replace(prepared, folder=folder, manifest=record)
 
 

@@ -304,6 +304,14 @@ def test_a_prepared_tar_that_was_cut_is_named_and_leaves_no_shard(own: Path, pac
     assert not list((own / "shards").glob("val*"))
 
 
+def test_a_list_of_prepared_images_that_changed_is_refused(own: Path, pack: Pack) -> None:
+    path = own / "images/val/00000.jsonl"
+    path.write_text(path.read_text().replace('"label": 0', '"label": 1', 1))
+    with pytest.raises(DataError, match=r"00000\.jsonl: expected sha256 .*, found another; remove"):
+        pack(own)
+    assert not list((own / "shards").glob("*.h5"))
+
+
 @pytest.mark.parametrize("encoding", ["jpeg", "raw"])
 @pytest.mark.parametrize("place", [0, -1])
 def test_a_prepared_image_that_changed_is_named_and_leaves_no_shard(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alexrep import manifest
+from alexrep import files, manifest
 from alexrep.errors import DataError, mismatch
 from alexrep.ilsvrc import classes
 from alexrep.ilsvrc.classes import ClassTable
@@ -89,6 +89,21 @@ def open_prepared(data: Path) -> Prepared:
     folder = data / "images"
     record = manifest.read(folder / manifest.NAME, "preprocess")
     return Prepared(folder, record, classes.read(folder / "classes.json"))
+
+
+def check_lists(prepared: Prepared) -> None:
+    """Compare the verdicts of all units with the digests in the manifest.
+
+    Raises:
+        DataError: If a list is missing, or not the one that was written.
+    """
+    for name, digest in prepared.manifest.outputs.items():
+        path = prepared.folder / name
+        if not path.is_file():
+            raise DataError(mismatch(path, "verdicts", "no file", "run preprocess again"))
+        if files.sha256_file(path) != digest:
+            wanted, advice = f"sha256 {digest[:12]}", "remove it and run preprocess again"
+            raise DataError(mismatch(path, wanted, "another", advice))
 
 
 def jpegs(prepared: Prepared, unit: str) -> Iterator[tuple[Verdict, bytes]]:

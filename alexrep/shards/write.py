@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pydantic import JsonValue
 
 from alexrep import files, manifest, pool
-from alexrep.ilsvrc.prepared import Prepared
+from alexrep.ilsvrc.prepared import Prepared, check_lists
 from alexrep.manifest import Manifest, Plan
 from alexrep.shards import layout
 from alexrep.shards.content import Content, Tars
@@ -62,11 +62,12 @@ def run(
         before: Called with that of each shard that was there.
 
     Raises:
-        DataError: If a prepared image is not what its record says.
+        DataError: If a prepared image is not what its record says, or the record has changed.
     """
     seed, shard_images = plan.seed or 0, plan.settings["shard images"]
     encoding = str(plan.settings["encoding"])
     assert isinstance(shard_images, int), "set by make_plan"  # noqa: S101
+    check_lists(prepared)
     listings = {split: list_images(prepared, split, seed) for split in prepared.splits}
     pixels = prepared.side**2 * 3 if encoding == "raw" else None
     outputs = {name: "" for name, *_ in divide(listings, shard_images)}
