@@ -28,7 +28,8 @@ def command(
     images = prepared.open_prepared(data)
     with files.locked(out):
         record = manifest.begin(extract.make_plan(images), out / manifest.NAME, out / "plan.json")
-        if not options.is_finished(record, out):
+        lost = extract.lost(images, out) if record is not None else []
+        if not options.is_whole(record, out, out, lost):
             total = sum(images.manifest.counts[f"{split} images"] for split in images.splits)
             with meter(total, "images", is_quiet(ctx)) as done:
                 record = extract.run(images, out, workers or pool.available(), done)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -79,19 +80,22 @@ def is_finished(record: Manifest | None, place: Path) -> bool:
     return record is not None
 
 
-def is_whole(record: Manifest | None, place: Path, folder: Path) -> bool:
+def is_whole(
+    record: Manifest | None, place: Path, folder: Path, others: Sequence[str] = ()
+) -> bool:
     """Tell whether the stage was finished before and its outputs lie in `folder` still.
 
-    Lost ones are counted on one line; the stage then makes these anew.
+    Lost ones, and `others` that the manifest does not list, are counted on one line; the
+    stage then makes these anew.
     """
     from alexrep import manifest
     from alexrep.errors import examples
 
-    lost = manifest.lost(record, folder) if record is not None else []
-    if record is None or not lost:
+    lost = [*manifest.lost(record, folder), *others] if record is not None else []
+    if not lost:
         return is_finished(record, place)
     found = f"{len(lost)} missing or of another size: {examples(lost)}"
-    note(mismatch(place, f"{len(record.sizes)} files made before", found, "made anew"))
+    note(mismatch(place, "what was made before", found, "made anew"))
     return False
 
 

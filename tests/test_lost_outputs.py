@@ -66,8 +66,9 @@ def test_a_lost_shard_alone_is_packed_anew(
     before = times(own)
     result = pack(own)
     assert result.exit_code == 0
-    assert f"shards: expected 6 files made before, found 1 missing or of another size: {name};" in (
-        result.stderr
+    assert (
+        f"shards: expected what was made before, found 1 missing or of another size: {name};"
+        in (result.stderr)
     )
     assert "nothing to do" not in result.stdout
     after = times(own)
@@ -208,3 +209,21 @@ def test_the_advice_about_a_changed_prepared_image_works(raw: Path, own: Path, d
     tar.unlink()
     assert (preprocess(raw, own).exit_code, pack(own).exit_code) == (3, 0)
     assert digests(own) == digests(data)
+
+
+@pytest.mark.parametrize("damage", [remove, shorten])
+def test_a_lost_image_of_class_folders_is_written_anew(
+    own: Path, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    out, name = tmp_path / "folders", "val/n00000020/DEMO_val_00000001.JPEG"
+    alexrep("extract", own, out, "--workers", "1")
+    whole, before = digests(out), times(out)
+    assert "nothing to do" in alexrep("extract", own, out).stdout
+    damage(out / name)
+    assert (
+        f"of another size: {name}; made anew"
+        in alexrep("extract", own, out, "--workers", "1").stderr
+    )
+    after = times(out)
+    assert {path for path in after if after[path] != before[path]} == {name}
+    assert digests(out) == whole

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from alexrep import files, manifest, pool
 from alexrep.ilsvrc.prepared import Prepared, changed, jpegs
+from alexrep.ilsvrc.repairs import Verdict
 from alexrep.manifest import Manifest, Plan
 
 UNLABELLED = "unlabelled"
@@ -40,6 +41,29 @@ def run(prepared: Prepared, out: Path, workers: int, done: Callable[[int], None]
     return manifest.finish(plan, out / manifest.NAME, dict(sorted(counts.items())), {})
 
 
+def lost(prepared: Prepared, out: Path) -> list[str]:
+    """Return the files that are missing in class folders or of another size: a stat each."""
+    return [
+        str(path.relative_to(out))
+        for split in prepared.splits
+        for unit in prepared.units(split)
+        for verdict in prepared.verdicts(unit)
+        if not _is_there(path := _place(verdict, split, prepared, out), verdict)
+    ]
+
+
+def _place(verdict: Verdict, split: str, prepared: Prepared, out: Path) -> Path:
+    """Return where an image goes."""
+    known = verdict.label >= 0
+    wnid = prepared.classes.synsets[verdict.label].wnid if known else UNLABELLED
+    # Images of class folders have the folder in their name.
+    return out / split / wnid / Path(verdict.name).name
+
+
+def _is_there(path: Path, verdict: Verdict) -> bool:
+    return path.exists() and path.stat().st_size == verdict.size
+
+
 def write_unit(unit: str, prepared: Prepared, out: Path) -> int:
     """Write the images of one unit that are not there whole yet, and return their number."""
     split, count = unit.split("/", 1)[0], 0
@@ -47,11 +71,8 @@ def write_unit(unit: str, prepared: Prepared, out: Path) -> int:
         fault = changed(verdict, content, prepared.tar(unit))
         if fault is not None:
             raise fault
-        known = verdict.label >= 0
-        wnid = prepared.classes.synsets[verdict.label].wnid if known else UNLABELLED
-        # Images of class folders have the folder in their name.
-        path = out / split / wnid / Path(verdict.name).name
-        if not (path.exists() and path.stat().st_size == verdict.size):
+        path = _place(verdict, split, prepared, out)
+        if not _is_there(path, verdict):
             with files.named(path):
                 _write(path, content)
         count += 1
