@@ -68,9 +68,10 @@ def open_shard(path: Path) -> Shard:
                 crc32=_column(held, "crc32", "u"),
             )
     except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        if not path.exists():
+            raise DataError(mismatch(path, "a shard", "no file", "pack again")) from None
         found = " ".join(str(error).split())
-        advice = layout.REPACK if path.exists() else "pack again"
-        raise DataError(mismatch(path, "a shard", found, advice)) from None
+        raise DataError(mismatch(path, "a shard", found, layout.REPACK)) from None
     _check_index(shard, total)
     return shard
 
