@@ -3,6 +3,8 @@
 import dataclasses
 import os
 import shutil
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -493,3 +495,39 @@ def test_a_part_of_real_cifar10_is_copied(real_data: Path, tmp_path: Path) -> No
     for split, unit in (("train", "train/cat"), ("test", "val/00000")):
         for verdict, jpeg in jpegs(held, unit):
             assert jpeg == (raw / "cifar10" / split / verdict.name).read_bytes()
+
+
+NARROW = (
+    {"PYTHONIOENCODING": "ascii"},
+    {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+)
+"""Surroundings in which Python writes ASCII; in the second the names of files are ASCII too."""
+
+
+def in_ascii(chosen: dict[str, str], *words: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "alexrep.stages", *map(str, words)]
+    narrow = os.environ | chosen
+    return subprocess.run(command, capture_output=True, check=False, env=narrow, encoding="utf-8")
+
+
+@pytest.mark.parametrize("chosen", NARROW)
+@pytest.mark.parametrize("form", ["--json", "--split=val"])
+def test_tables_are_utf8_in_every_locale(
+    raw: Path, tmp_path: Path, chosen: dict[str, str], form: str
+) -> None:
+    (raw / "val/cat/0.jpg").rename(raw / "val/cat/K\u00e4tzchen.jpg")
+    prepare(raw, tmp_path / "data")
+    done = in_ascii(chosen, "images", tmp_path / "data", form)
+    assert done.stderr == ""
+    assert "K\u00e4tzchen.jpg" in done.stdout
+
+
+def test_names_of_files_that_the_locale_lacks_are_one_line(raw: Path, tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        (raw / split / "cat").rename(raw / split / "K\u00e4tzchen")
+    prepare(raw, tmp_path / "data")
+    assert "K\u00e4tzchen" in in_ascii(NARROW[0], "classes", tmp_path / "data").stdout
+    for words in (("images",), ("extract", tmp_path / "out")):
+        done = in_ascii(NARROW[1], words[0], tmp_path / "data", *words[1:])
+        said = "alexrep: names of files: expected an encoding that has 'train/K\\xe4tzchen', found "
+        assert (done.returncode, done.stderr) == (1, f"{said}ascii; set LC_ALL=C.UTF-8\n")
