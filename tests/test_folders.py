@@ -1,5 +1,6 @@
 """Images in folders: class folders of any set, and ILSVRC unpacked."""
 
+import csv
 import dataclasses
 import os
 import shutil
@@ -531,3 +532,11 @@ def test_names_of_files_that_the_locale_lacks_are_one_line(raw: Path, tmp_path: 
         done = in_ascii(NARROW[1], words[0], tmp_path / "data", *words[1:])
         said = "alexrep: names of files: expected an encoding that has 'train/K\\xe4tzchen', found "
         assert (done.returncode, done.stderr) == (1, f"{said}ascii; set LC_ALL=C.UTF-8\n")
+
+
+def test_training_images_of_class_folders_are_counted(raw: Path, tmp_path: Path) -> None:
+    (raw / "train/dog/4.jpg").write_bytes(b"no image")  # counted as well, as of a devkit
+    (raw / "train/cat/4.jpg").unlink()
+    prepare(raw, tmp_path / "data")
+    rows = list(csv.DictReader(alexrep("classes", tmp_path / "data").splitlines()))
+    assert [row["num_train_images"] for row in rows] == ["4", "5", "5"]
