@@ -333,7 +333,7 @@ def test_an_image_that_occurs_twice_in_a_synset_is_refused(
     others = {"n00000030.tar": make_tar({}), "n00000040.tar": make_tar({})}
     (raw / "DEMO_img_train.tar").write_bytes(make_tar({"n00000020.tar": nested} | others))
     with pytest.raises(
-        DataError, match="train/n00000020: expected each image once, found a name t"
+        DataError, match=r"train/n00000020: expected each image once, found n00000020_1\.JPEG twice"
     ):
         preprocess.run(survey(raw), tmp_path / "images", TARGET, 1, lambda num: None)
 

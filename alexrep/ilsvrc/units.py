@@ -3,13 +3,14 @@
 import io
 import json
 import tarfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic_core import from_json
 
 from alexrep import files
-from alexrep.errors import DataError, mismatch
+from alexrep.errors import DataError, examples, mismatch
 from alexrep.ilsvrc import archives, source
 from alexrep.ilsvrc.repairs import Target, Verdict, prepare
 from alexrep.ilsvrc.source import Unit
@@ -70,8 +71,10 @@ def _contents(unit: Unit) -> Iterator[tuple[str, int, bytes, str]]:
     listed = source.train_members(unit) if is_train else list(unit.members)
     labels = unit.labels * len(listed) if is_train else unit.labels
     entries = {one.name: (one, label) for one, label in zip(listed, labels, strict=True)}
-    if len(entries) != len(listed):
-        raise DataError(mismatch(unit.name, "each image once", "a name twice", "get the tar anew"))
+    twice = sorted(name for name, num in Counter(one.name for one in listed).items() if num > 1)
+    if twice:
+        advice = "get the tar anew"
+        raise DataError(mismatch(unit.name, "each image once", f"{examples(twice)} twice", advice))
     deeds = {name: "replaced" if name in entries else "added" for name in unit.patches}
     for name, patch in unit.patches.items():
         entries[name] = (patch, entries[name][1] if name in entries else unit.labels[0])
