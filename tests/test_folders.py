@@ -540,3 +540,11 @@ def test_training_images_of_class_folders_are_counted(raw: Path, tmp_path: Path)
     prepare(raw, tmp_path / "data")
     rows = list(csv.DictReader(alexrep("classes", tmp_path / "data").splitlines()))
     assert [row["num_train_images"] for row in rows] == ["4", "5", "5"]
+
+
+def test_names_of_images_in_class_folders_tell_no_class(raw: Path, tmp_path: Path) -> None:
+    (raw / "train/cat").rename(raw / "train/n02086240")
+    (raw / "val/cat").rename(raw / "val/n02086240")
+    (raw / "train/dog/0.jpg").rename(raw / "train/dog/n02086240_0.jpg")
+    (raw / "train/n02086240/0.jpg").rename(raw / "train/n02086240/n02087394_7.jpg")
+    assert prepare(raw, tmp_path / "data").manifest.counts["train images"] == 15

@@ -338,6 +338,17 @@ def test_an_image_that_occurs_twice_in_a_synset_is_refused(
         preprocess.run(survey(raw), tmp_path / "images", TARGET, 1, lambda num: None)
 
 
+def test_an_image_of_another_synset_is_refused_by_name(
+    make_raw: MakeRaw, make_tar: MakeTar, tmp_path: Path
+) -> None:
+    raw = make_raw(tmp_path / "raw")
+    nested = make_tar({"n00000020_1.JPEG": b"", "n00000030_77.JPEG": b"", "cat.JPEG": b""})
+    (raw / "DEMO_img_train.tar").write_bytes(make_tar({"n00000020.tar": nested}))
+    message = r"train/n00000020: expected images named n00000020_\*, found n00000030_77\.JPEG; get"
+    with pytest.raises(DataError, match=message):
+        preprocess.run(survey(raw), tmp_path / "images", TARGET, 1, lambda num: None)
+
+
 @pytest.mark.parametrize("content", [b"", b"text" * 500, bytes(10240)])
 def test_a_broken_nested_tar_stops_the_run_and_is_named(
     make_raw: MakeRaw, make_tar: MakeTar, tmp_path: Path, content: bytes
