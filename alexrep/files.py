@@ -128,7 +128,7 @@ def locked(folder: Path, part: str = "") -> Iterator[None]:
 
 
 def _lock(stack: contextlib.ExitStack, folder: Path, name: str, shared: bool) -> None:
-    stream = stack.enter_context((folder / name).open("a"))
+    stream = stack.enter_context((folder / name).open("a", encoding="utf-8"))
     try:
         fcntl.flock(stream, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -140,7 +140,7 @@ def _lock(stack: contextlib.ExitStack, folder: Path, name: str, shared: bool) ->
 @contextlib.contextmanager
 def in_turn(folder: Path) -> Iterator[None]:
     """Wait for the others that want the same, then hold the right alone."""
-    with (folder / ".lock-turn").open("a") as stream:
+    with (folder / ".lock-turn").open("a", encoding="utf-8") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
 

@@ -23,6 +23,9 @@ from alexrep.errors import AlexrepError, mismatch
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+LOOK_S = 0.1
+"""Seconds after which a signal is noticed at the latest."""
+
 
 def available() -> int:
     """Return the number of processors that this process may use."""
@@ -47,6 +50,8 @@ def run(
     Raises:
         AlexrepError: If a worker was killed, or ran out of memory; the items it may have been
             at are named.
+        KeyboardInterrupt: After SIGINT.
+        SystemExit: After SIGTERM, with code 143.
     """
     if workers == 1:
         for item in items:
@@ -54,7 +59,7 @@ def run(
                 result = work(item)
             yield item, result
         return
-    with ThreadPoolExecutor(workers) if threads else _processes(workers) as pool:
+    with (_threads if threads else _processes)(workers) as (pool, look):
         pending: dict[Future[Result], Item] = {}
         rest = iter(items)
         try:
@@ -62,11 +67,13 @@ def run(
                 _refill(pool, work, rest, pending, workers)
                 if not pending:
                     return
-                for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                for future in wait(pending, LOOK_S, return_when=FIRST_COMPLETED).done:
                     with _enough_memory(name(pending[future])):
                         result = future.result()
                     yield pending.pop(future), result
+                look()
         except BrokenProcessPool:
+            look()  # whoever ends this process may have ended a worker before it
             held = ", ".join(name(item) for item in pending.values())
             advice = "look for a memory limit, then start again"
             raise AlexrepError(
@@ -86,9 +93,58 @@ def _enough_memory(item: str) -> Iterator[None]:
         raise AlexrepError(mismatch(item, "a result", "no memory left", advice)) from None
 
 
-def _processes(workers: int) -> ProcessPoolExecutor:
+@contextmanager
+def _threads(workers: int) -> Iterator[tuple[Executor, Callable[[], None]]]:
+    """Yield threads; an exception of a signal comes wherever this thread is."""
+    with ThreadPoolExecutor(workers) as pool:
+        yield pool, lambda: None
+
+
+@contextmanager
+def _processes(workers: int) -> Iterator[tuple[Executor, Callable[[], None]]]:
+    """Yield processes, and what ends them and raises once a signal has come."""
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, context, _watch_parent)
+    others = multiprocessing.active_children()
+    with _noted() as come, ProcessPoolExecutor(workers, context, _watch_parent) as pool:
+
+        def look() -> None:
+            if come:
+                for process in multiprocessing.active_children():
+                    if process not in others:
+                        process.kill()
+                raise KeyboardInterrupt if come[0] == signal.SIGINT else SystemExit(128 + come[0])
+
+        yield pool, look
+
+
+@contextmanager
+def _noted() -> Iterator[list[int]]:
+    """Note SIGINT and SIGTERM in what this yields, and do nothing else about them.
+
+    An exception in the midst of the start of a worker would leave it without the
+    words it waits for, and it would say so on many lines.
+    """
+    come: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield come  # signals are the main thread's
+        return
+    numbers = signal.SIGINT, signal.SIGTERM
+    former = [signal.signal(number, lambda number, _: come.append(number)) for number in numbers]
+    try:
+        yield come
+    finally:
+        for number, handler in zip(numbers, former, strict=True):
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Have processes that are started in the block hear no Ctrl-C, from their birth on."""
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 def _refill(
@@ -103,7 +159,8 @@ def _refill(
         item = next(rest, None)
         if item is None:
             return
-        pending[pool.submit(work, item)] = item
+        with _deaf():  # a worker is started when there is work for it
+            pending[pool.submit(work, item)] = item
 
 
 def _watch_parent() -> None:

@@ -143,7 +143,7 @@ def _text(name: str) -> str:
                 f"recipe {name!r}", f"one of {known}", "no such recipe", "or name a .toml file"
             )
         )
-    return (resources.files("alexrep") / "recipes" / f"{name}.toml").read_text()
+    return (resources.files("alexrep") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
 
 
 def _content(path: Path, advice: str) -> str:

@@ -120,7 +120,7 @@ class Victim:
 def text(path: Path) -> str:
     """Return a file's text; nothing if it is just being removed."""
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return ""
 
@@ -233,7 +233,9 @@ def astray(folder: RunFolder) -> list[str]:
         for kind, points in shown.items()
         if [one.step for one in points] != [row["step"] for row in rows if row["kind"] == kind]
     ]
-    is_same = (folder.path / table.NAME).read_text() == table.text(listing.epoch_rows(folder))
+    is_same = (folder.path / table.NAME).read_text(encoding="utf-8") == table.text(
+        listing.epoch_rows(folder)
+    )
     return found if is_same else [*found, table.NAME]
 
 
@@ -261,7 +263,7 @@ def shared_memory() -> set[str]:
     names = {path.name for path in place.iterdir()} if place.is_dir() else set()
     for maps in Path("/proc").glob("[0-9]*/maps"):
         with contextlib.suppress(OSError):
-            names -= set(re.findall(r"/dev/shm/(\S+)", maps.read_text()))
+            names -= set(re.findall(r"/dev/shm/(\S+)", maps.read_text(encoding="utf-8")))
     return names
 
 
@@ -329,7 +331,11 @@ def main() -> None:
     result |= {"digests equal": not other, "left behind": [*left]}
     if other or left:
         raise RuntimeError(f"{other} differ, {left} left: {result}")
-    written = keep(options.name, result).read_text() if options.name else json.dumps(result)
+    written = (
+        keep(options.name, result).read_text(encoding="utf-8")
+        if options.name
+        else json.dumps(result)
+    )
     print(written)
 
 

@@ -81,7 +81,7 @@ def main() -> None:
         if tree(disturbed) != tree(whole):
             raise RuntimeError(f"{stage}: the disturbed run has other bytes")
         figures[f"{stage} equal"] = True
-    print(keep("chaos-data", figures).read_text())
+    print(keep("chaos-data", figures).read_text(encoding="utf-8"))
 
 
 def finished(data: Path, stage: str) -> bool:

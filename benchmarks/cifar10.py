@@ -38,7 +38,7 @@ def main() -> None:
     seconds = prepare(raw, options.folder)
     run = options.folder / options.recipe
     figures = train(str(options.folder / "data"), run, options.recipe, options.device, seconds)
-    print(keep(options.recipe, figures).read_text())
+    print(keep(options.recipe, figures).read_text(encoding="utf-8"))
     shutil.copyfile(run / "log.jsonl", RESULTS / f"{options.recipe}.log.jsonl")
 
 

@@ -52,23 +52,25 @@ class Bound:
         self._is_v2 = (GROUPS / "cgroup.controllers").exists()
         parent = GROUPS if self._is_v2 else GROUPS / "memory"
         if self._is_v2:
-            (parent / "cgroup.subtree_control").write_text("+memory")
+            (parent / "cgroup.subtree_control").write_text("+memory", encoding="utf-8")
         self._folder = parent / f"alexrep-cold-{os.getpid()}"
         self._folder.mkdir()
-        (self._folder / "cgroup.procs").write_text(str(os.getpid()))
+        (self._folder / "cgroup.procs").write_text(str(os.getpid()), encoding="utf-8")
 
     def limit(self, page_cache: int) -> int:
         """Allow so many bytes of page cache beside what the process holds; return the bound."""
         bound = self._held("anon" if self._is_v2 else "rss") + page_cache
         name = "memory.max" if self._is_v2 else "memory.limit_in_bytes"
-        (self._folder / name).write_text(str(bound))
+        (self._folder / name).write_text(str(bound), encoding="utf-8")
         return bound
 
     def hits(self) -> int:
         """Return how often the bound was hit."""
         if not self._is_v2:
-            return int((self._folder / "memory.failcnt").read_text())
-        events = dict(line.split() for line in (self._folder / "memory.events").open())
+            return int((self._folder / "memory.failcnt").read_text(encoding="utf-8"))
+        events = dict(
+            line.split() for line in (self._folder / "memory.events").open(encoding="utf-8")
+        )
         return int(events["max"])
 
     def cached(self) -> int:
@@ -76,7 +78,7 @@ class Bound:
         return self._held("file" if self._is_v2 else "cache")
 
     def _held(self, key: str) -> int:
-        rows = dict(line.split() for line in (self._folder / "memory.stat").open())
+        rows = dict(line.split() for line in (self._folder / "memory.stat").open(encoding="utf-8"))
         return int(rows[key])
 
 
@@ -177,7 +179,7 @@ def main() -> None:
         "of each pass": {mode: [round(one["ms"], 3) for one in found[mode]] for mode in MODES},
         "not announced, to announced": round(times["not announced"] / times["announced"], 2),
     }
-    print(keep("cold", figures).read_text())
+    print(keep("cold", figures).read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def main() -> None:
         figures[f"seed {seed}"] = measure(options.folder / f"seed{seed}", "--seed", str(seed))
     control = measure(options.folder / "control", "--set", "feed.shuffle_labels=true")
     figures["control, labels shuffled"] = control
-    print(keep("demo", figures).read_text())
+    print(keep("demo", figures).read_text(encoding="utf-8"))
     for name in PICTURES:
         source = options.folder / f"seed{options.seeds[0]}/run/plots/{name}.png"
         target = RESULTS / "demo" / source.name

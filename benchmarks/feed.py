@@ -161,7 +161,7 @@ def main() -> None:
     if "webdataset" in rates:
         found = rates["augmented"] / rates["webdataset"]
         figures["augmented, to webdataset"] = round(found, 2)
-    print(keep("feed", figures).read_text())
+    print(keep("feed", figures).read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

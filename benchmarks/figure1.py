@@ -39,7 +39,7 @@ def main() -> None:
         alexrep("-q", stage, str(data))
     words = (str(data), str(out), "--epochs", str(options.epochs), "--device", options.device)
     alexrep("-q", "figure1", *words)
-    found = json.loads((out / "figure1.json").read_text())
+    found = json.loads((out / "figure1.json").read_text(encoding="utf-8"))
     figures: dict[str, JsonValue] = {
         "training images of a class": options.images or "all",
         "most epochs": options.epochs,
@@ -48,7 +48,7 @@ def main() -> None:
         "training error in each epoch": {run.name: errors(run) for run in runs(out)},
         "seconds of training": sum(seconds(run) for run in runs(out)),
     }
-    print(keep("figure1", figures).read_text())
+    print(keep("figure1", figures).read_text(encoding="utf-8"))
     shutil.copyfile(out / "figure1.png", RESULTS / "figure1.png")
 
 

@@ -102,7 +102,7 @@ def main() -> None:
         "threads of torch": os.environ.get("OMP_NUM_THREADS", "all"),
         "runs": [kept for _, kept in found],
     }
-    print(keep(name, figures).read_text())
+    print(keep(name, figures).read_text(encoding="utf-8"))
     learning_plot.draw([curve for curve, _ in found], TARGET, CAP, RESULTS / f"{name}.png")
 
 
@@ -123,7 +123,7 @@ def prepare(raw: Path, data: Path, side: int) -> int:
     alexrep("-q", "preprocess", str(raw), str(data), "--partial", "--side", str(side))
     for stage in ("mean", "pca", "pack", "verify"):
         alexrep("-q", stage, str(data))
-    counts = json.loads((data / "images/manifest.json").read_text())["counts"]
+    counts = json.loads((data / "images/manifest.json").read_text(encoding="utf-8"))["counts"]
     return int(counts["train images"])
 
 

@@ -28,7 +28,7 @@ def logit_std(data: Path, chosen: Recipe) -> float:
         chosen: Network, seed and normalisation. The network has its initial values and is in
             evaluation mode, on the CPU in float32.
     """
-    pca = json.loads((data / "pca.json").read_text())
+    pca = json.loads((data / "pca.json").read_text(encoding="utf-8"))
     inputs = make_inputs(
         mean_image=np.load(data / "mean.npy"),
         axes=np.asarray(pca["axes"]),
@@ -43,7 +43,7 @@ def logit_std(data: Path, chosen: Recipe) -> float:
     encoded = [val.read(place) for place in range(min(NUM_IMAGES, len(val)))]
     val.close()
     images = torch.stack([torch.from_numpy(simplejpeg.decode_jpeg(one, "RGB")) for one in encoded])
-    num_classes = len(json.loads((data / "images/classes.json").read_text()))
+    num_classes = len(json.loads((data / "images/classes.json").read_text(encoding="utf-8")))
     network = registry.build(chosen.model, num_classes, chosen.seed).eval()
     with torch.no_grad():
         logits: torch.Tensor = network(next(views.patches(images, "centre", inputs)))

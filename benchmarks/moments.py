@@ -112,7 +112,7 @@ def main() -> None:
             seconds["whole pass"] / seconds["decoding"], 2
         ),
     }
-    print(keep("moments", figures).read_text())
+    print(keep("moments", figures).read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

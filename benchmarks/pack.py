@@ -102,7 +102,7 @@ def kept_memory(num_images: int) -> None:
 
 def _peak() -> int:
     """Return the largest memory of this program so far, bytes; getrusage would add its parent's."""
-    found = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+    found = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
     assert found is not None  # noqa: S101
     return int(found[1]) * 1024
 
@@ -139,7 +139,11 @@ def main() -> None:
         "sha256 alone": wall_seconds(partial(hash_all, tars)),
     }
     seconds = alternate(contestants, options.rounds)
-    counts = json.loads((out / "manifest.json").read_text())["counts"] if out.exists() else {}
+    counts = (
+        json.loads((out / "manifest.json").read_text(encoding="utf-8"))["counts"]
+        if out.exists()
+        else {}
+    )
     shutil.rmtree(out)
     shutil.rmtree(source)
     rates = {key: num_bytes / taken / 1e6 for key, taken in seconds.items()}
@@ -152,7 +156,7 @@ def main() -> None:
         "one worker, of cp flushed": round(rates["pack, one worker"] / rates["cp, flushed"], 2),
         "bytes of memory an image (64)": round(memory_an_image(), 1),
     }
-    print(keep("pack", figures).read_text())
+    print(keep("pack", figures).read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ class Peers:
             [python, str(HERE / "resizers.py"), str(tar)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
             env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
         )
         self.versions: dict[str, str] = json.loads(self._answer())
@@ -212,7 +212,7 @@ def main() -> None:
         "two workers against one, bare decoding": round(speedup(partial(decode_some, tar=tar)), 2),
         "PSNR, dB": quality(jpegs, peers, options.folder),
     }
-    print(keep("preprocess", figures).read_text())
+    print(keep("preprocess", figures).read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def main() -> None:
     alexrep("plot", str(run))
     epochs, steps = rows(run, "epoch"), rows(run, "step")
     rates = sorted(float(str(row["images_per_s"])) for row in epochs[1:])
-    counts = json.loads((Path(data) / "images/manifest.json").read_text())["counts"]
+    counts = json.loads((Path(data) / "images/manifest.json").read_text(encoding="utf-8"))["counts"]
     figures: dict[str, JsonValue] = {
         "counts": counts,
         "seconds": seconds,
@@ -47,7 +47,7 @@ def main() -> None:
         "val centre": errors(run, "val", "centre"),
         "val ten-crop": errors(run, "val", "ten-crop"),
     }
-    print(keep("real-input", figures).read_text())
+    print(keep("real-input", figures).read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ def machine() -> dict[str, JsonValue]:
     """Describe the machine: processor, memory, versions, devices; no names."""
     from alexrep.runs import environment  # imports torch: no worker of a benchmark needs that
 
-    processor = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    memory = re.search(r"MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text())
+    processor = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    memory = re.search(r"MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text(encoding="utf-8"))
     return {
         "processor": processor[1] if processor else platform.processor(),
         "memory_gb": round(int(memory[1]) / 1e6, 1) if memory else None,
@@ -31,7 +31,7 @@ def keep(name: str, figures: dict[str, JsonValue]) -> Path:
     path = RESULTS / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {"date": time.strftime("%Y-%m-%d"), "machine": machine(), **figures}
-    path.write_text(json.dumps(content, indent=1) + "\n")
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return path
 
 
@@ -51,11 +51,13 @@ def alexrep(*words: str, accept: tuple[int, ...] = (0, 3)) -> float:
 
 def rows(run: Path, kind: str) -> list[dict[str, JsonValue]]:
     """Return the log's rows of one kind."""
-    lines = (run / "log.jsonl").read_text().splitlines()
+    lines = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
     return [row for row in map(json.loads, lines) if row["kind"] == kind]
 
 
 def errors(run: Path, split: str, views: str) -> dict[str, JsonValue]:
     """Return one result of a run."""
-    result: dict[str, JsonValue] = json.loads((run / f"results/{split}-{views}.json").read_text())
+    result: dict[str, JsonValue] = json.loads(
+        (run / f"results/{split}-{views}.json").read_text(encoding="utf-8")
+    )
     return result

@@ -88,7 +88,7 @@ def main(words: list[str] | None = None) -> None:
 def keep(part: str, row: str, figures: dict[str, JsonValue]) -> None:
     """Keep a row, beside all others of this machine."""
     path = record.RESULTS / f"{NAME}.json"
-    held: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    held: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     is_same = held.get("machine") == record.machine()
     parts = {name: held[name] if is_same and name in held else {} for name in PARTS}
     parts[part][row] = figures

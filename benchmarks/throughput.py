@@ -93,7 +93,7 @@ def main() -> None:
     options = parser.parse_args()
     name, data = inputs.prepared(options, "mean", "pca", "pack")
     figures = {"images": name, **measure(options, data)}
-    print(keep("throughput", figures).read_text())
+    print(keep("throughput", figures).read_text(encoding="utf-8"))
 
 
 def measure(options: argparse.Namespace, data: Path) -> dict[str, JsonValue]:

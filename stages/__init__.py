@@ -1,10 +1,24 @@
 """The application: one command per stage, registered here and nowhere else."""
 
+import sys
+from types import TracebackType
 from typing import Annotated
 
-import typer
 
-from . import (
+def _end_on_ctrl_c(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Say nothing of a Ctrl-C, which the exit code tells: 130 in a shell."""
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+
+
+# Before the imports: they are the first thing that a Ctrl-C can meet.
+sys.excepthook = _end_on_ctrl_c
+
+import typer  # noqa: E402
+
+from . import (  # noqa: E402
     classes,
     demo,
     evaluate,
@@ -22,7 +36,7 @@ from . import (
     train,
     verify,
 )
-from .shell import Shell
+from .shell import Shell  # noqa: E402
 
 app = typer.Typer(
     cls=Shell,

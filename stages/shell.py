@@ -1,6 +1,7 @@
 """The manners of every command: an expected error is one line and an exit code."""
 
 import errno
+import io
 import os
 import re
 import sys
@@ -38,6 +39,7 @@ class Shell(TyperGroup):
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
         """Run the command; leave with the error's exit code if it is an expected one."""
+        _write_utf8()
         try:
             result: object = super().invoke(ctx)
             # A reader that has gone must be noticed here, not while Python shuts down.
@@ -46,7 +48,7 @@ class Shell(TyperGroup):
             raise typer.Exit(130) from None
         except UsageError as error:
             raise refusal(error, f"{ctx.command_path} {ctx.invoked_subcommand}") from None
-        except (AlexrepError, OSError) as error:
+        except (AlexrepError, OSError, UnicodeEncodeError) as error:
             message = explain(error)
             if message is None:
                 raise
@@ -75,8 +77,20 @@ def refusal(error: typer.BadParameter, command: str) -> Exception:
     return typer.Exit(error.exit_code)
 
 
-def explain(error: AlexrepError | OSError) -> str | None:
+def _write_utf8() -> None:
+    """Write UTF-8 into files and pipes; on a terminal of another encoding escape what it lacks."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        if sys.stdout.isatty():
+            sys.stdout.reconfigure(errors="backslashreplace")
+        else:  # bytes of a path that are no UTF-8 leave as they came
+            sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+
+
+def explain(error: AlexrepError | OSError | UnicodeEncodeError) -> str | None:
     """Return the one line that an expected error deserves; None if it is not expected."""
+    if isinstance(error, UnicodeEncodeError):  # nothing but paths is written in another encoding
+        wanted, advice = f"an encoding that has {error.object!a}", "set LC_ALL=C.UTF-8"
+        return mismatch("names of files", wanted, error.encoding, advice)
     if isinstance(error, AlexrepError):
         return str(error).replace("\n", " ")
     if error.errno in FULL:

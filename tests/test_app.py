@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -185,3 +186,15 @@ def test_a_reader_that_has_gone_is_no_error() -> None:
     result = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, check=False)
     os.close(write)
     assert result.stderr == b""
+
+
+def test_a_ctrl_c_outside_of_a_command_is_silent() -> None:
+    code = "import alexrep.stages; raise KeyboardInterrupt"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+
+
+def test_another_error_outside_of_a_command_is_told() -> None:
+    code = "import alexrep.stages; raise ValueError('here')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.endswith("ValueError: here\n")

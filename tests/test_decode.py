@@ -6,6 +6,7 @@ import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -175,6 +176,48 @@ def test_an_image_that_is_cut_off_is_refused(
     content = encoded(rng.integers(0, 256, (200, 200, 3)).astype(np.uint8), form)
     with pytest.raises(UndecodableError, match=r"(?i)truncated|cannot identify|neither"):
         decode.decode(content[: int(share * len(content))])
+
+
+def framed(jpeg: bytes, marker: int = 0xC0, bits: int = 8, size: str = "") -> bytes:
+    """Change the frame of a JPEG: its kind, its precision, or a size to 0."""
+    place = jpeg.index(b"\xff\xc0")
+    height, width = (b"\0\0" if name in size else None for name in ("h", "w"))
+    sizes = (height or jpeg[place + 5 : place + 7]) + (width or jpeg[place + 7 : place + 9])
+    head = jpeg[:place] + bytes([0xFF, marker, *jpeg[place + 2 : place + 4], bits])
+    return head + sizes + jpeg[place + 9 :]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"marker": 0xC3}, "lossless JPEG"),
+        ({"marker": 0xC3, "bits": 16}, "lossless JPEG"),
+        ({"marker": 0xC5}, "hierarchical JPEG"),
+        ({"marker": 0xC1, "bits": 12}, "JPEG of 12 bits a sample"),
+        ({"size": "h"}, "JPEG of 50x0 pixels"),
+        ({"size": "w"}, "JPEG of 0x40 pixels"),
+    ],
+)
+def test_a_jpeg_of_a_rare_kind_is_called_by_its_kind(
+    picture: Draw, encoded: Encode, change: dict[str, Any], reason: str
+) -> None:
+    jpeg = encoded(picture(40, 50))
+    assert rgb(framed(jpeg)).shape == (40, 50, 3)
+    with pytest.raises(UndecodableError, match=f"^{reason}$"):
+        decode.decode(framed(jpeg, **change))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"\xff\xd8\xff" + bytes(100), "JPEG with a damaged header"),
+        (b"\xff\xd8\xff\xe0\0\0" * 1000, "JPEG with a damaged header"),
+        (b"\xff\xd8" + b"\xff" * 1000, "JPEG with a damaged header"),
+    ],
+)
+def test_a_damaged_header_is_told(content: bytes, reason: str) -> None:
+    with pytest.raises(UndecodableError, match=f"^{reason}$"):
+        decode.decode(content)
 
 
 def test_a_picture_of_too_many_pixels_is_refused_unread(picture: Draw, encoded: Encode) -> None:

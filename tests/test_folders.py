@@ -1,8 +1,11 @@
 """Images in folders: class folders of any set, and ILSVRC unpacked."""
 
+import csv
 import dataclasses
 import os
 import shutil
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -493,3 +496,55 @@ def test_a_part_of_real_cifar10_is_copied(real_data: Path, tmp_path: Path) -> No
     for split, unit in (("train", "train/cat"), ("test", "val/00000")):
         for verdict, jpeg in jpegs(held, unit):
             assert jpeg == (raw / "cifar10" / split / verdict.name).read_bytes()
+
+
+NARROW = (
+    {"PYTHONIOENCODING": "ascii"},
+    {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+)
+"""Surroundings in which Python writes ASCII; in the second the names of files are ASCII too."""
+
+
+def in_ascii(chosen: dict[str, str], *words: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "alexrep.stages", *map(str, words)]
+    narrow = os.environ | chosen
+    return subprocess.run(command, capture_output=True, check=False, env=narrow, encoding="utf-8")
+
+
+@pytest.mark.parametrize("chosen", NARROW)
+@pytest.mark.parametrize("form", ["--json", "--split=val"])
+def test_tables_are_utf8_in_every_locale(
+    raw: Path, tmp_path: Path, chosen: dict[str, str], form: str
+) -> None:
+    (raw / "val/cat/0.jpg").rename(raw / "val/cat/K\u00e4tzchen.jpg")
+    prepare(raw, tmp_path / "data")
+    done = in_ascii(chosen, "images", tmp_path / "data", form)
+    assert done.stderr == ""
+    assert "K\u00e4tzchen.jpg" in done.stdout
+
+
+def test_names_of_files_that_the_locale_lacks_are_one_line(raw: Path, tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        (raw / split / "cat").rename(raw / split / "K\u00e4tzchen")
+    prepare(raw, tmp_path / "data")
+    assert "K\u00e4tzchen" in in_ascii(NARROW[0], "classes", tmp_path / "data").stdout
+    for words in (("images",), ("extract", tmp_path / "out")):
+        done = in_ascii(NARROW[1], words[0], tmp_path / "data", *words[1:])
+        said = "alexrep: names of files: expected an encoding that has 'train/K\\xe4tzchen', found "
+        assert (done.returncode, done.stderr) == (1, f"{said}ascii; set LC_ALL=C.UTF-8\n")
+
+
+def test_training_images_of_class_folders_are_counted(raw: Path, tmp_path: Path) -> None:
+    (raw / "train/dog/4.jpg").write_bytes(b"no image")  # counted as well, as of a devkit
+    (raw / "train/cat/4.jpg").unlink()
+    prepare(raw, tmp_path / "data")
+    rows = list(csv.DictReader(alexrep("classes", tmp_path / "data").splitlines()))
+    assert [row["num_train_images"] for row in rows] == ["4", "5", "5"]
+
+
+def test_names_of_images_in_class_folders_tell_no_class(raw: Path, tmp_path: Path) -> None:
+    (raw / "train/cat").rename(raw / "train/n02086240")
+    (raw / "val/cat").rename(raw / "val/n02086240")
+    (raw / "train/dog/0.jpg").rename(raw / "train/dog/n02086240_0.jpg")
+    (raw / "train/n02086240/0.jpg").rename(raw / "train/n02086240/n02087394_7.jpg")
+    assert prepare(raw, tmp_path / "data").manifest.counts["train images"] == 15

@@ -1,5 +1,6 @@
 """The linters, as part of the tests; each shows what it found."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -32,3 +33,26 @@ def test_imports_run_downward_only() -> None:
 @pytest.mark.slow
 def test_mypy_strict_finds_nothing() -> None:
     passes(sys.executable, "tests/typecheck.py")
+
+
+def takes_the_locale(call: ast.Call) -> bool:
+    """Tell whether a call opens text in the encoding of whoever starts the program."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    values = {word.arg: word.value for word in call.keywords}
+    if name in ("read_text", "write_text"):
+        return "encoding" not in values
+    mode = values.get("mode", call.args[0] if call.args else ast.Constant("r"))
+    is_text = isinstance(mode, ast.Constant) and "b" not in str(mode.value)
+    of_path = name == "open" and ast.unparse(call.func) not in ("Image.open", "tarfile.open")
+    return of_path and is_text and "encoding" not in values
+
+
+@pytest.mark.parametrize("folder", ["alexrep", "stages", "plots", "benchmarks"])
+def test_text_is_read_and_written_in_a_stated_encoding(folder: str) -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and takes_the_locale(node)
+    ]
+    assert found == []

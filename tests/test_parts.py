@@ -71,11 +71,27 @@ def test_a_wrong_part_is_refused(text: str) -> None:
         Part.of(text)
 
 
+def of_array(task: int, first: int, last: int, count: int, step: int = 1) -> Part:
+    values = {"ID": task, "MIN": first, "MAX": last, "COUNT": count, "STEP": step}
+    return Part.of_array({f"SLURM_ARRAY_TASK_{name}": str(value) for name, value in values.items()})
+
+
 def test_a_part_is_read_from_the_array_of_slurm() -> None:
-    array = {"ID": "13", "MIN": "10", "MAX": "16", "COUNT": "3", "STEP": "3"}
-    variables = {f"SLURM_ARRAY_TASK_{name}": value for name, value in array.items()}
-    assert Part.of_array(variables) == Part(1, 3)
+    assert of_array(13, first=10, last=16, count=3, step=3) == Part(1, 3)
+    assert of_array(7, first=0, last=7, count=8) == Part(7, 8)
     assert Part.of_array({}) == WHOLE
+
+
+@pytest.mark.parametrize("task", [3, 7, 9])
+def test_an_array_with_gaps_is_refused(task: int) -> None:
+    message = rf"steps of 1, found task {task} of 3 from 3 to 9; .* with --part i/N"
+    with pytest.raises(ConfigError, match=message):
+        of_array(task, first=3, last=9, count=3)
+
+
+def test_a_task_beside_the_steps_is_refused() -> None:
+    with pytest.raises(ConfigError, match="steps of 2, found task 5 of 3 from 0 to 5"):
+        of_array(5, first=0, last=5, count=3, step=2)
     assert Part.of("1/3").name == "1-of-3"
     assert WHOLE.name == ""
 

@@ -5,9 +5,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 import pytest
 
@@ -58,8 +59,11 @@ sys.path.insert(0, sys.argv[1])
 import work
 from alexrep import pool
 if __name__ == "__main__":
-    for _ in pool.run(work.wait_and_tell, [sys.argv[2]] * 2, 2, str):
-        pass
+    try:
+        for _ in pool.run(work.wait_and_tell, [sys.argv[2]] * 2, 2, str):
+            pass
+    except KeyboardInterrupt:
+        sys.exit(130)
 """
 
 
@@ -142,18 +146,74 @@ def test_a_caller_that_stops_leaves_no_worker(work: ModuleType) -> None:
     assert not is_alive(process)
 
 
-def test_no_worker_survives_the_parent_that_is_killed(tmp_path: Path, work: ModuleType) -> None:
-    told = tmp_path / "told"
+class Parent(NamedTuple):
+    """A process with two workers that have a minute of work each."""
+
+    process: subprocess.Popen[str]
+    told: Path
+    """Folder in which each worker leaves its number once it is at work."""
+
+    def num_children(self) -> int:
+        """Return the number of its workers and the one that tracks their semaphores."""
+        pid = self.process.pid
+        return len(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+
+    def workers(self) -> list[int]:
+        """Return the workers that are at work."""
+        return [int(path.name) for path in self.told.iterdir()]
+
+
+@pytest.fixture
+def parent(tmp_path: Path, work: ModuleType) -> Iterator[Parent]:
+    """Return a parent with a process group of its own, as a shell would start it."""
+    told, script = tmp_path / "told", tmp_path / "parent.py"
     told.mkdir()
-    script = tmp_path / "parent.py"
     script.write_text(PARENT)
-    parent = subprocess.Popen([sys.executable, str(script), str(tmp_path), str(told)])
-    assert wait_until(lambda: len(list(told.iterdir())) == 2)
-    workers = [int(path.name) for path in told.iterdir()]
-    assert all(is_alive(process) for process in workers)
-    parent.send_signal(signal.SIGKILL)
-    parent.wait()
-    assert wait_until(lambda: not any(is_alive(process) for process in workers), seconds=3)
+    command = [sys.executable, str(script), str(tmp_path), str(told)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    with process:
+        yield Parent(process, told)
+        process.kill()
+
+
+def test_no_worker_survives_the_parent_that_is_killed(parent: Parent) -> None:
+    assert wait_until(lambda: len(parent.workers()) == 2)
+    assert all(is_alive(process) for process in parent.workers())
+    parent.process.send_signal(signal.SIGKILL)
+    parent.process.wait()
+    assert wait_until(lambda: not any(is_alive(one) for one in parent.workers()), seconds=3)
+
+
+@pytest.mark.parametrize("num_children", [1, 2, 3])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_to_all_while_workers_are_born_is_silent(
+    parent: Parent, number: signal.Signals, code: int, num_children: int
+) -> None:
+    assert wait_until(lambda: parent.num_children() >= num_children)
+    os.killpg(parent.process.pid, number)
+    assert parent.process.communicate(timeout=10)[1] == ""
+    assert parent.process.returncode == code
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("to_all", [True, False])
+def test_a_signal_ends_workers_in_the_midst_of_their_work(
+    parent: Parent, number: signal.Signals, code: int, to_all: bool
+) -> None:
+    assert wait_until(lambda: len(parent.workers()) == 2)
+    start = time.monotonic()
+    (os.killpg if to_all else os.kill)(parent.process.pid, number)
+    assert parent.process.communicate(timeout=30)[1] == ""
+    assert parent.process.returncode == code
+    assert time.monotonic() - start < 5
+    assert not any(is_alive(process) for process in parent.workers())
+
+
+def test_the_former_handlers_of_signals_are_back_afterwards(work: ModuleType) -> None:
+    former = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    assert len(list(pool.run(work.square, range(2), 2, str))) == 2
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == former
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_as_many_processors_as_this_process_may_use() -> None:

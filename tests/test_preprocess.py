@@ -333,8 +333,19 @@ def test_an_image_that_occurs_twice_in_a_synset_is_refused(
     others = {"n00000030.tar": make_tar({}), "n00000040.tar": make_tar({})}
     (raw / "DEMO_img_train.tar").write_bytes(make_tar({"n00000020.tar": nested} | others))
     with pytest.raises(
-        DataError, match="train/n00000020: expected each image once, found a name t"
+        DataError, match=r"train/n00000020: expected each image once, found n00000020_1\.JPEG twice"
     ):
+        preprocess.run(survey(raw), tmp_path / "images", TARGET, 1, lambda num: None)
+
+
+def test_an_image_of_another_synset_is_refused_by_name(
+    make_raw: MakeRaw, make_tar: MakeTar, tmp_path: Path
+) -> None:
+    raw = make_raw(tmp_path / "raw")
+    nested = make_tar({"n00000020_1.JPEG": b"", "n00000030_77.JPEG": b"", "cat.JPEG": b""})
+    (raw / "DEMO_img_train.tar").write_bytes(make_tar({"n00000020.tar": nested}))
+    message = r"train/n00000020: expected images named n00000020_\*, found n00000030_77\.JPEG; get"
+    with pytest.raises(DataError, match=message):
         preprocess.run(survey(raw), tmp_path / "images", TARGET, 1, lambda num: None)
 
 
@@ -419,3 +430,28 @@ def test_no_disk_is_needed_beside_input_and_output(
     assert len(seen) > 18
     assert max(seen) <= output
     assert not list(elsewhere.iterdir())
+
+
+# Mean bytes of 150 images of ILSVRC, prepared.
+@pytest.mark.parametrize(
+    ("side", "measured"), [(32, 1_140), (64, 2_365), (128, 6_532), (256, 20_983), (512, 65_375)]
+)
+def test_the_space_asked_for_is_what_images_need_and_about_a_quarter(
+    side: int, measured: int
+) -> None:
+    in_tar = measured + preprocess.BESIDE
+    assert 1.15 * in_tar < preprocess.bytes_an_image(side) < 1.4 * in_tar
+
+
+def test_space_is_asked_for_units_that_are_missing_only(
+    raw: Path, prepare: Prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(files, "require_space", lambda folder, need: asked.append(need))
+    images = prepare(raw, tmp_path / "data") / "images"
+    (images / "manifest.json").unlink()
+    (images / "train/n00000020.jsonl").unlink()
+    prepare(raw, tmp_path / "data")
+    one = preprocess.bytes_an_image(TARGET.side)
+    assert asked[0] == int(preprocess.total(survey(raw)) * one) + preprocess.ANYWAY
+    assert asked[1] == int(6 * one) + preprocess.ANYWAY

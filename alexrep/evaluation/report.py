@@ -48,7 +48,7 @@ def table(results: Path) -> str:
     """
     rows = [f"{'split':<6}{'views':<10}{'images':>8}{'top-1 error':>14}{'top-5 error':>14}"]
     for path in sorted(results.glob("*.json")):
-        one = Result(**json.loads(path.read_text()))
+        one = Result(**json.loads(path.read_text(encoding="utf-8")))
         errors = f"{percent(one.top1_error):>14}{percent(one.top5_error):>14}"
         rows.append(f"{one.split:<6}{one.views:<10}{one.num_images:>8,}{errors}")
     return "\n".join(rows)

@@ -77,7 +77,7 @@ def find(task: Task) -> Result | None:
     if not path.exists():
         return None
     try:
-        found = Result(**json.loads(path.read_text()))
+        found = Result(**json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise DataError(mismatch(path, "a result", error, "remove it and evaluate again")) from None
     content = checkpoint.load(task.run.checkpoint(task.which))

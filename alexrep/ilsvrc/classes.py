@@ -114,6 +114,6 @@ def read(path: Path) -> ClassTable:
         DataError: If it is missing or not a class table.
     """
     try:
-        return of_rows(json.loads(path.read_text()), path)
+        return of_rows(json.loads(path.read_text(encoding="utf-8")), path)
     except (OSError, ValueError) as error:
         raise DataError(mismatch(path, "a class table", error, "run the stage again")) from None

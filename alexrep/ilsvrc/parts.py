@@ -8,6 +8,9 @@ from alexrep.errors import ConfigError, mismatch
 
 Unit = TypeVar("Unit")
 
+ARRAY = "SLURM_ARRAY_TASK"
+"""Begin of the names of the variables of an array of jobs."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -39,12 +42,20 @@ class Part:
         """Read a part from the variables that Slurm sets in an array of jobs.
 
         A job of no array has the whole.
+
+        Raises:
+            ConfigError: If the array's numbers are no even sequence: which of them there
+                are is not said, so that nobody can tell which share is whose.
         """
-        names = [f"SLURM_ARRAY_TASK_{name}" for name in ("ID", "MIN", "COUNT", "STEP")]
-        if not all(environment.get(name, "").isdigit() for name in names[:3]):
+        names = [f"{ARRAY}_{name}" for name in ("ID", "MIN", "MAX", "COUNT")]
+        if not all(environment.get(name, "").isdigit() for name in names):
             return WHOLE
-        task, first, num = (int(environment[name]) for name in names[:3])
-        step = int(environment.get(names[3]) or 1)
+        task, first, last, num = (int(environment[name]) for name in names)
+        step = max(1, int(environment.get(f"{ARRAY}_STEP") or 1))
+        if (task - first) % step or (last - first) // step + 1 != num:
+            found = f"task {task} of {num} from {first} to {last}"
+            advice = "give each task its share with --part i/N"
+            raise ConfigError(mismatch(ARRAY, f"an array in steps of {step}", found, advice))
         return cls((task - first) // step, num)
 
     @property

@@ -85,10 +85,15 @@ def open_prepared(data: Path) -> Prepared:
 
     Raises:
         ManifestError: If preprocess has not finished there.
+        UnicodeEncodeError: If the names of its files cannot be said in this locale.
     """
     folder = data / "images"
     record = manifest.read(folder / manifest.NAME, "preprocess")
-    return Prepared(folder, record, classes.read(folder / "classes.json"))
+    prepared = Prepared(folder, record, classes.read(folder / "classes.json"))
+    for split in prepared.splits:
+        for unit in prepared.units(split):
+            os.fsencode(unit)  # else the file would be said to be missing
+    return prepared
 
 
 def check_lists(prepared: Prepared) -> None:

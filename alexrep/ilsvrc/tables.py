@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TextIO
 
@@ -9,7 +10,10 @@ from alexrep.ilsvrc.prepared import Prepared
 from alexrep.ilsvrc.units import read_verdicts
 
 CLASS_COLUMNS = ("label", "wnid", "id", "words", "num_train_images")
-"""Class index, wnid or folder name, id in the devkit, names, training images promised there."""
+"""Class index, wnid or folder name, id in the devkit, names, training images.
+
+These are as many as the devkit promises, or, where there is none, as are prepared.
+"""
 IMAGE_COLUMNS = (
     "name",
     "split",
@@ -29,10 +33,23 @@ Row = Mapping[str, str | int | None]
 
 
 def class_rows(prepared: Prepared) -> Iterator[Row]:
-    """Yield a row of CLASS_COLUMNS for each class, in the order of their indices."""
+    """Yield a row of CLASS_COLUMNS for each class, in the order of their indices.
+
+    Raises:
+        DataError: If a record of the images is missing or broken.
+    """
+    is_promised = any(one.num_train_images for one in prepared.classes.synsets)
+    counted = {} if is_promised else _count_train(prepared)
     for one in prepared.classes.synsets:
-        values = (one.index, one.wnid, one.id, one.words, one.num_train_images)
+        num_train = counted.get(one.index, one.num_train_images)
+        values = (one.index, one.wnid, one.id, one.words, num_train)
         yield dict(zip(CLASS_COLUMNS, values, strict=True))
+
+
+def _count_train(prepared: Prepared) -> Counter[int]:
+    """Count the training images of each class, those in quarantine too."""
+    records = [prepared.folder / f"{unit}.jsonl" for unit in prepared.units("train")]
+    return Counter(one.label for record in records for one in read_verdicts(record))
 
 
 def image_rows(prepared: Prepared, splits: Iterable[str]) -> Iterator[Row]:

@@ -2,20 +2,24 @@
 
 import io
 import json
+import re
 import tarfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pydantic_core import from_json
 
 from alexrep import files, manifest
-from alexrep.errors import DataError, mismatch
+from alexrep.errors import DataError, examples, mismatch
 from alexrep.ilsvrc import archives, source
 from alexrep.ilsvrc.repairs import Target, Verdict, prepare
 from alexrep.ilsvrc.source import Unit
 
 _QUARANTINED = b'"verdict": "quarantined"'
 """What the line of an image in quarantine holds; a quote in a name is escaped."""
+WNID = re.compile("n[0-9]{8}_")
+"""Begin of the name of a training image of ILSVRC."""
 
 
 def record_of(images: Path, unit: str) -> Path:
@@ -105,8 +109,12 @@ def _contents(unit: Unit) -> Iterator[tuple[str, int, bytes, str]]:
     listed = source.train_members(unit) if is_train else list(unit.members)
     labels = unit.labels * len(listed) if is_train else unit.labels
     entries = {one.name: (one, label) for one, label in zip(listed, labels, strict=True)}
-    if len(entries) != len(listed):
-        raise DataError(mismatch(unit.name, "each image once", "a name twice", "get the tar anew"))
+    twice = sorted(name for name, num in Counter(one.name for one in listed).items() if num > 1)
+    if twice:
+        advice = "get the tar anew"
+        raise DataError(mismatch(unit.name, "each image once", f"{examples(twice)} twice", advice))
+    if is_train:
+        _refuse_foreign(unit, list(entries))
     deeds = {name: "replaced" if name in entries else "added" for name in unit.patches}
     for name, patch in unit.patches.items():
         entries[name] = (patch, entries[name][1] if name in entries else unit.labels[0])
@@ -116,6 +124,20 @@ def _contents(unit: Unit) -> Iterator[tuple[str, int, bytes, str]]:
         member, label = entries[name]
         archive = unit.patch_archive if name in deeds and unit.patch_archive else unit.archive
         yield name, label, archives.read(archive, member), deeds.get(name, "")
+
+
+def _refuse_foreign(unit: Unit, names: list[str]) -> None:
+    """Refuse an image that has another synset in its name than the one in which it lies.
+
+    Only in a set with a devkit: in other sets names say nothing.
+
+    Source: the readmes of the devkits of 2010 and 2012, images are <wnid>_<number>.JPEG.
+    """
+    wnid = unit.name.removeprefix("train/")
+    foreign = sorted(one for one in names if WNID.match(one) and not one.startswith(f"{wnid}_"))
+    if foreign and unit.num_expected is not None:
+        wanted, advice = f"images named {wnid}_*", "get the tar anew"
+        raise DataError(mismatch(unit.name, wanted, examples(foreign), advice))
 
 
 def _check_count(unit: Unit, found: int) -> None:

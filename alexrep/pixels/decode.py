@@ -8,6 +8,8 @@ import numpy as np
 import simplejpeg
 from PIL import Image, UnidentifiedImageError, features
 
+from alexrep.pixels import header
+
 MAX_PIXELS = 100_000_000
 """Larger pictures are refused: ILSVRC's largest has about 60 million pixels."""
 
@@ -75,9 +77,9 @@ def decode(content: bytes) -> Decoded:
         except (UndecodableError, MemoryError):
             raise  # too little memory says nothing about the image
         except UnidentifiedImageError:
-            raise UndecodableError("neither JPEG nor PNG") from None
+            raise UndecodableError(header.describe(content)) from None
         except Exception as error:  # decoders raise whatever hostile bytes make them raise
-            raise UndecodableError(_reason(error)) from None
+            raise UndecodableError(header.rare_kind(content) or _reason(error)) from None
     return Decoded(rgb, "PNG" if kind == "PNG" else "JPEG", mode)
 
 

@@ -61,7 +61,7 @@ def _totals(folder: RunFolder) -> dict[str, JsonValue]:
     if not folder.layers.exists():
         return {}
     try:
-        found: dict[str, JsonValue] = json.loads(folder.layers.read_text())["total"]
+        found: dict[str, JsonValue] = json.loads(folder.layers.read_text(encoding="utf-8"))["total"]
     except (ValueError, KeyError, TypeError) as error:
         advice = "remove it; alexrep train writes it again"
         raise DataError(mismatch(folder.layers, "a table of layers", error, advice)) from None

@@ -69,8 +69,10 @@ def this_process(environment: Mapping[str, str] = os.environ) -> Owner:
 def _began(pid: int) -> str:
     """Return machine start, namespace of processes, and start of a process; "" if it has ended."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+        state, *fields = (
+            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        )
         if state in "ZX":
             return ""
         return f"{boot} {os.readlink('/proc/self/ns/pid')} {fields[18]}"
@@ -130,7 +132,7 @@ class _Lock:
     def _make(self) -> bool:
         """Make the lock file exclusively; tell whether no other was quicker."""
         try:
-            stream = self._file.open("x")
+            stream = self._file.open("x", encoding="utf-8")
         except FileExistsError:
             return False
         try:
@@ -224,6 +226,6 @@ def _newest(folder: Path) -> Path | None:
 def _owner(lock: Path) -> Owner | None:
     """Read who made a lock; None if it is not there, or not written yet."""
     try:
-        return Owner(**json.loads(lock.read_text()))
+        return Owner(**json.loads(lock.read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):
         return None

@@ -88,7 +88,7 @@ def open_data(data: Path, wnids: Sequence[str] = ()) -> TrainingData:
             advice = f"remove {stage}.* and run alexrep {stage} again"
             raise DataError(mismatch(data / name, "the file of its manifest", "another", advice))
         digests[stage] = record.outputs[name]
-    colours = json.loads((data / "pca.json").read_text())
+    colours = json.loads((data / "pca.json").read_text(encoding="utf-8"))
     return TrainingData(
         train=limited(open_split(data, "train"), wnids),
         val=limited(open_split(data, "val"), wnids),
