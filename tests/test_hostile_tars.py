@@ -94,7 +94,7 @@ def test_one_member_again_and_again_in_a_synset_is_refused(
     inner = write(tmp_path / "inner.tar", again).read_bytes()
     (own / "DEMO_img_train.tar").write_bytes(make_tar({"n00000030.tar": inner}))
     line = refused(preprocess(own, tmp_path / "d"))
-    assert "train/n00000030: expected each image once, found a name twice" in line
+    assert "train/n00000030: expected each image once, found n00000030_1.JPEG twice" in line
 
 
 def test_empty_members_go_to_quarantine(own: Path, tmp_path: Path) -> None:
