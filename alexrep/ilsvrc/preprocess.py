@@ -5,6 +5,7 @@ records on disk, and the last one home writes the manifest.
 """
 
 import functools
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -257,9 +258,9 @@ def bytes_an_image(side: int) -> float:
     """Return the bytes to expect of a prepared image of `side` pixels, its tar included.
 
     Source: ours, 150 images of ILSVRC at sides from 32 to 1024; a larger side has less
-    detail in a pixel. The measured means are within -2 to +22 % of this without margin.
+    detail in a pixel. Without margin this is 0 to 8 % over the means up to 512, 23 % at 1024.
     """
-    of_pixels = 0.31 * side**2 * (256 / side) ** 0.3
+    of_pixels = 0.31 * side * side * math.pow(256 / side, 0.3)
     return MARGIN * (JPEG_HEADER + of_pixels) + BESIDE
 
 
