@@ -42,6 +42,9 @@ Settings = Annotated[
 Resume = Annotated[
     str, typer.Option("--resume", help="auto: go on if begun; never: only begin; must: only go on.")
 ]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Three steps, what a run would take; write nothing.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 and so on.")]
 
 

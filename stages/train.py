@@ -18,9 +18,7 @@ def command(
     batch_size: Annotated[int | None, typer.Option(help="Short for feed.batch_size.")] = None,
     seed: Annotated[int | None, typer.Option(help="Short for seed.")] = None,
     mode: options.Resume = "auto",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Three steps, what a run would take; write nothing.")
-    ] = False,
+    dry_run: options.DryRun = False,
     device: options.Device = "auto",
     workers: options.Threads = None,
 ) -> None:
