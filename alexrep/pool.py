@@ -16,7 +16,7 @@ from concurrent.futures import (
 )
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from alexrep.errors import AlexrepError, mismatch
 
@@ -73,8 +73,8 @@ def run(
                     yield pending.pop(future), result
                 look()
         except BrokenProcessPool:
-            look()  # whoever ends this process may have ended a worker before it
-            held = ", ".join(name(item) for item in pending.values())
+            look(is_broken=True)  # whoever ends this process may have ended a worker before it
+            held = ", ".join(name(item) for item in pending.values()) or "a worker between items"
             advice = "look for a memory limit, then start again"
             raise AlexrepError(
                 mismatch(held, "a result", "a worker that was killed", advice)
@@ -93,25 +93,32 @@ def _enough_memory(item: str) -> Iterator[None]:
         raise AlexrepError(mismatch(item, "a result", "no memory left", advice)) from None
 
 
+class _Look(Protocol):
+    """Raise what a signal that has come asks for; end what is left of a broken pool."""
+
+    def __call__(self, *, is_broken: bool = False) -> None: ...
+
+
 @contextmanager
-def _threads(workers: int) -> Iterator[tuple[Executor, Callable[[], None]]]:
+def _threads(workers: int) -> Iterator[tuple[Executor, _Look]]:
     """Yield threads; an exception of a signal comes wherever this thread is."""
     with ThreadPoolExecutor(workers) as pool:
-        yield pool, lambda: None
+        yield pool, lambda *, is_broken=False: None
 
 
 @contextmanager
-def _processes(workers: int) -> Iterator[tuple[Executor, Callable[[], None]]]:
-    """Yield processes, and what ends them and raises once a signal has come."""
+def _processes(workers: int) -> Iterator[tuple[Executor, _Look]]:
+    """Yield processes, and what ends them once a signal has come or one of them died."""
     context = multiprocessing.get_context("spawn")
     others = multiprocessing.active_children()
     with _noted() as come, ProcessPoolExecutor(workers, context, _watch_parent) as pool:
 
-        def look() -> None:
-            if come:
+        def look(*, is_broken: bool = False) -> None:
+            if come or is_broken:  # a worker born while the pool broke would wait for ever
                 for process in multiprocessing.active_children():
                     if process not in others:
                         process.kill()
+            if come:
                 raise KeyboardInterrupt if come[0] == signal.SIGINT else SystemExit(128 + come[0])
 
         yield pool, look
@@ -159,8 +166,25 @@ def _refill(
         item = next(rest, None)
         if item is None:
             return
-        with _deaf():  # a worker is started when there is work for it
-            pending[pool.submit(work, item)] = item
+        pending[_submit(pool, work, item)] = item
+
+
+def _submit(pool: Executor, work: Callable[[Item], Result], item: Item) -> Future[Result]:
+    """Hand an item to the pool, which starts a worker when there is work for it.
+
+    Raises:
+        BrokenProcessPool: If a worker died; also in the midst of another's start, when the
+            pool closes the pipes that are about to be passed on.
+    """
+    try:
+        with _deaf():
+            return pool.submit(work, item)
+    except ValueError:  # two pipes of one number
+        raise BrokenProcessPool from None
+    except OSError as error:
+        if error.errno is None:  # a pipe that is closed; a full table of processes has a number
+            raise BrokenProcessPool from None
+        raise
 
 
 def _watch_parent() -> None:

@@ -1,11 +1,13 @@
 """Work over processes: every result, every fault, and no worker left behind."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -64,6 +66,26 @@ if __name__ == "__main__":
             pass
     except KeyboardInterrupt:
         sys.exit(130)
+"""
+
+BREAKS = """
+import os, signal, sys, time
+from multiprocessing import active_children, popen_spawn_posix as born
+former, calls = born.set_spawning_popen, []
+
+
+def then_break(popen):
+    former(popen)
+    calls.append(popen)
+    if len(calls) == 4:  # the second worker's pipes are chosen, and not yet passed on
+        if sys.argv[3] == "signal":
+            os.kill(os.getpid(), signal.SIGTERM)
+        for child in active_children():
+            child.kill() if child.pid else None
+        time.sleep(0.5)  # the pool closes its pipes
+
+
+born.set_spawning_popen = then_break
 """
 
 
@@ -193,6 +215,46 @@ def test_a_signal_to_all_while_workers_are_born_is_silent(
     os.killpg(parent.process.pid, number)
     assert parent.process.communicate(timeout=10)[1] == ""
     assert parent.process.returncode == code
+
+
+@pytest.mark.parametrize(
+    ("cause", "code", "said"),
+    [("signal", 143, ""), ("memory", 1, "expected a result, found a worker that was killed")],
+)
+def test_a_worker_that_dies_while_another_is_born_ends_all(
+    tmp_path: Path, work: ModuleType, cause: str, code: int, said: str
+) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(BREAKS + PARENT)
+    command = [sys.executable, str(script), str(tmp_path), str(tmp_path), cause]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+    assert ended.returncode == code
+    assert said in ended.stderr
+    assert "Error" not in ended.stderr.replace("AlexrepError", "")
+    assert bool(ended.stderr) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("raised", "told", "message"),
+    [
+        (ValueError("bad value(s) in fds_to_keep"), AlexrepError, "^a worker between items: exp"),
+        (OSError("handle is closed"), AlexrepError, "a worker that was killed"),
+        (BlockingIOError(errno.EAGAIN, "too many processes"), OSError, "too many processes"),
+    ],
+)
+def test_only_a_broken_pool_is_called_a_killed_worker(
+    work: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    raised: Exception,
+    told: type[Exception],
+    message: str,
+) -> None:
+    def fail(*_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", fail)
+    with pytest.raises(told, match=message):
+        list(pool.run(work.square, range(2), 2, lambda number: f"unit-{number}"))
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
