@@ -178,8 +178,8 @@ def test_an_image_that_is_not_as_packed_is_named(
     make_split: MakeSplit, contents: list[bytes], content: bytes
 ) -> None:
     contents[7] = content
-    wanted = r"n0_7\.JPEG: expected a JPEG of 16 pixels each way, found .*; pack again"
-    with pytest.raises(DataError, match=wanted):
+    image = r"0\.h5: image 7, n0_7\.JPEG: expected a JPEG of 16 pixels each way, found .*"
+    with pytest.raises(DataError, match=rf"{image}; remove .*\.h5 and pack again"):
         read_all(make_split(contents), plan(4), 2)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
-from alexrep.errors import DataError, mismatch
+from alexrep.errors import DataError
 from alexrep.feed.ahead import Ahead
 from alexrep.feed.memory import Memory
 from alexrep.shards.read import Split
@@ -111,9 +111,8 @@ class Reader:
                 found = error
             # A smaller image fits into the memory too, and would be a wrong one there.
             if found != image.shape:
-                name = self._split.names[place].decode(errors="replace")
                 wanted = f"a JPEG of {self._split.side} pixels each way"
-                raise DataError(mismatch(name, wanted, found, "pack again"))
+                raise DataError(self._split.fault(place, wanted, found))
 
 
 def _wait(batch: Batch, shares: list[Future[None]]) -> Batch:

@@ -131,9 +131,12 @@ def wrong_labels(shard: Shard, num_classes: int) -> NDArray[np.int64]:
 
 def label_fault(shard: Shard, row: int, num_classes: int) -> str:
     """Return the line that tells of the wrong label of image `row`."""
+    return _fault(shard, row, f"a label from 0 to {num_classes - 1}", shard.labels[row])
+
+
+def _fault(shard: Shard, row: int, wanted: str, found: object) -> str:
     where = f"{shard.path}: image {row}, {os.fsdecode(shard.names[row])}"
-    wanted = f"a label from 0 to {num_classes - 1}"
-    return mismatch(where, wanted, shard.labels[row], f"remove {shard.path} and pack again")
+    return mismatch(where, wanted, found, f"remove {shard.path} and pack again")
 
 
 def _check_labels(shard: Shard, num_classes: int) -> None:
@@ -185,18 +188,25 @@ class Split:
         """
         if not 0 <= index < len(self):
             raise IndexError(f"index: expected 0 to {len(self) - 1}, found {index}")
-        # Plain numbers: numpy's own take longer to look up than the bytes to read.
-        number = bisect_right(self._ends, index)
+        number, row = self._locate(index)
         shard = self.shards[number]
-        row = index - (self._ends[number - 1] if number else 0)
+        # Plain numbers: numpy's own take longer to look up than the bytes to read.
         start, end = shard.offsets.item(row), shard.offsets.item(row + 1)
         content = os.pread(self._descriptors[number], end - start, shard.start + start)
         if len(content) != end - start or zlib.crc32(content) != shard.crc32.item(row):
-            where = f"{shard.path}: image {row}, {os.fsdecode(shard.names[row])}"
             found = f"{len(content)} bytes of another crc32"
-            wanted, advice = f"{end - start} bytes as packed", f"remove {shard.path} and pack again"
-            raise DataError(mismatch(where, wanted, found, advice))
+            raise DataError(self.fault(index, f"{end - start} bytes as packed", found))
         return content
+
+    def fault(self, index: int, wanted: str, found: object) -> str:
+        """Return the line that tells what is wrong with image `index`, and in which shard."""
+        number, row = self._locate(index)
+        return _fault(self.shards[number], row, wanted, found)
+
+    def _locate(self, index: int) -> tuple[int, int]:
+        """Return the number of the shard that image `index` is in, and its row there."""
+        number = bisect_right(self._ends, index)
+        return number, index - (self._ends[number - 1] if number else 0)
 
     def close(self) -> None:
         """Close the files."""
