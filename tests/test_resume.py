@@ -127,6 +127,29 @@ def test_a_finished_run_goes_on_with_more_epochs_only(folder: RunFolder) -> None
     assert plan_of(folder).settings["schedule.epochs"] == 6
 
 
+@pytest.mark.parametrize("plan", [PLAN, changed(checkpoints__every_minutes=1.0)])
+def test_a_finished_run_goes_on_where_its_last_checkpoint_is_damaged(
+    folder: RunFolder, plan: Plan
+) -> None:
+    finish(folder)
+    checkpoint.save(folder.checkpoint("last"), {})
+    assert resume.begin(plan, folder) is not None
+    checkpoint.save(folder.checkpoint("previous"), {})
+    folder.checkpoint("last").write_bytes(b"damaged")
+    assert resume.begin(plan, folder) is None
+    assert plan_of(folder) == plan
+    assert not folder.manifest.exists()
+
+
+def test_a_refused_plan_does_not_wait_for_a_checkpoint_to_be_read(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish(folder)
+    monkeypatch.delattr(checkpoint, "newest")
+    with pytest.raises(ManifestError):
+        resume.begin(changed(feed__batch_size=8), folder)
+
+
 def test_conditions_are_of_what_changes_bits() -> None:
     chosen, cpu = recipe.load("demo"), torch.device("cpu")
     found = conditions.describe(chosen, cpu, num_processes=2)

@@ -85,19 +85,16 @@ def foresee(plan: Plan, folder: RunFolder, mode: str = "auto") -> tuple[Manifest
     """
     require(folder, mode)
     found = manifest.planned(folder.manifest, folder.plan)
-    is_damaged = isinstance(found, Manifest) and _is_damaged(folder)
+    finished = found if isinstance(found, Manifest) else None
     changed = _changed(plan, found) if found is not None else set()
-    if changed and all(_may_change(key, plan.settings.get(key)) for key in changed):
-        if not isinstance(found, Manifest):
-            return None, True
-        if not any(key.startswith("schedule.") for key in changed):
-            return found, False
-        if _has_more_epochs(plan, found):
-            return None, True
-    if is_damaged:
-        manifest.foresee(plan, folder.manifest, folder.plan, ADVICE, REMARKS)
+    may_change = all(_may_change(key, plan.settings.get(key)) for key in changed)
+    if changed and may_change and (finished is None or _has_more_epochs(plan, finished)):
         return None, True
-    return manifest.foresee(plan, folder.manifest, folder.plan, ADVICE, REMARKS), False
+    if not may_change or any(key.startswith("schedule.") for key in changed):
+        finished = manifest.foresee(plan, folder.manifest, folder.plan, ADVICE, REMARKS)
+    if finished is not None and _is_damaged(folder):
+        return None, True
+    return finished, False
 
 
 def _is_damaged(folder: RunFolder) -> bool:
