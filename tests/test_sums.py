@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from alexrep import files, manifest
 from alexrep.errors import DataError, ManifestError
-from alexrep.ilsvrc import sums
+from alexrep.ilsvrc import sample, sums
 from alexrep.ilsvrc.prepared import Prepared, jpegs, open_prepared
 from alexrep.pixels.moments import Moments
 
@@ -128,6 +128,26 @@ def test_the_manifests_name_the_images_and_the_outputs(data: Path, prepared: Pre
         assert str(record.settings["decoder"]).startswith("simplejpeg ")
 
 
+@pytest.fixture
+def unrecorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the crc32 uncompared, as where a list of images has none."""
+    monkeypatch.setattr("alexrep.ilsvrc.sums.require_unchanged", lambda *_: None)
+
+
+def test_an_image_that_changed_is_named(own: Prepared, tmp_path: Path) -> None:
+    tar, verdict = own.tar("train/n00000030"), own.verdicts("train/n00000030")[2]
+    content = bytearray(tar.read_bytes())
+    content[verdict.offset + verdict.size // 2] ^= 1
+    tar.write_bytes(content)
+    message = rf"n00000030\.tar: {verdict.name}: expected crc32 {verdict.crc32:08x}, found .*; remo"
+    with pytest.raises(DataError, match=message):
+        sums.moments(own, tmp_path / "statistics", 1, nothing)
+    with pytest.raises(DataError, match=message):
+        sample.estimate(own, 10_000, seed=1)
+    assert not (tmp_path / "statistics" / "train" / "n00000030.npz").exists()
+
+
+@pytest.mark.usefixtures("unrecorded")
 def test_a_damaged_image_is_named(own: Prepared, tmp_path: Path) -> None:
     tar, verdict = own.tar("train/n00000030"), own.verdicts("train/n00000030")[2]
     content = bytearray(tar.read_bytes())
@@ -139,6 +159,7 @@ def test_a_damaged_image_is_named(own: Prepared, tmp_path: Path) -> None:
     assert not (tmp_path / "statistics" / "train" / "n00000030.npz").exists()
 
 
+@pytest.mark.usefixtures("unrecorded")
 def test_an_image_of_another_size_is_named(own: Prepared, tmp_path: Path) -> None:
     tar, verdict = own.tar("train/n00000020"), own.verdicts("train/n00000020")[0]
     content = bytearray(tar.read_bytes())

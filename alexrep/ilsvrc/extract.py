@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from alexrep import files, manifest, pool
-from alexrep.ilsvrc.prepared import Prepared, changed, jpegs
+from alexrep.ilsvrc.prepared import Prepared, jpegs, require_unchanged
 from alexrep.ilsvrc.repairs import Verdict
 from alexrep.manifest import Manifest, Plan
 
@@ -68,9 +68,7 @@ def write_unit(unit: str, prepared: Prepared, out: Path) -> int:
     """Write the images of one unit that are not there whole yet, and return their number."""
     split, count = unit.split("/", 1)[0], 0
     for verdict, content in jpegs(prepared, unit):
-        fault = changed(verdict, content, prepared.tar(unit))
-        if fault is not None:
-            raise fault
+        require_unchanged(verdict, content, prepared.tar(unit))
         path = _place(verdict, split, prepared, out)
         if not _is_there(path, verdict):
             with files.named(path):

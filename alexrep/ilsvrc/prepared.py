@@ -131,19 +131,21 @@ def lost(tar: Path) -> DataError:
     return DataError(mismatch(tar, "prepared images", "no file", "run preprocess again"))
 
 
-def changed(verdict: Verdict, content: bytes, tar: Path) -> DataError | None:
-    """Return the error that says that an image is not as it was prepared, or None.
+def require_unchanged(verdict: Verdict, content: bytes, tar: Path) -> None:
+    """Refuse an image that is not as it was prepared.
 
     Args:
         verdict: The image's verdict.
         content: Its bytes as read.
         tar: Where from.
+
+    Raises:
+        DataError: If its crc32 is another.
     """
     crc32 = zlib.crc32(content)
-    if verdict.crc32 in (0, crc32):
-        return None
-    wanted, found = f"crc32 {verdict.crc32:08x}", f"{crc32:08x}"
-    return DataError(mismatch(f"{tar}: {verdict.name}", wanted, found, REPREPARE))
+    if verdict.crc32 not in (0, crc32):
+        wanted, found = f"crc32 {verdict.crc32:08x}", f"{crc32:08x}"
+        raise DataError(mismatch(f"{tar}: {verdict.name}", wanted, found, REPREPARE))
 
 
 def read_at(descriptor: int, verdict: Verdict, tar: Path) -> bytes:

@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from alexrep import keyed
 from alexrep.errors import DataError, mismatch
-from alexrep.ilsvrc.prepared import REPREPARE, Prepared, read_at
+from alexrep.ilsvrc.prepared import REPREPARE, Prepared, read_at, require_unchanged
 from alexrep.pixels.moments import Moments, colour_axes
 
 
@@ -57,6 +57,7 @@ def _add(sums: Moments, prepared: Prepared, unit: str, rows: NDArray[np.int64]) 
     with tar.open("rb", buffering=0) as stream:
         for row in rows:
             content = read_at(stream.fileno(), verdicts[row], tar)
+            require_unchanged(verdicts[row], content, tar)
             try:
                 sums.add(simplejpeg.decode_jpeg(content, "RGBX"))
             except ValueError as error:

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from alexrep import files, manifest, pool
 from alexrep.errors import DataError, mismatch
-from alexrep.ilsvrc.prepared import REPREPARE, Prepared, jpegs
+from alexrep.ilsvrc.prepared import REPREPARE, Prepared, jpegs, require_unchanged
 from alexrep.manifest import Manifest, Plan
 from alexrep.pixels.moments import Moments, colour_axes
 
@@ -70,6 +70,7 @@ def sum_unit(unit: str, prepared: Prepared, folder: Path) -> int:
     shape = (*part.shape[:2], 4)  # both the decoder and the sums are faster with a byte to spare
     memory = np.empty(shape, np.uint8)
     for verdict, content in jpegs(prepared, unit):
+        require_unchanged(verdict, content, prepared.tar(unit))
         where = f"{prepared.tar(unit)}: {verdict.name}"
         try:
             image = simplejpeg.decode_jpeg(content, "RGBX", buffer=memory)
