@@ -38,14 +38,15 @@ def run(
     workers: int,
     name: Callable[[Item], str],
     *,
-    threads: bool = False,
+    ending: threading.Event | None = None,
 ) -> Iterator[tuple[Item, Result]]:
     """Do `work` on each item, at most `workers` at once, and yield as they end.
 
     An exception in a worker is raised here and ends the others' work after
     their present item. Workers end when this process does, however it ends.
-    Processes by default; with `threads`, for work that leaves the interpreter
-    to others, threads, which start at once.
+    Processes by default; with `ending`, for work that leaves the interpreter
+    to others, threads, which start at once. It is set where nobody waits for
+    their items any more: work that looks at it can leave in the midst of one.
 
     Raises:
         AlexrepError: If a worker was killed, or ran out of memory; the items it may have been
@@ -59,7 +60,7 @@ def run(
                 result = work(item)
             yield item, result
         return
-    with (_threads if threads else _processes)(workers) as (pool, look):
+    with (_processes if ending is None else _threads)(workers) as (pool, look):
         pending: dict[Future[Result], Item] = {}
         rest = iter(items)
         try:
@@ -79,6 +80,10 @@ def run(
             raise AlexrepError(
                 mismatch(held, "a result", "a worker that was killed", advice)
             ) from None
+        except BaseException:
+            if ending is not None:
+                ending.set()
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -15,7 +16,7 @@ from typing import NamedTuple
 import pytest
 
 from alexrep import pool
-from alexrep.errors import AlexrepError
+from alexrep.errors import AlexrepError, DataError
 
 WORK = """
 import os, signal, time
@@ -166,6 +167,26 @@ def test_a_caller_that_stops_leaves_no_worker(work: ModuleType) -> None:
     assert is_alive(process)
     results.close()  # type: ignore[attr-defined]
     assert not is_alive(process)
+
+
+@pytest.mark.parametrize("fault", [DataError("3 is not there"), None])
+def test_threads_are_told_when_nobody_waits_for_them(fault: DataError | None) -> None:
+    ending = threading.Event()
+
+    def work(number: int) -> bool:
+        if number == 0 and fault is not None:
+            raise fault
+        return number > 0 and ending.wait(30)
+
+    start = time.monotonic()
+    results = pool.run(work, range(4), 2, str, ending=ending)
+    if fault is not None:
+        with pytest.raises(DataError, match="3 is not there"):
+            list(results)
+    else:
+        next(results)
+        results.close()  # type: ignore[attr-defined]
+    assert time.monotonic() - start < 10
 
 
 class Parent(NamedTuple):

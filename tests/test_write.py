@@ -4,10 +4,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import h5py
 import numpy as np
@@ -186,6 +188,29 @@ def test_the_manifest_counts_and_names_the_shards(data: Path) -> None:
 
 def test_two_workers_make_the_same_bytes(own: Path, data: Path, pack: Pack) -> None:
     assert digests(pack(own, workers=2)) == digests(data)
+
+
+@pytest.mark.parametrize("fault", [DataError("gone"), KeyboardInterrupt()])
+def test_the_other_shards_are_left_in_the_midst_when_nobody_waits_for_them(
+    own: Path, pack: Pack, monkeypatch: pytest.MonkeyPatch, fault: BaseException
+) -> None:
+    others: list[int] = []
+    read_one = content._read
+
+    def fail_or_wait(images: Images, row: int, *rest: Any) -> None:
+        if b"val" in images.name[row]:
+            raise fault
+        others.append(row)
+        time.sleep(0.3)
+        read_one(images, row, *rest)
+
+    monkeypatch.setattr(content, "_read", fail_or_wait)
+    monkeypatch.setattr(content, "BUFFER", 1)
+    with pytest.raises(type(fault)):
+        pack(own, workers=3)
+    assert len(others) < 12  # of 18
+    left = {path.name for path in (own / "shards").iterdir()}
+    assert left == {"plan.json", "train-00002.h5"}  # of two images, whole before the fault
 
 
 @pytest.mark.parametrize("name", ["train-00001.h5", "val-00000.h5", "classes.json"])

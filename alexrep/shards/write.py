@@ -3,8 +3,9 @@
 import functools
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from io import RawIOBase
@@ -73,11 +74,12 @@ def run(
     outputs = {name: "" for name, *_ in divide(listings, shard_images)}
     held = _held(folder, outputs)
     files.require_space(folder, _space(listings, shard_images, held, pixels))
+    ending = threading.Event()
     with closing(Tars()) as tars:
         begun = functools.partial(write, prepared=prepared, folder=folder, held=held)
-        work = functools.partial(begun, seed=seed, encoding=encoding, tars=tars)
+        work = functools.partial(begun, seed=seed, encoding=encoding, tars=tars, ending=ending)
         shards = _shards(listings, shard_images)
-        for shard, digest in pool.run(work, shards, workers, lambda one: one.name, threads=True):
+        for shard, digest in pool.run(work, shards, workers, lambda one: one.name, ending=ending):
             outputs[shard.name] = digest
             (before if shard.name in held else done)(len(shard.images))
     files.write_json(folder / layout.CLASSES, prepared.classes.rows())
@@ -135,8 +137,13 @@ def write(
     encoding: str,
     tars: Tars,
     held: Mapping[str, str],
+    ending: threading.Event,
 ) -> str:
-    """Write one shard, whole or not at all, unless it is there; return its sha256."""
+    """Write one shard, whole or not at all, unless it is there; return its sha256.
+
+    Raises:
+        CancelledError: Once `ending` is set.
+    """
     path, images = folder / shard.name, shard.images
     if shard.name in held:
         return held[shard.name] or files.sha256_file(path)
@@ -150,6 +157,8 @@ def write(
             coming = beside.submit(put, head)
             for piece in content.pieces():
                 coming.result()
+                if ending.is_set():
+                    raise CancelledError
                 coming = beside.submit(put, piece)
             coming.result()
         ended = outline()
