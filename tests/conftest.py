@@ -8,7 +8,7 @@ import json
 import os
 import struct
 import tarfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -310,6 +310,17 @@ def make_raw() -> MakeRaw:
 def prepare() -> Callable[..., Path]:
     """Return `prepare_raw(raw, data, side=72, workers=1, geometry="crop")`."""
     return prepare_raw
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Keep torch to one thread: it is faster on networks as small as these."""
+    import torch  # the tests of the data need none of it
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

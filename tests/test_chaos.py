@@ -7,14 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from recipes import tiny_recipe
 
-TINY = """
-base = "demo"
-name = "tiny"
-model = { side = 67, width = 0.05, std_factor = 4.5 }
-feed = { batch_size = 4 }
-schedule = { epochs = 60, changes = [{ epoch = 0, weights = 0.01, biases = 0.02 }] }
-"""
+TINY = tiny_recipe(60)
 CHAOS = Path(__file__).parents[1] / "benchmarks" / "chaos.py"
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from recipes import tiny_recipe
 from scipy.io import savemat
 from typer.testing import CliRunner, Result
 
@@ -27,17 +27,13 @@ from alexrep.stages import app
 LINE = re.compile(r"alexrep: [^\n]+: expected [^\n]+, found [^\n]+; [^\n]+\n")
 """An expected error, all of it."""
 
-TINY = """
-base = "demo"
-name = "tiny"
-model = { side = 67, width = 0.05, std_factor = 4.5 }
-feed = { batch_size = 4 }
-schedule = { epochs = 2, changes = [{ epoch = 0, weights = 0.01, biases = 0.02 }] }
-"""
+TINY = tiny_recipe(2)
 
 PREPARATION = ("preprocess", "mean", "pca", "pack", "verify", "extract")
 STAGES = (*PREPARATION, "train", "eval", "plot")
 QUARANTINED = "alexrep: quarantined: val/DEMO_val_00000005.JPEG: "
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def alexrep(*words: str | Path) -> Result:
@@ -97,15 +93,6 @@ class Chain:
         """Return every file with the time of its last change."""
         paths = [path for path in self.folder.rglob("*") if path.is_file() and path.name != ".lock"]
         return {path: path.stat().st_mtime_ns for path in paths}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Keep torch to one thread: it is faster on networks as small as these."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -1,32 +1,17 @@
 """`alexrep train --dry-run`: it tells what a run would do, and writes nothing."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
+from recipes import tiny_recipe
 from typer.testing import CliRunner, Result
 
 from alexrep.stages import app
 
-TINY = """
-base = "demo"
-name = "tiny"
-model = { side = 67, width = 0.05, std_factor = 4.5 }
-feed = { batch_size = 4 }
-[schedule]
-epochs = 2
-changes = [{ epoch = 0, weights = 0.001, biases = 0.002 }]
-"""
+TINY = tiny_recipe(2)
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ from alexrep.shards.read import Split, open_split
 
 SIDE, PATCH = 72, 67
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 class Blue(nn.Module):
     """Knows the class by the blue of the patch, as the tiny edition draws it."""
@@ -54,15 +56,6 @@ def inputs(data: Path) -> Inputs:
 @pytest.fixture
 def no_mean() -> Inputs:
     return make_inputs(np.zeros((SIDE, SIDE, 3)), np.eye(3), np.ones(3), PATCH, 0.1, True)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Keep torch to one thread: it is faster on networks as small as these."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
+from recipes import tiny_recipe
 from typer.testing import CliRunner, Result
 
 from alexrep import files
@@ -32,13 +32,7 @@ FULL = re.compile(
     r"make room, then start it again: it goes on where it stopped"
 )
 
-TINY = """
-base = "demo"
-name = "tiny"
-model = { side = 67, width = 0.05, std_factor = 4.5 }
-feed = { batch_size = 4 }
-schedule = { epochs = 2, changes = [{ epoch = 0, weights = 0.01, biases = 0.02 }] }
-"""
+TINY = tiny_recipe(2)
 
 LAST = {
     "preprocess": "data/images/manifest.json",
@@ -53,6 +47,8 @@ LAST = {
 """What each stage writes last, and what makes its work exist."""
 LEVELS = {"mean": 40, "train": 20, "plot": 4}
 """At how many levels of filling a stage is tried at most, if not at each."""
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def alexrep(*words: str | Path) -> Result:
@@ -118,15 +114,6 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
     made = Disk(folder)
     yield made
     subprocess.run(["umount", "--lazy", folder], check=True)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Keep torch to one thread: it is faster on networks as small as these."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

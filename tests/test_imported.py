@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,8 @@ SHAPES = {
     "fc8": (3, 204),
 }
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def drawn() -> dict[str, Floats]:
     """Draw Caffe's arrays at a twentieth of the width, for side 67 and three classes."""
@@ -53,15 +55,6 @@ def drawn() -> dict[str, Floats]:
         out[f"{layer}.weight"] = rng.normal(0, std, shape).astype(np.float32)
         out[f"{layer}.bias"] = rng.normal(0, 1, shape[:1]).astype(np.float32)
     return out
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Keep torch to one thread: it is faster on networks as small as these."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

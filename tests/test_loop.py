@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from recipes import tiny_recipe
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -27,18 +28,7 @@ from alexrep.training.data import TrainingData, open_data
 from alexrep.training.job import Job, Position
 from alexrep.training.optimiser import Momentum2012, groups
 
-TINY = """
-base = "demo"
-name = "tiny"
-model = { side = 67, width = 0.05, std_factor = 4.5 }
-feed = { batch_size = 4 }
-[schedule]
-epochs = 2
-changes = [
-    { epoch = 0, weights = 0.01, biases = 0.02 },
-    { epoch = 1, weights = 0.001, noise = false },
-]
-"""
+TINY = tiny_recipe(2, drop_at=1)
 STEPS = 5
 """In an epoch: 18 images by 4, the last batch of 2."""
 
@@ -48,14 +38,7 @@ ALL_AT_ONCE = ("feed.batch_size=18", "feed.reflect=false", "model.side=72")
 Load = Callable[..., Recipe]
 MakeJob = Callable[..., Job]
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Keep torch to one thread: it is faster on networks as small as these."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

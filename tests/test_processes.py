@@ -13,22 +13,12 @@ from typing import Any
 
 import pytest
 import torch
+from recipes import tiny_recipe
 
 from alexrep.runs.state import TIMES
 from alexrep.training.processes import Processes
 
-TINY = """
-base = "demo"
-name = "tiny"
-model = { side = 67, width = 0.05, std_factor = 4.5 }
-feed = { batch_size = 4 }
-[schedule]
-epochs = 4
-changes = [
-    { epoch = 0, weights = 0.01, biases = 0.02 },
-    { epoch = 3, weights = 0.001, noise = false },
-]
-"""
+TINY = tiny_recipe(4, drop_at=3)
 STEPS = 5
 """In an epoch: 18 images by 4, the last batch of 2."""
 

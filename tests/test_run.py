@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from recipes import tiny_recipe
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
@@ -34,18 +35,7 @@ from alexrep.training import run as training
 from alexrep.training.assemble import Resources, default_threads
 from alexrep.training.data import TrainingData, open_data
 
-TINY = """
-base = "demo"
-name = "tiny"
-model = { side = 67, width = 0.05, std_factor = 4.5 }
-feed = { batch_size = 4 }
-[schedule]
-epochs = 4
-changes = [
-    { epoch = 0, weights = 0.01, biases = 0.02 },
-    { epoch = 3, weights = 0.001, noise = false },
-]
-"""
+TINY = tiny_recipe(4, drop_at=3)
 STEPS = 5
 """In an epoch: 18 images by 4."""
 CHECKS = 3 + 4 * (STEPS + 3)
@@ -53,18 +43,11 @@ CHECKS = 3 + 4 * (STEPS + 3)
 
 FIXED = ("feed.order='fixed'", "feed.draws='group32'")
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 class Killed(BaseException):
     """Stands in for SIGKILL: nothing catches it."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Keep torch to one thread: it is faster on networks as small as these."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -13,20 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from recipes import tiny_recipe
 
 from alexrep.runs import checkpoint, lock, log, state
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.state import TIMES
 
-TINY = """
-base = "demo"
-name = "tiny"
-model = { side = 67, width = 0.05, std_factor = 4.5 }
-feed = { batch_size = 4 }
-[schedule]
-epochs = 2
-changes = [{ epoch = 0, weights = 0.001, biases = 0.002 }]
-"""
+TINY = tiny_recipe(2)
 ALONE = [sys.executable, "-m", "alexrep.stages"]
 # After the two dashes torchrun leaves --run alone, which it takes for its own --run-path.
 LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
