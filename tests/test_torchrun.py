@@ -24,6 +24,19 @@ ALONE = [sys.executable, "-m", "alexrep.stages"]
 # After the two dashes torchrun leaves --run alone, which it takes for its own --run-path.
 LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 TWO = [*LAUNCH, "-m", "--", "alexrep.stages"]
+LEAVE = """
+import os, sys
+from pathlib import Path
+import torch
+from alexrep.training.place import Place
+from alexrep.training.processes import joined
+
+with joined(Place.of(os.environ), torch.device("cpu")) as processes:
+    torch.optim.SGD([torch.nn.Parameter(torch.ones(1))])
+    processes.total([1.0])
+threads = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+sys.exit("pt_gloo_runloop" in threads)
+"""
 
 pytestmark = pytest.mark.slow
 
@@ -105,6 +118,12 @@ def test_a_killed_process_ends_the_run_and_is_named(
         _, said = ranks[0].communicate(timeout=60)
         assert ranks[0].returncode == 1
     assert said.splitlines()[-1].startswith("alexrep: rank 1: expected to go on, found no sign")
+
+
+def test_no_thread_of_the_group_is_left_when_a_process_leaves() -> None:
+    # One that held a tensor would end Python with SIGABRT.
+    with tasks([sys.executable, "-c", LEAVE]) as ranks:
+        assert ends(ranks) == ([0, 0], [])
 
 
 def test_a_signal_to_one_of_two_processes_costs_no_bit(

@@ -11,6 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import torch
+
+# The defaults of its functions are the group that there is when it is imported, which making an
+# optimiser does: then it would keep the group's threads, and Python's end aborts with them at
+# times (SIGABRT).
+import torch.distributed.nn.functional
 from torch import Tensor, distributed
 from torch.distributed.distributed_c10d import Store
 from torch.distributed.rendezvous import rendezvous
