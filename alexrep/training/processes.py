@@ -151,12 +151,16 @@ def joined(place: Place, device: torch.device, patience_s: float = 30.0) -> Iter
         torch.cuda.set_device(device)
     store = _meet(place)
     watch = Watch(store, place, patience_s)
+    is_whole = False
     try:
         with watch:
             _begin(place, device, store, watch)
             yield Processes(place, watch)
+        is_whole = True
     finally:
-        _end(device)
+        # NCCL would wait for processes that are dead.
+        if distributed.is_initialized() and (is_whole or device.type != "cuda"):
+            distributed.destroy_process_group()
 
 
 def _meet(place: Place) -> Store:
@@ -183,9 +187,3 @@ def _begin(place: Place, device: torch.device, store: Store, watch: Watch) -> No
         )
     except RuntimeError as error:
         raise watch.blame(error) from None
-
-
-def _end(device: torch.device) -> None:
-    # NCCL would wait for processes that are dead.
-    if distributed.is_initialized() and device.type != "cuda":
-        distributed.destroy_process_group()
