@@ -139,7 +139,7 @@ def disturb(
         command: What starts it, or has it go on.
         folder: Where it lives.
         kills: How often.
-        whole: Seconds and steps of the undisturbed run.
+        whole: Seconds in the undisturbed run's epochs, and its steps.
         seed: Of the moments and the signals.
         most_s: Seconds after which it is killed no more.
     """
@@ -190,6 +190,12 @@ def strike(victim: Victim, numbers: list[signal.Signals], seen: Seen) -> None:
     if victim.resumed_s is not None:
         seen.resumed_s.append(victim.resumed_s)
     seen.lost.append(reached(victim.folder) - kept(victim.folder))
+
+
+def in_epochs(folder: RunFolder) -> float:
+    """Return the seconds of a run's epochs, those of its start left out."""
+    found = [row.get("seconds") for row in listing.epoch_rows(folder)]
+    return sum(one for one in found if isinstance(one, float))
 
 
 def reached(folder: RunFolder) -> int:
@@ -320,7 +326,7 @@ def main() -> None:
     before, seconds = shared_memory(), {"whole": alexrep(*common, str(whole.path))}
     start = time.perf_counter()
     command = [*common, str(disturbed.path)]
-    undisturbed = seconds["whole"], whole.read_manifest().counts["steps"]
+    undisturbed = in_epochs(whole), whole.read_manifest().counts["steps"]
     seen = disturb(command, disturbed, options.kills, undisturbed, options.seed, options.seconds)
     seconds["disturbed"] = time.perf_counter() - start
     found, expected = digests(disturbed), digests(whole)
