@@ -7,13 +7,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from alexrep.errors import DataError, mismatch
+from alexrep.errors import mismatch
 from alexrep.runs import log
 from alexrep.settings import Recipe
 
 from . import panels, rates, style
 from .history import History, best, from_rows, number, thin
-from .inputs import read_recipe
+from .inputs import NothingToShow, need, read_recipe
 
 RING: dict[str, Any] = {"ms": 10, "mfc": "none", "mec": style.INK, "mew": 1.2}
 """How the best epoch is marked."""
@@ -25,12 +25,13 @@ def draw(run: Path, out: Path) -> None:
     """Draw the curves of `run` into the PNG file `out`.
 
     Raises:
-        DataError: If the log or the recipe is missing or damaged, or the log is empty.
+        DataError: If the log or the recipe is damaged.
+        NothingToShow: If one of them is missing, or the log is empty.
     """
-    path = run / "log.jsonl"
+    path = need(run / "log.jsonl", "the log of a run", "run alexrep train first")
     history = from_rows(log.read(path))
     if not history.epochs and not history.step_at.size:
-        raise DataError(mismatch(path, "steps or epochs", "none yet", "run alexrep train"))
+        raise NothingToShow(mismatch(path, "steps or epochs", "none yet", "run alexrep train"))
     recipe = read_recipe(run)
     with style.canvas(out, panels.WIDTH, panels.HEIGHT) as figure:
         style.title(figure, f"{recipe.name}: loss and error", summary(history, recipe))

@@ -63,14 +63,18 @@ class Predictions:
     """Row of each sheet image, (M,)."""
 
 
+class NothingToShow(DataError):
+    """What a picture would show is not there: the other pictures are drawn without it."""
+
+
 def need(path: Path, what: str, advice: str) -> Path:
     """Return `path` if it is a file.
 
     Raises:
-        DataError: If it is not.
+        NothingToShow: If it is not.
     """
     if not path.is_file():
-        raise DataError(mismatch(path, what, "none", advice))
+        raise NothingToShow(mismatch(path, what, "none", advice))
     return path
 
 
@@ -78,7 +82,7 @@ def read_recipe(run: Path) -> Recipe:
     """Read the recipe of a run.
 
     Raises:
-        DataError: If there is none.
+        NothingToShow: If there is none.
     """
     return recipe.read(need(run / "recipe.toml", "the recipe of a run", "run alexrep train first"))
 
@@ -131,13 +135,14 @@ def read_predictions(run: Path) -> Predictions:
     """Read the results to show: test before val, ten-crop before centre.
 
     Raises:
-        DataError: If there are none, or they are damaged.
+        NothingToShow: If there are none.
+        DataError: If they are damaged.
     """
     for split, views in RESULTS:
         path = run / "results" / f"{split}-{views}.npz"
         if path.is_file():
             return _read_results(path, split, views)
-    raise DataError(mismatch(run / "results", "results", "none yet", "run alexrep eval"))
+    raise NothingToShow(mismatch(run / "results", "results", "none yet", "run alexrep eval"))
 
 
 def _read_results(path: Path, split: str, views: str) -> Predictions:

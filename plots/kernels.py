@@ -19,7 +19,7 @@ from alexrep.errors import DataError, mismatch
 from alexrep.runs import checkpoint
 
 from . import style
-from .inputs import need, read_recipe
+from .inputs import NothingToShow, need, read_recipe
 
 Kernels = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
@@ -40,7 +40,7 @@ def draw(run: Path, out: Path) -> None:
     The best checkpoint is taken, or the last one where no best is kept.
 
     Raises:
-        DataError: If there is no checkpoint, or no layer on three colours in it.
+        NothingToShow: If there is no checkpoint, or no layer on three colours in it.
     """
     recipe, path = read_recipe(run), _checkpoint(run)
     towers = first_layer(_weights(path), path)
@@ -63,7 +63,8 @@ def first_layer(model: Mapping[str, torch.Tensor], where: Path) -> dict[str, Ker
     convolution on three channels.
 
     Raises:
-        DataError: If there is none, or a weight is not finite.
+        NothingToShow: If there is none.
+        DataError: If a weight is not finite.
     """
     found = {}
     for index in count():
@@ -75,7 +76,7 @@ def first_layer(model: Mapping[str, torch.Tensor], where: Path) -> dict[str, Ker
         found = {key.removesuffix(".weight"): model[key] for key in list(images)[:1]}
     if not found:
         advice = "draw the kernels of a net whose first layer is a convolution"
-        raise DataError(mismatch(where, "a convolution on 3 channels", "none", advice))
+        raise NothingToShow(mismatch(where, "a convolution on 3 channels", "none", advice))
     if not all(bool(weight.isfinite().all()) for weight in found.values()):
         advice = "take an earlier checkpoint"
         raise DataError(mismatch(where, "finite kernels", "infinity or NaN", advice))

@@ -17,7 +17,7 @@ from matplotlib.patches import Rectangle
 from alexrep.errors import DataError, mismatch
 
 from . import style
-from .inputs import Pixels, Predictions, read_classes, read_predictions, read_recipe
+from .inputs import NothingToShow, Pixels, Predictions, read_classes, read_predictions, read_recipe
 
 MOST, ACROSS = 24, 6
 """Images on a sheet, and images in a row."""
@@ -63,13 +63,14 @@ def draw(run: Path, out: Path) -> None:
     """Draw the sheet of the first 24 images that eval kept into the PNG file `out`.
 
     Raises:
-        DataError: If results or class table are missing or damaged, or eval kept no image.
+        NothingToShow: If results or class table are missing, or eval kept no image.
+        DataError: If they are damaged.
     """
     recipe, found = read_recipe(run), read_predictions(run)
     sheet = cards(found, read_classes(run))[:MOST]
     if not sheet:
         what = f"{found.path}", "images for the sheet", "none", "run alexrep eval again"
-        raise DataError(mismatch(*what))
+        raise NothingToShow(mismatch(*what))
     row_height = CELL + NAME + BAR * len(sheet[0].bars) + BELOW
     height = TOP + math.ceil(len(sheet) / ACROSS) * row_height - BELOW + style.MARGIN
     width = 2 * style.MARGIN + ACROSS * (CELL + SPACE) - SPACE

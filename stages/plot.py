@@ -22,37 +22,38 @@ def command(run: options.Run) -> None:
     \b
     Example: alexrep plot runs/first
     """
-    from importlib import metadata
+    from importlib.metadata import version
 
     from alexrep import files, manifest
-    from alexrep.plots import gallery
+    from alexrep.plots import gallery, inputs
     from alexrep.runs import lock, state
     from alexrep.runs.folder import RunFolder
 
     folder, out = RunFolder(run), run / "plots"
     folder.read_recipe()
     with lock.held(run) as owned:
+        digests = state.digests(folder)
         plan = manifest.Plan(
-            stage="plot",
-            settings={"matplotlib": metadata.version("matplotlib")},
-            inputs=state.digests(folder),
+            stage="plot", settings={"matplotlib": version("matplotlib")}, inputs=digests
         )
         if _is_drawn(plan, out / manifest.NAME):
             typer.echo(f"{out}: drawn before from the same numbers, nothing to do")
             return
         drawn = gallery.draw_all(run, out)
-        outputs = {p.name: files.sha256_file(p) for p in drawn.values() if isinstance(p, Path)}
-        manifest.finish(plan, out / manifest.NAME, {"pictures": len(outputs)}, outputs, None, owned)
+        faults = [one for one in drawn.values() if not isinstance(one, Path | inputs.NothingToShow)]
+        made = {p.name: files.sha256_file(p) for p in drawn.values() if isinstance(p, Path)}
+        if not faults:
+            manifest.finish(plan, out / manifest.NAME, {"pictures": len(made)}, made, None, owned)
     for name, outcome in drawn.items():
-        typer.echo(f"{name}: {outcome}")
+        (options.note if outcome in faults else typer.echo)(f"{name}: {outcome}")
+    raise typer.Exit(1 if faults else 0)
 
 
 def _is_drawn(plan: Plan, record: Path) -> bool:
     """Tell whether the pictures show these numbers; a run that has gone on is drawn anew."""
     from alexrep import manifest
 
-    if not record.exists():
+    found = manifest.read(record, plan.stage) if record.exists() else None
+    if found is None or (found.settings, found.inputs) != (plan.settings, plan.inputs):
         return False
-    found = manifest.read(record, plan.stage)
-    made = all((record.parent / name).is_file() for name in found.outputs)
-    return made and (found.settings, found.inputs) == (plan.settings, plan.inputs)
+    return all((record.parent / name).is_file() for name in found.outputs)
