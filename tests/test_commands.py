@@ -13,6 +13,7 @@ import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -355,7 +356,8 @@ def test_a_devkit_of_the_other_year_under_this_years_name(
     synset = np.empty((1, 1), [(name, object) for name in ("ILSVRC2010_ID", "WNID")])
     synset[0, 0] = (1, "n00000020")
     stream = io.BytesIO()
-    savemat(stream, {"synsets": synset})  # type: ignore[arg-type]  # stubs know paths only
+    # Some stubs know paths only.
+    savemat(cast(Any, stream), {"synsets": synset})
     with tarfile.open(raw / "DEMO_devkit.tar.gz", "w:gz") as devkit:
         header = tarfile.TarInfo("DEMO_devkit/data/meta.mat")
         header.size = len(stream.getvalue())

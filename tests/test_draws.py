@@ -32,14 +32,14 @@ def is_even(counts: NDArray[np.int64]) -> bool:
 @pytest.mark.parametrize("axis", [0, 1])
 def test_the_33_offsets_0_to_32_come_equally_often(axis: int) -> None:
     offsets = drawn(MANY).offsets[:, axis]
-    assert (offsets.min(), offsets.max()) == (0, 32)
+    assert (int(offsets.min()), int(offsets.max())) == (0, 32)
     assert is_even(np.bincount(offsets, minlength=33))
 
 
 @pytest.mark.parametrize("axis", [0, 1])
 def test_the_offsets_of_caffes_227_are_0_to_29(axis: int) -> None:
     offsets = draw(MANY, 256 - 227, "image", True, seed=1, epoch=0).offsets[:, axis]
-    assert (offsets.min(), offsets.max()) == (0, 29)
+    assert (int(offsets.min()), int(offsets.max())) == (0, 29)
     assert is_even(np.bincount(offsets, minlength=30))
 
 

@@ -66,7 +66,7 @@ class Source:
         }
         inputs = {
             "weights": self.digest,
-            "mean": files.sha256_bytes(stream.getbuffer()),
+            "mean": files.sha256_bytes(stream.getvalue()),
             "classes": self.table.digest(),
         }
         return Plan(stage=STAGE, settings=settings, seed=self.recipe.seed, inputs=inputs)

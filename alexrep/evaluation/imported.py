@@ -50,7 +50,7 @@ def _describe(source: Source, chosen: Recipe, folder: RunFolder) -> None:
     files.write_json(folder.path / "classes.json", source.table.rows())
     stream = io.BytesIO()
     np.save(stream, source.mean)
-    files.write_bytes(folder.path / "mean.npy", stream.getbuffer())
+    files.write_bytes(folder.path / "mean.npy", stream.getvalue())
 
 
 def _content(source: Source, chosen: Recipe, state: dict[str, Any]) -> dict[str, Any]:

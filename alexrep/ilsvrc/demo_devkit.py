@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,7 +89,8 @@ def _meta(num_train: Sequence[int]) -> bytes:
     for place, values in enumerate(sorted(synsets)):
         column[place, 0] = tuple(v if isinstance(v, str) else _least(v) for v in values)
     stream = io.BytesIO()
-    savemat(stream, {"synsets": column})  # type: ignore[arg-type]  # stubs know paths only
+    # Some stubs know paths only.
+    savemat(cast(Any, stream), {"synsets": column})
     # The first 116 bytes are free text, into which scipy writes the time.
     return b"MATLAB 5.0 MAT-file, alexrep demo edition".ljust(116) + stream.getvalue()[116:]
 

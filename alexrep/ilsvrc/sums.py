@@ -88,7 +88,7 @@ def finish_mean(prepared: Prepared, data: Path, total: Moments) -> Manifest:
     """Write mean.npy, (side, side, 3) float32 in grey levels, and its manifest."""
     stream = io.BytesIO()  # numpy tells of a full disk without saying that it is one
     np.save(stream, total.mean_image())
-    files.write_bytes(data / "mean.npy", stream.getbuffer())
+    files.write_bytes(data / "mean.npy", stream.getvalue())
     return _finish(prepared, data, total, "mean", "mean.npy")
 
 

@@ -53,14 +53,14 @@ def save(
     files.write_bytes(path, pack(content), before_rename)
 
 
-def pack(content: Mapping[str, Any]) -> memoryview:
+def pack(content: Mapping[str, Any]) -> bytes:
     """Return the bytes of a checkpoint; names of weights lose what wrappers put before them.
 
     By way of memory: torch turns a full disk into a RuntimeError that names nothing.
     """
     stream = io.BytesIO()
     torch.save({"format_version": FORMAT, **_bare(content)}, stream)
-    return stream.getbuffer()
+    return stream.getvalue()
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -88,7 +88,7 @@ class Processes:
         stream = io.BytesIO()
         if self.leads:
             torch.save(content, stream)
-        length = int(self.total([float(stream.getbuffer().nbytes)])[0])
+        length = int(self.total([float(stream.tell())])[0])
         held = torch.zeros(length, dtype=torch.uint8)
         if self.leads:
             held.copy_(torch.frombuffer(bytearray(stream.getvalue()), dtype=torch.uint8))
