@@ -41,12 +41,15 @@ def lead(
             resume.require(folder, mode)
             owned = stack.enter_context(lock.held(run))
             record = resume.begin(training.make_plan(chosen, held), folder, mode)
+            lost = training.restore(chosen, held, folder, data, owned) if record else []
+        if lost:
+            options.note(f"{run}: {', '.join(lost)} missing, made anew")
         if options.is_finished(record, run):
             group.from_first(None)
         else:
-            smaller = remark(chosen, held.train)
-            if smaller is not None:
-                options.note(smaller)
+            for said in (resume.remark(folder), remark(chosen, held.train)):
+                if said is not None:
+                    options.note(said)
             total = chosen.schedule.epochs * num_images(chosen, held.train)
             with meter(total, "images", is_quiet(ctx)) as done:
                 told = done, signalled, owned, done.before

@@ -22,7 +22,8 @@ from scipy.io import savemat
 from typer.testing import CliRunner, Result
 
 from alexrep import files
-from alexrep.runs import lock, log
+from alexrep.runs import lock, log, state
+from alexrep.runs.folder import RunFolder
 from alexrep.stages import app
 
 LINE = re.compile(r"alexrep: [^\n]+: expected [^\n]+, found [^\n]+; [^\n]+\n")
@@ -257,6 +258,23 @@ def test_a_run_that_has_more_results_is_drawn_anew(chain: Chain, tmp_path: Path)
     alexrep("eval", run, "--data", chain.data, "--split", "test", "--ten-crop")
     assert "predictions.png" in alexrep("plot", run).stdout
     assert "nothing to do" in alexrep("plot", run).stdout
+
+
+def test_a_finished_run_makes_anew_what_it_has_lost(chain: Chain, tmp_path: Path) -> None:
+    run = shutil.copytree(chain.run, tmp_path / "run")
+    again = [run if word == chain.run else word for word in chain.words("train")]
+    before = state.digests(RunFolder(run))
+    (run / "checkpoints" / "last.pt").unlink()
+    result = alexrep(*again)
+    assert result.exit_code == 0, result.stderr
+    said = "last.pt: expected the last checkpoint of a run that has begun, found none; goes on from"
+    assert said in result.stderr
+    assert state.digests(RunFolder(run)) == before
+    (run / "mean.npy").unlink()
+    result = alexrep(*again)
+    assert f"alexrep: {run}: mean.npy missing, made anew" in result.stderr
+    assert "nothing to do" in result.stdout
+    assert state.digests(RunFolder(run)) == before
 
 
 def test_a_picture_that_is_gone_is_drawn_anew(chain: Chain, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from alexrep import manifest, recipe
-from alexrep.errors import ConfigError, ManifestError
+from alexrep.errors import ConfigError, DataError, ManifestError
 from alexrep.manifest import Plan
 from alexrep.runs import checkpoint
 from alexrep.runs.folder import RunFolder
@@ -35,6 +35,7 @@ def folder(tmp_path: Path) -> RunFolder:
 
 
 def finish(folder: RunFolder) -> None:
+    checkpoint.save(folder.checkpoint("last"), {})
     manifest.finish(PLAN, folder.manifest, {"epochs": 5}, {})
 
 
@@ -128,17 +129,41 @@ def test_a_finished_run_goes_on_with_more_epochs_only(folder: RunFolder) -> None
 
 
 @pytest.mark.parametrize("plan", [PLAN, changed(checkpoints__every_minutes=1.0)])
-def test_a_finished_run_goes_on_where_its_last_checkpoint_is_damaged(
-    folder: RunFolder, plan: Plan
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_finished_run_goes_on_where_its_last_checkpoint_is_damaged_or_gone(
+    folder: RunFolder, plan: Plan, is_there: bool
 ) -> None:
     finish(folder)
-    checkpoint.save(folder.checkpoint("last"), {})
     assert resume.begin(plan, folder) is not None
     checkpoint.save(folder.checkpoint("previous"), {})
-    folder.checkpoint("last").write_bytes(b"damaged")
+    if is_there:
+        folder.checkpoint("last").write_bytes(b"damaged")
+    else:
+        folder.checkpoint("last").unlink()
     assert resume.begin(plan, folder) is None
     assert plan_of(folder) == plan
     assert not folder.manifest.exists()
+
+
+def test_a_finished_run_without_any_checkpoint_is_not_called_finished(folder: RunFolder) -> None:
+    finish(folder)
+    folder.checkpoint("last").unlink()
+    message = r"last\.pt: expected the checkpoint of a finished run, found none; .* remove .*manif"
+    with pytest.raises(DataError, match=message):
+        resume.begin(PLAN, folder)
+    folder.manifest.unlink()  # as it says
+    assert resume.begin(PLAN, folder) is None
+
+
+def test_a_run_without_its_last_checkpoint_says_where_it_starts(folder: RunFolder) -> None:
+    assert resume.remark(folder) is None  # nothing has been trained
+    folder.log.touch()
+    said = "last.pt: expected the last checkpoint of a run that has begun, found none; begins anew"
+    assert str(resume.remark(folder)).endswith(said)
+    checkpoint.save(folder.checkpoint("previous"), {})
+    assert str(resume.remark(folder)).endswith("; goes on from previous.pt")
+    checkpoint.save(folder.checkpoint("last"), {})
+    assert resume.remark(folder) is None
 
 
 def test_a_refused_plan_does_not_wait_for_a_checkpoint_to_be_read(

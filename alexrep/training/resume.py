@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from alexrep import files, manifest, recipe
-from alexrep.errors import ConfigError, ManifestError, mismatch
+from alexrep.errors import ConfigError, DataError, ManifestError, mismatch
 from alexrep.manifest import Manifest, Plan
 from alexrep.runs import checkpoint
 from alexrep.runs.checkpoint import Found
@@ -78,10 +78,11 @@ def foresee(plan: Plan, folder: RunFolder, mode: str = "auto") -> tuple[Manifest
 
     Returns:
         The manifest if the run is finished; whether the plan in the folder has to be changed. A
-        finished run whose last checkpoint is damaged is not: it goes on from the one before.
+        finished run whose last checkpoint is damaged or gone is not: it goes on from the one
+        before.
 
     Raises:
-        DataError: If there are checkpoints, but none is whole.
+        DataError: If there are checkpoints, but none is whole, or a finished run has none.
     """
     require(folder, mode)
     found = manifest.planned(folder.manifest, folder.plan)
@@ -92,19 +93,32 @@ def foresee(plan: Plan, folder: RunFolder, mode: str = "auto") -> tuple[Manifest
         return None, True
     if not may_change or any(key.startswith("schedule.") for key in changed):
         finished = manifest.foresee(plan, folder.manifest, folder.plan, ADVICE, REMARKS)
-    if finished is not None and _is_damaged(folder):
+    if finished is not None and not _ends_whole(folder):
         return None, True
     return finished, False
 
 
-def _is_damaged(folder: RunFolder) -> bool:
-    """Tell whether a finished run's last checkpoint is damaged, and one before it is whole.
+def _ends_whole(folder: RunFolder) -> bool:
+    """Tell whether a finished run has its last checkpoint whole; else one before it is.
 
     Raises:
-        DataError: If there are checkpoints, but none is whole.
+        DataError: If none is whole.
     """
     found = checkpoint.newest(folder)
-    return found is not None and found.path != folder.resumable()[0]
+    if found is None:
+        advice = f"put a copy of one back, or remove {folder.manifest} to train anew"
+        wanted = "the checkpoint of a finished run"
+        raise DataError(mismatch(folder.checkpoint("last"), wanted, "none", advice))
+    return found.path == folder.checkpoint("last")
+
+
+def remark(folder: RunFolder) -> str | None:
+    """Say where a run that has begun starts if its last checkpoint is gone; None if it is not."""
+    last, others = folder.checkpoint("last"), folder.resumable()
+    if last.is_file() or not folder.log.exists():
+        return None
+    advice = f"goes on from {others[0].name}" if others else "begins anew"
+    return mismatch(last, "the last checkpoint of a run that has begun", "none", advice)
 
 
 def find(chosen: Recipe, folder: RunFolder, now: Conditions) -> Start | None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -155,13 +154,34 @@ def _describe(
     owned: Callable[[], None],
 ) -> None:
     """Write what the run is, for readers of the folder."""
-    files.write_bytes(folder.recipe, recipe.dump(chosen).encode(), owned)
     facts = precision.facts(chosen.compute, resources.device, resources.processes.size)
     files.write_json(folder.path / "environment.json", {**environment.describe(), **facts}, owned)
-    files.write_json(folder.path / "classes.json", data.train.classes.rows(), owned)
-    for name in ("mean.npy", "pca.json"):
-        with files.whole(folder.path / name, owned) as part:
-            shutil.copyfile(source / name, part)
+    for name, content in _inputs(chosen, data, source).items():
+        files.write_bytes(folder.path / name, content, owned)
+
+
+def restore(
+    chosen: Recipe,
+    data: TrainingData,
+    folder: RunFolder,
+    source: Path,
+    owned: Callable[[], None] = files.nothing,
+) -> list[str]:
+    """Write what a finished run's folder lacks of what a run repeats of its inputs; name it."""
+    inputs = _inputs(chosen, data, source)
+    lost = [name for name in inputs if not (folder.path / name).exists()]
+    for name in lost:
+        files.write_bytes(folder.path / name, inputs[name], owned)
+    return lost
+
+
+def _inputs(chosen: Recipe, data: TrainingData, source: Path) -> dict[str, bytes]:
+    """Return the files of a run that repeat its inputs."""
+    return {
+        "recipe.toml": recipe.dump(chosen).encode(),
+        "classes.json": files.to_json(data.train.classes.rows()).encode(),
+        **{name: (source / name).read_bytes() for name in ("mean.npy", "pca.json")},
+    }
 
 
 def _finish(
