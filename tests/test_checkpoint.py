@@ -120,6 +120,20 @@ def test_names_of_ours_stay(name: str, bare: str) -> None:
     assert checkpoint.bare_name(name) == bare
 
 
+@pytest.mark.parametrize(
+    ("which", "wanted", "unfit"),
+    [("last", "--checkpoint best", "--checkpoint last"), ("best", "--checkpoint last", "train")],
+)
+def test_the_advice_about_a_damaged_one_is_another(
+    tmp_path: Path, which: str, wanted: str, unfit: str
+) -> None:
+    path = tmp_path / f"{which}.pt"
+    path.write_bytes(b"PK")
+    advice = refusal(path).rpartition(";")[2]
+    assert wanted in advice
+    assert unfit not in advice
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
     """Return a run folder with a kept, a previous and a last checkpoint."""

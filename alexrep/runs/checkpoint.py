@@ -30,6 +30,11 @@ STATES = ("state_dict", "average")
 """Tables of weights by name."""
 FAULTS = (RuntimeError, ValueError, LookupError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
 """What reading a damaged file can raise."""
+INSTEAD = {
+    "last.pt": "train again, which goes on from the one before it, or name --checkpoint best",
+    "best.pt": "name --checkpoint last",
+}
+"""What to do about a damaged checkpoint; training again does not bring the best one back."""
 
 
 class FormatError(DataError):
@@ -75,7 +80,7 @@ def load(path: Path) -> dict[str, Any]:
     if not path.is_file():
         advice = "name a run with a whole checkpoint"
         raise DataError(mismatch(path, "a checkpoint", "no file", advice))
-    advice = "train again, which goes on from the one before it, or name --checkpoint best"
+    advice = INSTEAD.get(path.name, "name another checkpoint")
     try:
         content = _load(path)
     except pickle.UnpicklingError:
