@@ -61,9 +61,7 @@ def evaluate(
         AlexrepError: If the network's logits are not finite.
     """
     places = np.arange(len(split)) if places is None else places
-    if (split.labels[places] < 0).any():
-        unknown = f"{int((split.labels[places] < 0).sum())} images without"
-        raise DataError(mismatch(split.shards[0].path, "labels", unknown, "use the val split"))
+    require_labels(split, places)
     scores = Scores(split.num_quarantined)
     tops: list[tuple[Tensor, Tensor]] = []
     shares = [share(batch) for batch in order.batches(places, batch_size)]
@@ -78,6 +76,18 @@ def evaluate(
                 tops.append((values, indices))
             done(len(batch.places))
     return scores, _joined(tops)
+
+
+def require_labels(split: Split, places: NDArray[np.int64]) -> None:
+    """Refuse images whose classes are not known.
+
+    Raises:
+        DataError: If there are some at these places.
+    """
+    num_unknown = np.count_nonzero(split.labels[places] < 0)
+    if num_unknown:
+        unknown = f"{num_unknown} images without"
+        raise DataError(mismatch(split.shards[0].path, "labels", unknown, "use the val split"))
 
 
 def _joined(tops: list[tuple[Tensor, Tensor]]) -> Predictions:

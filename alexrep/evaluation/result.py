@@ -15,10 +15,13 @@ from alexrep import files, keyed, manifest
 from alexrep.errors import DataError, ManifestError, mismatch
 from alexrep.evaluation import trained
 from alexrep.evaluation.evaluate import Predictions, evaluate
+from alexrep.evaluation.matching import matched, of_classes
 from alexrep.evaluation.scores import Scores
 from alexrep.feed.batches import Reader
+from alexrep.ilsvrc import classes
 from alexrep.runs import checkpoint
 from alexrep.runs.folder import RunFolder
+from alexrep.shards import limit
 from alexrep.shards.layout import GEOMETRY
 from alexrep.shards.read import Split, open_split
 
@@ -50,7 +53,8 @@ class Result:
     checkpoint: str
     epoch: int
     num_images: int
-    """Images of the split; those in quarantine are counted as errors."""
+    """Images of the split; those in quarantine are counted as errors. Of a run on some classes,
+    the images of these, see `matching.of_classes`."""
     num_quarantined: int
     loss: float
     """Mean over the images that could be scored."""
@@ -89,7 +93,7 @@ def find(task: Task) -> Result | None:
     if found.shards != asked["shards"]:
         # To remove the result would be bad advice if nothing could come in its place.
         with contextlib.closing(open_split(task.data, task.split)) as split:
-            _require_match(content, split, task)
+            matched(split, content, task.run.path, task.data)
     for key, wanted in asked.items():
         if getattr(found, key) != wanted:
             advice = "remove the old result to score anew"
@@ -102,9 +106,15 @@ def num_images(task: Task) -> int:
 
     Raises:
         ManifestError: If pack has not finished, or the data has no such split.
+        DataError: If the run was trained on some classes only, and they cannot be scored.
     """
     record = manifest.read(task.data / "shards" / manifest.NAME, "pack")
-    return record.counts.get(f"{task.split} images", 0)
+    chosen = task.run.read_recipe()
+    if not chosen.limits.classes:
+        return record.counts.get(f"{task.split} images", 0)
+    table = classes.read(task.run.path / "classes.json")
+    with contextlib.closing(open_split(task.data, task.split)) as split:
+        return len(limit.places(of_classes(split, chosen, table, task.run.path, task.data)))
 
 
 def score(
@@ -132,8 +142,8 @@ def score(
     """
     path = task.run.checkpoint(task.which)
     content = checkpoint.load(path)
-    with contextlib.closing(open_split(task.data, task.split)) as split:
-        _require_match(content, split, task)
+    with contextlib.closing(open_split(task.data, task.split)) as whole:
+        split = matched(whole, content, task.run.path, task.data)
         model = trained.model_of(content, path).to(device)
         inputs = trained.inputs_of(content, path).to(device)
         scores, predictions = evaluate(
@@ -144,24 +154,12 @@ def score(
             threads=threads,
             batch_size=batch_size,
             done=done,
+            places=limit.places(split),
         )
         _keep_predictions(task, split, predictions, owned)
     result = _result(task, content, scores, split.geometry)
     files.write_json(task.run.result(task.split, task.views), asdict(result), owned)
     return result
-
-
-def _require_match(content: dict[str, Any], split: Split, task: Task) -> None:
-    table = trained.classes_of(content, task.run.path)
-    # The logits' order is that of the wnids; words and promised counts may differ.
-    if list(table.index_of_wnid) != list(split.classes.index_of_wnid):
-        found = f"{len(split.classes)} others"
-        wanted = f"the {len(table)} classes that {task.run.path} was trained on"
-        raise DataError(mismatch(task.data, wanted, found, "name the data it was trained on"))
-    side = content["inputs"]["side"]
-    if side != split.side:
-        wanted = f"images of side {side}, as in training"
-        raise DataError(mismatch(task.data, wanted, split.side, f"preprocess with --side {side}"))
 
 
 def _result(task: Task, content: dict[str, Any], scores: Scores, geometry: str) -> Result:
@@ -191,15 +189,16 @@ def _shards_digest(task: Task) -> str:
 def _keep_predictions(
     task: Task, split: Split, predictions: Predictions, owned: Callable[[], None]
 ) -> None:
-    rows = sheet_rows(predictions.top[:, 0] != split.labels)
+    places = limit.places(split)
+    rows = sheet_rows(predictions.top[:, 0] != split.labels[places])
     with Reader(split, 1) as reader:
-        images = next(reader.read([rows])).images
+        images = next(reader.read([places[rows]])).images
     path = task.run.result(task.split, task.views).with_suffix(".npz")
     with files.whole(path, owned) as part, part.open("wb") as stream:
         np.savez(
             stream,
-            names=split.names,
-            labels=split.labels,
+            names=split.names[places],
+            labels=split.labels[places],
             top5=predictions.top,
             probabilities=predictions.probabilities,
             sheet_images=images,

@@ -1,0 +1,191 @@
+"""Runs on some classes of their data: what is scored, and what other data is refused."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from recipes import tiny_recipe
+from typer.testing import CliRunner
+
+from alexrep.errors import DataError
+from alexrep.evaluation import result
+from alexrep.evaluation.matching import matched, of_classes
+from alexrep.evaluation.result import Result, Task
+from alexrep.ilsvrc.classes import ClassTable
+from alexrep.plots import inputs, predictions
+from alexrep.runs import checkpoint, log
+from alexrep.runs.folder import RunFolder
+from alexrep.shards.read import Split, open_split
+from alexrep.stages import app
+from alexrep.training.data import open_data
+
+CPU = torch.device("cpu")
+TWO = ("n00000040", "n00000020")
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def alexrep(*words: str | Path) -> str:
+    """Run a command that ends well and return what it prints."""
+    found = CliRunner().invoke(app, [str(word) for word in words])
+    assert found.exit_code == 0, found.output
+    return found.stdout
+
+
+@pytest.fixture(scope="module")
+def trained_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a finished run on two of the three classes; read only."""
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "tiny.toml").write_text(tiny_recipe(3))
+    words = ("--recipe", folder / "tiny.toml", "--set", f"limits.classes={json.dumps(TWO)}")
+    alexrep("train", data, "--run", folder / "run", *words, "--device", "cpu")
+    return folder / "run"
+
+
+@pytest.fixture
+def task(trained_run: Path, data: Path, tmp_path: Path) -> Task:
+    run = shutil.copytree(trained_run, tmp_path / "run")
+    return Task(RunFolder(run), data, "val", "centre", "last")
+
+
+@pytest.fixture
+def val(data: Path) -> Iterator[Split]:
+    with closing(open_split(data, "val")) as split:
+        yield split
+
+
+def score(task: Task) -> Result:
+    return result.score(task, CPU, threads=2, batch_size=3, done=lambda num: None)
+
+
+def rename(split: Split, new: dict[str, str]) -> None:
+    """Have a split's classes other wnids, in the same order."""
+    synsets = [replace(one, wnid=new.get(one.wnid, one.wnid)) for one in split.classes.synsets]
+    split.classes = ClassTable(tuple(synsets))
+
+
+def match(task: Task, split: Split) -> Split:
+    content = checkpoint.load(task.run.checkpoint("last"))
+    return matched(split, content, task.run.path, task.data)
+
+
+def test_the_error_is_that_of_the_last_validation(task: Task) -> None:
+    found, last = score(task), log.read(task.run.log)[-1]
+    assert (found.num_images, found.num_quarantined) == (5, 0)
+    assert found.top1_error == last["val_top1_error"]
+    assert found.top5_error == last["val_top5_error"]
+    assert found.loss == pytest.approx(last["val_loss"])
+
+
+def test_the_best_checkpoint_has_the_error_that_made_it_so(task: Task) -> None:
+    found, details = score(replace(task, which="best")), task.run.read_manifest().details
+    assert found.top1_error == details["best_val_top1_error"]
+    assert found.epoch == details["best_epoch"]
+
+
+@pytest.mark.parametrize("views", ["centre", "ten-crop"])
+@pytest.mark.parametrize(("split", "num_images"), [("train", 12), ("val", 5), ("test", 3)])
+def test_exactly_the_images_of_the_classes_are_scored_and_kept(
+    task: Task, split: str, num_images: int, views: str
+) -> None:
+    own, done = replace(task, split=split, views=views), list[int]()
+    found = result.score(own, CPU, threads=2, batch_size=2, done=done.append)
+    assert found.num_images == sum(done) == result.num_images(own) == num_images
+    assert result.find(own) == found
+    with np.load(task.run.result(split, views).with_suffix(".npz")) as kept:
+        names, labels, top = kept["names"], kept["labels"], kept["top5"]
+    with closing(open_split(task.data, split)) as whole:
+        is_known = whole.labels != 1
+        assert np.array_equal(names, whole.names[is_known])
+        assert np.array_equal(labels, whole.labels[is_known] // 2)
+    assert found.top1_error == np.mean(top[:, 0] != labels)
+
+
+def test_the_split_is_the_one_of_training(task: Task, val: Split) -> None:
+    found = match(task, val)
+    with closing(open_data(task.data, TWO)) as held:
+        assert np.array_equal(found.labels, held.val.labels)
+        assert found.classes == held.val.classes
+        assert found.num_quarantined == held.val.num_quarantined
+
+
+def test_the_sheet_names_the_classes_of_the_run(task: Task) -> None:
+    score(task)
+    found = inputs.read_predictions(task.run.path)
+    cards = predictions.cards(found, inputs.read_classes(task.run.path))
+    # The pictures' blue tells the class: 40 and a little more, or 200.
+    seen = ["cat" if image[..., 2].mean() < 120 else "crane" for image in found.sheet_images]
+    assert [card.name for card in cards] == seen
+    assert sorted(seen) == ["cat"] * 3 + ["crane"] * 2
+    assert all({bar.name for bar in card.bars} == {"cat", "crane"} for card in cards)
+
+
+def test_the_commands_after_training_work(task: Task) -> None:
+    run = task.run.path
+    words = ("eval", run, "--data", task.data, "--ten-crop", "--device", "cpu", "--split", "test")
+    first = alexrep(*words)
+    assert "(3 images)" in first
+    assert alexrep(*words) == first
+    assert "plots/predictions.png\n" in alexrep("plot", run)
+    assert "n00000040" in alexrep("runs", "show", run)
+
+
+def test_classes_that_the_data_has_not_are_named(task: Task, val: Split) -> None:
+    rename(val, {"n00000040": "n00000050"})
+    wanted = "expected the 2 classes that .*run was trained on, found all but n00000040; name the"
+    with pytest.raises(DataError, match=wanted):
+        match(task, val)
+
+
+def test_data_of_other_classes_is_refused(task: Task, val: Split) -> None:
+    rename(val, {"n00000020": "n00000021", "n00000040": "n00000050"})
+    wanted = "expected the 2 classes that .*run was trained on, found 3 others; name the data it"
+    with pytest.raises(DataError, match=wanted):
+        match(task, val)
+
+
+def test_without_the_limit_in_its_recipe_a_run_has_all_classes(task: Task) -> None:
+    path = task.run.checkpoint("last")
+    content = checkpoint.load(path)
+    del content["config"]["limits"]["classes"], content["format_version"]
+    checkpoint.save(path, content)
+    with pytest.raises(DataError, match=r"expected the 2 classes that .*, found 3 others"):
+        score(task)
+
+
+def test_a_limit_that_the_class_table_does_not_show_is_none(task: Task, val: Split) -> None:
+    recipe = task.run.read_recipe()
+    assert of_classes(val, recipe, val.classes, task.run.path, task.data) is val
+
+
+def test_a_split_without_images_of_the_classes_is_named(task: Task, val: Split) -> None:
+    val.labels[:] = 1
+    wanted = "expected val images of the classes that .*run was trained on, found none; choose"
+    with pytest.raises(DataError, match=wanted):
+        match(task, val)
+
+
+def test_unknown_labels_are_refused(
+    task: Task,
+    make_raw: Callable[..., Path],
+    prepare: Callable[..., Path],
+    pack: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    blind = pack(prepare(make_raw(tmp_path / "raw", test_labels=False), tmp_path / "blind"))
+    own = replace(task, data=blind, split="test")
+    for ask in (score, result.num_images):
+        with pytest.raises(DataError, match="expected labels, found 4 images without; use the val"):
+            ask(own)
+
+
+def test_images_of_another_side_are_refused(task: Task, val: Split) -> None:
+    val.side = 80
+    with pytest.raises(DataError, match="expected images of side 72, as in training, found 80"):
+        match(task, val)
