@@ -1,11 +1,17 @@
 """Stages one after the other, each as its own process."""
 
+import contextlib
 import ctypes
+import functools
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import typer
+
+from alexrep.training.interruption import SIGNALS
 
 from . import options
 
@@ -23,18 +29,42 @@ def start(*words: str) -> None:
     sys.stdout.flush()
     # -P: beside a clone of the project, a folder of the same name would be taken for it.
     command = [sys.executable, "-P", "-m", "alexrep.stages", *words]
-    with subprocess.Popen(command, preexec_fn=_end_with_parent) as stage:  # noqa: PLW1509
-        try:
-            code = stage.wait()
-        except KeyboardInterrupt:  # the stage has it too, and may be saving
-            code = stage.wait()
+    with _begun(command) as stage:
+        code = stage.wait()
     if code not in DONE:
         again = "; start again to go on" if code == RESUMABLE else ""
         options.note(f"stopped: alexrep {words[0]} left with {code}{again}")
         raise typer.Exit(code if code > 0 else 128 - code)
 
 
-def _end_with_parent() -> None:
+@contextlib.contextmanager
+def _begun(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a stage; pass signals on to it, which may save before it ends.
+
+    It is in a group of its own: so each signal comes to it once, from here, whether it was
+    sent to this process or to all.
+    """
+    former: dict[int, Any] = {}
+    # None may come between its start and what passes them on.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        start = functools.partial(_end_with_parent, mask)
+        stage = subprocess.Popen(command, process_group=0, preexec_fn=start)  # noqa: PLW1509
+        for number in SIGNALS:
+            if signal.getsignal(number) != signal.SIG_IGN:  # as in the background of a script
+                former[number] = signal.signal(number, lambda sent, _: stage.send_signal(sent))
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    try:
+        with stage:
+            yield stage
+    finally:
+        for one, handler in former.items():
+            signal.signal(one, handler)
+
+
+def _end_with_parent(mask: Iterable[int]) -> None:
     """Have this process killed when its parent is: no stage works on after its chain has died."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)

@@ -1,9 +1,24 @@
 """Stages started one after the other, wherever the user stands."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+from recipes import tiny_recipe
+
+STAGE = """
+import sys, typer
+from alexrep.stages import chain
+try:
+    chain.start(*{})
+except typer.Exit as left:
+    sys.exit(left.exit_code)
+"""
 START = "from alexrep.stages import chain; chain.start('--version')"
 
 
@@ -13,3 +28,24 @@ def test_a_folder_named_like_the_package_is_not_taken_for_it(tmp_path: Path) -> 
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     assert "torchvision" in ended.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR2])
+@pytest.mark.parametrize("send", [os.kill, os.killpg])
+def test_a_signal_comes_to_the_stage_once_and_it_saves(
+    data: Path, tmp_path: Path, number: signal.Signals, send: Callable[[int, int], None]
+) -> None:
+    run, recipe = tmp_path / "run", tmp_path / "tiny.toml"
+    recipe.write_text(tiny_recipe(100_000))
+    words = ["train", str(data), "--run", str(run), "--recipe", str(recipe), "--device", "cpu"]
+    command = [sys.executable, "-P", "-c", STAGE.format(words)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, start_new_session=True, stderr=pipe, text=True) as chain:
+        until = time.monotonic() + 60
+        while not (run / "checkpoints" / "last.pt").exists() and time.monotonic() < until:
+            time.sleep(0.02)
+        send(chain.pid, number)
+        said = chain.communicate(timeout=60)[1].splitlines()
+    assert chain.returncode == 75
+    assert f"found {number.name}, saved; start again to go on" in said[-2]
+    assert said[-1] == "alexrep: stopped: alexrep train left with 75; start again to go on"
