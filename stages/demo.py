@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from . import options
-from .chain import start
+from .chain import on_one_thread, start
 
 SIDE = 128
 
@@ -29,6 +29,7 @@ def command(
     from alexrep import files, recipe
     from alexrep.ilsvrc import demo
 
+    on_one_thread()
     raw, data, run = (str(folder / name) for name in ("raw", "data", "run"))
     settings = recipe.together({"seed": seed}, setting or ())
     recipe.load("demo", settings)  # a wrong setting is told now, not minutes later
