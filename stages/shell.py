@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import traceback
+from pathlib import Path
 from typing import Any, cast
 
 import typer
@@ -15,6 +16,8 @@ from alexrep.errors import AlexrepError, mismatch
 from alexrep.files import FULL, PARTIAL
 
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+MISPLACED = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY)
+"""What the system says of a file where a folder should be, and the other way round."""
 # Typer gives this class no name of its own, and keeps it in another place in each version.
 UsageError = cast(type[typer.BadParameter], typer.BadParameter.__bases__[0])
 """What Typer raises for a wrong command line."""
@@ -100,7 +103,30 @@ def explain(error: AlexrepError | OSError | UnicodeEncodeError) -> str | None:
         advice = "change its permissions or name another"
         found = f"{error.strerror!r}" if error.filename else "a refusal"
         return mismatch(_place(error), "permission to use it", found, advice)
-    return None
+    if error.errno is None or error.filename is None or isinstance(error, BrokenPipeError):
+        return None
+    return (error.errno in MISPLACED and _misplaced(error)) or _unusable(error)
+
+
+def _misplaced(error: OSError) -> str | None:
+    """Say of a file or a folder that the other should be there; None if neither is."""
+    # Of a rename the second name is the one that was taken.
+    path = Path(str(error.filename2 or _place(error)))
+    # On the way through a file it is the file that stands there wrongly.
+    path = next((one for one in reversed(path.parents) if one.is_file()), path)
+    if not path.exists():
+        return None
+    kinds = ("a file", "a folder") if path.is_dir() else ("a folder", "a file")
+    return mismatch(path, *kinds, "move it away, then start again")
+
+
+def _unusable(error: OSError) -> str:
+    """Pass on what the system says of a file."""
+    advice = "look at the path and its disk, then start again"
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        advice = "allow more open files with ulimit -n, then start again"
+    wanted = "a file that can be used"
+    return mismatch(_place(error), wanted, repr(error.strerror), advice)
 
 
 def _place(error: OSError) -> str:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from alexrep import files
 from alexrep.errors import AlexrepError, ConfigError, DigestError
 from alexrep.stages import app, application
 from alexrep.stages.shell import Shell, explain
@@ -162,7 +164,72 @@ def test_a_refusal_is_one_line_that_names_the_file(number: int) -> None:
     assert result.stderr.startswith("alexrep: data/x: expected permission to use it, found '")
 
 
-@pytest.mark.parametrize("error", [FileNotFoundError(errno.ENOENT, "gone", "x"), KeyError("x")])
+@pytest.mark.parametrize("kind", ["open", "make", "below", "rename"])
+def test_a_file_where_a_folder_should_be_is_one_line(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "x").touch()
+    (tmp_path / "folder").mkdir()
+    deeds: dict[str, Callable[[], object]] = {
+        "open": lambda: list((tmp_path / "x").iterdir()),
+        "make": lambda: (tmp_path / "x").mkdir(exist_ok=True),
+        "below": lambda: (tmp_path / "x" / "y" / "z").write_bytes(b""),
+        "rename": lambda: (tmp_path / "folder").replace(tmp_path / "x"),
+    }
+    with pytest.raises(OSError, match="x") as caught:
+        deeds[kind]()
+    wanted = f"{tmp_path}/x: expected a folder, found a file; move it away, then start again"
+    assert explain(caught.value) == wanted
+
+
+@pytest.mark.parametrize("kind", ["open", "rename", "remove"])
+def test_a_folder_where_a_file_should_be_is_one_line(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "x").mkdir()
+    deeds: dict[str, Callable[[], object]] = {
+        "open": (tmp_path / "x").read_bytes,
+        "rename": lambda: files.write_bytes(tmp_path / "x", b""),
+        "remove": (tmp_path / "x").unlink,
+    }
+    with pytest.raises(IsADirectoryError) as caught:
+        deeds[kind]()
+    wanted = f"{tmp_path}/x: expected a file, found a folder; move it away, then start again"
+    assert explain(caught.value) == wanted
+
+
+def test_a_full_folder_where_a_file_should_be_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "x.partial").touch()
+    with pytest.raises(OSError, match="Directory not empty") as caught:
+        (tmp_path / "x.partial").replace(tmp_path)
+    assert str(explain(caught.value)).startswith(f"{tmp_path}: expected a file, found a folder; ")
+
+
+def test_a_link_to_nothing_where_a_folder_should_be_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "x").symlink_to("nowhere")
+    with pytest.raises(FileExistsError) as caught:
+        (tmp_path / "x").mkdir(exist_ok=True)
+    assert f"{tmp_path}/x: expected a file that can be used, found '" in str(explain(caught.value))
+
+
+NAMED = (
+    *(errno.ENOENT, errno.EIO, errno.ELOOP, errno.ENAMETOOLONG, errno.ESTALE),
+    *(errno.EISDIR, errno.EMFILE),
+)
+
+
+@pytest.mark.parametrize("number", NAMED)
+def test_any_other_error_that_names_a_file_is_one_line(number: int) -> None:
+    result = leave_by(OSError(number, os.strerror(number), "data/x"), "-v")
+    assert result.exit_code == 1
+    trace, line = result.stderr.split("alexrep: ")
+    wanted = f"data/x: expected a file that can be used, found {os.strerror(number)!r}; "
+    assert line.startswith(wanted)
+    assert ("ulimit -n" in line) == (number == errno.EMFILE)
+    assert "Traceback" in trace
+
+
+def test_a_broken_pipe_is_left_to_who_expects_it() -> None:
+    assert explain(BrokenPipeError(errno.EPIPE, "gone", "x")) is None
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "no name"), KeyError("x")])
 def test_any_other_error_keeps_its_traceback(error: Exception) -> None:
     assert leave_by(error).exception is error
 

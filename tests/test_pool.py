@@ -38,6 +38,10 @@ def fail_at_3(number):
     return number
 
 
+def rename(paths):
+    os.replace(*paths)
+
+
 def exhaust_at_3(number):
     if number == 3:
         return len(bytearray(1 << 60))
@@ -144,6 +148,17 @@ def test_more_workers_are_other_processes(work: ModuleType) -> None:
 def test_an_exception_of_a_worker_is_raised_here(work: ModuleType, workers: int) -> None:
     with pytest.raises(AlexrepError, match="DATA: expected an image, found 3; look"):
         list(pool.run(work.fail_at_3, range(100), workers, str))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_of_the_system_keeps_its_names(
+    work: ModuleType, tmp_path: Path, workers: int
+) -> None:
+    paths = str(tmp_path / "work.py"), str(tmp_path / "taken")
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(IsADirectoryError) as caught:
+        list(pool.run(work.rename, [paths], workers, str))
+    assert (caught.value.filename, caught.value.filename2) == paths
 
 
 def test_a_killed_worker_is_named_with_its_unit_within_seconds(work: ModuleType) -> None:

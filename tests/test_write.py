@@ -366,6 +366,12 @@ def test_a_missing_file_of_a_unit_is_one_line(own: Path, pack: Pack, suffix: str
         pack(own)
 
 
+def test_a_tar_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError) as caught:
+        Tars().read(tmp_path, np.empty(8, np.uint8), 0)
+    assert caught.value.filename == str(tmp_path)
+
+
 def test_too_little_room_is_told_before_the_work(
     own: Path, pack: Pack, monkeypatch: pytest.MonkeyPatch
 ) -> None:

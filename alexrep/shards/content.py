@@ -41,7 +41,15 @@ class Tars:
 
         Raises:
             DataError: If the tar is missing.
+            OSError: If it cannot be read; the tar is named.
         """
+        try:
+            return self._read(tar, memory, offset)
+        except OSError as error:
+            error.filename = error.filename or str(tar)  # only opening names the file
+            raise
+
+    def _read(self, tar: Path, memory: NDArray[np.uint8], offset: int) -> int:
         descriptor = self._held.get(tar)
         if descriptor is not None:
             return os.preadv(descriptor, [memory.data], offset)
