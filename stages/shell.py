@@ -39,6 +39,8 @@ class Shell(TyperGroup):
             return cast(typer.Context, made)
         except UsageError as error:
             raise refusal(error, info_name or "alexrep") from None
+        except OSError as error:  # the disk under --help
+            raise leave(error, is_verbose=False) from None
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
         """Run the command; leave with the error's exit code if it is an expected one."""
@@ -52,14 +54,26 @@ class Shell(TyperGroup):
         except UsageError as error:
             raise refusal(error, f"{ctx.command_path} {ctx.invoked_subcommand}") from None
         except (AlexrepError, OSError, UnicodeEncodeError) as error:
-            message = explain(error)
-            if message is None:
-                raise
-            if ctx.params["verbose"]:
-                traceback.print_exception(error)
-            typer.echo(f"alexrep: {message}", err=True)
-            raise typer.Exit(getattr(error, "exit_code", 1)) from None
+            raise leave(error, is_verbose=ctx.params["verbose"]) from None
         return result
+
+
+def leave(error: AlexrepError | OSError | UnicodeEncodeError, *, is_verbose: bool) -> Exception:
+    """Say an expected error on one line; return what leaves with its exit code.
+
+    An unexpected one is returned as it is.
+
+    Args:
+        error: What was raised.
+        is_verbose: Whether to show where it came from.
+    """
+    message = explain(error)
+    if message is None:
+        return error
+    if is_verbose:
+        traceback.print_exception(error)
+    typer.echo(f"alexrep: {message}", err=True)
+    return typer.Exit(getattr(error, "exit_code", 1))
 
 
 def refusal(error: typer.BadParameter, command: str) -> Exception:
@@ -81,7 +95,12 @@ def refusal(error: typer.BadParameter, command: str) -> Exception:
 
 
 def _write_utf8() -> None:
-    """Write UTF-8 into files and pipes; on a terminal of another encoding escape what it lacks."""
+    """Write UTF-8 into files and pipes; on a terminal of another encoding escape what it lacks.
+
+    Where stdout is closed, nothing is written, and its number goes to no other file.
+    """
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (till the end)
     if isinstance(sys.stdout, io.TextIOWrapper):
         if sys.stdout.isatty():
             sys.stdout.reconfigure(errors="backslashreplace")

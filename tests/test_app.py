@@ -255,6 +255,23 @@ def test_a_reader_that_has_gone_is_no_error() -> None:
     assert result.stderr == b""
 
 
+@pytest.mark.parametrize("words", ["--help", "mean --help", "--version", "classes {data}"])
+def test_an_output_that_is_full_is_one_line(data: Path, words: str) -> None:
+    command = [sys.executable, "-m", "alexrep.stages", *words.format(data=data).split()]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(rb"alexrep: the output: expected room on the disk, [^\n]+\n", done.stderr)
+
+
+@pytest.mark.parametrize("words", ["--help", "classes {data}", "verify {data}"])
+def test_a_closed_output_is_no_error(data: Path, words: str) -> None:
+    command = f"{sys.executable} -m alexrep.stages {words.format(data=data)} >&-"
+    done = subprocess.run(command, shell=True, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 0
+    assert b"Error" not in done.stderr
+
+
 def test_a_ctrl_c_outside_of_a_command_is_silent() -> None:
     code = "import alexrep.stages; raise KeyboardInterrupt"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
