@@ -12,13 +12,13 @@ def command(
     ctx: typer.Context,
     data: options.Data,
     deep: Annotated[
-        bool, typer.Option("--deep", help="Read every prepared image, too: twice the time.")
+        bool, typer.Option("--deep", help="Read the prepared tars, too: twice the time.")
     ] = False,
 ) -> None:
     """Check the digests and counts of all finished stages of DATA; exit code 4 on a fault.
 
     Every byte of the shards, the mean image and the colour axes is read. Of the prepared
-    images only the lists are, unless --deep is given.
+    images only the lists are, unless --deep is given: then every byte of their tars is.
 
     \b
     Example: alexrep verify data --deep

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import tarfile
 from pathlib import Path
 
 import h5py
@@ -11,7 +12,9 @@ import pytest
 from alexrep import manifest
 from alexrep.errors import ManifestError
 from alexrep.files import sha256_file, write_json
+from alexrep.ilsvrc import units
 from alexrep.ilsvrc.prepared import open_prepared
+from alexrep.ilsvrc.repairs import Verdict
 from alexrep.shards import check, read
 
 
@@ -198,6 +201,46 @@ def test_a_damaged_prepared_image_is_found_by_the_deep_check_only(own: Path) -> 
     assert faults(own) == []
     (fault,) = faults(own, deep=True)
     assert f"n00000030.tar: {verdict.name}: expected sha256" in fault
+
+
+def test_any_flipped_byte_of_a_prepared_tar_is_found_by_the_deep_check(own: Path) -> None:
+    tar = own / "images" / "train" / "n00000030.tar"
+    first, second = open_prepared(own).verdicts("train/n00000030")[:2]
+    end = first.offset + first.size
+    for place, where in {
+        0: f"header of {first.name}",
+        300: f"header of {first.name}",
+        first.offset - 1: f"header of {first.name}",
+        end: f"header of {second.name}",
+        second.offset - 512: f"header of {second.name}",
+        tar.stat().st_size - 1: "end of the tar",
+    }.items():
+        flip(tar, place)
+        (fault,) = faults(own, deep=True)
+        assert fault.startswith(f"{tar}: {where}: expected the bytes written there, found others; ")
+        flip(tar, place)
+    assert faults(own, deep=True) == []
+
+
+def test_a_prepared_tar_that_is_too_long_is_found_by_the_deep_check(own: Path) -> None:
+    with (own / "images" / "val" / "00000.tar").open("ab") as stream:
+        stream.write(bytes(512))
+    (fault,) = faults(own, deep=True)
+    assert "00000.tar: expected 20,480 bytes, found more; remove the tar and run" in fault
+
+
+@pytest.mark.parametrize("name", ["a" * 150, "b\u00e4r", "cat/n_1", os.fsdecode(b"c\xff")])
+def test_the_deep_check_knows_the_header_of_any_name(tmp_path: Path, name: str) -> None:
+    verdicts = []
+    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+        for size in (0, 1, 512, 700):
+            offset = units._append(tar, f"{name}{size}", b"x" * size)
+            verdicts.append(Verdict(f"{name}{size}", 0, "ok", "", "", offset=offset, size=size))
+    content, rest = (tmp_path / "x.tar").read_bytes(), b""
+    for _, place, wanted in units.between(verdicts):
+        assert content[place : place + len(wanted)] == wanted
+        rest += wanted
+    assert len(rest) + 1213 == len(content)
 
 
 @pytest.mark.parametrize("suffix", ["tar", "jsonl"])

@@ -5,7 +5,7 @@ import json
 import re
 import tarfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pydantic_core import from_json
@@ -154,6 +154,29 @@ def _append(tar: tarfile.TarFile, name: str, content: bytes) -> int:
     """Add a file to a tar, without times or owners, and return where its bytes begin."""
     info = tarfile.TarInfo(name)
     info.size = len(content)
-    offset = tar.offset + len(info.tobuf(tar.format, tar.encoding, tar.errors))
+    offset = tar.offset + len(_header(info))
     tar.addfile(info, io.BytesIO(content))
     return offset
+
+
+def _header(info: tarfile.TarInfo) -> bytes:
+    """Return what a tar made here holds before a file."""
+    return info.tobuf(tarfile.DEFAULT_FORMAT, tarfile.ENCODING, "surrogateescape")
+
+
+def between(verdicts: Iterable[Verdict]) -> Iterator[tuple[str, int, bytes]]:
+    """Yield what a unit's tar holds beside its images: nothing of it is left to chance.
+
+    Args:
+        verdicts: Those of the images in the tar, in order.
+
+    Yields:
+        What follows, place in the tar, and bytes.
+    """
+    end = 0
+    for one in verdicts:
+        info = tarfile.TarInfo(one.name)
+        info.size = one.size
+        yield f"header of {one.name}", end, bytes(-end % tarfile.BLOCKSIZE) + _header(info)
+        end = one.offset + one.size
+    yield "end of the tar", end, bytes(_tar_size(end) - end)

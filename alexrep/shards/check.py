@@ -11,7 +11,7 @@ import numpy as np
 from alexrep import files, manifest
 from alexrep.errors import AlexrepError, DataError, ManifestError, mismatch
 from alexrep.ilsvrc.prepared import REPREPARE, Prepared, jpegs, open_prepared
-from alexrep.ilsvrc.units import read_verdicts
+from alexrep.ilsvrc.units import between, read_verdicts
 from alexrep.manifest import Manifest
 from alexrep.shards import read, write
 from alexrep.shards.layout import REPACK
@@ -27,7 +27,7 @@ def check(data: Path, deep: bool, done: Callable[[int], None]) -> Iterator[str]:
 
     Args:
         data: The data folder.
-        deep: Whether to read the content of every prepared image as well.
+        deep: Whether to read every byte of the prepared tars as well.
         done: Called with the number of images read each time.
 
     Raises:
@@ -116,12 +116,25 @@ def _images(prepared: Prepared, done: Callable[[int], None]) -> Iterator[str]:
                         where = f"{prepared.tar(unit)}: {verdict.name}"
                         wanted = f"sha256 {verdict.sha256[:12]}"
                         yield mismatch(where, wanted, "another", REPREPARE)
+                yield from _between(prepared, unit)
                 held = read_verdicts(prepared.folder / f"{unit}.jsonl")
                 kept = [one for one in held if one.verdict == "quarantined"]
                 digests = {f"quarantine/{split}/{one.name}": one.source_sha256 for one in kept}
                 yield from _compare(digests, prepared.folder, "preprocess")
             except AlexrepError as error:
                 yield str(error)
+
+
+def _between(prepared: Prepared, unit: str) -> Iterator[str]:
+    """Compare what stands between the prepared images of a tar with what is written there."""
+    tar = prepared.tar(unit)
+    with tar.open("rb") as stream:
+        for name, place, wanted in between(prepared.verdicts(unit)):
+            stream.seek(place)
+            if stream.read(len(wanted)) != wanted:
+                yield mismatch(f"{tar}: {name}", "the bytes written there", "others", REPREPARE)
+        if stream.read(1):
+            yield mismatch(tar, f"{place + len(wanted):,} bytes", "more", REPREPARE)
 
 
 def _foreign(packed: Manifest, shards: Path) -> Iterator[str]:
