@@ -28,7 +28,7 @@ def moments_stage(
     plan = sums.make_plan(images, stage)
     with files.locked(data):
         held, record_file = data / "statistics", data / f"{stage}.{manifest.NAME}"
-        advice = f"ask for the same, or remove {held}, {data}/mean.* and {data}/pca.*"
+        advice = f"ask for the same, or {sums.removal(data)}"
         record = manifest.begin(plan, record_file, held / f"{stage}.plan.json", advice)
         if options.is_whole(record, data / name, data):
             return

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,40 @@ from typer.testing import CliRunner, Result
 
 from alexrep.stages import app
 
+FAULT = re.compile(r"alexrep: (?P<path>[^\n:]+)[^\n]*: expected [^\n]+, found [^\n]+; ([^\n]+)")
+
+
+def alexrep(*words: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words], prog_name="alexrep")
+
 
 def verify(data: Path) -> Result:
-    return CliRunner().invoke(app, ["verify", str(data)], prog_name="alexrep")
+    return alexrep("verify", data)
+
+
+def follow(fault: re.Match[str], raw: Path, data: Path, *options: str) -> None:
+    """Remove and run what the line of a fault says."""
+    advice, path = fault[2], fault["path"]
+    removed, _, stages = advice.partition("run ") if "run " in advice else advice.partition("pack")
+    removed = removed.replace("remove it", f"remove {path}").replace("remove the tar", path)
+    for name in re.findall(r"/[^ ,]+", removed):
+        for found in data.parent.glob(str(Path(name).relative_to(data.parent))):
+            shutil.rmtree(found) if found.is_dir() else found.unlink()
+    if "preprocess" in stages:
+        words = ("--partial", "--side", "72", *options)
+        assert alexrep("preprocess", raw, data, *words, "--workers", "1").exit_code == 3
+    for stage in ("mean", "pca"):
+        if stage in stages.split():
+            assert alexrep(stage, data, "--workers", "1").exit_code == 0
+    if advice.endswith("pack again"):
+        words = ("--shard-images", "8", "--workers", "1")
+        assert alexrep("pack", data, *words).exit_code == 0
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[200] ^= 1
+    path.write_bytes(content)
 
 
 @pytest.fixture
@@ -92,3 +124,41 @@ def test_it_says_what_it_has_checked_and_what_not(own: Path) -> None:
         "every digest and count of images, mean, pca agrees; "
         "the prepared images were not read (--deep)\n"
     )
+
+
+@pytest.mark.parametrize("change", [flip, Path.unlink])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "images/classes.json",
+        "images/train/n00000030.jsonl",
+        "images/train/n00000030.tar",
+        "images/quarantine/val/DEMO_val_00000005.JPEG",
+        "mean.npy",
+        "pca.json",
+        "shards/train-00001.h5",
+    ],
+)
+def test_the_advice_about_a_file_works(
+    own: Path, raw: Path, name: str, change: Callable[[Path], None]
+) -> None:
+    change(own / name)
+    result = alexrep("verify", "--deep", own)
+    fault = FAULT.match(result.stderr)
+    assert result.exit_code == 4
+    assert fault is not None
+    assert fault["path"] == str(own / name)
+    follow(fault, raw, own)
+    assert alexrep("verify", "--deep", own).exit_code == 0
+
+
+def test_the_advice_about_what_was_made_of_other_images_works(own: Path, raw: Path) -> None:
+    shutil.rmtree(own / "images")
+    squash = ("--geometry", "squash")
+    alexrep("preprocess", raw, own, "--partial", "--side", "72", "--workers", "1", *squash)
+    of_images = [one for one in FAULT.finditer(verify(own).stderr) if "expected images" in one[0]]
+    stale = ("mean.manifest.json", "pca.manifest.json", "shards/manifest.json")
+    assert [one["path"] for one in of_images] == [str(own / name) for name in stale]
+    follow(of_images[0], raw, own)
+    follow(of_images[2], raw, own)
+    assert verify(own).exit_code == 0

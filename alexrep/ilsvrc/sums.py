@@ -27,6 +27,11 @@ def make_plan(prepared: Prepared, stage: str) -> Plan:
     return Plan(stage=stage, settings=settings, inputs={"images": prepared.digest})
 
 
+def removal(data: Path) -> str:
+    """Return what to do before mean image and colour axes can be made of other images."""
+    return f"remove {data}/statistics, {data}/mean.* and {data}/pca.*"
+
+
 def moments(
     prepared: Prepared,
     folder: Path,

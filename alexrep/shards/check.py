@@ -11,6 +11,7 @@ import numpy as np
 from alexrep import files, manifest
 from alexrep.errors import AlexrepError, DataError, ManifestError, mismatch
 from alexrep.ilsvrc.prepared import REPREPARE, Prepared, jpegs, open_prepared
+from alexrep.ilsvrc.sums import removal
 from alexrep.ilsvrc.units import between, read_verdicts
 from alexrep.manifest import Manifest
 from alexrep.shards import read, write
@@ -19,7 +20,6 @@ from alexrep.shards.listing import Images, list_images
 
 MOST = 10
 """Wrong labels of a shard that are named; the rest are counted."""
-AGAIN = "remove the stage's output and run it again"
 
 
 def check(data: Path, deep: bool, done: Callable[[int], None]) -> Iterator[str]:
@@ -79,7 +79,10 @@ def _chain(record: Manifest, prepared: Prepared, path: Path) -> Iterator[str]:
     """Compare the input that a stage names with the images as they are."""
     found = record.inputs.get("images", "none")
     if found != prepared.digest:
-        yield mismatch(path, f"images {prepared.digest[:12]}", found[:12], AGAIN)
+        advice = f"{removal(path.parent)}, and run mean and pca again"
+        if record.stage == "pack":
+            advice = f"remove {path.parent} and pack again"
+        yield mismatch(path, f"images {prepared.digest[:12]}", found[:12], advice)
 
 
 def held(data: Path) -> list[str]:

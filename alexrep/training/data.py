@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from alexrep import files, manifest
 from alexrep.errors import ConfigError, DataError, ManifestError, mismatch
 from alexrep.feed.augment import Inputs, make_inputs
+from alexrep.ilsvrc.sums import removal
 from alexrep.settings import Recipe
 from alexrep.shards.limit import limited
 from alexrep.shards.read import Split, open_split
@@ -82,7 +83,8 @@ def open_data(data: Path, wnids: Sequence[str] = ()) -> TrainingData:
     for stage, name in (("mean", "mean.npy"), ("pca", "pca.json")):
         record = manifest.read(data / f"{stage}.{manifest.NAME}", stage)
         if record.inputs["images"] != images:
-            wanted, advice = "that of the packed images", f"run alexrep {stage} on these images"
+            advice = f"{removal(data)}, and run alexrep mean and pca again"
+            wanted = "that of the packed images"
             raise ManifestError(mismatch(data / name, wanted, "another", advice))
         if not (data / name).is_file() or files.sha256_file(data / name) != record.outputs[name]:
             advice = f"remove {stage}.* and run alexrep {stage} again"
