@@ -138,6 +138,15 @@ def test_shards_of_images_that_were_prepared_anew_are_refused(own: Path) -> None
         open_data(own)
 
 
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"stage": "preprocess"}'])
+def test_a_damaged_manifest_of_the_images_is_not_blamed_on_the_shards(
+    own: Path, content: str
+) -> None:
+    (own / "images" / "manifest.json").write_text(content)
+    with pytest.raises(ManifestError, match=r"images/manifest\.json: expected a manifest, found a"):
+        open_data(own)
+
+
 def test_prepared_images_may_be_gone(own: Path) -> None:
     shutil.rmtree(own / "images")
     open_data(own).close()

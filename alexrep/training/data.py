@@ -73,9 +73,11 @@ def open_data(data: Path, wnids: Sequence[str] = ()) -> TrainingData:
         DataError: If a file is not what it should be.
     """
     packed = data / "shards" / manifest.NAME
-    images = manifest.read(packed, "pack").inputs["images"]
-    # The prepared images may be gone, but not be others.
+    # The prepared images may be gone, but not be others; a damaged manifest says nothing of these.
     prepared = data / "images" / manifest.NAME
+    if prepared.exists():
+        manifest.read(prepared, "preprocess")
+    images = manifest.read(packed, "pack").inputs["images"]
     if prepared.exists() and manifest.digest(prepared) != images:
         advice = f"remove {packed.parent} and run alexrep pack again"
         raise ManifestError(mismatch(packed, "shards of the prepared images", "others", advice))
