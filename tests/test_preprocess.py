@@ -304,6 +304,27 @@ def test_a_wrong_number_of_training_images_is_refused_or_accepted(
     assert preprocess.finish(plan, found, tmp_path, partial=True).counts["train images"] == 18
 
 
+def test_a_synset_with_too_few_images_is_accepted_after_the_advice_to_do_so(
+    raw: Path, tmp_path: Path
+) -> None:
+    def begun(partial: bool) -> preprocess.Job:
+        found = survey(raw)
+        short = dataclasses.replace(found.units[0], num_expected=7, is_partial=partial)
+        edition = dataclasses.replace(found.edition, num_images={"train": 19})
+        found = dataclasses.replace(found, units=(short, *found.units[1:]), edition=edition)
+        job = preprocess.begin(found, tmp_path, TARGET, partial, retry_failed=False)
+        preprocess.run(found, tmp_path, TARGET, 1, lambda num: None)
+        return job
+
+    with pytest.raises(DataError, match=r"images, found 6; .*, or accept it with --partial"):
+        begun(partial=False)
+    done = preprocess.finish_if_last(begun(partial=True))
+    assert done is not None
+    assert (done.settings["partial"], done.counts["train images"]) == (True, 18)
+    with pytest.raises(ManifestError, match=r"expected settings\.partial = False, found True"):
+        begun(partial=False)
+
+
 def test_a_patch_without_namesake_is_added(
     make_raw: MakeRaw, prepare: Prepare, encoded: Encode, tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """A folder of raw archives, understood: counts, labels, patches, units."""
 
 import dataclasses
+import re
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -210,6 +211,30 @@ def test_a_number_beyond_the_ground_truth_is_refused(own: Path, change: Change) 
     message = r"expected a number up to 8, the lines of ground truth, found DEMO_val_00000009\.JPEG"
     with pytest.raises(DataError, match=message):
         source.survey(own, tiny(), partial=True)
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+@pytest.mark.parametrize("labels", [True, False])
+@pytest.mark.parametrize("extra", ["00000009.JPEG", "again/00000001.JPEG", "README", ""])
+def test_partial_is_advised_where_it_helps_only(
+    own: Path, change: Change, split: str, labels: bool, extra: str
+) -> None:
+    name, start = f"DEMO_img_{split}.tar", f"DEMO_{split}_"
+    held = contents(own / name)
+    folder, _, last = extra.rpartition("/")
+    place = last if last == "README" else str(Path(folder) / f"{start}{last}")
+    change(name, (held | {place: b""}) if extra else dict(list(held.items())[:-1]))
+    if not labels:
+        (own / "DEMO_test_ground_truth.txt").unlink()
+    with pytest.raises(DataError) as caught:
+        source.survey(own, tiny(), partial=False)
+    is_plain = extra == "" or (extra[0] == "0" and split == "test" and not labels)
+    assert ("--partial" in str(caught.value)) == is_plain
+    if is_plain:
+        assert source.survey(own, tiny(), partial=True).remarks
+    else:
+        with pytest.raises(DataError, match=re.escape(str(caught.value))):
+            source.survey(own, tiny(), partial=True)
 
 
 @pytest.mark.parametrize(

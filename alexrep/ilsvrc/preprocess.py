@@ -64,8 +64,7 @@ def begin(found: Source, images: Path, target: Target, partial: bool, retry_fail
     plan = make_plan(found, target, partial)
     if retry_failed:
         forget_failed(plan, found, images)
-    record = manifest.begin(plan, images / manifest.NAME, images / "plan.json")
-    return Job(found, images, partial, plan, record)
+    return Job(found, images, partial, plan, _begun(plan, images))
 
 
 def finish_if_last(job: Job) -> Manifest | None:
@@ -73,11 +72,18 @@ def finish_if_last(job: Job) -> Manifest | None:
     if missing(job.found, job.images):
         return None
     with files.in_turn(job.images.parent):
-        done = manifest.begin(job.plan, job.images / manifest.NAME, job.images / "plan.json")
+        done = _begun(job.plan, job.images)
         # A manifest that stood before the work does not vouch for what was made anew.
         if done is not None and job.record is None:
             return done
         return finish(job.plan, job.found, job.images, job.partial)
+
+
+def _begun(plan: Plan, images: Path) -> Manifest | None:
+    """Compare a plan with what stands; what was begun without --partial may go on with it."""
+    paths = images / manifest.NAME, images / "plan.json"
+    is_eased = plan.settings["partial"] and not paths[0].exists()
+    return manifest.begin(plan, *paths, remarks=("partial",) if is_eased else ())
 
 
 def make_plan(found: Source, target: Target, partial: bool) -> Plan:
@@ -171,7 +177,7 @@ def forget_failed(plan: Plan, found: Source, images: Path) -> list[str]:
     archives = {**found.edition.archives, "patches": found.edition.patches}.values()
     former = {name: digest for name, digest in known.inputs.items() if name in archives}
     others = {name: digest for name, digest in plan.inputs.items() if name not in archives}
-    manifest.begin(plan.model_copy(update={"inputs": {**others, **former}}), *paths)
+    _begun(plan.model_copy(update={"inputs": {**others, **former}}), images)
     held = [unit for unit in found.units if record_of(images, unit.name).exists()]
     failed = [unit for unit in held if _failed(images, unit)]
     if failed:

@@ -84,8 +84,9 @@ def survey(raw: Path, edition: Edition, partial: bool) -> Source:
     units = list(_train_units(edition, known.classes, where, groups, patched, partial))
     for split, listing in listed.items():
         if split != "train":
-            remarks += counts.check_images(edition, split, listing, known, partial)
+            # Names that are refused in any case come before counts that --partial accepts.
             units += _flat_units(split, listing, known, patched)
+            remarks += counts.check_images(edition, split, listing, known, partial)
     used = ((unit.split, name) for unit in units for name in unit.patches)
     remarks += patches.check_unused(patched, used, partial)
     digests = {one.where.name: _digest(one) for one in listed.values()}
