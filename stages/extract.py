@@ -25,6 +25,7 @@ def command(
     from alexrep import files, manifest, pool
     from alexrep.ilsvrc import extract, prepared
 
+    options.require_apart(out, data, "OUT")
     images = prepared.open_prepared(data)
     with files.locked(out):
         record = manifest.begin(extract.make_plan(images), out / manifest.NAME, out / "plan.json")

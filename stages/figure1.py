@@ -45,6 +45,8 @@ def command(
 
     taken = OWN | ({"limits.batches": "--quick"} if quick else {})
     recipe.require_free(setting or (), taken)
+    options.require_apart(out, data, "OUT")
+    files.make_folder(out)
     remark(data)
     tried = tuple(dict.fromkeys(rate or RATES[: 2 if quick else None]))
     runs = Runs(data, out, tried, device, (*(QUICK if quick else ()), *(setting or ())))

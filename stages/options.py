@@ -58,17 +58,22 @@ def require(option: str, value: str, known: tuple[str, ...]) -> None:
         raise ConfigError(mismatch(option, " or ".join(known), repr(value), "choose one"))
 
 
-def require_apart(run: Path, data: Path) -> None:
-    """Refuse a run in the data folder itself, or in what a stage of preparation keeps there.
+def require_apart(folder: Path, data: Path, option: str = "--run") -> None:
+    """Refuse to write to the data folder itself, or to what a stage of preparation keeps there.
+
+    Args:
+        folder: The folder to write to.
+        data: The data folder.
+        option: What names the folder on the command line.
 
     Raises:
         ConfigError: If it is there.
     """
-    place, prepared = run.resolve(), data.resolve()
+    place, prepared = folder.resolve(), data.resolve()
     own = [prepared / name for name in ("images", "shards", "statistics")]
     if place == prepared or any(place.is_relative_to(one) for one in own):
         advice = "name a folder of its own"
-        raise ConfigError(mismatch("--run", f"a folder apart from {data}", run, advice))
+        raise ConfigError(mismatch(option, f"a folder apart from {data}", folder, advice))
 
 
 def note(text: str) -> None:

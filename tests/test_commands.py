@@ -739,6 +739,24 @@ def test_a_run_in_the_data_itself_is_refused(chain: Chain, place: str) -> None:
     assert chain.written() == before
 
 
+@pytest.mark.parametrize("command", ["extract", "figure1"])
+@pytest.mark.parametrize("place", ["", "shards", "images/train", "statistics/more"])
+def test_folders_in_the_data_itself_are_refused(chain: Chain, command: str, place: str) -> None:
+    before = chain.written()
+    line = refused(command, chain.data, chain.data / place, code=2)
+    assert f"OUT: expected a folder apart from {chain.data}, found " in line
+    assert chain.written() == before
+
+
+@pytest.mark.parametrize("command", ["extract", "figure1"])
+def test_a_file_in_the_place_of_the_folder_is_refused(
+    chain: Chain, tmp_path: Path, command: str
+) -> None:
+    (tmp_path / "out").touch()
+    line = refused(command, chain.data, tmp_path / "out")
+    assert f"{tmp_path}/out: expected a folder to write to, found File exists; name " in line
+
+
 def test_a_finished_run_with_a_damaged_checkpoint_is_made_whole_by_the_one_before(
     chain: Chain, tmp_path: Path
 ) -> None:
