@@ -213,6 +213,20 @@ def test_a_number_beyond_the_ground_truth_is_refused(own: Path, change: Change) 
         source.survey(own, tiny(), partial=True)
 
 
+@pytest.mark.parametrize("is_public", [True, False])
+def test_missing_test_labels_are_a_remark_where_they_are_public(own: Path, is_public: bool) -> None:
+    (own / "DEMO_test_ground_truth.txt").unlink()
+    found = source.survey(own, tiny(has_test_labels=is_public), partial=False)
+    remark = "DEMO_test_ground_truth.txt: no such file, 4 test images without label accepted"
+    assert found.remarks == ((remark,) if is_public else ())
+    assert unit_of(found, "test/00000").labels == (-1,) * 4
+
+
+def test_the_labels_of_2012_are_not_public() -> None:
+    public = {name: edition.has_test_labels for name, edition in EDITIONS.items()}
+    assert public == {"ilsvrc2010": True, "ilsvrc2012": False, "demo": True}
+
+
 @pytest.mark.parametrize("split", ["val", "test"])
 @pytest.mark.parametrize("labels", [True, False])
 @pytest.mark.parametrize("extra", ["00000009.JPEG", "again/00000001.JPEG", "README", ""])

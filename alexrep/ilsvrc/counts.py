@@ -1,6 +1,6 @@
 """Whether all synsets and images of an edition are there; with --partial, what is missing."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from alexrep.errors import DataError, examples, mismatch
@@ -55,6 +55,21 @@ def check_images(
     if found != wanted:
         return [_accept(where, f"{wanted:,} {split} images", f"{found:,}", partial)]
     return []
+
+
+def remark_unlabelled(edition: Edition, labels: Sequence[int]) -> list[str]:
+    """Say how many test images have no label, if the edition's labels are public.
+
+    Args:
+        edition: The edition.
+        labels: Class index of each test image, -1 unknown.
+    """
+    num = labels.count(-1)
+    if not num or not edition.has_test_labels:
+        return []
+    return [
+        f"{edition.test_ground_truth}: no such file, {num:,} test images without label accepted"
+    ]
 
 
 def _accept(where: Path, wanted: str, found: str, partial: bool) -> str:

@@ -29,6 +29,8 @@ class Edition:
     """Classes."""
     num_images: dict[str, int]
     """Images of each split."""
+    has_test_labels: bool = False
+    """Whether that file is public."""
     inner: str = ""
     """Folder between each class folder of train and its images."""
     is_open: bool = False
@@ -63,6 +65,7 @@ EDITIONS = {
             test_ground_truth="ILSVRC2010_test_ground_truth.txt",
             num_synsets=1000,
             num_images={"train": 1_261_406, "val": 50_000, "test": 150_000},
+            has_test_labels=True,
         ),
         Edition(
             name="ilsvrc2012",
@@ -83,6 +86,7 @@ EDITIONS = {
             test_ground_truth="DEMO_test_ground_truth.txt",
             num_synsets=10,
             num_images={"train": 1_297, "val": 300, "test": 200},
+            has_test_labels=True,
         ),
     )
 }

@@ -87,6 +87,8 @@ def survey(raw: Path, edition: Edition, partial: bool) -> Source:
             # Names that are refused in any case come before counts that --partial accepts.
             units += _flat_units(split, listing, known, patched)
             remarks += counts.check_images(edition, split, listing, known, partial)
+    of_test = [label for unit in units if unit.split == "test" for label in unit.labels]
+    remarks += counts.remark_unlabelled(edition, of_test)
     used = ((unit.split, name) for unit in units for name in unit.patches)
     remarks += patches.check_unused(patched, used, partial)
     digests = {one.where.name: _digest(one) for one in listed.values()}
