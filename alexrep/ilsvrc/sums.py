@@ -74,15 +74,16 @@ def sum_unit(unit: str, prepared: Prepared, folder: Path) -> int:
     part = Moments.zero(prepared.side)
     shape = (*part.shape[:2], 4)  # both the decoder and the sums are faster with a byte to spare
     memory = np.empty(shape, np.uint8)
+    tar = prepared.tar(unit)
     for verdict, content in jpegs(prepared, unit):
-        require_unchanged(verdict, content, prepared.tar(unit))
-        where = f"{prepared.tar(unit)}: {verdict.name}"
+        require_unchanged(verdict, content, tar)
         try:
             image = simplejpeg.decode_jpeg(content, "RGBX", buffer=memory)
         except ValueError as error:
+            where = f"{tar}: {verdict.name}"
             raise DataError(mismatch(where, "a sound JPEG", error, REPREPARE)) from None
         if image.shape != shape:
-            wanted = f"{prepared.side} pixels each way"
+            where, wanted = f"{tar}: {verdict.name}", f"{prepared.side} pixels each way"
             raise DataError(mismatch(where, wanted, image.shape[:2], REPREPARE))
         part.add(image)
     part.save(_kept(folder, unit))
