@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from alexrep.errors import DataError
+from alexrep.errors import AlexrepError, DataError
 from alexrep.runs import log
 
 
@@ -77,11 +77,25 @@ def test_the_recorded_size_counts_what_stood_before_the_opening(path: Path) -> N
     assert size == path.stat().st_size == 2 * len(b'{"n": 1}\n')
 
 
-def test_appending_goes_on_at_the_end_after_a_cut(opened: log.Log, path: Path) -> None:
+def test_after_a_cut_rows_come_from_who_opens_it_then_alone(opened: log.Log, path: Path) -> None:
     opened.append({"n": 1})
-    log.cut(path, 0)
-    opened.append({"n": 2})
-    assert log.read(path) == [{"n": 2}]
+    log.cut(path, opened.tell())
+    with closing(log.Log(path)) as second:
+        second.append({"n": 2})
+        opened.append({"n": 2})  # by a process that slept while another took its run over
+        second.append({"n": 3})
+    assert log.read(path) == [{"n": 1}, {"n": 2}, {"n": 3}]
+
+
+def test_a_cut_that_is_no_longer_ours_changes_nothing(opened: log.Log, path: Path) -> None:
+    def lost() -> None:
+        raise AlexrepError("taken over")
+
+    opened.append({"n": 1})
+    with pytest.raises(AlexrepError, match="taken over"):
+        log.cut(path, 0, lost)
+    assert log.read(path) == [{"n": 1}]
+    assert [one.name for one in path.parent.iterdir()] == ["log.jsonl"]
 
 
 def test_a_log_shorter_than_recorded_is_an_error(path: Path, opened: log.Log) -> None:

@@ -2,11 +2,13 @@
 
 import json
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pydantic import JsonValue
 
+from alexrep import files
 from alexrep.errors import DataError, mismatch
 
 Row = dict[str, JsonValue]
@@ -21,8 +23,9 @@ class Log:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            cut(path, path.read_bytes().rfind(b"\n") + 1)
+        content = path.read_bytes() if path.exists() else b""
+        if content and not content.endswith(b"\n"):
+            cut(path, content.rfind(b"\n") + 1)
         self._stream = path.open("ab")
 
     def append(self, row: Mapping[str, JsonValue]) -> None:
@@ -58,8 +61,16 @@ def read(path: Path) -> list[Row]:
     return [_parse(line, f"{path} line {number}") for number, line in enumerate(lines, start=1)]
 
 
-def cut(path: Path, size: int) -> None:
-    """Shorten a log to the first `size` bytes, as `Log.tell` gave them.
+def cut(path: Path, size: int, before_rename: Callable[[], None] = files.nothing) -> None:
+    """Put the first `size` bytes of a log, as `Log.tell` gave them, in its place.
+
+    In another file: one who has lost the folder, but was stopped between his last look at the
+    lock and his row, writes it to the old one, which nobody reads.
+
+    Args:
+        path: The log.
+        size: Bytes to keep.
+        before_rename: As for `files.whole`.
 
     Raises:
         DataError: If the log is shorter than that, or missing.
@@ -68,8 +79,9 @@ def cut(path: Path, size: int) -> None:
     if found < size:
         advice = "take the log and the checkpoint from the same run"
         raise DataError(mismatch(path, f"at least {size:,} bytes", f"{found:,}", advice))
-    if found > size:
-        os.truncate(path, size)
+    with files.whole(path, before_rename) as part:
+        shutil.copyfile(path, part)
+        os.truncate(part, size)
 
 
 def _parse(line: bytes, where: str) -> Row:

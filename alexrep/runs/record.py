@@ -45,7 +45,7 @@ class Record:
         if size is None:
             folder.log.unlink(missing_ok=True)
         else:
-            log.cut(folder.log, size)
+            log.cut(folder.log, size, owned)
         self._log = log.Log(folder.log)
         self._board: Board | None = None
         try:
