@@ -56,7 +56,7 @@ def resealed(tar: bytes, **fields: bytes) -> bytes:
     return bytes(changed)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ENTRIES, FORMATS)
 def test_the_list_is_that_of_tarfile(
     tmp_path_factory: pytest.TempPathFactory, entries: list[tuple[str, bytes]], form: int

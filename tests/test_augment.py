@@ -66,7 +66,7 @@ def by_loop(images: NDArray[np.uint8], mean: Floats, drawn: Draws, noisy: bool) 
     return np.array(out)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 6), st.integers(0, 50), st.booleans())
 def test_augmentation_is_the_plain_loop(num: int, seed: int, noisy: bool) -> None:
     rng = np.random.default_rng(seed)
@@ -89,7 +89,7 @@ def as_in_caffe(images: NDArray[np.uint8], mean: Floats, drawn: Draws) -> Floats
     return np.array(out)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 6), st.integers(0, 50))
 def test_the_mean_at_the_patchs_place_and_bgr_are_caffes_loop(num: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -127,7 +127,7 @@ def test_an_unknown_mean_or_order_of_colours_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("mean", augmentation.MEANS)
 @pytest.mark.parametrize("channels", augmentation.CHANNELS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(num=st.integers(1, 6), seed=st.integers(0, 50), noisy=st.booleans())
 def test_images_one_by_one_and_all_at_once_are_equal(
     mean: str, channels: str, num: int, seed: int, noisy: bool

@@ -117,7 +117,7 @@ def test_unprintable_names_stay_out_of_messages(caffe: Caffe) -> None:
     assert found.name == "a?b?[1m"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data(), st.booleans(), FORMS)
 def test_cut_or_changed_files_are_read_or_refused(
     caffe: Caffe, data: st.DataObject, old: bool, form: dict[str, bool]

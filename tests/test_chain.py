@@ -22,6 +22,7 @@ except typer.Exit as left:
 START = "from alexrep.stages import chain; chain.start('--version')"
 
 
+@pytest.mark.slow
 def test_a_folder_named_like_the_package_is_not_taken_for_it(tmp_path: Path) -> None:
     (tmp_path / "alexrep").mkdir()
     command = [sys.executable, "-P", "-c", START]
@@ -30,6 +31,7 @@ def test_a_folder_named_like_the_package_is_not_taken_for_it(tmp_path: Path) -> 
     assert "torchvision" in ended.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR2])
 @pytest.mark.parametrize("send", [os.kill, os.killpg])
 def test_a_signal_comes_to_the_stage_once_and_it_saves(

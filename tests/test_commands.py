@@ -617,6 +617,7 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
         yield run
 
 
+@pytest.mark.slow
 def test_a_signal_leaves_with_75_and_a_checkpoint(
     data: Path, tiny: Path, tmp_path: Path, start: Callable[..., subprocess.Popen[str]]
 ) -> None:
@@ -628,6 +629,7 @@ def test_a_signal_leaves_with_75_and_a_checkpoint(
     assert not (run / "manifest.json").exists()
 
 
+@pytest.mark.slow
 def test_a_signal_while_the_command_starts_is_not_lost(
     data: Path, tiny: Path, tmp_path: Path, start: Callable[..., subprocess.Popen[str]]
 ) -> None:
@@ -637,6 +639,7 @@ def test_a_signal_while_the_command_starts_is_not_lost(
     assert alexrep(*words).exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_signal_ends_an_evaluation_with_75_and_nothing_is_half_there(
     chain: Chain, tmp_path: Path, start: Callable[..., subprocess.Popen[str]]
 ) -> None:
@@ -656,6 +659,7 @@ def wait_for(process: subprocess.Popen[str], path: Path) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_a_second_training_of_a_run_is_refused_and_the_first_goes_on(
     data: Path, tiny: Path, tmp_path: Path, start: Callable[..., subprocess.Popen[str]]
 ) -> None:
@@ -668,6 +672,7 @@ def test_a_second_training_of_a_run_is_refused_and_the_first_goes_on(
     assert not list(run.glob(".lock-run-*"))
 
 
+@pytest.mark.slow
 def test_a_restart_of_its_job_takes_a_run_from_a_training_that_still_lives(
     data: Path,
     tiny: Path,

@@ -243,7 +243,7 @@ def test_a_reason_is_one_short_line(monkeypatch: pytest.MonkeyPatch, encoded: En
     assert len(str(caught.value)) <= 200
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_any_bytes_are_decoded_or_refused(data: st.DataObject) -> None:
     drawn = np.arange(24 * 24 * 3).reshape(24, 24, 3).astype(np.uint8)

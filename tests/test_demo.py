@@ -142,6 +142,7 @@ def test_tar_headers_hold_no_time_or_owner(raw: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(raw: Path, tmp_path: Path) -> None:
     demo.write(tmp_path)
     assert digests(tmp_path) == digests(raw)

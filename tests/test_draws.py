@@ -51,7 +51,7 @@ def test_offsets_are_not_more_even_than_chance() -> None:
     assert max(found) < 0.9999
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**63 - 1), st.integers(0, 10**4), st.integers(0, 10**9))
 def test_a_draw_is_a_function_of_seed_epoch_and_image(seed: int, epoch: int, image: int) -> None:
     alone = draw(np.array([image]), 32, "image", True, seed, epoch)
@@ -94,7 +94,7 @@ def test_the_noise_is_independent_of_offset_and_reflection() -> None:
     assert np.abs(correlation - np.eye(6)).max() < 0.025
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.permutations(range(40)), st.integers(1, 40), st.sampled_from(["image", "group32"]))
 def test_draws_do_not_depend_on_the_batch(order: list[int], size: int, kind: str) -> None:
     whole, batch = drawn(np.arange(40), kind), np.array(order[:size])

@@ -133,7 +133,7 @@ def test_a_killed_writer_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> N
     assert content == content[:7] * 100_000
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(JSON)
 def test_json_text_comes_back_as_the_value(value: object) -> None:
     assert json.loads(files.to_json(value)) == value

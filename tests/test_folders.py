@@ -523,6 +523,7 @@ def test_tables_are_utf8_in_every_locale(
     assert "K\u00e4tzchen.jpg" in done.stdout
 
 
+@pytest.mark.slow
 def test_names_of_files_that_the_locale_lacks_are_one_line(raw: Path, tmp_path: Path) -> None:
     for split in ("train", "val"):
         (raw / split / "cat").rename(raw / split / "K\u00e4tzchen")

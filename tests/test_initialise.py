@@ -101,6 +101,7 @@ def scenes(num_images: int) -> Tensor:
     return torch.einsum("nkhw,kc->nchw", fields.float(), mixing)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("initialisation", "expected"),
     [

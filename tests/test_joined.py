@@ -70,7 +70,8 @@ def test_towers_of_the_joined_form_are_not_parted() -> None:
     assert {value.device.type for value in joined.parameters()} == {"meta"}
 
 
-@pytest.mark.parametrize("backend", ["eager", pytest.param("aot_eager", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
 @pytest.mark.parametrize("fields", [{}, {"norm_scope": "joint"}], ids=str)
 @pytest.mark.parametrize("form", ["towers", "joined"])
 def test_a_compiler_takes_the_step_as_one_graph_and_once(

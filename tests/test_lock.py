@@ -254,6 +254,7 @@ def contend(folder: Path, start: float, won: "multiprocessing.Queue[int]", lost:
         lost.release()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_stale", [False, True])
 def test_of_many_that_want_it_at_once_one_wins(tmp_path: Path, is_stale: bool) -> None:
     context, num = multiprocessing.get_context("fork"), 8

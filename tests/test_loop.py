@@ -38,7 +38,7 @@ ALL_AT_ONCE = ("feed.batch_size=18", "feed.reflect=false", "model.side=72")
 Load = Callable[..., Recipe]
 MakeJob = Callable[..., Job]
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 
 @pytest.fixture(scope="module")

@@ -126,6 +126,7 @@ def test_the_sheet_names_the_classes_of_the_run(task: Task) -> None:
     assert all({bar.name for bar in card.bars} == {"cat", "crane"} for card in cards)
 
 
+@pytest.mark.slow
 def test_the_commands_after_training_work(task: Task) -> None:
     run = task.run.path
     words = ("eval", run, "--data", task.data, "--ten-crop", "--device", "cpu", "--split", "test")

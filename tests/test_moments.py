@@ -113,7 +113,7 @@ def test_the_mean_image_is_the_mean_of_each_place() -> None:
     np.testing.assert_allclose(found, images.mean(axis=0, dtype=np.float64), rtol=1e-7)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 6), st.integers(2, 12), st.integers(0, 2**32 - 1))
 def test_covariance_is_that_of_numpy(num_images: int, side: int, seed: int) -> None:
     images = noise(num_images, side, seed)
@@ -135,7 +135,7 @@ def test_covariance_is_exact_where_floats_cancel() -> None:
     np.testing.assert_allclose(total.covariance(), np.full((3, 3), expected), rtol=1e-12)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.integers(0, 9), max_size=4), st.randoms(use_true_random=False))
 def test_parts_in_any_order_add_up_to_the_whole(cuts: list[int], random: object) -> None:
     images = noise(9, 8)
@@ -190,7 +190,7 @@ def test_standard_deviations_are_not_variances() -> None:
     np.testing.assert_allclose(found.axes, np.eye(3))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1))
 def test_the_largest_component_of_each_axis_is_positive(seed: int) -> None:
     covariance, _ = planted((30.0, 20.0, 10.0), seed)

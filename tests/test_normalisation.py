@@ -119,10 +119,9 @@ def compiled_passes(work: Callable[[], object], caplog: pytest.LogCaptureFixture
     return [metrics.generated_kernel_count, metrics.num_bytes_accessed]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(NO_COMPILER is not None, reason=f"torch.compile: {NO_COMPILER}")
-@pytest.mark.parametrize(
-    "dtype", [torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.slow)], ids=str
-)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize(("layer", "passes"), [(AcrossMaps(), 1), (WithinMap(), 2)], ids=str)
 def test_a_compiled_normalisation_goes_over_its_data_at_most_twice_each_way(
     layer: nn.Module, passes: int, dtype: torch.dtype, caplog: pytest.LogCaptureFixture

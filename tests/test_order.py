@@ -13,7 +13,7 @@ def test_fixed_is_the_order_of_the_shards() -> None:
         assert order.epoch_order("fixed", 4, seed=9, epoch=epoch).tolist() == [0, 1, 2, 3]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 300), st.integers(0, (1 << 63) - 1), st.integers(0, 1000))
 def test_shuffled_has_every_image_once(num: int, seed: int, epoch: int) -> None:
     places = order.epoch_order("shuffled", num, seed, epoch)

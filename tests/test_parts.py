@@ -103,6 +103,7 @@ def test_parts_may_write_at_the_same_time_but_not_twice_the_same(tmp_path: Path)
                 pytest.fail("two writers")
 
 
+@pytest.mark.slow
 def test_two_processes_writing_one_unit_leave_it_whole(raw: Path, tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[3]);"

@@ -24,6 +24,8 @@ STEPS = 5
 
 Start = Callable[..., tuple[dict[str, Any], str]]
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def ranks() -> Iterator[subprocess.Popen[str]]:
@@ -115,7 +117,7 @@ def test_a_loss_that_is_not_finite_is_told_once(start: Start, tmp_path: Path) ->
     assert len(said.splitlines()) == 1
 
 
-@pytest.mark.parametrize("victim", [0, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("victim", [0, 2])
 def test_a_killed_process_ends_all_with_its_name(start: Start, tmp_path: Path, victim: int) -> None:
     ends, said = start(tmp_path, sizes=(3,), victim=victim, step=7, manner="kill")
     others = {rank: end for rank, end in ends["3"].items() if rank != str(victim)}
@@ -125,7 +127,6 @@ def test_a_killed_process_ends_all_with_its_name(start: Start, tmp_path: Path, v
     assert max(seconds for _, seconds in others.values()) < 30
 
 
-@pytest.mark.slow
 def test_a_frozen_process_ends_all_with_its_name(start: Start, tmp_path: Path) -> None:
     """Its connections stay open, and nobody answers."""
     ends, said = start(tmp_path, victim=1, step=7, manner="freeze")

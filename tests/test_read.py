@@ -244,7 +244,7 @@ def test_shards_of_another_side_do_not_mix(own: Path) -> None:
         read.open_split(own, "train")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 7), st.floats(0, 1, exclude_max=True), st.integers(0, 7))
 def test_a_flipped_bit_is_named_with_image_and_shard(
     data: Path, tmp_path_factory: pytest.TempPathFactory, row: int, share: float, bit: int

@@ -68,7 +68,7 @@ def test_the_same_side_changes_nothing(picture: Draw) -> None:
     np.testing.assert_array_equal(square(drawn, 72), drawn)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 64), st.integers(0, 2**32 - 1))
 def test_portrait_and_landscape_are_alike(height: int, width: int, side: int, seed: int) -> None:
     # No extremes, so that nothing is clipped between the two passes of the filter.
@@ -77,7 +77,7 @@ def test_portrait_and_landscape_are_alike(height: int, width: int, side: int, se
     assert np.abs(square(noise, side) - turned.transpose(1, 0, 2)).max() <= 2
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 64), st.integers(0, 2**32 - 1))
 def test_a_mirrored_picture_gives_the_mirror(height: int, width: int, side: int, seed: int) -> None:
     noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
@@ -85,7 +85,7 @@ def test_a_mirrored_picture_gives_the_mirror(height: int, width: int, side: int,
     assert np.abs(square(noise, side) - mirrored[:, ::-1]).max() <= 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(*[st.integers(1, 300)] * 2, *[st.integers(0, 255)] * 3, st.integers(1, 300))
 def test_an_even_colour_stays(
     height: int, width: int, red: int, green: int, blue: int, side: int

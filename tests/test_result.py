@@ -325,7 +325,7 @@ def test_some_wrong_images_are_on_the_sheet_but_not_only_they(
     assert len(rows) == min(24, num_wrong + num_right)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.booleans(), min_size=1, max_size=80))
 def test_no_image_is_on_the_sheet_twice(is_wrong: list[bool]) -> None:
     rows = sheet_rows(np.array(is_wrong))

@@ -43,7 +43,7 @@ CHECKS = 3 + 4 * (STEPS + 3)
 
 FIXED = ("feed.order='fixed'", "feed.draws='group32'")
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 
 class Killed(BaseException):

@@ -308,6 +308,7 @@ with flagged() as signalled, Saver(RunFolder(Path(sys.argv[1])), lambda: None, T
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_at_once_even_while_the_thread_writes(
     tmp_path: Path, second: signal.Signals

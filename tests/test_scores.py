@@ -68,7 +68,7 @@ def test_a_tie_for_the_last_two_of_five_places_is_shared() -> None:
     assert credit(row, torch.tensor([2]), 5).tolist() == [1]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(tied_rows(), st.integers(1, 5), st.data())
 def test_shared_credit_is_what_lots_would_give(
     row: list[float], top: int, data: st.DataObject
@@ -79,7 +79,7 @@ def test_shared_credit_is_what_lots_would_give(
     assert found == pytest.approx(expected, abs=0.04)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(tied_rows(), st.integers(1, 5))
 def test_the_credits_of_all_labels_fill_the_places(row: list[float], top: int) -> None:
     every = torch.tensor([row] * len(row))

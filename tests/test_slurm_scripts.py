@@ -18,6 +18,8 @@ SCRIPTS = sorted(path for path in SLURM.iterdir() if path.suffix in (".sh", ".sl
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
+pytestmark = pytest.mark.slow
+
 
 def put(path: Path, text: str) -> None:
     path.write_text(f"#!/bin/bash\n{text}\n")

@@ -24,6 +24,7 @@ def script(monkeypatch: pytest.MonkeyPatch, name: str) -> Any:  # noqa: ANN401 (
     return importlib.import_module(name)
 
 
+@pytest.mark.slow
 def test_every_part_of_the_benchmark_leaves_its_rows(
     monkeypatch: pytest.MonkeyPatch, data: Path, tmp_path: Path
 ) -> None:

@@ -190,6 +190,7 @@ def test_two_workers_make_the_same_bytes(own: Path, data: Path, pack: Pack) -> N
     assert digests(pack(own, workers=2)) == digests(data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [DataError("gone"), KeyboardInterrupt()])
 def test_the_other_shards_are_left_in_the_midst_when_nobody_waits_for_them(
     own: Path, pack: Pack, monkeypatch: pytest.MonkeyPatch, fault: BaseException
