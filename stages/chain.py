@@ -18,8 +18,8 @@ from . import options
 
 DONE = (0, 3)
 """Exit codes of a stage that has done its work; 3 is with quarantined images."""
-RESUMABLE = 75
-"""Of a stage that a signal has stopped."""
+RESUMABLE = (75, 130, 137, 140, 143)
+"""Of a stage that a signal has ended: it goes on when it is started again."""
 PR_SET_PDEATHSIG = 1
 """Linux, prctl(2)."""
 
@@ -36,16 +36,19 @@ def on_one_thread() -> None:
 
 def start(*words: str) -> None:
     """Run one command through the public entry; leave with its exit code if it fails."""
-    typer.echo(f"$ alexrep {' '.join(words)}")
+    threads = os.environ.get("OMP_NUM_THREADS") if words[0] == "train" else None
+    # A run goes on with as many threads only: so the line is to be typed.
+    typer.echo(f"$ {f'OMP_NUM_THREADS={threads} ' if threads else ''}alexrep {' '.join(words)}")
     sys.stdout.flush()
     # -P: beside a clone of the project, a folder of the same name would be taken for it.
     command = [sys.executable, "-P", "-m", "alexrep.stages", *words]
     with _begun(command) as stage:
         code = stage.wait()
+        code = code if code >= 0 else 128 - code  # as a shell counts signals
     if code not in DONE:
-        again = "; start again to go on" if code == RESUMABLE else ""
+        again = "; start again to go on" if code in RESUMABLE else ""
         options.note(f"stopped: alexrep {words[0]} left with {code}{again}")
-        raise typer.Exit(code if code > 0 else 128 - code)
+        raise typer.Exit(code)
 
 
 @contextlib.contextmanager

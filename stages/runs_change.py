@@ -22,7 +22,9 @@ def copy(run: options.Run, new: New) -> None:
 
     names = copying.copy(RunFolder(run), RunFolder(new))
     typer.echo(f"{new}: {len(names)} files of {run}")
-    typer.echo(f"go on with: alexrep train DATA --run {new} --recipe {new}/recipe.toml --set ...")
+    if RunFolder(new).log.exists():  # else it was imported, and is for eval only
+        recipe = f"{new}/recipe.toml"
+        typer.echo(f"go on with: alexrep train DATA --run {new} --recipe {recipe} --set ...")
 
 
 def note(run: options.Run, text: Text) -> None:
@@ -45,7 +47,10 @@ def export(run: options.Run) -> None:
     \b
     Example: alexrep runs csv runs/first
     """
-    from alexrep.runs import table
+    from alexrep.runs import log, table
     from alexrep.runs.folder import RunFolder
 
-    typer.echo(table.write(RunFolder(run)))
+    folder = RunFolder(run)
+    folder.read_recipe()
+    log.read(folder.log)  # an imported run has none
+    typer.echo(table.write(folder))

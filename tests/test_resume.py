@@ -1,5 +1,7 @@
 """Going on with a run: which folders and which changes are let pass."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from alexrep.manifest import Plan
 from alexrep.runs import checkpoint
 from alexrep.runs.folder import RunFolder
 from alexrep.training import conditions, resume
+from alexrep.training.job import Position
 
 SETTINGS: dict[str, Any] = {
     "feed.batch_size": 4,
@@ -164,6 +167,30 @@ def test_a_run_without_its_last_checkpoint_says_where_it_starts(folder: RunFolde
     assert str(resume.remark(folder)).endswith("; goes on from previous.pt")
     checkpoint.save(folder.checkpoint("last"), {})
     assert resume.remark(folder) is None
+
+
+@pytest.mark.parametrize(("step", "is_refused"), [(0, False), (7, True)])
+def test_other_threads_are_named_and_refused_once_something_is_trained(
+    folder: RunFolder, step: int, is_refused: bool
+) -> None:
+    chosen = recipe.load("demo")
+    now = conditions.describe(chosen, torch.device("cpu"))
+    content = {
+        "step": step,
+        "config": json.loads(chosen.model_dump_json(exclude_none=True)),
+        "conditions": now | {"torch_threads": 63},
+        "sampler": asdict(Position(step=step)),
+    }
+    checkpoint.save(folder.checkpoint("last"), content)
+    difference = f"torch_threads: 63 -> {torch.get_num_threads()}"
+    if is_refused:
+        advice = r"go on under those \(OMP_NUM_THREADS=63\), or with --set"
+        with pytest.raises(ManifestError, match=f"found {difference}; {advice}"):
+            resume.find(chosen, folder, now)
+    else:
+        found = resume.find(chosen, folder, now)
+        assert found is not None
+        assert found.remarks == (f"the conditions have changed: {difference}",)
 
 
 def test_a_refused_plan_does_not_wait_for_a_checkpoint_to_be_read(

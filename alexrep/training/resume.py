@@ -158,12 +158,14 @@ def _recipe_changes(chosen: Recipe, found: Found) -> list[str]:
 
 
 def _other_conditions(chosen: Recipe, found: Found, now: Conditions) -> list[str]:
-    if found.content["step"] == 0:
-        return []  # Initial weights are the same everywhere.
-    others = conditions.difference(found.content["conditions"], now)
-    if others and chosen.compute.deterministic:
+    before = found.content["conditions"]
+    others = conditions.difference(before, now)
+    # Initial weights are the same everywhere: all that is trained is trained under the new ones.
+    if others and chosen.compute.deterministic and found.content["step"] > 0:
         wanted = "the conditions that it was saved under"
-        advice = f"go on under those, or with --set {DETERMINISTIC}=false"
+        by_hand = any(other.startswith("torch_threads: ") for other in others)
+        how = f" (OMP_NUM_THREADS={before['torch_threads']})" if by_hand else ""
+        advice = f"go on under those{how}, or with --set {DETERMINISTIC}=false"
         raise ManifestError(mismatch(found.path, wanted, "; ".join(others), advice))
     return [f"the conditions have changed: {other}" for other in others]
 
