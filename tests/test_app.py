@@ -40,8 +40,8 @@ def leave_by(error: BaseException, *options: str) -> Result:
 
 
 def test_help_answers_within_half_a_second() -> None:
-    seconds = [1.0]
-    while min(seconds) >= 0.5 and len(seconds) < 10:  # something else may want the processor
+    seconds = []
+    for _ in range(3):
         start = time.perf_counter()
         subprocess.run([sys.executable, "-m", "alexrep.stages", "--help"], check=True)
         seconds.append(time.perf_counter() - start)

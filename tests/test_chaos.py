@@ -24,6 +24,6 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bits(data: Path, tmp_
     outcome = subprocess.run(command, check=False, capture_output=True, text=True, env=alone)
     assert outcome.returncode == 0, outcome.stderr
     found = json.loads(outcome.stdout.splitlines()[-1])
-    assert found["kills survived"] >= 3  # the machine may be faster by then
+    assert found["kills survived"] >= 4
     assert found["digests equal"]
     assert found["left behind"] == []

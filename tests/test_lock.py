@@ -201,7 +201,7 @@ def test_a_process_that_slept_too_long_finds_itself_taken_over(
     os.utime(tmp_path / ".lock-run-1", (then, then))
     with lock.held(tmp_path) as owned:
         os.kill(holder.pid, signal.SIGCONT)
-        _, said = holder.communicate(timeout=30)
+        _, said = holder.communicate(timeout=10)
         owned()
     assert f"found process {os.getpid()} on " in said
     assert "which took over; leave the folder to it" in said

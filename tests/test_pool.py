@@ -239,7 +239,7 @@ def test_no_worker_survives_the_parent_that_is_killed(parent: Parent) -> None:
     assert all(is_alive(process) for process in parent.workers())
     parent.process.send_signal(signal.SIGKILL)
     parent.process.wait()
-    assert wait_until(lambda: not any(is_alive(one) for one in parent.workers()), seconds=10)
+    assert wait_until(lambda: not any(is_alive(one) for one in parent.workers()), seconds=3)
 
 
 @pytest.mark.parametrize("num_children", [1, 2, 3])
@@ -249,7 +249,7 @@ def test_a_signal_to_all_while_workers_are_born_is_silent(
 ) -> None:
     assert wait_until(lambda: parent.num_children() >= num_children)
     os.killpg(parent.process.pid, number)
-    assert parent.process.communicate(timeout=30)[1] == ""
+    assert parent.process.communicate(timeout=10)[1] == ""
     assert parent.process.returncode == code
 
 
@@ -303,7 +303,7 @@ def test_a_signal_ends_workers_in_the_midst_of_their_work(
     (os.killpg if to_all else os.kill)(parent.process.pid, number)
     assert parent.process.communicate(timeout=30)[1] == ""
     assert parent.process.returncode == code
-    assert time.monotonic() - start < 20  # of a minute of work
+    assert time.monotonic() - start < 5
     assert not any(is_alive(process) for process in parent.workers())
 
 

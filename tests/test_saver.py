@@ -321,7 +321,7 @@ def test_a_second_signal_ends_at_once_even_while_the_thread_writes(
         time.sleep(0.3)
         assert process.poll() is None
         process.send_signal(second)
-        assert process.wait(timeout=30) == -second
+        assert process.wait(timeout=5) == -second
 
 
 def test_names_that_a_kill_left_on_one_file_leave_no_third(folder: RunFolder) -> None:
