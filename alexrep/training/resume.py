@@ -163,8 +163,9 @@ def _other_conditions(chosen: Recipe, found: Found, now: Conditions) -> list[str
     # Initial weights are the same everywhere: all that is trained is trained under the new ones.
     if others and chosen.compute.deterministic and found.content["step"] > 0:
         wanted = "the conditions that it was saved under"
-        by_hand = any(other.startswith("torch_threads: ") for other in others)
-        how = f" (OMP_NUM_THREADS={before['torch_threads']})" if by_hand else ""
+        threads = before.get("torch_threads")  # none beside a GPU
+        is_other = threads not in (None, now.get("torch_threads"))
+        how = f" (OMP_NUM_THREADS={threads})" if is_other else ""
         advice = f"go on under those{how}, or with --set {DETERMINISTIC}=false"
         raise ManifestError(mismatch(found.path, wanted, "; ".join(others), advice))
     return [f"the conditions have changed: {other}" for other in others]
