@@ -12,7 +12,8 @@ import pytest
 from recipes import tiny_recipe
 
 STAGE = """
-import sys, typer
+import signal, sys, typer
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored if the tests are in background
 from alexrep.stages import chain
 try:
     chain.start(*{})
