@@ -20,8 +20,9 @@ demo: install
 
 test:
 	@./install.sh test
-	@# One thread each: two networks at work on the same cores wait for one another.
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile
+	@# One thread each: networks at work on the same cores wait for one another. Three workers for
+	@# two cores: many tests wait for signals, locks and Slurm.
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 3 --dist loadfile
 
 lint:
 	@./install.sh test
