@@ -68,14 +68,20 @@ class NothingToShow(DataError):
 
 
 def need(path: Path, what: str, advice: str) -> Path:
-    """Return `path` if it is a file.
+    """Return `path`, a file of a run, if it is there.
 
     Raises:
         NothingToShow: If it is not.
     """
     if not path.is_file():
+        advice = "a network that was imported has none" if _is_imported(path.parent) else advice
         raise NothingToShow(mismatch(path, what, "none", advice))
     return path
+
+
+def _is_imported(run: Path) -> bool:
+    """Tell whether a run has a network but no log of its training."""
+    return (run / "checkpoints" / "last.pt").is_file() and not (run / "log.jsonl").is_file()
 
 
 def read_recipe(run: Path) -> Recipe:

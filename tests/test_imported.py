@@ -297,6 +297,9 @@ def test_its_pictures_are_drawn(weights: Path, squashed: Path) -> None:
     assert result.exit_code == 0, result.output
     for name in ("kernels", "mean-image", "predictions"):
         assert f"{name}.png" in result.stdout
+    for name in ("log.jsonl", "pca.json"):
+        wanted = rf"{name}: .*found none; a network that was imported has none\n"
+        assert re.search(wanted, result.stdout)
 
 
 def test_a_patch_larger_than_the_images_is_refused(weights: Path, squashed: Path) -> None:
