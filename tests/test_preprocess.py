@@ -22,7 +22,7 @@ from alexrep import files, manifest
 from alexrep.errors import DataError, ManifestError
 from alexrep.ilsvrc import archives, preprocess, source, units
 from alexrep.ilsvrc.editions import EDITIONS
-from alexrep.ilsvrc.repairs import Target
+from alexrep.ilsvrc.repairs import Target, Verdict
 from alexrep.ilsvrc.source import Source
 from alexrep.manifest import Manifest
 
@@ -406,13 +406,25 @@ def test_too_little_room_is_told_before_the_work(
     assert not list(tmp_path.rglob("*.tar"))
 
 
-@pytest.mark.parametrize("line", ["{", "[]", "5", '{"name": "a"}', '{"x": 1}', ""])
+@pytest.mark.parametrize(
+    "line",
+    ["{", "[]", "5", '{"name": "a"}', '{"x": 1}', "", json.dumps(Verdict._fields)],
+)
 def test_a_damaged_record_is_named_with_its_line(tmp_path: Path, line: str) -> None:
     good = '{"name": "a", "label": 0, "verdict": "ok", "why": "", "source_sha256": ""}\n'
     (tmp_path / "a.jsonl").write_text(good + line + "\n")
     message = r"a\.jsonl: line 2: expected a verdict, found .*; remove it and run preprocess again"
     with pytest.raises(DataError, match=message):
         list(units.read_verdicts(tmp_path / "a.jsonl"))
+
+
+def test_the_fields_of_a_record_may_stand_in_any_order(tmp_path: Path) -> None:
+    one = Verdict("a", 1, "ok", "", "0" * 64, "RGB", 4, 5, "1" * 64, 512, 7, 9)
+    fields = one._asdict()
+    turned, older = dict(reversed(fields.items())), {k: fields[k] for k in fields if k != "crc32"}
+    lines = (json.dumps(held) + "\n" for held in (fields, turned, older))
+    (tmp_path / "a.jsonl").write_text("".join(lines))
+    assert list(units.read_verdicts(tmp_path / "a.jsonl")) == [one, one, one._replace(crc32=0)]
 
 
 def test_a_missing_record_is_one_line(tmp_path: Path) -> None:

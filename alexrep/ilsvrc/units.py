@@ -7,6 +7,7 @@ import tarfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any, cast
 
 from pydantic_core import from_json
 
@@ -71,10 +72,17 @@ def read_verdicts(record: Path) -> Iterator[Verdict]:
     with record.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:
-                yield Verdict(**from_json(line))
+                yield _verdict(from_json(line))
             except (ValueError, TypeError) as error:
                 where, advice = f"{record}: line {number}", "remove it and run preprocess again"
                 raise DataError(mismatch(where, "a verdict", error, advice)) from None
+
+
+def _verdict(fields: object) -> Verdict:
+    """Make a verdict of its fields by name; where they are as written, in half the time."""
+    if isinstance(fields, dict) and tuple(fields) == Verdict._fields:
+        return Verdict._make(fields.values())
+    return Verdict(**cast(dict[str, Any], fields))
 
 
 def prepare_unit(unit: Unit, images: Path, target: Target) -> int:
