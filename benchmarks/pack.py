@@ -23,7 +23,7 @@ from typing import Any
 import inputs
 from pydantic import JsonValue
 from record import keep
-from rounds import alternate, wall_seconds
+from rounds import Measure, alternate, wall_seconds
 
 from alexrep import files, pool
 from alexrep.ilsvrc.prepared import Prepared, open_prepared
@@ -56,22 +56,30 @@ def enlarge(prepared: Prepared, folder: Path, num_images: int) -> Prepared:
 
 
 def pack(prepared: Prepared, folder: Path, workers: int) -> None:
-    """Pack into a new folder."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    """Pack into a folder that is empty."""
     plan = write.make_plan(prepared, 1, SHARD_IMAGES)
     write.run(prepared, folder, plan, workers, lambda num: None)
 
 
 def copy(tars: list[Path], folder: Path, flushed: bool) -> None:
-    """Copy into a new folder."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    """Copy into a folder that is empty."""
     subprocess.run(["cp", *map(str, tars), str(folder)], check=True)
     for path in [*folder.iterdir(), folder] if flushed else []:
         descriptor = os.open(path, os.O_RDONLY)
         os.fsync(descriptor)
         os.close(descriptor)
+
+
+def emptied(folder: Path, work: Measure) -> Measure:
+    """Empty a folder, and have the disk do so, before each measurement."""
+
+    def measure() -> float:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        os.sync()
+        return work()
+
+    return measure
 
 
 def hash_all(tars: list[Path]) -> None:
@@ -132,10 +140,10 @@ def main() -> None:
     tars = [prepared.tar(unit) for unit in prepared.units("train")]
     num_bytes, out = sum(tar.stat().st_size for tar in tars), options.folder / "out"
     contestants = {
-        "cp": wall_seconds(partial(copy, tars, out, False)),
-        "cp, flushed": wall_seconds(partial(copy, tars, out, True)),
-        "pack, one worker": wall_seconds(partial(pack, prepared, out, 1)),
-        "pack": wall_seconds(partial(pack, prepared, out, pool.available())),
+        "cp": emptied(out, wall_seconds(partial(copy, tars, out, False))),
+        "cp, flushed": emptied(out, wall_seconds(partial(copy, tars, out, True))),
+        "pack, one worker": emptied(out, wall_seconds(partial(pack, prepared, out, 1))),
+        "pack": emptied(out, wall_seconds(partial(pack, prepared, out, pool.available()))),
         "sha256 alone": wall_seconds(partial(hash_all, tars)),
     }
     seconds = alternate(contestants, options.rounds)

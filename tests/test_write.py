@@ -190,6 +190,21 @@ def test_two_workers_make_the_same_bytes(own: Path, data: Path, pack: Pack) -> N
     assert digests(pack(own, workers=2)) == digests(data)
 
 
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_disk_slower_than_the_reading_gets_the_same_bytes(
+    own: Path, data: Path, pack: Pack, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    put = write._put
+
+    def put_late(*given: Any) -> None:
+        time.sleep(0.01)
+        put(*given)
+
+    monkeypatch.setattr(write, "_put", put_late)
+    monkeypatch.setattr(content, "BUFFER", 1)  # a piece an image
+    assert digests(pack(own, workers=workers)) == digests(data)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", [DataError("gone"), KeyboardInterrupt()])
 def test_the_other_shards_are_left_in_the_midst_when_nobody_waits_for_them(

@@ -1,5 +1,6 @@
 """The images of a shard as one row of bytes, in pieces of bounded memory."""
 
+import itertools
 import os
 import resource
 import zlib
@@ -14,8 +15,10 @@ from alexrep.errors import DataError, mismatch
 from alexrep.ilsvrc.prepared import REPREPARE, lost
 from alexrep.shards.listing import Images
 
-BUFFER = 1 << 20
+BUFFER = 1 << 21
 """Bytes gathered before they are written: read, checked, written and digested in the cache."""
+AHEAD = 2
+"""Pieces that may be at work elsewhere while the next is gathered: threads do not wait in step."""
 _OTHERS = 256
 """Files that the rest of the process may have open."""
 _FILES = 4096
@@ -93,19 +96,19 @@ class Content:
     def pieces(self) -> Iterator[memoryview]:
         """Read the images; fill in their crc32.
 
-        A piece is there until the piece after the next is asked for.
+        A piece is there until AHEAD further ones have been given and one more is asked for.
 
         Raises:
             DataError: If an image is not where its record says, is not the one of its
                 record, or cannot be decoded.
         """
         largest = int(np.diff(self.offsets).max(initial=0))
-        # Two in turn: while one is written the other is filled.
-        memories = [np.empty(max(BUFFER, largest), np.uint8) for _ in range(2)]
+        # In turn: while some are written another is filled.
+        memories = [np.empty(max(BUFFER, largest), np.uint8) for _ in range(AHEAD + 1)]
         start, offsets = 0, self.offsets
-        while start < len(self.images):
-            memory = memories[0]
-            memories.reverse()
+        for memory in itertools.cycle(memories):
+            if start == len(self.images):
+                return
             fitting = np.searchsorted(offsets, offsets[start] + len(memory), side="right")
             end = int(fitting) - 1
             places = (offsets[start : end + 1] - offsets[start]).tolist()

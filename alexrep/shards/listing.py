@@ -49,6 +49,10 @@ class Listing:
         """Return the number of images."""
         return sum(map(len, self.units))
 
+    def num_bytes(self) -> int:
+        """Return the bytes of all images."""
+        return sum(int(unit["size"].sum(dtype=np.int64)) for unit in self.units)
+
     def part(self, start: int, end: int) -> Images:
         """Return the images `start` to `end` - 1 in the order of the shards."""
         ends = np.cumsum([len(unit) for unit in self.units])
@@ -56,8 +60,10 @@ class Listing:
         tar = np.searchsorted(ends, places, side="right").astype(np.int32)
         width = max((unit["name"].itemsize for unit in self.units if len(unit)), default=1)
         found = np.empty(len(places), _record(width))
-        for number in np.unique(tar):
-            mine = tar == number
+        # Grouped by tar once: a look at all of them for each of a thousand tars takes long.
+        grouped = np.argsort(tar, kind="stable")
+        numbers, firsts = np.unique(tar[grouped], return_index=True)
+        for number, mine in zip(numbers, np.split(grouped, firsts[1:]), strict=True):
             unit = self.units[number]
             found[mine] = unit[places[mine] - (ends[number] - len(unit))]
         # Sizes are summed up by the reader of this: 32 bits would not do.

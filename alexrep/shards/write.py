@@ -4,13 +4,13 @@ import functools
 import hashlib
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from io import RawIOBase
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
@@ -18,12 +18,9 @@ from alexrep import files, manifest, pool
 from alexrep.ilsvrc.prepared import Prepared, check_lists
 from alexrep.manifest import Manifest, Plan
 from alexrep.shards import layout
-from alexrep.shards.content import Content, Tars
+from alexrep.shards.content import AHEAD, Content, Tars
 from alexrep.shards.listing import Images, Listing, list_images
 from alexrep.shards.outline import Outline, draw
-
-if TYPE_CHECKING:
-    from hashlib import _Hash as Hash
 
 
 @dataclass(frozen=True)
@@ -123,10 +120,12 @@ def _space(
 
     `pixels` are the bytes of a decoded image; none if they stay encoded.
     """
-    missing = [one for one in divide(listings, shard_images) if one[0] not in held]
+    shards = list(divide(listings, shard_images))
     if pixels is not None:
-        return sum((end - start) * pixels for *_, start, end in missing)
-    return sum(int(listings[split].part(start, end).size.sum()) for _, split, start, end in missing)
+        return sum((end - start) * pixels for name, _, start, end in shards if name not in held)
+    there = (listings[split].part(start, end) for name, split, start, end in shards if name in held)
+    total = sum(listing.num_bytes() for listing in listings.values())
+    return total - sum(int(images.size.sum()) for images in there)
 
 
 def write(
@@ -150,22 +149,18 @@ def write(
     content = Content(images, prepared.side, encoding, tars)
     attributes = _attributes(shard, prepared, seed, encoding)
     outline = functools.partial(_outline, images, content, attributes)
-    head, digest = outline().head, hashlib.sha256()
-    with files.whole(path) as part, part.open("wb", buffering=0) as stream:
-        with ThreadPoolExecutor(1) as beside:
-            put = functools.partial(_put, stream, digest)
-            coming = beside.submit(put, head)
-            for piece in content.pieces():
-                coming.result()
-                if ending.is_set():
-                    raise CancelledError
-                coming = beside.submit(put, piece)
-            coming.result()
+
+    def pieces() -> Iterator[bytearray | memoryview]:
+        head = outline().head
+        yield head
+        yield from content.pieces()
         ended = outline()
         if ended.head != head:
             raise RuntimeError(f"{path}: HDF5 made another outline for other crc32")
-        _put(stream, digest, ended.tail)
-    return digest.hexdigest()
+        yield ended.tail
+
+    with files.whole(path) as part, part.open("wb", buffering=0) as stream:
+        return _pour(pieces(), stream, ending)
 
 
 def _outline(images: Images, content: Content, attributes: dict[str, str | int]) -> Outline:
@@ -176,14 +171,33 @@ def _outline(images: Images, content: Content, attributes: dict[str, str | int])
     return draw(name, content.shape, columns, attributes)
 
 
-def _put(stream: RawIOBase, digest: "Hash", piece: bytearray | memoryview) -> None:
-    """Write a piece and count it into the digest; both let other threads run."""
+def _pour(
+    pieces: Iterator[bytearray | memoryview], stream: RawIOBase, ending: threading.Event
+) -> str:
+    """Write pieces and digest them, at the time at which the next is gathered; return the sha256.
+
+    All three let other threads run: none holds the interpreter.
+    """
+    digest, taken = hashlib.sha256(), deque[Future[None]]()
+    with ThreadPoolExecutor(1) as disk, ThreadPoolExecutor(1) as beside:
+        for piece in pieces:
+            if ending.is_set():
+                raise CancelledError
+            taken += disk.submit(_put, stream, piece), beside.submit(digest.update, piece)
+            while len(taken) > 2 * AHEAD:
+                taken.popleft().result()
+        for one in taken:
+            one.result()
+    return digest.hexdigest()
+
+
+def _put(stream: RawIOBase, piece: bytearray | memoryview) -> None:
+    """Write a piece."""
     start, rest = stream.tell(), memoryview(piece)
     while rest:
         rest = rest[stream.write(rest) :]
     # Has the disk begin at once: the flush at the end then finds little to wait for.
     os.posix_fadvise(stream.fileno(), start, len(piece), os.POSIX_FADV_DONTNEED)
-    digest.update(piece)
 
 
 def _attributes(shard: Shard, prepared: Prepared, seed: int, encoding: str) -> dict[str, str | int]:
