@@ -13,7 +13,7 @@ from alexrep.settings import Recipe
 
 from . import panels, rates, style
 from .history import History, best, from_rows, number, thin
-from .inputs import NothingToShow, need, read_recipe
+from .inputs import NothingToShow, need_training, read_recipe
 
 RING: dict[str, Any] = {"ms": 10, "mfc": "none", "mec": style.INK, "mew": 1.2}
 """How the best epoch is marked."""
@@ -28,7 +28,7 @@ def draw(run: Path, out: Path) -> None:
         DataError: If the log or the recipe is damaged.
         NothingToShow: If one of them is missing, or the log is empty.
     """
-    path = need(run / "log.jsonl", "the log of a run", "run alexrep train first")
+    path = need_training(run / "log.jsonl", "the log of a run", "run alexrep train first")
     history = from_rows(log.read(path))
     if not history.epochs and not history.step_at.size:
         raise NothingToShow(mismatch(path, "steps or epochs", "none yet", "run alexrep train"))

@@ -5,6 +5,7 @@ or as many as there are).
 """
 
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from alexrep import recipe
-from alexrep.errors import DataError, mismatch
+from alexrep import manifest, recipe
+from alexrep.errors import DataError, ManifestError, mismatch
+from alexrep.evaluation.caffe_source import STAGE as IMPORT
 from alexrep.ilsvrc import classes
 from alexrep.settings import Recipe
 
@@ -68,20 +70,26 @@ class NothingToShow(DataError):
 
 
 def need(path: Path, what: str, advice: str) -> Path:
-    """Return `path`, a file of a run, if it is there.
+    """Return `path` if it is a file.
 
     Raises:
         NothingToShow: If it is not.
     """
     if not path.is_file():
-        advice = "a network that was imported has none" if _is_imported(path.parent) else advice
         raise NothingToShow(mismatch(path, what, "none", advice))
     return path
 
 
-def _is_imported(run: Path) -> bool:
-    """Tell whether a run has a network but no log of its training."""
-    return (run / "checkpoints" / "last.pt").is_file() and not (run / "log.jsonl").is_file()
+def need_training(path: Path, what: str, advice: str) -> Path:
+    """Return `path`, a file that training leaves in a run, if it is there.
+
+    Raises:
+        NothingToShow: If it is not; of an imported network it never is.
+    """
+    with suppress(ManifestError):
+        manifest.read(path.with_name(manifest.NAME), IMPORT)
+        advice = "a network that was imported has none"
+    return need(path, what, advice)
 
 
 def read_recipe(run: Path) -> Recipe:
@@ -109,7 +117,7 @@ def read_colour_axes(run: Path) -> ColourAxes:
     Raises:
         DataError: If they are missing or damaged.
     """
-    path = need(run / "pca.json", "colour axes", "run alexrep pca, then alexrep train")
+    path = need_training(run / "pca.json", "colour axes", "run alexrep pca, then alexrep train")
     try:
         return ColourAxes.model_validate_json(path.read_bytes())
     except ValidationError as error:

@@ -302,6 +302,15 @@ def test_its_pictures_are_drawn(weights: Path, squashed: Path) -> None:
         assert re.search(wanted, result.stdout)
 
 
+def test_a_picture_of_what_it_should_have_is_not_said_to_be_impossible(
+    weights: Path, squashed: Path
+) -> None:
+    imports(weights, squashed)
+    weights.with_name("run").joinpath("mean.npy").unlink()
+    said = alexrep("plot", weights.with_name("run")).stdout
+    assert re.search(r"mean\.npy: .*found none; run alexrep mean", said)
+
+
 def test_a_patch_larger_than_the_images_is_refused(weights: Path, squashed: Path) -> None:
     words = ("--run", weights.with_name("run"), "--data", squashed)
     line = refused(alexrep("import-caffe", weights, *words), code=2)
