@@ -76,13 +76,14 @@ def start(
     threads: int = 2,
     before: Callable[[int], None] = lambda num: None,
     say: Callable[[str], None] = lambda text: None,
+    device: str = "cpu",
 ) -> Manifest:
     """Start a run, or start it again, as `alexrep train` does."""
     folder, source = RunFolder(path), held.train.shards[0].path.parent.parent
     record = resume.begin(training.make_plan(chosen, held), folder)
     if record is not None:
         return record
-    resources = Resources(torch.device("cpu"), threads, say=say)
+    resources = Resources(torch.device(device), threads, say=say)
     with interruption.flagged() as signalled:
         given = (chosen, held, folder, source, resources)
         return training.run(*given, progress, signalled, before=before)
@@ -202,6 +203,26 @@ def test_a_run_stopped_again_and_again_ends_with_the_same_bits(
         with contextlib.suppress(Interrupted):
             start(chosen, held, tmp_path / "run")
     assert_same(tmp_path / "run", whole)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+def test_a_run_on_a_gpu_stopped_again_and_again_ends_with_the_same_bits(
+    tiny: Path,
+    held: TrainingData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    precision: str,
+) -> None:
+    chosen = recipe.load(str(tiny), (f"compute.precision={precision}",))
+    start(chosen, held, tmp_path / "whole", device="cuda:0")
+    numbers = range(2, 60, 3)
+    stop_at(monkeypatch, *numbers)
+    for _ in numbers:
+        with contextlib.suppress(Interrupted):
+            start(chosen, held, tmp_path / "run", device="cuda:0")
+    assert_same(tmp_path / "run", RunFolder(tmp_path / "whole"))
 
 
 def test_a_real_signal_stops_a_run_after_its_step(
