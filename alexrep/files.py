@@ -1,8 +1,7 @@
-"""Files that are whole or absent: partial name, flush, rename; and the lock of a folder."""
+"""Files that are whole or absent: partial name, flush, rename."""
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -10,7 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from alexrep.errors import DataError, ManifestError, mismatch
+from alexrep.errors import DataError, mismatch
 
 PARTIAL = ".partial"
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -101,48 +100,6 @@ def sha256_file(path: Path) -> str:
     """Return the SHA-256 of a file's content in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-@contextlib.contextmanager
-def locked(folder: Path, part: str = "") -> Iterator[None]:
-    """Hold the only right to write into `folder`; a killed process loses it.
-
-    Partial files that killed processes left are removed when the whole is locked.
-
-    Args:
-        folder: The folder; it is made if it is not there.
-        part: Name of a part of the work. Parts of other names may be at work at
-            the same time, a whole may not.
-
-    Raises:
-        ManifestError: If another process is writing there.
-    """
-    make_folder(folder)
-    with contextlib.ExitStack() as stack:
-        _lock(stack, folder, ".lock", shared=bool(part))
-        if part:
-            _lock(stack, folder, f".lock-{part}", shared=False)
-        else:
-            sweep(folder)
-        yield
-
-
-def _lock(stack: contextlib.ExitStack, folder: Path, name: str, shared: bool) -> None:
-    stream = stack.enter_context((folder / name).open("a", encoding="utf-8"))
-    try:
-        fcntl.flock(stream, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise ManifestError(
-            mismatch(folder, "one writer", "another process at work", "wait until it ends")
-        ) from None
-
-
-@contextlib.contextmanager
-def in_turn(folder: Path) -> Iterator[None]:
-    """Wait for the others that want the same, then hold the right alone."""
-    with (folder / ".lock-turn").open("a", encoding="utf-8") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
 
 
 def make_folder(folder: Path) -> None:

@@ -32,6 +32,11 @@ def available() -> int:
     return len(os.sched_getaffinity(0))
 
 
+def default_threads() -> int:
+    """Return the number of decoding threads to use where none is asked for."""
+    return min(8, len(os.sched_getaffinity(0)))
+
+
 def run(
     work: Callable[[Item], Result],
     items: Iterable[Item],

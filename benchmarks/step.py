@@ -32,10 +32,10 @@ import torch
 from pydantic import JsonValue
 from rounds import alternate
 
+from alexrep.compute import precision
 from alexrep.models.tower import map_sides
+from alexrep.pool import default_threads
 from alexrep.settings import Compute
-from alexrep.training import precision
-from alexrep.training.assemble import default_threads
 
 PARTS = ("steps", "normalisation", "fed")
 NAME = "step"

@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from alexrep import recipe
+from alexrep.compute import precision
 from alexrep.feed.batches import Batch, Reader
 from alexrep.models import dropout
 from alexrep.models.alexnet import AlexNet
 from alexrep.models.normalisation import AcrossMaps
 from alexrep.settings import Compute
 from alexrep.training import data as inputs
-from alexrep.training import epoch, precision, step
+from alexrep.training import epoch, step
 from alexrep.training.assemble import Resources, assemble
 from alexrep.training.job import Job
 from alexrep.training.meter import Meter

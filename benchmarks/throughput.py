@@ -23,15 +23,16 @@ from pydantic import JsonValue
 from record import keep
 from torch.nn import functional
 
-from alexrep import recipe
+from alexrep import locks, recipe
+from alexrep.compute import precision
 from alexrep.models import dropout, registry
-from alexrep.runs import lock
+from alexrep.pool import default_threads
 from alexrep.runs.folder import RunFolder
 from alexrep.settings import Recipe
 from alexrep.training import data as held_data
-from alexrep.training import precision, resume, schedule
+from alexrep.training import resume, schedule
 from alexrep.training import run as training
-from alexrep.training.assemble import Resources, default_threads
+from alexrep.training.assemble import Resources
 from alexrep.training.optimiser import Momentum2012, groups, set_rates
 
 CHECKPOINTS = 5
@@ -69,7 +70,7 @@ def whole(chosen: Recipe, data: Path, folder: Path, device: torch.device) -> tup
     run = RunFolder(folder)
     with (
         contextlib.closing(held_data.open_data(data, chosen.limits.classes)) as held,
-        lock.held(folder) as owned,
+        locks.held(folder) as owned,
     ):
         resume.begin(training.make_plan(chosen, held), run)
         resources = Resources(device, default_threads())

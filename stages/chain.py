@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from alexrep.training.interruption import SIGNALS
+from alexrep.signals import SIGNALS
 
 from . import options
 

@@ -26,14 +26,14 @@ def command(
     \b
     Example: alexrep demo my-demo --seed 2
     """
-    from alexrep import files, recipe
+    from alexrep import locks, recipe
     from alexrep.ilsvrc import demo
 
     on_one_thread()
     raw, data, run = (str(folder / name) for name in ("raw", "data", "run"))
     settings = recipe.together({"seed": seed}, setting or ())
     recipe.load("demo", settings)  # a wrong setting is told now, not minutes later
-    with files.locked(folder / "raw"):
+    with locks.locked(folder / "raw"):
         demo.write(folder / "raw")
     start("preprocess", raw, data, "--side", str(SIDE))
     for stage in ("mean", "pca", "pack", "verify"):

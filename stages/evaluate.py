@@ -30,28 +30,27 @@ def command(
     \b
     Example: alexrep eval runs/first --data data --ten-crop
     """
-    from alexrep.training import interruption
+    from alexrep import signals
 
-    signalled = ctx.with_resource(interruption.flagged())
+    signalled = ctx.with_resource(signals.flagged())
+    from alexrep import locks
+    from alexrep.compute.devices import pick
     from alexrep.evaluation import report, result
-    from alexrep.runs import lock
+    from alexrep.pool import default_threads
     from alexrep.runs.folder import RunFolder
-    from alexrep.training.assemble import default_threads
-
-    from .devices import pick
 
     options.require("--split", split, ("train", "val", "test"))
     options.require("--checkpoint", checkpoint, ("last", "best"))
     folder, chosen = RunFolder(run), pick(device)
     folder.read_recipe()
     task = result.Task(folder, data, split, "ten-crop" if ten_crop else "centre", checkpoint)
-    with lock.held(run) as owned:
+    with locks.held(run) as owned:
         found = result.find(task)
         if found is not None:
             options.note(f"{folder.result(split, task.views)}: scored before, nothing to do")
         else:
             threads = workers or default_threads()
             with meter(result.num_images(task), "images", is_quiet(ctx)) as done:
-                look = interruption.watch(done, signalled, owned)
+                look = signals.watch(done, signalled, owned)
                 found = result.score(task, chosen, threads, batch_size, look, owned)
     typer.echo(report.document(found) if as_json else report.line(found))

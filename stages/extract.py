@@ -22,12 +22,12 @@ def command(
     \b
     Example: alexrep extract data folders
     """
-    from alexrep import files, manifest, pool
+    from alexrep import locks, manifest, pool
     from alexrep.ilsvrc import extract, prepared
 
     options.require_apart(out, data, "OUT")
     images = prepared.open_prepared(data)
-    with files.locked(out):
+    with locks.locked(out):
         record = manifest.begin(extract.make_plan(images), out / manifest.NAME, out / "plan.json")
         lost = extract.lost(images, out) if record is not None else []
         if not options.is_whole(record, out, out, lost):

@@ -38,7 +38,7 @@ def command(
     \b
     Example: alexrep import-caffe bvlc_alexnet.caffemodel --run runs/caffe --data data
     """
-    from alexrep import files, manifest
+    from alexrep import files, locks, manifest
     from alexrep.evaluation import caffe_source, imported
     from alexrep.runs.folder import RunFolder
 
@@ -46,7 +46,7 @@ def command(
     overlaid = tuple(setting or ())
     source = caffe_source.survey(weights, data, mean, labels, allow_missing, overlaid)
     folder = RunFolder(run)
-    with files.locked(run), files.named(run):
+    with locks.locked(run), files.named(run):
         record = manifest.begin(source.plan, folder.manifest, folder.plan)
         if not options.is_finished(record, run):
             record = imported.write(source, folder)

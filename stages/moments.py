@@ -17,7 +17,7 @@ def moments_stage(
     ctx: typer.Context, data: Path, workers: int | None, sample: int | None, stage: str, name: str
 ) -> None:
     """Finish one of the two stages, or print an estimate."""
-    from alexrep import files, manifest, pool
+    from alexrep import files, locks, manifest, pool
     from alexrep.ilsvrc import prepared, sums
     from alexrep.ilsvrc.sample import estimate
 
@@ -26,7 +26,7 @@ def moments_stage(
         typer.echo(files.to_json(estimate(images, sample, seed=1)), nl=False)
         return
     plan = sums.make_plan(images, stage)
-    with files.locked(data):
+    with locks.locked(data):
         held, record_file = data / "statistics", data / f"{stage}.{manifest.NAME}"
         advice = f"ask for the same, or {sums.removal(data)}"
         record = manifest.begin(plan, record_file, held / f"{stage}.plan.json", advice)

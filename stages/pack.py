@@ -23,14 +23,14 @@ def command(
     \b
     Example: alexrep pack data
     """
-    from alexrep import files, manifest, pool
+    from alexrep import locks, manifest, pool
     from alexrep.ilsvrc import prepared
     from alexrep.shards import layout, write
 
     options.require("--encoding", encoding, tuple(layout.DATASETS))
     images, shards = prepared.open_prepared(data), data / "shards"
     plan = write.make_plan(images, seed, shard_images, encoding)
-    with files.locked(data):
+    with locks.locked(data):
         record = manifest.begin(plan, shards / manifest.NAME, shards / "plan.json")
         if not options.is_whole(record, shards, shards):
             total = sum(images.manifest.counts[f"{split} images"] for split in images.splits)

@@ -24,14 +24,14 @@ def command(run: options.Run) -> None:
     """
     from importlib.metadata import version
 
-    from alexrep import files, manifest
+    from alexrep import files, locks, manifest
     from alexrep.plots import gallery, inputs
-    from alexrep.runs import lock, state
+    from alexrep.runs import state
     from alexrep.runs.folder import RunFolder
 
     folder, out = RunFolder(run), run / "plots"
     folder.read_recipe()
-    with lock.held(run) as owned:
+    with locks.held(run) as owned:
         digests = state.digests(folder)
         plan = manifest.Plan(
             stage="plot", settings={"matplotlib": version("matplotlib")}, inputs=digests

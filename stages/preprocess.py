@@ -36,7 +36,7 @@ def command(
     \b
     Example: alexrep preprocess raw data --workers 8
     """
-    from alexrep import files, pool
+    from alexrep import locks, pool
     from alexrep.ilsvrc import editions, preprocess, source
     from alexrep.ilsvrc.repairs import Target
     from alexrep.pixels.rescale import GEOMETRIES
@@ -47,7 +47,7 @@ def command(
     for remark in found.remarks:
         options.note(remark)
     images, target = data / "images", Target(side, geometry)
-    with files.locked(data, share.name):
+    with locks.locked(data, share.name):
         job = preprocess.begin(found, images, target, partial, retry_failed)
         record = job.record
         if not options.is_whole(record, images, images):

@@ -21,14 +21,14 @@ def prune(run: options.Run, dry_run: Dry = False, as_json: options.Json = False)
     """
     from contextlib import nullcontext
 
-    from alexrep.runs import lock
+    from alexrep import locks
     from alexrep.runs.folder import RunFolder
     from alexrep.runs.prune import prunable
 
     folder = RunFolder(run)
     # A lock would make the folder.
     folder.read_recipe()
-    with nullcontext() if dry_run else lock.held(run) as owned:
+    with nullcontext() if dry_run else locks.held(run) as owned:
         found = prunable(folder)
         sizes = {str(path): path.stat().st_size for path in found}
         if owned is not None:

@@ -30,7 +30,7 @@ def lead(
     mode: str,
 ) -> None:
     """Train in the run's folder, unless it has finished; tell the others which."""
-    from alexrep.runs import lock
+    from alexrep import locks
     from alexrep.training import resume
     from alexrep.training import run as training
     from alexrep.training.epoch import num_images, remark
@@ -39,7 +39,7 @@ def lead(
     with contextlib.ExitStack() as stack:
         with group.refusal_told():
             resume.require(folder, mode)
-            owned = stack.enter_context(lock.held(run))
+            owned = stack.enter_context(locks.held(run))
             record = resume.begin(training.make_plan(chosen, held), folder, mode)
             lost = training.restore(chosen, held, folder, data, owned) if record else []
         if lost:

@@ -29,17 +29,18 @@ def command(
     \b
     Example: alexrep train data --run runs/first --recipe alexnet-2012
     """
-    from alexrep.training import interruption
+    from alexrep import signals
 
     # Before all else: torch takes seconds to import, and a signal may come meanwhile.
-    signalled = ctx.with_resource(interruption.flagged())
+    signalled = ctx.with_resource(signals.flagged())
+    from alexrep import pool
     from alexrep import recipe as recipes
+    from alexrep.compute.devices import meeting
     from alexrep.runs.folder import RunFolder
     from alexrep.training import assemble
     from alexrep.training import data as inputs
     from alexrep.training import run as training
 
-    from .devices import meeting
     from .dry_run import rehearse
     from .together import lead
 
@@ -49,7 +50,7 @@ def command(
     held, folder = inputs.open_data(data, chosen.limits.classes), RunFolder(run)
     training.check(chosen, held)
     with contextlib.closing(held), meeting(device, chosen.compute.towers) as (own, group):
-        threads = workers or assemble.default_threads()
+        threads = workers or pool.default_threads()
         resources = assemble.Resources(own, threads, group, options.note)
         if group.leads and dry_run:
             rehearse(chosen, held, folder, resources, mode)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.io import savemat
 
-from alexrep import files, manifest, recipe
+from alexrep import files, locks, manifest, recipe
 from alexrep.ilsvrc import preprocess, source, sums
 from alexrep.ilsvrc.editions import EDITIONS
 from alexrep.ilsvrc.prepared import open_prepared
@@ -176,7 +176,7 @@ def prepare_raw(
     found = source.survey(raw, EDITIONS["demo"], partial=True)
     target, images = Target(side, geometry), data / "images"
     plan = preprocess.make_plan(found, target, partial=True)
-    with files.locked(data):
+    with locks.locked(data):
         if manifest.begin(plan, images / manifest.NAME, images / "plan.json") is None:
             preprocess.run(found, images, target, workers, done=lambda num: None)
             preprocess.finish(plan, found, images, partial=True)
@@ -189,7 +189,7 @@ def pack_data(
     """Pack data/images into data/shards, as `alexrep pack` does."""
     images, shards = open_prepared(data), data / "shards"
     plan = write.make_plan(images, seed, shard_images, encoding)
-    with files.locked(data):
+    with locks.locked(data):
         if manifest.begin(plan, shards / manifest.NAME, shards / "plan.json") is None:
             write.run(images, shards, plan, workers, done=lambda num: None)
     return data

@@ -24,16 +24,17 @@ import torch._dynamo  # which the first step of each process would import
 from torch import Tensor, nn
 
 from alexrep import recipe
+from alexrep.compute import precision
+from alexrep.compute.processes import Processes, joined
+from alexrep.compute.rank import Place
 from alexrep.errors import AlexrepError, DataError
 from alexrep.feed.augment import Inputs
 from alexrep.models import registry
 from alexrep.runs.log import Row
-from alexrep.training import loop, precision
+from alexrep.training import loop
 from alexrep.training.data import TrainingData, open_data
 from alexrep.training.job import Job, Position
 from alexrep.training.optimiser import Momentum2012, groups
-from alexrep.training.place import Place
-from alexrep.training.processes import Processes, joined
 
 
 class Double(nn.Module):

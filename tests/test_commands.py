@@ -21,8 +21,8 @@ from recipes import tiny_recipe
 from scipy.io import savemat
 from typer.testing import CliRunner, Result
 
-from alexrep import files
-from alexrep.runs import lock, log, state
+from alexrep import files, locks
+from alexrep.runs import log, state
 from alexrep.runs.folder import RunFolder
 from alexrep.stages import app
 
@@ -226,11 +226,11 @@ def test_a_run_on_other_data_is_refused(chain: Chain, tmp_path: Path) -> None:
 
 
 def test_a_folder_that_another_process_writes_to_is_refused(chain: Chain) -> None:
-    with files.locked(chain.data):
+    with locks.locked(chain.data):
         line = refused(*chain.words("pack"))
     assert "expected one writer, found another process at work; wait" in line
     for stage in ("train", "eval", "plot"):
-        with lock.held(chain.run):
+        with locks.held(chain.run):
             line = refused(*chain.words(stage))
         assert "expected one writer, found another process at work (process " in line
 

@@ -14,7 +14,7 @@ from PIL import Image
 from scipy.io import loadmat
 from sklearn.datasets import load_digits
 
-from alexrep import files
+from alexrep import locks
 from alexrep.errors import ManifestError
 from alexrep.files import sha256_file
 from alexrep.ilsvrc import demo
@@ -154,7 +154,7 @@ def test_a_killed_call_is_completed_to_the_same_bytes(raw: Path, tmp_path: Path)
     (tmp_path / "DEMO_img_val.tar").rename(tmp_path / "DEMO_img_val.tar.partial")
     with (tmp_path / "DEMO_img_val.tar.partial").open("r+b") as stream:
         stream.truncate(5000)
-    with files.locked(tmp_path):
+    with locks.locked(tmp_path):
         demo.write(tmp_path)
     (tmp_path / ".lock").unlink()
     assert digests(tmp_path) == finished

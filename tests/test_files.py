@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alexrep import files
+from alexrep import files, locks
 from alexrep.errors import DataError, ManifestError
 
 JSON = st.recursive(
@@ -26,7 +26,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from alexrep import files
-with files.locked(Path(sys.argv[1])):
+with locks.locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -159,16 +159,16 @@ def test_digests_are_those_of_hashlib(tmp_path: Path) -> None:
 def test_a_second_writer_is_refused_until_the_first_is_killed(tmp_path: Path) -> None:
     first = started(HOLD, tmp_path)
     message = r"expected one writer, found another process at work; wait"
-    with pytest.raises(ManifestError, match=message), files.locked(tmp_path):
+    with pytest.raises(ManifestError, match=message), locks.locked(tmp_path):
         pass
     killed(first)
-    with files.locked(tmp_path):
+    with locks.locked(tmp_path):
         pass
 
 
 def test_a_lock_is_given_back_when_its_block_ends_badly(tmp_path: Path) -> None:
     for _ in range(2):
-        with pytest.raises(KeyError), files.locked(tmp_path / "folder"):
+        with pytest.raises(KeyError), locks.locked(tmp_path / "folder"):
             raise KeyError
 
 

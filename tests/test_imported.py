@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
-from alexrep import files, recipe
+from alexrep import locks, recipe
 from alexrep.evaluation import trained
 from alexrep.evaluation.evaluate import probabilities
 from alexrep.feed.batches import Reader
@@ -347,6 +347,6 @@ def test_weights_that_are_not_there_are_named(weights: Path, squashed: Path) -> 
 
 
 def test_a_folder_that_another_process_writes_to_is_refused(weights: Path, squashed: Path) -> None:
-    with files.locked(weights.with_name("run")):
+    with locks.locked(weights.with_name("run")):
         line = refused(imports(weights, squashed))
     assert "expected one writer, found another process at work" in line

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch._inductor import compile_fx, metrics
 
+from alexrep.compute.precision import missing_compiler
 from alexrep.models.normalisation import (
     CONSTANTS,
     AcrossMaps,
@@ -15,7 +16,6 @@ from alexrep.models.normalisation import (
     normalise_across_maps,
     normalise_within_map,
 )
-from alexrep.training.precision import missing_compiler
 
 TABLES = {
     "code": [48.8394, 46.1989, 43.8691],

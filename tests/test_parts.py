@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alexrep import files, manifest
+from alexrep import files, locks, manifest
 from alexrep.errors import ConfigError, ManifestError
 from alexrep.ilsvrc import preprocess, source
 from alexrep.ilsvrc.editions import EDITIONS
@@ -97,9 +97,9 @@ def test_a_task_beside_the_steps_is_refused() -> None:
 
 
 def test_parts_may_write_at_the_same_time_but_not_twice_the_same(tmp_path: Path) -> None:
-    with files.locked(tmp_path, "0-of-2"), files.locked(tmp_path, "1-of-2"):
+    with locks.locked(tmp_path, "0-of-2"), locks.locked(tmp_path, "1-of-2"):
         for part in ("0-of-2", ""):
-            with pytest.raises(ManifestError, match="one writer"), files.locked(tmp_path, part):
+            with pytest.raises(ManifestError, match="one writer"), locks.locked(tmp_path, part):
                 pytest.fail("two writers")
 
 
@@ -127,9 +127,9 @@ def test_locking_the_whole_sweeps_what_killed_writers_left(tmp_path: Path) -> No
     left = tmp_path / "images" / f"0.tar.node-1{files.PARTIAL}"
     left.parent.mkdir()
     left.touch()
-    with files.locked(tmp_path, "0-of-2"):
+    with locks.locked(tmp_path, "0-of-2"):
         assert left.exists()
-    with files.locked(tmp_path):
+    with locks.locked(tmp_path):
         assert not left.exists()
 
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from alexrep.compute import precision
+from alexrep.compute.precision import Network, missing_compiler, place, settled
 from alexrep.models import alexnet
 from alexrep.settings import Compute, Model
-from alexrep.training import precision
-from alexrep.training.precision import Network, missing_compiler, place, settled
 
 CPU = torch.device("cpu")
 

@@ -15,8 +15,8 @@ import pytest
 import torch
 from recipes import tiny_recipe
 
+from alexrep.compute.processes import Processes
 from alexrep.runs.state import TIMES
-from alexrep.training.processes import Processes
 
 TINY = tiny_recipe(4, drop_at=3)
 STEPS = 5

@@ -21,18 +21,19 @@ from recipes import tiny_recipe
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
-from alexrep import files, manifest, recipe
+from alexrep import files, manifest, recipe, signals
 from alexrep.errors import AlexrepError, ConfigError, DataError, Interrupted, ManifestError
 from alexrep.manifest import Manifest
+from alexrep.pool import default_threads
 from alexrep.runs import checkpoint, listing, log, table
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.prune import prunable
 from alexrep.runs.saver import Saver
 from alexrep.runs.state import TIMES
 from alexrep.settings import Recipe
-from alexrep.training import interruption, resume
+from alexrep.training import resume
 from alexrep.training import run as training
-from alexrep.training.assemble import Resources, default_threads
+from alexrep.training.assemble import Resources
 from alexrep.training.data import TrainingData, open_data
 
 TINY = tiny_recipe(4, drop_at=3)
@@ -84,7 +85,7 @@ def start(
     if record is not None:
         return record
     resources = Resources(torch.device(device), threads, say=say)
-    with interruption.flagged() as signalled:
+    with signals.flagged() as signalled:
         given = (chosen, held, folder, source, resources)
         return training.run(*given, progress, signalled, before=before)
 
@@ -107,7 +108,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, *numbers: int) -> None:
     def flagged() -> Iterator[Callable[[], str | None]]:
         yield lambda: "SIGTERM" if next(calls) in numbers else None
 
-    monkeypatch.setattr(interruption, "flagged", flagged)
+    monkeypatch.setattr(signals, "flagged", flagged)
 
 
 def rows_of(folder: RunFolder) -> list[dict[str, Any]]:

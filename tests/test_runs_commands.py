@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from alexrep import recipe
-from alexrep.runs import checkpoint, lock
+from alexrep import locks, recipe
+from alexrep.runs import checkpoint
 from alexrep.runs.folder import RunFolder
 from alexrep.stages import app, runs
 
@@ -156,7 +156,7 @@ def test_prune_of_a_dry_run_removes_nothing(with_damaged_best: RunFolder) -> Non
 
 def test_prune_leaves_a_run_alone_that_another_process_holds(with_damaged_best: RunFolder) -> None:
     folder = with_damaged_best
-    with lock.held(folder.path):
+    with locks.held(folder.path):
         result = alexrep("prune", folder.path)
         assert result.exit_code == 1
         assert "expected one writer, found another process at work" in result.stderr
@@ -165,14 +165,14 @@ def test_prune_leaves_a_run_alone_that_another_process_holds(with_damaged_best: 
 
 def test_a_run_that_is_held_is_under_way(make_run: MakeRun) -> None:
     folder = make_run("run")
-    with lock.held(folder.path):
+    with locks.held(folder.path):
         assert "under way at epoch 3 of 45" in done("list", folder.path)
     assert "stopped at epoch 3 of 45" in done("list", folder.path)
 
 
 def test_a_lock_that_is_not_renewed_holds_nothing(make_run: MakeRun) -> None:
     folder = make_run("run")
-    left = folder.path / f"{lock.PREFIX}1"
+    left = folder.path / f"{locks.PREFIX}1"
     left.touch()
     os.utime(left, (0, 0))
     assert "stopped at epoch 3 of 45" in done("list", folder.path)

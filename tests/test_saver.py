@@ -295,7 +295,7 @@ from alexrep.errors import Interrupted
 from alexrep.runs import checkpoint
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.saver import Saver
-from alexrep.training.interruption import flagged
+from alexrep.signals import flagged
 
 def write(*words):
     print("writing", flush=True)

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from recipes import tiny_recipe
 
-from alexrep.runs import checkpoint, lock, log, state
+from alexrep import locks
+from alexrep.runs import checkpoint, log, state
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.state import TIMES
 
@@ -28,8 +29,8 @@ LEAVE = """
 import os, sys
 from pathlib import Path
 import torch
-from alexrep.training.place import Place
-from alexrep.training.processes import joined
+from alexrep.compute.rank import Place
+from alexrep.compute.processes import joined
 
 with joined(Place.of(os.environ), torch.device("cpu")) as processes:
     torch.optim.SGD([torch.nn.Parameter(torch.ones(1))])
@@ -153,7 +154,7 @@ def test_a_refusal_ends_all_processes_with_one_line(
     data: Path, recipe: Path, tmp_path: Path
 ) -> None:
     line = command(ALONE, data, tmp_path / "run", recipe)
-    with lock.held(tmp_path / "run"), tasks(line) as ranks:
+    with locks.held(tmp_path / "run"), tasks(line) as ranks:
         codes, said = ends(ranks)
     assert codes == [1, 1]
     (told,) = said

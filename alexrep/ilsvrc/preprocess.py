@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from alexrep import files, manifest, pool
+from alexrep import files, locks, manifest, pool
 from alexrep.errors import DataError, ManifestError, examples, mismatch
 from alexrep.ilsvrc.parts import WHOLE, Part
 from alexrep.ilsvrc.repairs import Target
@@ -71,7 +71,7 @@ def finish_if_last(job: Job) -> Manifest | None:
     """Finish if no other part has units left; None if one has."""
     if missing(job.found, job.images):
         return None
-    with files.in_turn(job.images.parent):
+    with locks.in_turn(job.images.parent):
         done = _begun(job.plan, job.images)
         # A manifest that stood before the work does not vouch for what was made anew.
         if done is not None and job.record is None:

@@ -58,6 +58,11 @@ class AlexNet(nn.Module):
         """Names of the activations, in order."""
         return (*(one.name for one in self.layers if one.kind not in UNSEEN), "fc8")
 
+    @property
+    def num_towers(self) -> int:
+        """Number of towers."""
+        return len(self.towers)
+
     def place(self, devices: Sequence[torch.device | str]) -> None:
         """Put tower k on `devices[k]`, and fc8 with the first tower.
 

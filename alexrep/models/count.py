@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from alexrep.models.alexnet import AlexNet
+from alexrep.compute.precision import Towered
 from alexrep.models.dropout import MaskDropout
 from alexrep.models.local import LocallyConnected2d
 
@@ -128,16 +128,16 @@ class _Note:
 def _plain(network: nn.Module) -> Iterator[None]:
     """Have `network` in evaluation, each layer by itself, and put it back."""
     modes = {module: module.training for module in network.modules()}
-    form = network.form if isinstance(network, AlexNet) else None
+    form = network.form if isinstance(network, Towered) else None
     network.eval()
-    if isinstance(network, AlexNet):
+    if isinstance(network, Towered):
         network.form = "towers"
     try:
         yield
     finally:
         for module, training in modes.items():
             module.training = training
-        if isinstance(network, AlexNet) and form is not None:
+        if isinstance(network, Towered) and form is not None:
             network.form = form
 
 

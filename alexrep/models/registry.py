@@ -5,9 +5,10 @@ from types import MappingProxyType
 
 from torch import nn
 
+from alexrep.compute.precision import Towered
 from alexrep.errors import ConfigError, mismatch
 from alexrep.models import alexnet, cifar, cifar_layers
-from alexrep.models.alexnet import AlexNet, Form
+from alexrep.models.alexnet import Form
 from alexrep.settings import Model
 
 Builder = Callable[[Model, int, int], nn.Module]
@@ -48,6 +49,6 @@ def build(model: Model, num_classes: int, seed: int, form: Form = "towers") -> n
             mismatch("model.name", f"one of {known}", repr(model.name), "mend the recipe")
         )
     network = builder(model, num_classes, seed)
-    if isinstance(network, AlexNet):
+    if isinstance(network, Towered):
         network.form = form
     return network

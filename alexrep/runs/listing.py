@@ -10,9 +10,10 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from alexrep import locks
 from alexrep.errors import AlexrepError, DataError, mismatch
 from alexrep.files import PARTIAL
-from alexrep.runs import lock, log, notes
+from alexrep.runs import log, notes
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.log import Row
 from alexrep.settings import Recipe
@@ -83,9 +84,9 @@ def state_of(folder: RunFolder, recipe: Recipe, rows: list[Row]) -> str:
 
 
 def _is_held(folder: RunFolder) -> bool:
-    for path in folder.path.glob(f"{lock.PREFIX}*"):
+    for path in folder.path.glob(f"{locks.PREFIX}*"):
         with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime < lock.GONE_S:
+            if time.time() - path.stat().st_mtime < locks.GONE_S:
                 return True
     return False
 

@@ -1,20 +1,19 @@
 """What a run needs, made new or from a checkpoint: nothing is written here."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
+from alexrep.compute import precision
+from alexrep.compute.processes import Processes
+from alexrep.compute.rank import own_towers
 from alexrep.models import registry
 from alexrep.settings import Recipe
-from alexrep.training import precision
 from alexrep.training.data import TrainingData
 from alexrep.training.job import Job, Position
 from alexrep.training.optimiser import Momentum2012, groups
-from alexrep.training.place import own_towers
-from alexrep.training.processes import Processes
 from alexrep.training.saving import set_generators
 
 
@@ -29,11 +28,6 @@ class Resources:
     """Those that share the work; by default this one alone."""
     say: Callable[[str], None] = lambda text: None
     """Says a line to the user."""
-
-
-def default_threads() -> int:
-    """Return the number of decoding threads to use where none is asked for."""
-    return min(8, len(os.sched_getaffinity(0)))
 
 
 def assemble(

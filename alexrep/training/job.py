@@ -9,6 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from alexrep.compute.gradients import Gradients
+from alexrep.compute.precision import Network
+from alexrep.compute.processes import Processes
 from alexrep.feed import draws
 from alexrep.feed.augment import Inputs
 from alexrep.runs.log import Row
@@ -16,10 +19,7 @@ from alexrep.settings import Recipe
 from alexrep.shards import limit
 from alexrep.shards.read import Split
 from alexrep.training.average import Average
-from alexrep.training.gradients import Gradients
 from alexrep.training.optimiser import Momentum2012
-from alexrep.training.precision import Network
-from alexrep.training.processes import Processes
 
 
 @dataclass

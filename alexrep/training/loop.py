@@ -2,10 +2,11 @@
 
 import time
 
+from alexrep.compute import precision
 from alexrep.evaluation.scores import Scores
 from alexrep.feed.batches import Reader
 from alexrep.runs.log import Row
-from alexrep.training import epoch, precision, schedule, step, validation
+from alexrep.training import epoch, schedule, step, validation
 from alexrep.training.job import Job
 from alexrep.training.meter import Meter, memory_bytes
 

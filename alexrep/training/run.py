@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from alexrep import files, manifest, recipe
+from alexrep.compute import precision
 from alexrep.evaluation.scores import Scores
 from alexrep.manifest import Manifest, Plan
 from alexrep.models import registry, table
@@ -18,7 +19,7 @@ from alexrep.runs.record import Record
 from alexrep.runs.saver import Saver
 from alexrep.settings import Recipe
 from alexrep.shards import limit
-from alexrep.training import conditions, epoch, loop, precision, resume, schedule
+from alexrep.training import conditions, epoch, loop, resume, schedule
 from alexrep.training.assemble import Resources, assemble
 from alexrep.training.data import TrainingData
 from alexrep.training.job import Job

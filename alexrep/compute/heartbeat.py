@@ -9,8 +9,8 @@ from types import TracebackType
 
 from torch.distributed.distributed_c10d import Store
 
+from alexrep.compute.rank import Place
 from alexrep.errors import AlexrepError, mismatch
-from alexrep.training.place import Place
 
 BEAT_S = 0.5
 """Seconds between two signs of life."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
-from alexrep.training.processes import Processes
+from alexrep.compute.processes import Processes
 
 BUCKET_BYTES = 32 << 20
 """Size from which a piece is large enough to be sent; fc6 alone is 75 million bytes."""

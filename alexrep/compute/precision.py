@@ -7,18 +7,32 @@ import contextlib
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import torch
 from pydantic import JsonValue
 from torch import Tensor, nn
 
 from alexrep.errors import ConfigError, mismatch
-from alexrep.models.alexnet import AlexNet
 from alexrep.settings import Compute
 
 _COMPILERS = ("c++", "g++", "clang++")
+
+
+@runtime_checkable
+class Towered(Protocol):
+    """A network of towers, each of which may lie on a device of its own."""
+
+    form: Literal["towers", "joined"]
+    """Whether each tower is computed by itself, or all at once on their one device."""
+
+    @property
+    def num_towers(self) -> int:
+        """Number of its towers."""
+
+    def place(self, devices: Sequence[torch.device | str]) -> None:
+        """Put tower k on `devices[k]`."""
 
 
 class Network(nn.Module):
@@ -54,7 +68,7 @@ def place(model: nn.Module, compute: Compute, device: torch.device) -> nn.Module
     if compute.channels_last:
         # Patches come with their channels last: the same layout saves 10 % of a step.
         model = model.to(memory_format=torch.channels_last)
-    if isinstance(model, AlexNet):
+    if isinstance(model, Towered):
         model.form = compute.form
         if compute.towers:
             model.place(compute.towers)
@@ -74,7 +88,7 @@ def require_places(model: nn.Module, compute: Compute) -> None:
         ConfigError: If there is not one for each tower, the joined form is to be parted, or the
             machine has no such GPU.
     """
-    num = len(model.towers) if isinstance(model, AlexNet) else 0
+    num = model.num_towers if isinstance(model, Towered) else 0
     where, named = "compute.towers", list(compute.towers)
     if named and len(named) != num:
         raise ConfigError(mismatch(where, f"{num} devices", named, "name one for each tower"))

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
+from alexrep.compute.processes import Processes, joined
+from alexrep.compute.rank import Place, own_towers
 from alexrep.errors import ConfigError, mismatch
-from alexrep.training.place import Place, own_towers
-from alexrep.training.processes import Processes, joined
 
 
 def pick(name: str) -> torch.device:

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from alexrep.training.interruption import SIGNALS, flagged
+from alexrep.signals import SIGNALS, flagged
 
 CHILD = """
 import time
-from alexrep.training.interruption import flagged
+from alexrep.signals import flagged
 with flagged() as signalled:
     print("ready", flush=True)
     while signalled() is None:

@@ -20,9 +20,9 @@ from torch import Tensor, distributed
 from torch.distributed.distributed_c10d import Store
 from torch.distributed.rendezvous import rendezvous
 
+from alexrep.compute.heartbeat import Watch
+from alexrep.compute.rank import Place
 from alexrep.errors import AlexrepError
-from alexrep.training.place import Place
-from alexrep.training.watch import Watch
 
 START_S = 300.0
 """How long the first process waits for the last one at the start."""

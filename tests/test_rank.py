@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from alexrep.compute.rank import Place, first_node, own_towers
 from alexrep.errors import ConfigError
-from alexrep.training.place import Place, first_node, own_towers
 
 TORCHRUN = {
     "RANK": "5",

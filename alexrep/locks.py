@@ -6,6 +6,7 @@ one, so that of two who try, one wins. A lock is held as long as its file is the
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import secrets
@@ -229,3 +230,45 @@ def _owner(lock: Path) -> Owner | None:
         return Owner(**json.loads(lock.read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):
         return None
+
+
+@contextlib.contextmanager
+def locked(folder: Path, part: str = "") -> Iterator[None]:
+    """Hold the only right to write into `folder`; a killed process loses it.
+
+    Partial files that killed processes left are removed when the whole is locked.
+
+    Args:
+        folder: The folder; it is made if it is not there.
+        part: Name of a part of the work. Parts of other names may be at work at
+            the same time, a whole may not.
+
+    Raises:
+        ManifestError: If another process is writing there.
+    """
+    files.make_folder(folder)
+    with contextlib.ExitStack() as stack:
+        _lock(stack, folder, ".lock", shared=bool(part))
+        if part:
+            _lock(stack, folder, f".lock-{part}", shared=False)
+        else:
+            files.sweep(folder)
+        yield
+
+
+def _lock(stack: contextlib.ExitStack, folder: Path, name: str, shared: bool) -> None:
+    stream = stack.enter_context((folder / name).open("a", encoding="utf-8"))
+    try:
+        fcntl.flock(stream, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ManifestError(
+            mismatch(folder, "one writer", "another process at work", "wait until it ends")
+        ) from None
+
+
+@contextlib.contextmanager
+def in_turn(folder: Path) -> Iterator[None]:
+    """Wait for the others that want the same, then hold the right alone."""
+    with (folder / ".lock-turn").open("a", encoding="utf-8") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield

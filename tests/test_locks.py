@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from alexrep import locks
 from alexrep.errors import AlexrepError, ManifestError
-from alexrep.runs import lock
-from alexrep.runs.lock import Owner
+from alexrep.locks import Owner
 
 ELSEWHERE = Owner(host="node7", pid=4, began="boot namespace 12")
 JOB = Owner(host="node7", pid=4, began="boot namespace 12", job="31", restart=1)
@@ -24,8 +24,8 @@ JOB = Owner(host="node7", pid=4, began="boot namespace 12", job="31", restart=1)
 HOLDER = """
 import sys, time
 from pathlib import Path
-from alexrep.runs import lock
-with lock.held(Path(sys.argv[1])) as owned:
+from alexrep import locks
+with locks.held(Path(sys.argv[1])) as owned:
     print("held", flush=True)
     while True:
         time.sleep(0.02)
@@ -50,7 +50,7 @@ def files_of(folder: Path) -> list[str]:
 
 def leave(folder: Path, owner: Owner, age_s: float = 0) -> Path:
     """Leave the lock of a process that was killed."""
-    with lock.held(folder, owner):
+    with locks.held(folder, owner):
         content = (folder / ".lock-run-1").read_text()
     path = folder / ".lock-run-1"
     path.write_text(content)
@@ -60,13 +60,13 @@ def leave(folder: Path, owner: Owner, age_s: float = 0) -> Path:
 
 
 def refusal(folder: Path, me: Owner | None = None) -> str:
-    with pytest.raises(ManifestError) as caught, lock.held(folder, me):
+    with pytest.raises(ManifestError) as caught, locks.held(folder, me):
         pass
     return str(caught.value)
 
 
 def test_a_lock_is_a_file_that_is_gone_afterwards(tmp_path: Path) -> None:
-    with lock.held(tmp_path / "run") as owned:
+    with locks.held(tmp_path / "run") as owned:
         owned()
         assert files_of(tmp_path / "run") == [".lock-run-1"]
         assert oct((tmp_path / "run" / ".lock-run-1").stat().st_mode)[-3:] == "644"
@@ -74,14 +74,14 @@ def test_a_lock_is_a_file_that_is_gone_afterwards(tmp_path: Path) -> None:
 
 
 def test_it_is_gone_after_an_error_and_no_thread_is_left(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), lock.held(tmp_path):
+    with pytest.raises(KeyError), locks.held(tmp_path):
         raise KeyError
     assert files_of(tmp_path) == []
     assert not [one for one in threading.enumerate() if one.name == "lock"]
 
 
 def test_a_second_one_is_refused_with_the_first_one_named(tmp_path: Path) -> None:
-    with lock.held(tmp_path) as owned:
+    with locks.held(tmp_path) as owned:
         line = refusal(tmp_path)
         owned()
     assert line.startswith(f"{tmp_path}: expected one writer, found another process at work (pro")
@@ -96,11 +96,11 @@ def test_another_process_is_refused(tmp_path: Path, holder: subprocess.Popen[str
 def test_partial_files_of_the_dead_are_removed_and_of_the_living_are_not(tmp_path: Path) -> None:
     part = tmp_path / "checkpoints" / "last.pt.node-1.partial"
     part.parent.mkdir()
-    with lock.held(tmp_path):
+    with locks.held(tmp_path):
         part.touch()
         refusal(tmp_path)
         assert part.exists()
-    with lock.held(tmp_path):
+    with locks.held(tmp_path):
         assert not part.exists()
 
 
@@ -110,15 +110,15 @@ def test_a_killed_process_of_this_machine_loses_it_at_once(
 ) -> None:
     holder.send_signal(number)
     time.sleep(0.2)  # and nobody has asked yet how it ended
-    with lock.held(tmp_path):
+    with locks.held(tmp_path):
         assert files_of(tmp_path) == [".lock-run-2"]
     assert files_of(tmp_path) == []
 
 
 def test_another_process_of_the_same_number_is_another(tmp_path: Path) -> None:
-    me = lock.this_process()
+    me = locks.this_process()
     leave(tmp_path, dataclasses.replace(me, began=me.began + "0"))
-    with lock.held(tmp_path) as owned:
+    with locks.held(tmp_path) as owned:
         owned()
 
 
@@ -126,7 +126,7 @@ def test_another_process_of_the_same_number_is_another(tmp_path: Path) -> None:
 def test_a_number_says_nothing_on_another_machine_or_in_another_container(
     tmp_path: Path, field: str
 ) -> None:
-    me = lock.this_process()
+    me = locks.this_process()
     other = {"host": me.host, "began": me.began, field: f"other {me.began}"}
     leave(tmp_path, Owner(host=other["host"], pid=2**22 + 1, began=other["began"]))
     assert "another process at work" in refusal(tmp_path)
@@ -138,15 +138,15 @@ def test_without_a_sign_of_life_for_two_minutes_it_is_lost(
 ) -> None:
     leave(tmp_path, ELSEWHERE, age_s)
     if is_gone:
-        with lock.held(tmp_path) as owned:
+        with locks.held(tmp_path) as owned:
             owned()
     else:
         assert f"process 4 on node7, last heard of {age_s} s ago" in refusal(tmp_path)
 
 
 def test_signs_of_life_are_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "BEAT_S", 0.02)
-    with lock.held(tmp_path, ELSEWHERE):
+    monkeypatch.setattr(locks, "BEAT_S", 0.02)
+    with locks.held(tmp_path, ELSEWHERE):
         os.utime(tmp_path / ".lock-run-1", (0, 0))
         time.sleep(0.3)
         assert "last heard of 0 s ago" in refusal(tmp_path)
@@ -168,22 +168,22 @@ def test_a_restart_of_the_same_job_takes_over_at_once(
     leave(tmp_path, JOB)
     me = dataclasses.replace(JOB, host="node8", token="mine", **changes)  # type: ignore[arg-type]
     if takes_over:
-        with lock.held(tmp_path, me) as owned:
+        with locks.held(tmp_path, me) as owned:
             owned()
     else:
         assert "process 4 on node7 of job 31, restart 1, last heard" in refusal(tmp_path, me)
 
 
 def test_slurms_variables_are_read() -> None:
-    assert (lock.this_process({}).job, lock.this_process({}).restart) == (None, 0)
-    given = lock.this_process({"SLURM_JOB_ID": "31", "SLURM_RESTART_COUNT": "2"})
+    assert (locks.this_process({}).job, locks.this_process({}).restart) == (None, 0)
+    given = locks.this_process({"SLURM_JOB_ID": "31", "SLURM_RESTART_COUNT": "2"})
     assert (given.job, given.restart) == ("31", 2)
 
 
 def test_who_was_taken_over_is_told_by_whom_and_leaves_the_lock_alone(tmp_path: Path) -> None:
     after = dataclasses.replace(JOB, host="node8", restart=2, token="mine")
-    with lock.held(tmp_path, JOB) as old:
-        with lock.held(tmp_path, after) as new:
+    with locks.held(tmp_path, JOB) as old:
+        with locks.held(tmp_path, after) as new:
             wanted = "expected only process 4 on node7 of job 31, restart 1, found process 4 on "
             with pytest.raises(AlexrepError, match=wanted + "node8 of job 31, restart 2, which"):
                 old()
@@ -199,7 +199,7 @@ def test_a_process_that_slept_too_long_finds_itself_taken_over(
     os.kill(holder.pid, signal.SIGSTOP)
     then = time.time() - 200
     os.utime(tmp_path / ".lock-run-1", (then, then))
-    with lock.held(tmp_path) as owned:
+    with locks.held(tmp_path) as owned:
         os.kill(holder.pid, signal.SIGCONT)
         _, said = holder.communicate(timeout=10)
         owned()
@@ -212,7 +212,7 @@ def test_a_lock_without_words_is_of_one_that_has_just_begun(tmp_path: Path) -> N
     path.touch()
     assert "at work (one that has just begun, last heard of 0 s ago)" in refusal(tmp_path)
     os.utime(path, (0, 0))
-    with lock.held(tmp_path):
+    with locks.held(tmp_path):
         assert files_of(tmp_path) == [".lock-run-4"]
 
 
@@ -222,7 +222,7 @@ def test_locks_of_two_generations_are_one(tmp_path: Path) -> None:
     (tmp_path / ".lock-run-2").write_text(old.read_text())
     assert "another process at work" in refusal(tmp_path)
     os.utime(tmp_path / ".lock-run-2", (0, 0))
-    with lock.held(tmp_path):
+    with locks.held(tmp_path):
         assert files_of(tmp_path) == [".lock-run-3"]
 
 
@@ -233,7 +233,7 @@ def test_a_lock_that_cannot_be_written_is_none(
         raise OSError(28, "full")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="full") as caught, lock.held(tmp_path):
+    with pytest.raises(OSError, match="full") as caught, locks.held(tmp_path):
         pass
     assert caught.value.filename == str(tmp_path)
     assert files_of(tmp_path) == []
@@ -243,7 +243,7 @@ def contend(folder: Path, start: float, won: "multiprocessing.Queue[int]", lost:
     """Try to hold the lock, and if that goes well, until all others have been refused."""
     time.sleep(max(0, start - time.time()))
     try:
-        with lock.held(folder) as owned:
+        with locks.held(folder) as owned:
             won.put(os.getpid())
             for _ in range(7):
                 assert lost.acquire(timeout=20)

@@ -1,0 +1,1 @@
+"""How a network is computed, in training and in evaluation alike."""
