@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import JsonValue
 from record import RESULTS, alexrep, errors, keep, rows
 
-from alexrep import recipe
+from alexrep.config import recipes
 
 PUBLISHED = {
     "cifar10-80sec": 0.26,
@@ -63,7 +63,7 @@ def train(
     """Train and evaluate; return the figures."""
     where = ("--device", device)
     seconds["train"] = alexrep("-q", "train", data, "--run", str(run), "--recipe", name, *where)
-    views = ["centre"] if recipe.load(name).model.side == SIDE else ["centre", "ten-crop"]
+    views = ["centre"] if recipes.load(name).model.side == SIDE else ["centre", "ten-crop"]
     for one in views:
         chosen = ["--ten-crop"] if one == "ten-crop" else []
         words = ("eval", str(run), "--data", data, *where, *chosen)

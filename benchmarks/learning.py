@@ -27,7 +27,7 @@ from learning_start import logit_std
 from pydantic import JsonValue
 from record import RESULTS, alexrep, keep, rows
 
-from alexrep import recipe
+from alexrep.config import recipes
 
 RECIPE = "alexnet-2012"
 INITIALISATIONS = ("code", "paper")
@@ -139,7 +139,7 @@ def read(
 ) -> tuple[learning_plot.Curve, dict[str, JsonValue]]:
     """Return the running loss of a run and what is kept of it."""
     chosen, steps, epochs = (
-        recipe.load(RECIPE, tuple(settings)),
+        recipes.load(RECIPE, tuple(settings)),
         rows(run, "step"),
         rows(run, "epoch"),
     )

@@ -10,10 +10,10 @@ import numpy as np
 import simplejpeg
 import torch
 
+from alexrep.config.recipe import Recipe
 from alexrep.feed import views
 from alexrep.feed.augment import make_inputs
 from alexrep.models import registry
-from alexrep.settings import Recipe
 from alexrep.shards.read import open_split
 
 NUM_IMAGES = 64

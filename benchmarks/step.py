@@ -33,9 +33,9 @@ from pydantic import JsonValue
 from rounds import alternate
 
 from alexrep.compute import precision
+from alexrep.config.recipe import Compute
 from alexrep.models.tower import map_sides
 from alexrep.pool import default_threads
-from alexrep.settings import Compute
 
 PARTS = ("steps", "normalisation", "fed")
 NAME = "step"

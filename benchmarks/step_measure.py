@@ -13,13 +13,13 @@ from rounds import Measure
 from torch import Tensor, nn
 from torch.nn import functional
 
-from alexrep import recipe
 from alexrep.compute import precision
+from alexrep.config import recipes
+from alexrep.config.recipe import Compute
 from alexrep.feed.batches import Batch, Reader
 from alexrep.models import dropout
 from alexrep.models.alexnet import AlexNet
 from alexrep.models.normalisation import AcrossMaps
-from alexrep.settings import Compute
 from alexrep.training import data as inputs
 from alexrep.training import epoch, step
 from alexrep.training.assemble import Resources, assemble
@@ -121,7 +121,7 @@ def fed(
     data: Path, settings: tuple[str, ...], device: torch.device, threads: int, seconds: float
 ) -> dict[str, JsonValue]:
     """Train as `alexrep train` does, for some seconds after some steps; return rate and waits."""
-    chosen = recipe.load("alexnet-170-256", (*settings, "compute.deterministic=false"))
+    chosen = recipes.load("alexnet-170-256", (*settings, "compute.deterministic=false"))
     held = inputs.open_data(data)
     job = assemble(chosen, held, Resources(device, threads), {}, lambda: None)
     # A GPU tries out algorithms first, and fills its queue.

@@ -7,9 +7,9 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn import functional
 
+from alexrep.config.model import Model
 from alexrep.models import count, registry
 from alexrep.models.tower import map_sides, margin, num_kernels, num_units
-from alexrep.settings import Model
 
 NUM_CLASSES = 1000
 

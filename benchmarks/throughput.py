@@ -23,12 +23,13 @@ from pydantic import JsonValue
 from record import keep
 from torch.nn import functional
 
-from alexrep import locks, recipe
+from alexrep import locks
 from alexrep.compute import precision
+from alexrep.config import recipes
+from alexrep.config.recipe import Recipe
 from alexrep.models import dropout, registry
 from alexrep.pool import default_threads
 from alexrep.runs.folder import RunFolder
-from alexrep.settings import Recipe
 from alexrep.training import data as held_data
 from alexrep.training import resume, schedule
 from alexrep.training import run as training
@@ -101,7 +102,7 @@ def measure(options: argparse.Namespace, data: Path) -> dict[str, JsonValue]:
     """Alternate the two, and return the figures."""
     every, device = options.every, torch.device(options.device)
     limits = f"limits.steps={every * (CHECKPOINTS + 1)}"
-    chosen = recipe.load(
+    chosen = recipes.load(
         options.recipe,
         (
             f"feed.batch_size={options.batch_size}",

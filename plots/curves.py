@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from alexrep.config.recipe import Recipe
 from alexrep.errors import mismatch
 from alexrep.runs import log
-from alexrep.settings import Recipe
 
 from . import panels, rates, style
 from .history import History, best, from_rows, number, thin

@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from alexrep import manifest, recipe
+from alexrep import manifest
+from alexrep.config import recipes
+from alexrep.config.recipe import Recipe
 from alexrep.errors import DataError, ManifestError, mismatch
 from alexrep.evaluation.caffe_source import STAGE as IMPORT
 from alexrep.ilsvrc import classes
-from alexrep.settings import Recipe
 
 Triple = tuple[float, float, float]
 Pixels = NDArray[np.uint8]
@@ -98,7 +99,7 @@ def read_recipe(run: Path) -> Recipe:
     Raises:
         NothingToShow: If there is none.
     """
-    return recipe.read(need(run / "recipe.toml", "the recipe of a run", "run alexrep train first"))
+    return recipes.read(need(run / "recipe.toml", "the recipe of a run", "run alexrep train first"))
 
 
 def read_classes(run: Path) -> list[str]:

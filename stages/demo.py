@@ -26,13 +26,13 @@ def command(
     \b
     Example: alexrep demo my-demo --seed 2
     """
-    from alexrep import locks, recipe
+    from alexrep import locks
+    from alexrep.config import recipes
     from alexrep.ilsvrc import demo
 
     on_one_thread()
     raw, data, run = (str(folder / name) for name in ("raw", "data", "run"))
-    settings = recipe.together({"seed": seed}, setting or ())
-    recipe.load("demo", settings)  # a wrong setting is told now, not minutes later
+    recipes.load("demo", settings := recipes.together({"seed": seed}, setting or ()))
     with locks.locked(folder / "raw"):
         demo.write(folder / "raw")
     start("preprocess", raw, data, "--side", str(SIDE))

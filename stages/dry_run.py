@@ -10,9 +10,9 @@ from . import options
 from .progress import span
 
 if TYPE_CHECKING:
+    from alexrep.config.recipe import Recipe
     from alexrep.runs.folder import RunFolder
     from alexrep.runs.log import Row
-    from alexrep.settings import Recipe
     from alexrep.training.assemble import Resources
     from alexrep.training.data import TrainingData
 

@@ -40,11 +40,12 @@ def command(
     \b
     Example: alexrep figure1 cifar10 figure1 --quick
     """
-    from alexrep import files, recipe
+    from alexrep import files
+    from alexrep.config import recipes
     from alexrep.plots import figure1
 
     taken = OWN | ({"limits.batches": "--quick"} if quick else {})
-    recipe.require_free(setting or (), taken)
+    recipes.require_free(setting or (), taken)
     options.require_apart(out, data, "OUT")
     files.make_folder(out)
     remark(data)

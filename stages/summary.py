@@ -23,8 +23,8 @@ def command(
     \b
     Example: alexrep summary alexnet-2012
     """
-    from alexrep import departures, files
-    from alexrep import recipe as recipes
+    from alexrep import files
+    from alexrep.config import departures, recipes
     from alexrep.models import count, registry, table
 
     chosen = recipes.load(recipe, tuple(setting or ()))

@@ -13,8 +13,8 @@ from . import options
 from .progress import is_quiet, meter
 
 if TYPE_CHECKING:
+    from alexrep.config.recipe import Recipe
     from alexrep.runs.folder import RunFolder
-    from alexrep.settings import Recipe
     from alexrep.training.assemble import Resources
     from alexrep.training.data import TrainingData
 

@@ -34,8 +34,8 @@ def command(
     # Before all else: torch takes seconds to import, and a signal may come meanwhile.
     signalled = ctx.with_resource(signals.flagged())
     from alexrep import pool
-    from alexrep import recipe as recipes
     from alexrep.compute.devices import meeting
+    from alexrep.config import recipes
     from alexrep.runs.folder import RunFolder
     from alexrep.training import assemble
     from alexrep.training import data as inputs
@@ -50,8 +50,7 @@ def command(
     held, folder = inputs.open_data(data, chosen.limits.classes), RunFolder(run)
     training.check(chosen, held)
     with contextlib.closing(held), meeting(device, chosen.compute.towers) as (own, group):
-        threads = workers or pool.default_threads()
-        resources = assemble.Resources(own, threads, group, options.note)
+        resources = assemble.Resources(own, workers or pool.default_threads(), group, options.note)
         if group.leads and dry_run:
             rehearse(chosen, held, folder, resources, mode)
         elif group.leads:

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.io import savemat
 
-from alexrep import files, locks, manifest, recipe
+from alexrep import files, locks, manifest
+from alexrep.config import recipes
 from alexrep.ilsvrc import preprocess, source, sums
 from alexrep.ilsvrc.editions import EDITIONS
 from alexrep.ilsvrc.prepared import open_prepared
@@ -399,7 +400,7 @@ def make_run(tmp_path: Path) -> Callable[..., RunFolder]:
         the run has not begun. A finished one has a manifest and a result of ten-crop.
         """
         folder = RunFolder(tmp_path / name)
-        files.write_bytes(folder.recipe, recipe.dump(recipe.load("demo", settings)).encode())
+        files.write_bytes(folder.recipe, recipes.dump(recipes.load("demo", settings)).encode())
         files.write_json(folder.plan, {})
         if errors:
             rows = [epoch_row(epoch, error) for epoch, error in enumerate(errors)]

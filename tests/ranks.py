@@ -23,10 +23,10 @@ import torch
 import torch._dynamo  # which the first step of each process would import
 from torch import Tensor, nn
 
-from alexrep import recipe
 from alexrep.compute import precision
 from alexrep.compute.processes import Processes, joined
 from alexrep.compute.rank import Place
+from alexrep.config import recipes
 from alexrep.errors import AlexrepError, DataError
 from alexrep.feed.augment import Inputs
 from alexrep.models import registry
@@ -51,7 +51,7 @@ class Double(nn.Module):
 
 def make(task: dict[str, Any], held: TrainingData, group: Processes, rows: list[Row]) -> Job:
     """Make a job in float64; rank `victim` comes to its end, or is signalled, at `step`."""
-    chosen = recipe.load(task["recipe"], tuple(task["settings"]))
+    chosen = recipes.load(task["recipe"], tuple(task["settings"]))
     inner = registry.build(chosen.model, len(held.train.classes), chosen.seed)
     model = Double(precision.place(inner, chosen.compute, torch.device("cpu")))
     job = Job(

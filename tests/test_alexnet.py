@@ -11,13 +11,13 @@ from torch.func import functional_call
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from alexrep import recipe
+from alexrep.config import recipes
+from alexrep.config.model import Model
 from alexrep.models import alexnet
 from alexrep.models.alexnet import AlexNet
 from alexrep.models.dropout import keys, set_keys
 from alexrep.models.normalisation import normalise_across_maps
 from alexrep.models.tower import map_sides
-from alexrep.settings import Model
 from alexrep.training.optimiser import Momentum2012, groups
 
 SMALL = Model(side=67, width=0.05, std_factor=4.0)
@@ -81,7 +81,7 @@ def outputs(
 
 
 def test_the_demo_network_reads_maps_of_side_3() -> None:
-    demo = recipe.load("demo").model
+    demo = recipes.load("demo").model
     with torch.device("meta"):
         network = AlexNet(demo, 10)
     assert network.get_parameter("towers.1.fc6.weight").shape == (512, 64 * 9)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from alexrep import recipe
+from alexrep.config import recipes
 from alexrep.errors import DataError
 from alexrep.models import caffeweights, registry
 
@@ -35,7 +35,7 @@ def read(path: Path) -> dict[str, Floats]:
 
 
 def network(*settings: str) -> nn.Module:
-    chosen = recipe.load("alexnet-caffe", (*SETTINGS, *settings))
+    chosen = recipes.load("alexnet-caffe", (*SETTINGS, *settings))
     return registry.build(chosen.model, CLASSES, seed=1)
 
 
@@ -127,7 +127,7 @@ def test_the_first_group_is_the_first_tower() -> None:
 
 def test_the_paper_sized_shapes_are_caffes() -> None:
     with torch.device("meta"):
-        model = recipe.load("alexnet-caffe").model
+        model = recipes.load("alexnet-caffe").model
         from alexrep.models.alexnet import AlexNet
 
         state = AlexNet(model, 1000).state_dict()

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from alexrep import recipe
+from alexrep.config import recipes
+from alexrep.config.model import Model
 from alexrep.errors import ConfigError
 from alexrep.models import cifar, cifar_layers, registry
 from alexrep.models.cifar import CifarNet
 from alexrep.models.count import Cost, count, total
-from alexrep.settings import Model
 from alexrep.training.schedule import rates_at
 
 RECIPES = [*cifar_layers.NETS, "cifar10-figure1"]
@@ -77,7 +77,7 @@ RATES = {
 
 def built(name: str, **other: object) -> CifarNet:
     """Return the net of the recipe `name`, with some fields of its model changed."""
-    model = recipe.load(name).model.model_copy(update=other)
+    model = recipes.load(name).model.model_copy(update=other)
     network = registry.build(model, 10, seed=1)
     assert isinstance(network, CifarNet)
     return network
@@ -117,7 +117,7 @@ def test_the_seed_decides_the_weights_and_nothing_else_does() -> None:
     torch.manual_seed(7)
     for name, values in built("cifar10-13pct").state_dict().items():
         assert torch.equal(values, first[name])
-    other = registry.build(recipe.load("cifar10-13pct").model, 10, seed=2)
+    other = registry.build(recipes.load("cifar10-13pct").model, 10, seed=2)
     assert not torch.equal(other.state_dict()["conv1.weight"], first["conv1.weight"])
 
 
@@ -205,8 +205,8 @@ def test_width_changes_every_layer_but_the_last() -> None:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_decays_are_those_of_the_sheet(name: str) -> None:
-    rule = recipe.load(name).optimiser
-    layers = {layer.name for layer in cifar_layers.NETS[recipe.load(name).model.name]}
+    rule = recipes.load(name).optimiser
+    layers = {layer.name for layer in cifar_layers.NETS[recipes.load(name).model.name]}
     assert rule.layer_decays.keys() <= layers
     found = {layer: rule.layer_decays.get(layer, rule.weight_decay) for layer in layers}
     assert found == DECAYS[name]
@@ -215,7 +215,7 @@ def test_decays_are_those_of_the_sheet(name: str) -> None:
 
 @pytest.mark.parametrize("name", RATES)
 def test_rates_by_epoch(name: str) -> None:
-    schedule = recipe.load(name).schedule
+    schedule = recipes.load(name).schedule
     found = {epoch: rates_at(schedule, epoch) for epoch in RATES[name]}
     for epoch, rates in found.items():
         assert rates.weights == pytest.approx(RATES[name][epoch])
@@ -225,7 +225,7 @@ def test_rates_by_epoch(name: str) -> None:
 
 
 def test_only_the_11_per_cent_net_sees_crops_and_reflections() -> None:
-    seen = {name: recipe.load(name) for name in RECIPES}
+    seen = {name: recipes.load(name) for name in RECIPES}
     assert {name for name, one in seen.items() if one.feed.reflect} == {"cifar10-11pct"}
     assert {name for name, one in seen.items() if one.model.side != 32} == {"cifar10-11pct"}
     assert seen["cifar10-11pct"].model.side == 24

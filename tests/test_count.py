@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from alexrep import recipe
+from alexrep.config import recipes
+from alexrep.config.model import Model
 from alexrep.models import registry
 from alexrep.models.alexnet import AlexNet, Form
 from alexrep.models.count import Cost, count, layers, total
 from alexrep.models.local import LocallyConnected2d
-from alexrep.settings import Model
 
 SHEET = {
     "conv1": Cost(34_848, 96, 105_415_200),
@@ -111,15 +111,15 @@ def test_a_tower_alone_has_16_630_440_parameters() -> None:
 
 def test_the_one_tower_of_the_paper_has_about_as_many_parameters_as_two() -> None:
     with torch.device("meta"):
-        network = AlexNet(recipe.load("alexnet-2012-half").model, 1000)
+        network = AlexNet(recipes.load("alexnet-2012-half").model, 1000)
     convolutions = 17_472 + 153_728 + 221_376 + 331_968 + 442_624
     units = 37_752_832 + 16_781_312 + 4_097_000
     assert total(count(network, 224)).parameters == convolutions + units == 59_798_312
 
 
-@pytest.mark.parametrize("name", recipe.names())
+@pytest.mark.parametrize("name", recipes.names())
 def test_the_table_of_every_recipe_holds_all_its_parameters(name: str) -> None:
-    model = recipe.load(name).model
+    model = recipes.load(name).model
     # Narrow, so that it takes no time to draw the weights.
     narrow = model.model_copy(update={"width": 0.05} if model.name == "alexnet" else {})
     network = registry.build(narrow, 10, seed=1)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from alexrep import departures, recipe
+from alexrep.config import departures, recipes
 
 SPEED = ("channels_last", "compile", "deterministic", "form", "towers", "accumulate")
 NEUTRAL = (
@@ -61,7 +61,7 @@ LINES = {
 
 
 def of(*settings: str) -> list[str]:
-    return departures.of(recipe.load("alexnet-2012", settings))
+    return departures.of(recipes.load("alexnet-2012", settings))
 
 
 def leaves(table: dict[str, Any], prefix: str = "") -> list[str]:
@@ -103,7 +103,7 @@ def test_no_normalisation_is_none_over_conv2_either() -> None:
 
 
 def test_every_field_is_a_point_or_neutral() -> None:
-    fields = leaves(recipe.load("alexnet-2012").model_dump())
+    fields = leaves(recipes.load("alexnet-2012").model_dump())
     covered = (*(setting.partition("=")[0] for setting in LINES), "feed.order", "schedule.")
     assert [field for field in fields if not field.startswith((*covered, *NEUTRAL))] == []
 

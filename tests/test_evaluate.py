@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from alexrep.config.model import Model
 from alexrep.errors import AlexrepError, DataError
 from alexrep.evaluation.evaluate import Predictions, evaluate, probabilities
 from alexrep.evaluation.scores import Scores
 from alexrep.feed.augment import Inputs, make_inputs
 from alexrep.feed.batches import Reader
 from alexrep.models import registry
-from alexrep.settings import Model
 from alexrep.shards.read import Split, open_split
 
 SIDE, PATCH = 72, 67

@@ -7,12 +7,12 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn import functional
 
+from alexrep.config.model import Model
 from alexrep.feed import order
 from alexrep.models import alexnet
 from alexrep.models.alexnet import AlexNet
 from alexrep.models.dropout import keys, set_keys
 from alexrep.models.normalisation import normalise_across_maps
-from alexrep.settings import Model
 from alexrep.training.optimiser import Momentum2012, groups
 
 # Shipped with the 2014 code of the paper's author: section 3.

@@ -25,7 +25,7 @@ JSON = st.recursive(
 HOLD = """
 import sys, time
 from pathlib import Path
-from alexrep import files
+from alexrep import locks
 with locks.locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from alexrep import recipe
+from alexrep.config import recipes
 from alexrep.errors import ConfigError, DataError, ManifestError
 from alexrep.runs.folder import RunFolder
 
@@ -20,8 +20,8 @@ def test_every_file_has_its_place() -> None:
 
 
 def test_the_recipe_that_ran_is_read_back(tmp_path: Path) -> None:
-    chosen = recipe.load("demo", ("seed=5",))
-    (tmp_path / "recipe.toml").write_text(recipe.dump(chosen))
+    chosen = recipes.load("demo", ("seed=5",))
+    (tmp_path / "recipe.toml").write_text(recipes.dump(chosen))
     assert RunFolder(tmp_path).read_recipe() == chosen
 
 

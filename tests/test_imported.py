@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
-from alexrep import locks, recipe
+from alexrep import locks
+from alexrep.config import recipes
 from alexrep.evaluation import trained
 from alexrep.evaluation.evaluate import probabilities
 from alexrep.feed.batches import Reader
@@ -107,7 +108,7 @@ def test_the_run_has_caffes_rules(weights: Path, squashed: Path) -> None:
     assert (model.norm, model.norm_scope, model.conv1_order) == ("caffe", "joint", "relu-lrn-pool")
     assert (model.conv2_within_map, model.dropout) == (False, "inverted")
     assert (model.initialisation, feed.mean, feed.channels) == ("caffe", "crop", "bgr")
-    assert recipe.load("alexnet-caffe").model.side == 227
+    assert recipes.load("alexnet-caffe").model.side == 227
     assert chosen.source.startswith("weights of net.caffemodel, sha256 ")
     assert chosen == trained.recipe_of(imported(weights), weights)
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from alexrep.config.model import Model
 from alexrep.models import alexnet
 from alexrep.models.initialise import standard_deviation
-from alexrep.settings import Model
 
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
 SMALL = Model(side=67, width=0.1)

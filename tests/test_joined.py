@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from alexrep.config.model import Model
 from alexrep.models import alexnet
 from alexrep.models.alexnet import AlexNet
 from alexrep.models.dropout import keys, set_keys
-from alexrep.settings import Model
 
 VARIANTS: list[dict[str, object]] = [
     {},

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexrep import recipe
+from alexrep.config import recipes
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 
@@ -28,8 +28,8 @@ def plot(learning: ModuleType) -> ModuleType:
 def test_at_full_width_only_the_initialisation_and_the_order_are_not_those_of_net_145(
     learning: ModuleType,
 ) -> None:
-    base = recipe.load("alexnet-2012")
-    full = recipe.load("alexnet-2012", learning.Size(1.0).settings(2200, "paper", 2))
+    base = recipes.load("alexnet-2012")
+    full = recipes.load("alexnet-2012", learning.Size(1.0).settings(2200, "paper", 2))
     assert full.seed == 2
     assert full.model == base.model.model_copy(update={"initialisation": "paper"})
     assert full.schedule.changes == base.schedule.changes[:1]
@@ -40,7 +40,7 @@ def test_at_full_width_only_the_initialisation_and_the_order_are_not_those_of_ne
 def test_at_a_quarter_of_the_width_deviations_patch_batch_and_rates_are_scaled(
     learning: ModuleType,
 ) -> None:
-    small = recipe.load("alexnet-2012", learning.Size(0.25).settings(2200, "code", 1))
+    small = recipes.load("alexnet-2012", learning.Size(0.25).settings(2200, "code", 1))
     assert (small.model.side, small.model.width, small.model.std_factor) == (112, 0.25, 2)
     assert (small.feed.batch_size, small.limits.steps) == (64, 34)
     (change,) = small.schedule.changes
@@ -81,7 +81,9 @@ def test_logits_of_a_network_with_lower_deviations_vary_less(
 ) -> None:
     small = ("model.side=67", "model.width=0.1")
     code, paper = (
-        learning.logit_std(data, recipe.load("alexnet-2012", (*small, f"model.initialisation={i}")))
+        learning.logit_std(
+            data, recipes.load("alexnet-2012", (*small, f"model.initialisation={i}"))
+        )
         for i in ("code", "paper")
     )
     assert 0 < paper < 0.5 * code

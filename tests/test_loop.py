@@ -16,13 +16,13 @@ from recipes import tiny_recipe
 from torch import Tensor, nn
 from torch.nn import functional
 
-from alexrep import recipe
+from alexrep.config import recipes
+from alexrep.config.recipe import Recipe
 from alexrep.errors import AlexrepError, ConfigError, Interrupted
 from alexrep.feed import draws, order
 from alexrep.models import dropout, registry
 from alexrep.runs.checkpoint import weights_digest
 from alexrep.runs.log import Row
-from alexrep.settings import Recipe
 from alexrep.training import epoch, loop
 from alexrep.training.data import TrainingData, open_data
 from alexrep.training.job import Job, Position
@@ -51,7 +51,7 @@ def held(data: Path) -> Iterator[TrainingData]:
 def load(tmp_path: Path) -> Load:
     path = tmp_path / "tiny.toml"
     path.write_text(TINY)
-    return lambda *settings: recipe.load(str(path), settings)
+    return lambda *settings: recipes.load(str(path), settings)
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from alexrep.config.model import Model
 from alexrep.errors import ConfigError
 from alexrep.models.alexnet import AlexNet
-from alexrep.settings import Model
 from alexrep.training.optimiser import Momentum2012, groups, set_rates
 
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from alexrep import recipe
+from alexrep.config import recipes
 from alexrep.errors import DataError
 from alexrep.ilsvrc.classes import Synset
 from alexrep.plots import (
@@ -89,7 +89,7 @@ def run(tmp_path: Path) -> Path:
     """A run of two epochs, four kernels a tower and six classes."""
     run = tmp_path / "run"
     run.mkdir()
-    (run / "recipe.toml").write_text(recipe.dump(recipe.load("demo")))
+    (run / "recipe.toml").write_text(recipes.dump(recipes.load("demo")))
     write_log(run, [epoch_row(0), *map(step_row, range(1, 9)), epoch_row(1), epoch_row(2)])
     rows = [asdict(Synset(i, f"n{i}", i, words, 9)) for i, words in enumerate(NAMES)]
     (run / "classes.json").write_text(json.dumps(rows))
@@ -265,8 +265,8 @@ def test_planted_red_kernels_appear_red_in_the_lower_block_only(run: Path, tmp_p
 
 
 def test_the_kernels_of_a_net_on_bgr_are_shown_in_rgb(run: Path, tmp_path: Path) -> None:
-    chosen = recipe.load("demo", ("feed.channels=bgr",))
-    (run / "recipe.toml").write_text(recipe.dump(chosen))
+    chosen = recipes.load("demo", ("feed.channels=bgr",))
+    (run / "recipe.toml").write_text(recipes.dump(chosen))
     out = draw("kernels", run, tmp_path / "kernels.png")
     # Planted red for a net on RGB, which is blue for this one.
     assert count(out, (0, 0, 255)) == 4 * (16 * 11) ** 2

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from alexrep.compute import precision
 from alexrep.compute.precision import Network, missing_compiler, place, settled
+from alexrep.config.model import Model
+from alexrep.config.recipe import Compute
 from alexrep.models import alexnet
-from alexrep.settings import Compute, Model
 
 CPU = torch.device("cpu")
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alexrep import recipe
+from alexrep.config import recipes
 from alexrep.errors import DataError
 from alexrep.runs import checkpoint
 from alexrep.runs.folder import RunFolder
@@ -22,7 +22,7 @@ def make(path: Path, held: dict[str, bool], keep_epochs: int | None) -> RunFolde
         old.unlink()
     path.mkdir(exist_ok=True)
     given = (f"checkpoints.keep_epochs={keep_epochs}",) if keep_epochs else ()
-    folder.recipe.write_text(recipe.dump(recipe.load("demo", given)))
+    folder.recipe.write_text(recipes.dump(recipes.load("demo", given)))
     for name, is_whole in held.items():
         checkpoint.save(folder.checkpoint(name), {"state_dict": {}})
         if not is_whole:

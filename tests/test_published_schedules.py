@@ -6,9 +6,9 @@ and biases, whether the noise is on.
 
 import pytest
 
-from alexrep import recipe
-from alexrep.rates import rates_at
-from alexrep.settings import Schedule
+from alexrep.config import recipes
+from alexrep.config.rates import rates_at
+from alexrep.config.schedules import Schedule
 
 Row = tuple[int, int, float, float, tuple[float, float], bool]
 
@@ -99,7 +99,7 @@ TABLES = {
 
 
 def schedule(name: str) -> Schedule:
-    return recipe.load(name).schedule
+    return recipes.load(name).schedule
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from alexrep import recipe
-from alexrep.rates import Rates, rates_at
-from alexrep.settings import Change, Schedule
+from alexrep.config import recipes
+from alexrep.config.rates import Rates, rates_at
+from alexrep.config.schedules import Change, Schedule
 
 
 def schedule(*changes: Change) -> Schedule:
@@ -26,7 +26,7 @@ def schedule(*changes: Change) -> Schedule:
 def test_the_hand_schedule_of_2012(
     epochs: tuple[int, int], weights: float, conv1: tuple[float, float], noise: bool
 ) -> None:
-    hand = recipe.load("alexnet-2012").schedule
+    hand = recipes.load("alexnet-2012").schedule
     for epoch in epochs:
         rates = rates_at(hand, epoch)
         assert (rates.weights, rates.biases, rates.noise) == (weights, 0.02, noise)

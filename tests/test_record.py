@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from alexrep import files, recipe
+from alexrep import files
+from alexrep.config import recipes
 from alexrep.errors import AlexrepError
 from alexrep.runs import log
 from alexrep.runs.folder import RunFolder
@@ -30,7 +31,7 @@ def epoch(number: int) -> Row:
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
     folder = RunFolder(tmp_path / "run")
-    files.write_bytes(folder.recipe, recipe.dump(recipe.load("demo")).encode())
+    files.write_bytes(folder.recipe, recipes.dump(recipes.load("demo")).encode())
     return folder
 
 

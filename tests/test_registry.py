@@ -3,17 +3,17 @@
 import pytest
 import torch
 
-from alexrep import recipe
+from alexrep.config import recipes
+from alexrep.config.model import Model
 from alexrep.errors import ConfigError
 from alexrep.models import registry
 from alexrep.models.alexnet import Form
-from alexrep.settings import Model
 
 FORMS: tuple[Form, ...] = ("towers", "joined")
 
 
 def test_the_demo_network_runs() -> None:
-    model = recipe.load("demo").model
+    model = recipes.load("demo").model
     network = registry.build(model, 10, seed=1).eval()
     assert network(torch.zeros(2, 3, 112, 112)).shape == (2, 10)
 

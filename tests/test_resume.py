@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from alexrep import manifest, recipe
+from alexrep import manifest
+from alexrep.config import recipes
 from alexrep.errors import ConfigError, DataError, ManifestError
 from alexrep.manifest import Plan
 from alexrep.runs import checkpoint
@@ -173,7 +174,7 @@ def test_a_run_without_its_last_checkpoint_says_where_it_starts(folder: RunFolde
 def test_other_threads_are_named_and_refused_once_something_is_trained(
     folder: RunFolder, step: int, is_refused: bool
 ) -> None:
-    chosen = recipe.load("demo")
+    chosen = recipes.load("demo")
     now = conditions.describe(chosen, torch.device("cpu"))
     content = {
         "step": step,
@@ -203,7 +204,7 @@ def test_a_refused_plan_does_not_wait_for_a_checkpoint_to_be_read(
 
 
 def test_conditions_are_of_what_changes_bits() -> None:
-    chosen, cpu = recipe.load("demo"), torch.device("cpu")
+    chosen, cpu = recipes.load("demo"), torch.device("cpu")
     found = conditions.describe(chosen, cpu, num_processes=2)
     assert found["torch_threads"] == torch.get_num_threads()
     assert found["processes"] == 2

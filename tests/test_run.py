@@ -21,7 +21,9 @@ from recipes import tiny_recipe
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
-from alexrep import files, manifest, recipe, signals
+from alexrep import files, manifest, signals
+from alexrep.config import recipes
+from alexrep.config.recipe import Recipe
 from alexrep.errors import AlexrepError, ConfigError, DataError, Interrupted, ManifestError
 from alexrep.manifest import Manifest
 from alexrep.pool import default_threads
@@ -30,7 +32,6 @@ from alexrep.runs.folder import RunFolder
 from alexrep.runs.prune import prunable
 from alexrep.runs.saver import Saver
 from alexrep.runs.state import TIMES
-from alexrep.settings import Recipe
 from alexrep.training import resume
 from alexrep.training import run as training
 from alexrep.training.assemble import Resources
@@ -66,7 +67,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def chosen(tiny: Path) -> Recipe:
-    return recipe.load(str(tiny))
+    return recipes.load(str(tiny))
 
 
 def start(
@@ -216,7 +217,7 @@ def test_a_run_on_a_gpu_stopped_again_and_again_ends_with_the_same_bits(
     monkeypatch: pytest.MonkeyPatch,
     precision: str,
 ) -> None:
-    chosen = recipe.load(str(tiny), (f"compute.precision={precision}",))
+    chosen = recipes.load(str(tiny), (f"compute.precision={precision}",))
     start(chosen, held, tmp_path / "whole", device="cuda:0")
     numbers = range(2, 60, 3)
     stop_at(monkeypatch, *numbers)
@@ -291,7 +292,7 @@ def test_a_run_killed_at_a_saving_ends_with_the_same_bits(
 def test_the_fixed_order_with_shared_draws_resumes_too(
     tiny: Path, held: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = recipe.load(str(tiny), FIXED)
+    chosen = recipes.load(str(tiny), FIXED)
     start(chosen, held, tmp_path / "whole")
     stop_at(monkeypatch, 6, 21)
     for _ in range(2):
@@ -321,7 +322,7 @@ def test_whatever_else_a_run_keeps_count_of_resumes_too(
     monkeypatch: pytest.MonkeyPatch,
     settings: tuple[str, ...],
 ) -> None:
-    chosen = recipe.load(str(tiny), settings)
+    chosen = recipes.load(str(tiny), settings)
     start(chosen, held, tmp_path / "whole")
     stop_at(monkeypatch, 6, 21, 26, 40)
     for _ in range(5):
@@ -347,7 +348,7 @@ def test_curves_and_table_show_each_row_of_the_log_once_after_kills(
     tiny: Path, held: TrainingData, whole: RunFolder, tmp_path: Path, every: int
 ) -> None:
     chosen, folder = (
-        recipe.load(str(tiny), (f"checkpoints.every_steps={every}",)),
+        recipes.load(str(tiny), (f"checkpoints.every_steps={every}",)),
         RunFolder(tmp_path / "run"),
     )
     for num_steps in (3, 4, 7, 20):
@@ -397,7 +398,7 @@ def test_the_best_survives_a_restart_and_worse_epochs(
     tiny: Path, held: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At a rate of zero no later epoch is better than the untrained network."""
-    chosen = recipe.load(str(tiny), ("schedule.changes=[{epoch=0,weights=0.0,biases=0.0}]",))
+    chosen = recipes.load(str(tiny), ("schedule.changes=[{epoch=0,weights=0.0,biases=0.0}]",))
     stop_at(monkeypatch, 6)
     with pytest.raises(Interrupted):
         start(chosen, held, tmp_path / "run")
@@ -421,7 +422,7 @@ def test_another_recipe_is_refused_with_the_field_named(
     path = shutil.copytree(whole.path, tmp_path / "run")
     if not finished:
         (path / "manifest.json").unlink()
-    other = recipe.load(str(tiny), ("feed.batch_size=8",))
+    other = recipes.load(str(tiny), ("feed.batch_size=8",))
     wanted = r"expected settings\.feed\.batch_size = 8, found 4; ask for the same, or"
     with pytest.raises(ManifestError, match=wanted):
         start(other, held, path)
@@ -473,7 +474,7 @@ def test_a_diverged_run_keeps_its_last_checkpoint(
 ) -> None:
     huge = "schedule.changes=[{epoch=0,weights=0.01,biases=0.02},{epoch=1,weights=10.0}]"
     settings = (huge, "optimiser.weight_decay=1.0", "schedule.epochs=20")
-    chosen, folder = recipe.load(str(tiny), settings), RunFolder(tmp_path / "run")
+    chosen, folder = recipes.load(str(tiny), settings), RunFolder(tmp_path / "run")
     digests = set()
     for _ in range(2):
         with pytest.raises(AlexrepError, match=r"expected (a )?finite lo(ss|gits), found "):
@@ -574,7 +575,7 @@ def test_checkpoints_in_an_epoch_change_nothing_but_what_a_kill_costs(
     monkeypatch: pytest.MonkeyPatch,
     step: int,
 ) -> None:
-    chosen, steps, folder = recipe.load(str(tiny), EVERY_3), count(1), RunFolder(tmp_path / "run")
+    chosen, steps, folder = recipes.load(str(tiny), EVERY_3), count(1), RunFolder(tmp_path / "run")
     # A disk as fast as the steps: a slower one would delay the next checkpoint.
     monkeypatch.setattr(Saver, "is_idle", property(lambda saver: saver.wait() is None))
 
@@ -597,7 +598,7 @@ def test_checkpoints_in_an_epoch_change_nothing_but_what_a_kill_costs(
 def test_kept_checkpoints_are_of_their_epochs_and_serve_when_others_are_damaged(
     tiny: Path, held: TrainingData, tmp_path: Path
 ) -> None:
-    chosen, folder = recipe.load(str(tiny), EVERY_3), RunFolder(tmp_path / "run")
+    chosen, folder = recipes.load(str(tiny), EVERY_3), RunFolder(tmp_path / "run")
     start(chosen, held, folder.path)
     weights = weights_of(folder)
     for epoch, path in folder.epoch_checkpoints().items():
@@ -638,7 +639,7 @@ def test_a_finished_run_goes_on_with_more_epochs_and_the_log_tells_it(
     tiny: Path, held: TrainingData, whole: RunFolder, tmp_path: Path
 ) -> None:
     path = shutil.copytree(whole.path, tmp_path / "run")
-    longer = recipe.load(str(tiny), ("schedule.epochs=6",))
+    longer = recipes.load(str(tiny), ("schedule.epochs=6",))
     record = start(longer, held, path)
     folder = RunFolder(path)
     assert record.counts["epochs"] == 6
@@ -657,7 +658,7 @@ def test_a_run_that_was_made_longer_is_the_longer_run(
     tiny: Path, held: TrainingData, whole: RunFolder, tmp_path: Path
 ) -> None:
     """Rates by epoch do not depend on how many there are to come."""
-    longer = recipe.load(str(tiny), ("schedule.epochs=6",))
+    longer = recipes.load(str(tiny), ("schedule.epochs=6",))
     start(longer, held, tmp_path / "at once")
     path = shutil.copytree(whole.path, tmp_path / "run")
     start(longer, held, path)
@@ -668,7 +669,7 @@ def test_a_change_of_the_recipe_is_told_again_by_a_run_that_is_killed_before_it_
     tiny: Path, held: TrainingData, whole: RunFolder, tmp_path: Path
 ) -> None:
     path = shutil.copytree(whole.path, tmp_path / "run")
-    longer = recipe.load(str(tiny), ("schedule.epochs=6",))
+    longer = recipes.load(str(tiny), ("schedule.epochs=6",))
 
     def kill(num_images: int) -> None:
         if num_images < 18:
@@ -690,7 +691,7 @@ def test_fewer_epochs_than_have_begun_are_refused(
     with pytest.raises(
         ConfigError, match=r"schedule\.epochs: expected at least 2, which have begun"
     ):
-        start(recipe.load(str(tiny), ("schedule.epochs=1",)), held, tmp_path / "run")
+        start(recipes.load(str(tiny), ("schedule.epochs=1",)), held, tmp_path / "run")
     start(chosen, held, tmp_path / "run")
 
 
@@ -708,7 +709,7 @@ def test_other_conditions_are_refused_by_name_unless_the_bits_are_given_up(
     wanted = r"last\.pt: expected the conditions .*, found torch_threads: 1 -> 3; go on under"
     with pytest.raises(ManifestError, match=wanted):
         start(chosen, held, folder.path)
-    free = recipe.load(str(tiny), ("compute.deterministic=false", "schedule.epochs=5"))
+    free = recipes.load(str(tiny), ("compute.deterministic=false", "schedule.epochs=5"))
     start(free, held, folder.path, say=told.append)
     assert told == [
         "the recipe has changed: compute.deterministic: True -> False",
@@ -720,7 +721,7 @@ def test_other_conditions_are_refused_by_name_unless_the_bits_are_given_up(
 def test_a_checkpoint_of_another_recipe_is_refused(
     chosen: Recipe, tiny: Path, held: TrainingData, whole: RunFolder, tmp_path: Path
 ) -> None:
-    other = recipe.load(str(tiny), ("feed.batch_size=8",))
+    other = recipes.load(str(tiny), ("feed.batch_size=8",))
     start(other, held, tmp_path / "other")
     folder = unfinished(whole, tmp_path / "run")
     shutil.copy(RunFolder(tmp_path / "other").checkpoint("last"), folder.checkpoint("last"))
@@ -768,7 +769,7 @@ def test_a_recipe_that_cannot_run_is_refused_before_anything_is_written(
     tiny: Path, held: TrainingData, setting: str, wanted: str
 ) -> None:
     with pytest.raises(ConfigError, match=wanted):
-        training.check(recipe.load(str(tiny), (setting,)), held)
+        training.check(recipes.load(str(tiny), (setting,)), held)
 
 
 def test_a_recipe_that_can_run_passes(chosen: Recipe, held: TrainingData) -> None:
@@ -778,7 +779,7 @@ def test_a_recipe_that_can_run_passes(chosen: Recipe, held: TrainingData) -> Non
 def test_towers_placed_one_by_one_train_to_the_same_bits(
     tiny: Path, held: TrainingData, whole: RunFolder, tmp_path: Path
 ) -> None:
-    start(recipe.load(str(tiny), ("compute.towers=['cpu','cpu']",)), held, tmp_path / "run")
+    start(recipes.load(str(tiny), ("compute.towers=['cpu','cpu']",)), held, tmp_path / "run")
     details = RunFolder(tmp_path / "run").read_manifest().details
     assert details["weights"] == whole.read_manifest().details["weights"]
 

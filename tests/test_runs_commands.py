@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from alexrep import locks, recipe
+from alexrep import locks
+from alexrep.config import recipes
 from alexrep.runs import checkpoint
 from alexrep.runs.folder import RunFolder
 from alexrep.stages import app, runs
@@ -101,7 +102,7 @@ def test_diff_of_equal_recipes_says_so(make_run: MakeRun) -> None:
 
 def test_net_145_departs_in_nothing(make_run: MakeRun) -> None:
     folder = make_run("run")
-    folder.recipe.write_text(recipe.dump(recipe.load("alexnet-2012")))
+    folder.recipe.write_text(recipes.dump(recipes.load("alexnet-2012")))
     assert "departs from net 145: in nothing" in done("show", folder.path).splitlines()
 
 

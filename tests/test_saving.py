@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 import torch
 
-from alexrep import recipe
+from alexrep.config import recipes
 from alexrep.errors import AlexrepError
 from alexrep.runs.saver import Also, Saver
 from alexrep.training.data import TrainingData
@@ -37,7 +37,7 @@ class Run:
     def __init__(self, *settings: str) -> None:
         self.disk, self.position, self.seconds = Disk(), Position(), 0.0
         state = SimpleNamespace(state_dict=dict)
-        chosen = recipe.load("demo", settings)
+        chosen = recipes.load("demo", settings)
         job = SimpleNamespace(
             recipe=chosen,
             model=state,

@@ -2,9 +2,9 @@
 
 import pytest
 
-from alexrep import recipe
+from alexrep.config import recipes
+from alexrep.config.schedules import Change, Schedule
 from alexrep.errors import ConfigError
-from alexrep.settings import Change, Schedule
 from alexrep.training.schedule import require_layers
 
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
@@ -12,7 +12,7 @@ START = Change(epoch=0, weights=0.01, biases=0.02)
 
 
 def test_the_layers_of_2012_are_those_of_the_network() -> None:
-    require_layers(recipe.load("alexnet-2012").schedule, LAYERS)
+    require_layers(recipes.load("alexnet-2012").schedule, LAYERS)
 
 
 def test_a_layer_that_the_network_lacks_is_a_config_error() -> None:

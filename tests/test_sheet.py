@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from alexrep import recipe
+from alexrep.config import recipes
 from alexrep.feed import draws
 from alexrep.feed.batches import Batch
 from alexrep.training import sheet
@@ -26,7 +26,7 @@ def held(data: Path) -> Iterator[TrainingData]:
 
 
 def a_job(held: TrainingData, *settings: str) -> tuple[Job, Any]:
-    chosen = recipe.load("demo", ("model.side=67", *settings))
+    chosen = recipes.load("demo", ("model.side=67", *settings))
     job: Any = SimpleNamespace(
         recipe=chosen,
         train=held.train,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from alexrep import departures, recipe
+from alexrep.config import departures, recipes
 
 ABLATIONS = {
     "alexnet-2012-half": ["layers of double width", "towers"],
@@ -21,22 +21,22 @@ ABLATIONS = {
 
 def points(name: str) -> list[str]:
     """Return the names of the points in which a recipe departs from net 145."""
-    lines = departures.of(recipe.load(name))
+    lines = departures.of(recipes.load(name))
     return sorted(line.partition(":")[0].partition(" from epoch")[0] for line in lines)
 
 
-@pytest.mark.parametrize("name", recipe.names())
+@pytest.mark.parametrize("name", recipes.names())
 def test_a_recipe_says_where_it_comes_from_and_what_to_expect(name: str) -> None:
-    found = recipe.load(name)
+    found = recipes.load(name)
     assert found.name == name
     assert found.source
     assert found.expected
     assert found.time
 
 
-@pytest.mark.parametrize("name", recipe.names())
+@pytest.mark.parametrize("name", recipes.names())
 def test_the_command_trains_by_the_recipe_in_a_run_of_its_name(name: str) -> None:
-    words = recipe.load(name).command.split()
+    words = recipes.load(name).command.split()
     assert words[:2] == ["alexrep", "train"]
     assert words[3:] == ["--run", f"runs/{name}", "--recipe", name]
 
@@ -48,13 +48,13 @@ def test_an_ablation_changes_one_thing(name: str) -> None:
 
 @pytest.mark.parametrize("layer", ["conv3", "conv4", "conv5", "fc6", "fc7"])
 def test_an_ablation_leaves_out_the_layer_of_its_name(layer: str) -> None:
-    assert recipe.load(f"alexnet-2012-no-{layer}").model.without == (layer,)
+    assert recipes.load(f"alexnet-2012-no-{layer}").model.without == (layer,)
 
 
 @pytest.mark.parametrize("name", ["alexnet-2010", "alexnet-2012-continued", "alexnet-170"])
 def test_another_schedule_is_the_same_network_on_the_same_images(name: str) -> None:
-    plain = recipe.load("alexnet-2012")
-    changed = recipe.difference(plain, recipe.load(name))
+    plain = recipes.load("alexnet-2012")
+    changed = recipes.difference(plain, recipes.load(name))
     fields = {line.partition(":")[0] for line in changed} - {"name", "source", "expected"}
     assert all(field.startswith(("schedule.", "command")) for field in fields)
 
@@ -66,28 +66,28 @@ def test_the_paper_read_literally_has_all_five_differences() -> None:
 
 
 def test_run_148_has_no_normalisation_anywhere() -> None:
-    model = recipe.load("alexnet-2012-no-lrn").model
+    model = recipes.load("alexnet-2012-no-lrn").model
     assert (model.norm, model.conv2_norm, model.conv2_within_map) == ("none", False, False)
 
 
 def test_run_167_normalises_conv1_only() -> None:
-    model = recipe.load("alexnet-170-no-conv2-norm").model
+    model = recipes.load("alexnet-170-no-conv2-norm").model
     assert (model.norm, model.conv2_norm, model.conv2_within_map) == ("code", False, False)
 
 
 def test_the_fast_recipe_draws_for_each_image_in_a_new_order() -> None:
-    feed = recipe.load("alexnet-170-256").feed
+    feed = recipes.load("alexnet-170-256").feed
     assert (feed.batch_size, feed.order, feed.draws) == (256, "shuffled", "image")
 
 
 def test_caffe_steps_are_100000_batches_of_256() -> None:
-    caffe = recipe.load("alexnet-caffe")
+    caffe = recipes.load("alexnet-caffe")
     assert round(100_000 * caffe.feed.batch_size / 1_281_167) == 20
     assert round(450_000 * caffe.feed.batch_size / 1_281_167) == caffe.schedule.epochs
 
 
 def test_caffe_is_caffe() -> None:
-    found = recipe.load("alexnet-caffe")
+    found = recipes.load("alexnet-caffe")
     model, feed = found.model, found.feed
     assert (model.side, model.initialisation, model.conv1_order) == (227, "caffe", "relu-lrn-pool")
     assert (model.norm, model.norm_scope, model.dropout) == ("caffe", "joint", "inverted")

@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import nn
 
+from alexrep.config.model import Model
+from alexrep.config.recipe import Compute
 from alexrep.ilsvrc import demo_pictures
 from alexrep.models import alexnet, registry
-from alexrep.settings import Compute, Model
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 TINY = ("--side", "67", "--width", "0.02", "--batch", "4", "--rounds", "1", "--layout", "last")

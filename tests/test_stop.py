@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from alexrep.settings import Stop
+from alexrep.config.schedules import Stop
 from alexrep.training import stop
 from alexrep.training.job import Job, Position
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from alexrep.config.model import Model
 from alexrep.models.tower import Tower, map_sides, margin
-from alexrep.settings import Model
 
 
 def shapes(model: Model) -> dict[str, tuple[int, ...]]:

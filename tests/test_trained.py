@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from alexrep import recipe
+from alexrep.config import recipes
 from alexrep.errors import ConfigError, DataError
 from alexrep.evaluation import trained
 from alexrep.feed.augment import make_inputs
@@ -22,7 +22,7 @@ SETTINGS = ("model.side=67", "model.width=0.05", "noise.scale=0.2", "seed=4")
 @pytest.fixture
 def content() -> dict[str, Any]:
     """Return a checkpoint's content, as training saves it."""
-    chosen = recipe.load("demo", SETTINGS)
+    chosen = recipes.load("demo", SETTINGS)
     network = registry.build(chosen.model, 3, seed=99)
     synset = {"words": "cat", "num_train_images": 6}
     return {
@@ -39,7 +39,7 @@ def content() -> dict[str, Any]:
 
 
 def test_the_recipe_comes_back(content: dict[str, Any]) -> None:
-    assert trained.recipe_of(content, HERE) == recipe.load("demo", SETTINGS)
+    assert trained.recipe_of(content, HERE) == recipes.load("demo", SETTINGS)
 
 
 def test_the_network_comes_back_with_its_weights(content: dict[str, Any]) -> None:

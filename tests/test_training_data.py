@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alexrep import files, recipe
+from alexrep import files
+from alexrep.config import recipes
 from alexrep.errors import ConfigError, DataError, ManifestError
 from alexrep.training.data import TrainingData, open_data
 
@@ -47,13 +48,13 @@ def test_the_digests_are_those_of_the_files(held: TrainingData, data: Path) -> N
 
 def test_the_mean_and_the_colours_follow_the_recipe(held: TrainingData) -> None:
     settings = ("model.side=68", "feed.mean=crop", "feed.channels=bgr")
-    inputs = held.inputs(recipe.load("demo", settings))
+    inputs = held.inputs(recipes.load("demo", settings))
     assert np.array_equal(inputs.mean.numpy(), held.mean[..., ::-1])
     assert (inputs.side, inputs.follows, inputs.is_bgr) == (68, True, True)
 
 
 def test_the_constants_follow_the_recipe(held: TrainingData) -> None:
-    chosen = recipe.load("demo", ("model.side=68", "noise.scale=0.2", "noise.divide=false"))
+    chosen = recipes.load("demo", ("model.side=68", "noise.scale=0.2", "noise.divide=false"))
     inputs = held.inputs(chosen)
     assert np.array_equal(inputs.mean.numpy(), held.mean[2:70, 2:70])
     assert np.allclose(inputs.noise.numpy(), held.axes * held.stds * 0.2)
@@ -61,13 +62,13 @@ def test_the_constants_follow_the_recipe(held: TrainingData) -> None:
 
 
 def test_a_patch_as_large_as_the_images_is_possible(held: TrainingData) -> None:
-    assert held.inputs(recipe.load("demo", ("model.side=72",))).mean.shape == (72, 72, 3)
+    assert held.inputs(recipes.load("demo", ("model.side=72",))).mean.shape == (72, 72, 3)
 
 
 def test_a_patch_larger_than_the_images_is_refused(held: TrainingData) -> None:
     wanted = "model.side: expected at most 72, the side of the prepared images, found 73; choose"
     with pytest.raises(ConfigError, match=wanted):
-        held.inputs(recipe.load("demo", ("model.side=73",)))
+        held.inputs(recipes.load("demo", ("model.side=73",)))
 
 
 @pytest.mark.parametrize(

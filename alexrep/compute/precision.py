@@ -14,8 +14,8 @@ import torch
 from pydantic import JsonValue
 from torch import Tensor, nn
 
+from alexrep.config.recipe import Compute
 from alexrep.errors import ConfigError, mismatch
-from alexrep.settings import Compute
 
 _COMPILERS = ("c++", "g++", "clang++")
 

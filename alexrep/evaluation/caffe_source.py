@@ -11,7 +11,9 @@ import numpy as np
 from pydantic import JsonValue
 from torch import nn
 
-from alexrep import files, manifest, recipe
+from alexrep import files, manifest
+from alexrep.config import recipes
+from alexrep.config.recipe import Recipe
 from alexrep.errors import ConfigError, DataError, ManifestError, mismatch
 from alexrep.evaluation import foreign_mean
 from alexrep.ilsvrc import classes
@@ -20,7 +22,6 @@ from alexrep.manifest import Manifest, Plan
 from alexrep.models import caffeweights, registry
 from alexrep.models.caffemodel import Floats
 from alexrep.models.caffeweights import Loaded
-from alexrep.settings import Recipe
 from alexrep.shards import layout
 
 STAGE = "import-caffe"
@@ -95,7 +96,7 @@ def survey(
         DataError: If a file is not what it should be, or layers lack and may not.
         ConfigError: If the patch is larger than the images.
     """
-    chosen = recipe.load(RECIPE, settings)
+    chosen = recipes.load(RECIPE, settings)
     content = caffeweights.content_of(weights)
     record = manifest.read(data / "shards" / manifest.NAME, "pack")
     side = record.details["side"]

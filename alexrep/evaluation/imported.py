@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from pydantic import JsonValue
 
-from alexrep import files, manifest, recipe
+from alexrep import files, manifest
+from alexrep.config import recipes
+from alexrep.config.recipe import Recipe
 from alexrep.evaluation.caffe_source import STAGE, Source
 from alexrep.manifest import Manifest
 from alexrep.runs import checkpoint, environment
 from alexrep.runs.folder import RunFolder
-from alexrep.settings import Recipe
 
 GEOMETRY = "squash"
 """How Caffe made the images square that its networks were trained on."""
@@ -45,7 +46,7 @@ def _described(source: Source) -> Recipe:
 
 def _describe(source: Source, chosen: Recipe, folder: RunFolder) -> None:
     """Write what the run is, for readers of the folder."""
-    files.write_bytes(folder.recipe, recipe.dump(chosen).encode())
+    files.write_bytes(folder.recipe, recipes.dump(chosen).encode())
     files.write_json(folder.path / "environment.json", environment.describe())
     files.write_json(folder.path / "classes.json", source.table.rows())
     stream = io.BytesIO()

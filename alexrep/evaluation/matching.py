@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from alexrep.config.recipe import Recipe
 from alexrep.errors import DataError, examples, mismatch
 from alexrep.evaluation import trained
 from alexrep.evaluation.evaluate import require_labels
 from alexrep.ilsvrc.classes import ClassTable
-from alexrep.settings import Recipe
 from alexrep.shards.limit import limited
 from alexrep.shards.read import Split
 

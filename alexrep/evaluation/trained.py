@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from alexrep.config.recipe import Recipe
+from alexrep.config.recipes import parse
 from alexrep.feed.augment import Inputs, make_inputs
 from alexrep.ilsvrc import classes
 from alexrep.ilsvrc.classes import ClassTable
 from alexrep.models import registry
-from alexrep.recipe import parse
-from alexrep.settings import Recipe
 from alexrep.shards.layout import GEOMETRY
 
 

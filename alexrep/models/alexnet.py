@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from alexrep.config.model import Model
 from alexrep.errors import ConfigError, mismatch
 from alexrep.models.initialise import initialise
 from alexrep.models.joined import Joined
 from alexrep.models.layers import UNSEEN, Layer, layers
 from alexrep.models.tower import Tower, margin, num_units
-from alexrep.settings import Model
 
 Form = Literal["towers", "joined"]
 Column = Tower | Joined

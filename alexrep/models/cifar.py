@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from alexrep.config.model import Model
 from alexrep.errors import ConfigError, mismatch
 from alexrep.models.cifar_layers import NETS, Layer
 from alexrep.models.local import LocallyConnected2d
 from alexrep.models.normalisation import normalise_across_maps, normalise_within_map
-from alexrep.settings import Model
 
 USED = ("name", "side", "width", "std_factor", "activation", "norm")
 """Fields of `Model` that these nets know."""

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from alexrep.settings import Model
+from alexrep.config.model import Model
 
 STD = 0.01
 STDS = {

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from alexrep.settings import Model
+from alexrep.config.model import Model
 
 CONV1 = {
     "lrn-pool-relu": ("conv1", "norm1", "pool1", "neuron1"),

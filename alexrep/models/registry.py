@@ -6,10 +6,10 @@ from types import MappingProxyType
 from torch import nn
 
 from alexrep.compute.precision import Towered
+from alexrep.config.model import Model
 from alexrep.errors import ConfigError, mismatch
 from alexrep.models import alexnet, cifar, cifar_layers
 from alexrep.models.alexnet import Form
-from alexrep.settings import Model
 
 Builder = Callable[[Model, int, int], nn.Module]
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from alexrep.config.model import Model
 from alexrep.models.dropout import MaskDropout
 from alexrep.models.layers import Layer, layers
 from alexrep.models.normalisation import AcrossMaps, WithinMap
-from alexrep.settings import Model
 
 CONVS = {
     "conv1": (48, 11, 4, 0),

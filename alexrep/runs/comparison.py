@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from alexrep import departures, recipe
+from alexrep.config import departures, recipes
 from alexrep.runs import listing
 from alexrep.runs.folder import RunFolder
 
@@ -34,7 +34,7 @@ def compare(one: RunFolder, other: RunFolder) -> Comparison:
     mine, theirs = one.read_recipe(), other.read_recipe()
     return Comparison(
         runs=(str(one.path), str(other.path)),
-        fields=recipe.difference(mine, theirs),
+        fields=recipes.difference(mine, theirs),
         departures=(departures.of(mine), departures.of(theirs)),
         errors=_beside(_errors(one), _errors(other)),
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from alexrep import departures
+from alexrep.config import departures
 from alexrep.errors import DataError, mismatch
 from alexrep.runs import listing, notes
 from alexrep.runs.folder import RunFolder

@@ -4,10 +4,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from alexrep import manifest, recipe
+from alexrep import manifest
+from alexrep.config import recipes
+from alexrep.config.recipe import Recipe
 from alexrep.errors import DataError, mismatch
 from alexrep.manifest import NAME, Manifest
-from alexrep.settings import Recipe
 
 EPOCH = re.compile(r"epoch-(\d{5,6})\.pt")
 """Name of a checkpoint that is kept."""
@@ -91,7 +92,7 @@ class RunFolder:
         if not self.recipe.is_file():
             advice = "name a folder made by alexrep train"
             raise DataError(mismatch(self.path, "a run folder", "no recipe.toml", advice))
-        return recipe.read(self.recipe)
+        return recipes.read(self.recipe)
 
     def read_manifest(self) -> Manifest:
         """Read the record of the finished training.

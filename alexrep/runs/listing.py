@@ -11,12 +11,12 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from alexrep import locks
+from alexrep.config.recipe import Recipe
 from alexrep.errors import AlexrepError, DataError, mismatch
 from alexrep.files import PARTIAL
 from alexrep.runs import log, notes
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.log import Row
-from alexrep.settings import Recipe
 
 
 @dataclass(frozen=True)

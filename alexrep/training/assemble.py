@@ -9,8 +9,8 @@ import torch
 from alexrep.compute import precision
 from alexrep.compute.processes import Processes
 from alexrep.compute.rank import own_towers
+from alexrep.config.recipe import Recipe
 from alexrep.models import registry
-from alexrep.settings import Recipe
 from alexrep.training.data import TrainingData
 from alexrep.training.job import Job, Position
 from alexrep.training.optimiser import Momentum2012, groups

@@ -6,7 +6,7 @@ from importlib import metadata
 import torch
 from pydantic import JsonValue
 
-from alexrep.settings import Recipe
+from alexrep.config.recipe import Recipe
 
 LIBRARIES = ("numpy", "simplejpeg")
 """Libraries beside torch that make numbers: draws, pixels."""

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alexrep import files, manifest
+from alexrep.config.recipe import Recipe
 from alexrep.errors import ConfigError, DataError, ManifestError, mismatch
 from alexrep.feed.augment import Inputs, make_inputs
 from alexrep.ilsvrc.sums import removal
-from alexrep.settings import Recipe
 from alexrep.shards.limit import limited
 from alexrep.shards.read import Split, open_split
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from alexrep.config.recipe import Recipe
 from alexrep.feed import order
 from alexrep.feed.batches import Batch, Reader
 from alexrep.runs.log import Row
-from alexrep.settings import Recipe
 from alexrep.shards import limit
 from alexrep.shards.read import Split
 from alexrep.training import schedule, sheet, step, stop

@@ -12,10 +12,10 @@ from torch import nn
 from alexrep.compute.gradients import Gradients
 from alexrep.compute.precision import Network
 from alexrep.compute.processes import Processes
+from alexrep.config.recipe import Recipe
 from alexrep.feed import draws
 from alexrep.feed.augment import Inputs
 from alexrep.runs.log import Row
-from alexrep.settings import Recipe
 from alexrep.shards import limit
 from alexrep.shards.read import Split
 from alexrep.training.average import Average

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
-from alexrep import files, manifest, recipe
+from alexrep import files, manifest
+from alexrep.config import recipes
+from alexrep.config.recipe import REMARKS, Recipe
 from alexrep.errors import ConfigError, DataError, ManifestError, mismatch
 from alexrep.manifest import Manifest, Plan
 from alexrep.runs import checkpoint
 from alexrep.runs.checkpoint import Found
 from alexrep.runs.folder import RunFolder
-from alexrep.settings import REMARKS, Recipe
 from alexrep.training import conditions
 from alexrep.training.conditions import Conditions
 from alexrep.training.job import Position
@@ -147,9 +148,9 @@ def find(chosen: Recipe, folder: RunFolder, now: Conditions) -> Start | None:
 
 
 def _recipe_changes(chosen: Recipe, found: Found) -> list[str]:
-    before = recipe.parse(found.content["config"], str(found.path))
+    before = recipes.parse(found.content["config"], str(found.path))
     said = tuple(f"{name}: " for name in REMARKS)
-    changes = [one for one in recipe.difference(before, chosen) if not one.startswith(said)]
+    changes = [one for one in recipes.difference(before, chosen) if not one.startswith(said)]
     for change in changes:
         if not _may_change(change.partition(":")[0], chosen.compute.deterministic):
             wanted, advice = "the run's recipe", "take checkpoints of one run only"

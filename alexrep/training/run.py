@@ -7,8 +7,10 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from alexrep import files, manifest, recipe
+from alexrep import files, manifest
 from alexrep.compute import precision
+from alexrep.config import recipes
+from alexrep.config.recipe import Recipe
 from alexrep.evaluation.scores import Scores
 from alexrep.manifest import Manifest, Plan
 from alexrep.models import registry, table
@@ -17,7 +19,6 @@ from alexrep.runs.folder import RunFolder
 from alexrep.runs.log import Row
 from alexrep.runs.record import Record
 from alexrep.runs.saver import Saver
-from alexrep.settings import Recipe
 from alexrep.shards import limit
 from alexrep.training import conditions, epoch, loop, resume, schedule
 from alexrep.training.assemble import Resources, assemble
@@ -179,7 +180,7 @@ def restore(
 def _inputs(chosen: Recipe, data: TrainingData, source: Path) -> dict[str, bytes]:
     """Return the files of a run that repeat its inputs."""
     return {
-        "recipe.toml": recipe.dump(chosen).encode(),
+        "recipe.toml": recipes.dump(chosen).encode(),
         "classes.json": files.to_json(data.train.classes.rows()).encode(),
         **{name: (source / name).read_bytes() for name in ("mean.npy", "pca.json")},
     }

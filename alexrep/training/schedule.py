@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
+from alexrep.config.rates import Rates, rates_at
+from alexrep.config.schedules import Schedule
 from alexrep.errors import ConfigError, mismatch
-from alexrep.rates import Rates, rates_at
-from alexrep.settings import Schedule
 
 __all__ = ["Rates", "rates_at", "require_layers"]
 

@@ -15,8 +15,9 @@ from typing import Any
 import tomli_w
 from pydantic import BaseModel, ValidationError
 
+from alexrep.config.recipe import Recipe
+from alexrep.config.schedules import Change
 from alexrep.errors import ConfigError, examples, mismatch
-from alexrep.settings import Change, Recipe
 
 SHORT = {
     "epochs": "schedule.epochs",

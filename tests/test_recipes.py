@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from alexrep import recipe
+from alexrep.config import recipes
+from alexrep.config.recipe import Recipe
 from alexrep.errors import ConfigError
-from alexrep.settings import Recipe
 
 SHORTEST = """
 name = "own"
@@ -30,7 +30,7 @@ def written(folder: Path, text: str, name: str = "own.toml") -> str:
 
 
 def test_the_numbers_of_2012() -> None:
-    found = recipe.load("alexnet-2012")
+    found = recipes.load("alexnet-2012")
     assert (found.model.side, found.model.width, found.model.std_factor) == (224, 1, 1)
     assert (found.feed.batch_size, found.feed.order, found.feed.draws) == (128, "fixed", "group32")
     assert (found.optimiser.momentum, found.optimiser.weight_decay) == (0.9, 0.0005)
@@ -40,14 +40,14 @@ def test_the_numbers_of_2012() -> None:
 
 
 def test_every_shipped_recipe_is_valid_and_goes_by_its_name() -> None:
-    assert {"alexnet-2012", "demo"} <= set(recipe.names())
-    assert recipe.names() == sorted(recipe.names())
-    assert [recipe.load(name).name for name in recipe.names()] == recipe.names()
+    assert {"alexnet-2012", "demo"} <= set(recipes.names())
+    assert recipes.names() == sorted(recipes.names())
+    assert [recipes.load(name).name for name in recipes.names()] == recipes.names()
 
 
 def test_a_recipe_holds_only_its_differences_from_its_base() -> None:
-    base, demo = recipe.load("alexnet-2012"), recipe.load("demo")
-    changed = {line.partition(":")[0] for line in recipe.difference(base, demo)}
+    base, demo = recipes.load("alexnet-2012"), recipes.load("demo")
+    changed = {line.partition(":")[0] for line in recipes.difference(base, demo)}
     assert {"model.side", "model.width", "feed.order", "schedule.epochs"} <= changed
     assert not {"model.name", "noise.scale", "optimiser.momentum"} & changed
 
@@ -57,12 +57,12 @@ def test_an_unknown_recipe_lists_the_names() -> None:
         r"recipe 'nope': expected one of .*alexnet-2012.*demo.*, found no such recipe; or name"
     )
     with pytest.raises(ConfigError, match=message):
-        recipe.load("nope")
+        recipes.load("nope")
 
 
 def test_a_name_does_not_climb_out_of_the_recipes() -> None:
     with pytest.raises(ConfigError, match="found no such recipe"):
-        recipe.load("../recipes/demo")
+        recipes.load("../recipes/demo")
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_name_does_not_climb_out_of_the_recipes() -> None:
 )
 def test_a_wrong_setting_is_named_with_its_key(setting: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        recipe.load("demo", (setting,))
+        recipes.load("demo", (setting,))
 
 
 @pytest.mark.parametrize(
@@ -117,19 +117,19 @@ def test_a_wrong_setting_is_named_with_its_key(setting: str, message: str) -> No
 )
 def test_a_schedule_starts_at_epoch_0_with_both_rates(changes: str) -> None:
     with pytest.raises(ConfigError, match="the first change must be at epoch 0 and set weights"):
-        recipe.load("demo", (f"schedule.changes={changes}",))
+        recipes.load("demo", (f"schedule.changes={changes}",))
 
 
 def test_a_schedule_rises() -> None:
     text = "[{epoch=0, weights=0.1, biases=0.1}, {epoch=5}, {epoch=4}]"
     with pytest.raises(ConfigError, match="changes must be in order of their epochs"):
-        recipe.load("demo", (f"schedule.changes={text}",))
+        recipes.load("demo", (f"schedule.changes={text}",))
 
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:
     name = written(tmp_path, SHORTEST.replace('source = "ours"', ""))
     with pytest.raises(ConfigError, match=r"own\.toml: source: expected a value, found none; add"):
-        recipe.load(name)
+        recipes.load(name)
 
 
 @pytest.mark.parametrize(
@@ -148,55 +148,55 @@ def test_a_missing_key_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_a_setting_is_toml_or_text(setting: str, key: str, value: object) -> None:
-    found = recipe.load("demo", (setting,)).model_dump()
+    found = recipes.load("demo", (setting,)).model_dump()
     held = {**found, **found["feed"], **found["noise"]}
     assert held[key] == value
     assert type(held[key]) is type(value)
 
 
 def test_the_last_of_two_settings_stands() -> None:
-    assert recipe.load("demo", ("seed=3", "seed=4")).seed == 4
+    assert recipes.load("demo", ("seed=3", "seed=4")).seed == 4
 
 
 def test_a_setting_does_not_reach_the_next_load() -> None:
-    recipe.load("demo", ("model.side=100", "feed.batch_size=3"))
-    assert recipe.load("demo").model.side == 112
-    assert recipe.load("demo").feed.batch_size == 32
+    recipes.load("demo", ("model.side=100", "feed.batch_size=3"))
+    assert recipes.load("demo").model.side == 112
+    assert recipes.load("demo").feed.batch_size == 32
 
 
 @pytest.mark.parametrize("setting", ["seed", "", "=5", " = 5"])
 def test_a_setting_without_path_or_value_is_refused(setting: str) -> None:
     with pytest.raises(ConfigError, match=r"--set .*: expected path=value, found .*; as in feed"):
-        recipe.load("demo", (setting,))
+        recipes.load("demo", (setting,))
 
 
 @pytest.mark.parametrize("setting", ["seed.more=1", "schedule.changes.0.weights=0.1"])
 def test_a_setting_below_a_value_is_refused(setting: str) -> None:
     with pytest.raises(ConfigError, match="expected a key of the recipe, found"):
-        recipe.load("demo", (setting,))
+        recipes.load("demo", (setting,))
 
 
 def test_the_short_names_are_keys_of_the_recipe() -> None:
-    settings = tuple(f"{path}=3" for path in recipe.SHORT.values())
-    assert len(recipe.difference(recipe.load("demo"), recipe.load("demo", settings))) == 3
+    settings = tuple(f"{path}=3" for path in recipes.SHORT.values())
+    assert len(recipes.difference(recipes.load("demo"), recipes.load("demo", settings))) == 3
 
 
 def test_a_file_is_a_recipe(tmp_path: Path) -> None:
-    found = recipe.load(written(tmp_path, SHORTEST))
+    found = recipes.load(written(tmp_path, SHORTEST))
     assert (found.name, found.schedule.epochs, found.feed.batch_size) == ("own", 1, 128)
 
 
 def test_a_file_may_stand_on_a_shipped_recipe(tmp_path: Path) -> None:
     text = 'base = "demo"\nname = "own"\n[feed]\nbatch_size = 5\n'
-    own, demo = recipe.load(written(tmp_path, text)), recipe.load("demo")
+    own, demo = recipes.load(written(tmp_path, text)), recipes.load("demo")
     changed = ["feed.batch_size: 32 -> 5", "name: 'demo' -> 'own'"]
-    assert recipe.difference(demo, own) == changed
+    assert recipes.difference(demo, own) == changed
 
 
 def test_bases_are_files_beside_the_file_that_names_them(tmp_path: Path) -> None:
     written(tmp_path, SHORTEST + "[feed]\nbatch_size = 6\nreflect = false\n", "deep/first.toml")
     written(tmp_path, 'base = "first.toml"\n[feed]\nbatch_size = 7\n', "deep/second.toml")
-    found = recipe.load(written(tmp_path, 'base = "deep/second.toml"\nseed = 9\n'))
+    found = recipes.load(written(tmp_path, 'base = "deep/second.toml"\nseed = 9\n'))
     assert (found.seed, found.feed.batch_size, found.feed.reflect) == (9, 7, False)
 
 
@@ -209,7 +209,7 @@ def test_a_recipe_that_is_its_own_base_is_refused(tmp_path: Path, base: str) -> 
     with pytest.raises(
         ConfigError, match=r"expected a base that ends, found .*own.toml -> .*remove"
     ):
-        recipe.load(name)
+        recipes.load(name)
 
 
 def test_a_circle_of_two_is_refused(tmp_path: Path) -> None:
@@ -217,17 +217,17 @@ def test_a_circle_of_two_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"own\.toml -> .*other\.toml -> .*own\.toml; remove the c"
     ):
-        recipe.load(written(tmp_path, 'base = "other.toml"'))
+        recipes.load(written(tmp_path, 'base = "other.toml"'))
 
 
 def test_an_unknown_base_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="recipe '5': expected one of"):
-        recipe.load(written(tmp_path, "base = 5"))
+        recipes.load(written(tmp_path, "base = 5"))
 
 
 def test_a_missing_file_lists_the_names(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"a recipe file, found .*No such file.*one of: .*demo"):
-        recipe.load(str(tmp_path / "none.toml"))
+        recipes.load(str(tmp_path / "none.toml"))
 
 
 @pytest.mark.parametrize("content", [b"name = ", b"\xff\xfe", b"seed = 1\nseed = 2"])
@@ -235,28 +235,28 @@ def test_a_file_that_is_no_toml_is_one_line(tmp_path: Path, content: bytes) -> N
     path = tmp_path / "own.toml"
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=r"own\.toml: expected .*; "):
-        recipe.load(str(path))
+        recipes.load(str(path))
     with pytest.raises(ConfigError, match=r"own\.toml: expected .*; "):
-        recipe.read(path)
+        recipes.read(path)
 
 
 def test_a_resolved_file_that_is_missing_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"recipe\.toml: expected "):
-        recipe.read(tmp_path / "recipe.toml")
+        recipes.read(tmp_path / "recipe.toml")
 
 
-@pytest.mark.parametrize("name", recipe.names())
+@pytest.mark.parametrize("name", recipes.names())
 def test_a_dumped_recipe_reads_back_equal(name: str, tmp_path: Path) -> None:
-    found = recipe.load(name, ("seed=12345678901234567", "noise.scale=0.1234567890123"))
+    found = recipes.load(name, ("seed=12345678901234567", "noise.scale=0.1234567890123"))
     path = tmp_path / "recipe.toml"
-    path.write_text(recipe.dump(found))
-    assert recipe.read(path) == found
-    assert recipe.load(str(path)) == found
-    assert recipe.dump(recipe.read(path)) == path.read_text()
+    path.write_text(recipes.dump(found))
+    assert recipes.read(path) == found
+    assert recipes.load(str(path)) == found
+    assert recipes.dump(recipes.read(path)) == path.read_text()
 
 
 def test_a_dumped_recipe_is_resolved() -> None:
-    table = tomllib.loads(recipe.dump(recipe.load("demo")))
+    table = tomllib.loads(recipes.dump(recipes.load("demo")))
     assert "base" not in table
     assert set(table) == set(Recipe.model_fields)
     assert table["optimiser"]["weight_decay"] == 0.0005
@@ -264,16 +264,16 @@ def test_a_dumped_recipe_is_resolved() -> None:
 
 @given(st.integers(0, (1 << 63) - 1), st.floats(0, 10), st.text().filter(str.isprintable))
 def test_values_survive_the_way_to_toml_and_back(seed: int, scale: float, text: str) -> None:
-    table = recipe.load("demo").model_dump(mode="json", exclude_none=True)
+    table = recipes.load("demo").model_dump(mode="json", exclude_none=True)
     table |= {"seed": seed, "source": text, "noise": {"scale": scale}}
-    found = recipe.parse(table, "made")
-    again = recipe.parse(tomllib.loads(recipe.dump(found)), "dumped")
+    found = recipes.parse(table, "made")
+    again = recipes.parse(tomllib.loads(recipes.dump(found)), "dumped")
     assert again == found
     assert (again.seed, again.source, again.noise.scale) == (seed, text, scale)
 
 
 def test_a_recipe_is_frozen() -> None:
-    found = recipe.load("demo")
+    found = recipes.load("demo")
     with pytest.raises(ValidationError, match="frozen"):
         found.seed = 2
     with pytest.raises(ValidationError, match="frozen"):
@@ -281,4 +281,4 @@ def test_a_recipe_is_frozen() -> None:
 
 
 def test_equal_recipes_have_no_difference() -> None:
-    assert recipe.difference(recipe.load("demo"), recipe.load("demo")) == []
+    assert recipes.difference(recipes.load("demo"), recipes.load("demo")) == []

@@ -8,10 +8,11 @@ normalisation, and the rates of biases and of conv1.
 from collections.abc import Callable
 from types import MappingProxyType
 
-from alexrep import recipe as recipes
-from alexrep.curves import Curve, Plateau
-from alexrep.rates import Rates, rates_at
-from alexrep.settings import Model, Recipe
+from alexrep.config import recipes
+from alexrep.config.model import Model
+from alexrep.config.rates import Rates, rates_at
+from alexrep.config.recipe import Recipe
+from alexrep.config.schedules import Curve, Plateau
 
 REFERENCE = "alexnet-2012"
 """The recipe of net 145 with the hand schedule of its run on ILSVRC-2012."""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from alexrep.curves import Exponential, Geometric, Milestones, Plateau, Step
+from alexrep.config.schedules import Exponential, Geometric, Milestones, Plateau, Step
 
 STARTS = st.floats(1e-6, 10)
 FACTORS = st.floats(0.1, 0.99)

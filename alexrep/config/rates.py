@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from alexrep.curves import Curve, Plateau
-from alexrep.settings import Change, Schedule
+from alexrep.config.schedules import Change, Curve, Plateau, Schedule
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,75 @@
+"""A recipe: everything that decides what a training run computes."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from alexrep.config.feed import Feed, Limits, Noise
+from alexrep.config.model import Model
+from alexrep.config.optimiser import Optimiser
+from alexrep.config.schedules import Schedule
+from alexrep.config.strict import Strict
+
+
+class Compute(Strict):
+    """How it is computed: the same network, other rounding, other speed."""
+
+    precision: Literal["fp32", "tf32", "bf16"] = "fp32"
+    """float32; float32 with products in TF32 (19 bits); or autocast to bfloat16."""
+    channels_last: bool = True
+    """Whether activations lie with their channels last in memory."""
+    compile: bool = False
+    """Whether torch.compile makes the step."""
+    deterministic: bool = True
+    """Use algorithms that give the same bits each time, where the device offers others."""
+    form: Literal["towers", "joined"] = "towers"
+    """Each tower computed by itself, or all at once on their one device: the same outputs within
+    rounding. Which is faster depends on the device."""
+    towers: tuple[Annotated[str, Field(pattern=r"^(cpu|cuda:\d+)$")], ...] = ()
+    """Device of each tower, as in ["cuda:0", "cuda:1"]; fc8 is with the first. Of several processes
+    on a machine the second has the GPUs after those, and so on. Empty: all on the process's
+    device. Section 3.2."""
+    accumulate: Annotated[int, Field(ge=1, le=4096)] = 1
+    """Pieces in which each process computes its share of a batch, to save memory."""
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the running average of weights kept each step; 0 for no average. Ours."""
+
+
+class Checkpoints(Strict):
+    """When checkpoints are written, beside those after each epoch."""
+
+    every_steps: Annotated[int, Field(ge=1)] | None = None
+    """Steps between them."""
+    every_minutes: Annotated[float, Field(gt=0)] = 10.0
+    """Minutes between them, if `every_steps` is not set."""
+    keep_epochs: Annotated[int, Field(ge=1)] | None = None
+    """Keep one for good after every so many epochs; none: the last two and the best only."""
+
+
+REMARKS = ("name", "source", "expected", "time", "command")
+"""Fields of a recipe that say what it is and change nothing."""
+
+
+class Recipe(Strict):
+    """Everything that decides what a training run computes."""
+
+    name: str
+    """Name of the recipe."""
+    source: str
+    """Where its numbers come from."""
+    expected: str
+    """Errors to expect, and who measured them."""
+    time: str = ""
+    """Time that it takes, and on what hardware."""
+    command: str = ""
+    """How to run it."""
+    seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 1
+    """Seed of initialisation, order, draws and dropout."""
+    model: Model = Model()
+    feed: Feed = Feed()
+    noise: Noise = Noise()
+    optimiser: Optimiser = Optimiser()
+    schedule: Schedule
+    limits: Limits = Limits()
+    compute: Compute = Compute()
+    checkpoints: Checkpoints = Checkpoints()
