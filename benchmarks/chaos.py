@@ -247,10 +247,10 @@ def astray(folder: RunFolder) -> list[str]:
 
 def make_data(folder: Path) -> Path:
     """Prepare the demo edition, as `alexrep demo` does."""
-    from alexrep.ilsvrc import demo
+    from alexrep.demo import edition
 
     data, raw = folder / "data", folder / "raw"
-    demo.write(raw)
+    edition.write(raw)
     alexrep("-q", "preprocess", str(raw), str(data), "--side", "128")
     for stage in ("mean", "pca", "pack"):
         alexrep("-q", stage, str(data))

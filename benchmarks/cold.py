@@ -31,7 +31,7 @@ from pydantic import JsonValue
 from record import keep
 
 from alexrep.feed import ahead, batches, order
-from alexrep.ilsvrc.prepared import open_prepared
+from alexrep.prepare.prepared import open_prepared
 from alexrep.shards.read import Split, open_split
 
 GROUPS = Path("/sys/fs/cgroup")

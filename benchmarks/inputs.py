@@ -58,10 +58,10 @@ def prepared(options: argparse.Namespace, *stages: str) -> tuple[str, Path]:
 
 
 def _demo(folder: Path) -> Path:
-    from alexrep.ilsvrc import demo  # imports scikit-learn: no worker of a benchmark needs that
+    from alexrep.demo import edition  # imports scikit-learn: no worker of a benchmark needs that
 
     raw = folder / "demo-raw"
     if not raw.exists():
         raw.mkdir(parents=True)
-        demo.write(raw)
+        edition.write(raw)
     return raw

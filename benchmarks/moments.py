@@ -26,9 +26,9 @@ from rounds import alternate, processor_seconds
 from sklearn.decomposition import IncrementalPCA
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from alexrep.ilsvrc import sums
-from alexrep.ilsvrc.prepared import Prepared, jpegs, open_prepared
 from alexrep.pixels.moments import Moments
+from alexrep.prepare import image_statistics
+from alexrep.prepare.prepared import Prepared, jpegs, open_prepared
 
 BATCHES = (15, 1024, 8192, 32768, 65536, 262144)
 FEW = 4
@@ -60,7 +60,7 @@ def whole_pass(prepared: Prepared, units: list[str], folder: Path) -> None:
     """Do what `alexrep mean` does: records, bytes, decoding, sums, a file a unit."""
     shutil.rmtree(folder, ignore_errors=True)
     for unit in units:
-        sums.sum_unit(unit, prepared, folder)
+        image_statistics.sum_unit(unit, prepared, folder)
 
 
 def main() -> None:

@@ -26,8 +26,8 @@ from record import keep
 from rounds import Measure, alternate, wall_seconds
 
 from alexrep import files, pool
-from alexrep.ilsvrc.prepared import Prepared, open_prepared
-from alexrep.ilsvrc.repairs import Verdict
+from alexrep.prepare.image import Verdict
+from alexrep.prepare.prepared import Prepared, open_prepared
 from alexrep.shards import listing, write
 
 SHARD_IMAGES = 5_000

@@ -36,8 +36,8 @@ from record import keep
 from rounds import alternate, processor_seconds
 
 from alexrep import pool
-from alexrep.ilsvrc.repairs import Target, prepare
 from alexrep.pixels import decode, rescale
+from alexrep.prepare.image import Target, prepare
 
 SIDE = 256
 HERE = Path(__file__).parent

@@ -11,8 +11,8 @@ import numpy as np
 from pydantic import JsonValue
 from record import alexrep
 
-from alexrep.ilsvrc import demo_pictures
-from alexrep.ilsvrc.demo_pictures import Pixels
+from alexrep.demo import pictures
+from alexrep.demo.pictures import Pixels
 
 SIDE, SEED = 256, 1
 NUM_CLASSES, NUM_VAL = 10, 50
@@ -45,7 +45,7 @@ def write(folder: Path, num: int, first: int, threads: int) -> None:
     part = folder.with_name(f"{folder.name}.partial")
     for label in range(NUM_CLASSES):
         (part / f"class{label}").mkdir(parents=True, exist_ok=True)
-    photos = demo_pictures.photographs()
+    photos = pictures.photographs()
 
     def one(number: int) -> None:
         path = part / f"class{number % NUM_CLASSES}" / f"{number:06d}.jpg"
@@ -63,10 +63,10 @@ def jpeg(photos: list[Pixels], number: int) -> bytes:
     top, left = (int(rng.integers(length - SIDE + 1)) for length in photo.shape[:2])
     picture = photo[top : top + SIDE, left : left + SIDE]
     noise = rng.standard_normal(picture.shape) * rng.uniform(4, 12)
-    noisy, low, high = demo_pictures.to_uint8(picture + noise), 1, 100
+    noisy, low, high = pictures.to_uint8(picture + noise), 1, 100
     while low < high:
         quality = (low + high) // 2
-        found = demo_pictures.encode(noisy, quality)
+        found = pictures.encode(noisy, quality)
         if LEAST <= len(found) <= MOST:
             break
         low, high = (quality + 1, high) if len(found) < LEAST else (low, quality)

@@ -19,7 +19,7 @@ def command(
     \b
     Example: alexrep classes data
     """
-    from alexrep.ilsvrc import prepared, tables
+    from alexrep.prepare import prepared, tables
 
     rows = tables.class_rows(prepared.open_prepared(data))
     if as_json:

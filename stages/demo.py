@@ -28,13 +28,13 @@ def command(
     """
     from alexrep import locks
     from alexrep.config import recipes
-    from alexrep.ilsvrc import demo
+    from alexrep.demo import edition
 
     on_one_thread()
     raw, data, run = (str(folder / name) for name in ("raw", "data", "run"))
     recipes.load("demo", settings := recipes.together({"seed": seed}, setting or ()))
     with locks.locked(folder / "raw"):
-        demo.write(folder / "raw")
+        edition.write(folder / "raw")
     start("preprocess", raw, data, "--side", str(SIDE))
     for stage in ("mean", "pca", "pack", "verify"):
         start(stage, data)
@@ -50,7 +50,7 @@ def command(
 def _report(folder: Path) -> None:
     """Print the table of errors and where things are."""
     from alexrep.evaluation import report
-    from alexrep.ilsvrc import prepared
+    from alexrep.prepare import prepared
 
     held = prepared.open_prepared(folder / "data").quarantine
     typer.echo("\n" + report.table(folder / "run/results"))

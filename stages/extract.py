@@ -23,7 +23,7 @@ def command(
     Example: alexrep extract data folders
     """
     from alexrep import locks, manifest, pool
-    from alexrep.ilsvrc import extract, prepared
+    from alexrep.prepare import extract, prepared
 
     options.require_apart(out, data, "OUT")
     images = prepared.open_prepared(data)

@@ -22,8 +22,8 @@ def command(
     Example: alexrep images data --split val
     """
     from alexrep.errors import DataError, mismatch
-    from alexrep.ilsvrc import prepared, tables
     from alexrep.ilsvrc.editions import SPLITS
+    from alexrep.prepare import prepared, tables
 
     if split is not None:
         options.require("--split", split, SPLITS)

@@ -18,24 +18,24 @@ def moments_stage(
 ) -> None:
     """Finish one of the two stages, or print an estimate."""
     from alexrep import files, locks, manifest, pool
-    from alexrep.ilsvrc import prepared, sums
-    from alexrep.ilsvrc.sample import estimate
+    from alexrep.prepare import image_statistics, prepared
+    from alexrep.prepare.image_statistics import estimate
 
     images = prepared.open_prepared(data)
     if sample is not None:
         typer.echo(files.to_json(estimate(images, sample, seed=1)), nl=False)
         return
-    plan = sums.make_plan(images, stage)
+    plan = image_statistics.make_plan(images, stage)
     with locks.locked(data):
         held, record_file = data / "statistics", data / f"{stage}.{manifest.NAME}"
-        advice = f"ask for the same, or {sums.removal(data)}"
+        advice = f"ask for the same, or {image_statistics.removal(data)}"
         record = manifest.begin(plan, record_file, held / f"{stage}.plan.json", advice)
         if options.is_whole(record, data / name, data):
             return
         total = images.manifest.counts["train images"]
         with meter(total, "images", is_quiet(ctx)) as done:
             num = workers or pool.available()
-            moments = sums.moments(images, held, num, done, done.before)
-        finish = sums.finish_mean if stage == "mean" else sums.finish_pca
+            moments = image_statistics.moments(images, held, num, done, done.before)
+        finish = image_statistics.finish_mean if stage == "mean" else image_statistics.finish_pca
         record = finish(images, data, moments)
     options.say_counts(record, data / name)

@@ -12,8 +12,8 @@ import typer
 from alexrep.errors import ConfigError, mismatch
 
 if TYPE_CHECKING:  # pydantic would take a fifth of the time of --help
-    from alexrep.ilsvrc.parts import Part
     from alexrep.manifest import Manifest
+    from alexrep.prepare.parts import Part
 
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="Folder made by alexrep preprocess.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder made by alexrep train.")]
@@ -131,9 +131,9 @@ def leave_with(record: Manifest | None, place: Path) -> None:
     if record is None:
         typer.echo(f"{place}: this part is done; units of other parts are not")
         return
-    from alexrep.ilsvrc import summary
+    from alexrep.prepare import tables
 
-    typer.echo(f"{place}:\n{summary.table(record)}")
+    typer.echo(f"{place}:\n{tables.verdict_table(record)}")
     quarantine = record.details["quarantine"]
     if isinstance(quarantine, list) and quarantine:
         for entry in quarantine[:10]:
@@ -147,6 +147,6 @@ def leave_with(record: Manifest | None, place: Path) -> None:
 
 def pick_part(text: str | None) -> Part:
     """Return the part of the option, or of Slurm's array, or the whole."""
-    from alexrep.ilsvrc.parts import Part
+    from alexrep.prepare.parts import Part
 
     return Part.of(text) if text else Part.of_array(os.environ)

@@ -24,7 +24,7 @@ def command(
     Example: alexrep pack data
     """
     from alexrep import locks, manifest, pool
-    from alexrep.ilsvrc import prepared
+    from alexrep.prepare import prepared
     from alexrep.shards import layout, write
 
     options.require("--encoding", encoding, tuple(layout.DATASETS))

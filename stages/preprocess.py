@@ -37,9 +37,10 @@ def command(
     Example: alexrep preprocess raw data --workers 8
     """
     from alexrep import locks, pool
-    from alexrep.ilsvrc import editions, preprocess, source
-    from alexrep.ilsvrc.repairs import Target
+    from alexrep.ilsvrc import editions, source
     from alexrep.pixels.rescale import GEOMETRIES
+    from alexrep.prepare import preprocess
+    from alexrep.prepare.image import Target
 
     options.require("--geometry", geometry, GEOMETRIES)
     share = options.pick_part(part)

@@ -21,10 +21,11 @@ from scipy.io import savemat
 
 from alexrep import files, locks, manifest
 from alexrep.config import recipes
-from alexrep.ilsvrc import preprocess, source, sums
+from alexrep.ilsvrc import source
 from alexrep.ilsvrc.editions import EDITIONS
-from alexrep.ilsvrc.prepared import open_prepared
-from alexrep.ilsvrc.repairs import Target
+from alexrep.prepare import image_statistics, preprocess
+from alexrep.prepare.image import Target
+from alexrep.prepare.prepared import open_prepared
 from alexrep.runs.folder import RunFolder
 from alexrep.shards import write
 
@@ -363,9 +364,9 @@ def data(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     folder = prepare_raw(raw, tmp_path_factory.mktemp("made") / "data")
     images = open_prepared(folder)
-    total = sums.moments(images, folder / "statistics", 1, done=lambda num: None)
-    sums.finish_mean(images, folder, total)
-    sums.finish_pca(images, folder, total)
+    total = image_statistics.moments(images, folder / "statistics", 1, done=lambda num: None)
+    image_statistics.finish_mean(images, folder, total)
+    image_statistics.finish_pca(images, folder, total)
     return pack_data(folder)
 
 

@@ -12,9 +12,9 @@ import pytest
 from alexrep import manifest
 from alexrep.errors import ManifestError
 from alexrep.files import sha256_file, write_json
-from alexrep.ilsvrc import units
-from alexrep.ilsvrc.prepared import open_prepared
-from alexrep.ilsvrc.repairs import Verdict
+from alexrep.prepare import units
+from alexrep.prepare.image import Verdict
+from alexrep.prepare.prepared import open_prepared
 from alexrep.shards import check, read
 
 

@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from alexrep.ilsvrc.demo_odd import encode_odd, gzipped
-from alexrep.ilsvrc.demo_pictures import draw, photographs
+from alexrep.demo.odd_files import encode_odd, gzipped
+from alexrep.demo.pictures import draw, photographs
 
 
 def pixels(content: bytes) -> NDArray[np.float64]:

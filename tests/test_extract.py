@@ -8,9 +8,9 @@ import pytest
 
 from alexrep import manifest
 from alexrep.errors import DataError
-from alexrep.ilsvrc import extract
-from alexrep.ilsvrc.prepared import Prepared, jpegs, open_prepared
 from alexrep.manifest import Manifest
+from alexrep.prepare import extract
+from alexrep.prepare.prepared import Prepared, jpegs, open_prepared
 
 MakeRaw = Callable[..., Path]
 Prepare = Callable[..., Path]

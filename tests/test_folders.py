@@ -15,11 +15,12 @@ from typer.testing import CliRunner
 
 from alexrep import files
 from alexrep.errors import AlexrepError, DataError
-from alexrep.ilsvrc import archives, editions, folders, preprocess, source, units
+from alexrep.ilsvrc import archives, editions, folders, source
 from alexrep.ilsvrc.editions import EDITIONS
-from alexrep.ilsvrc.prepared import Prepared, jpegs, open_prepared
-from alexrep.ilsvrc.repairs import Target
 from alexrep.ilsvrc.source import Source
+from alexrep.prepare import preprocess, units
+from alexrep.prepare.image import Target
+from alexrep.prepare.prepared import Prepared, jpegs, open_prepared
 from alexrep.stages import app
 
 MakeRaw = Callable[..., Path]

@@ -17,7 +17,7 @@ from recipes import tiny_recipe
 from typer.testing import CliRunner, Result
 
 from alexrep import files
-from alexrep.ilsvrc import demo
+from alexrep.demo import edition
 from alexrep.runs import checkpoint
 from alexrep.stages import app
 from alexrep.stages.shell import explain
@@ -346,7 +346,7 @@ def test_a_read_only_run_folder_is_one_line(
 def whole_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the raw data of the demo."""
     folder = tmp_path_factory.mktemp("demo")
-    demo.write(folder)
+    edition.write(folder)
     return folder
 
 

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from alexrep import keyed
-from alexrep.ilsvrc.prepared import open_prepared
-from alexrep.ilsvrc.repairs import Verdict
+from alexrep.prepare.image import Verdict
+from alexrep.prepare.prepared import open_prepared
 from alexrep.shards.listing import Images, list_images
 
 MEASURE = """
 import re, sys
 from pathlib import Path
 from types import SimpleNamespace
-from alexrep.ilsvrc.repairs import Verdict
+from alexrep.prepare.image import Verdict
 from alexrep.shards.listing import list_images
 
 def verdicts(unit):

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from alexrep import files, manifest
-from alexrep.ilsvrc import units
+from alexrep.prepare import units
 from alexrep.stages import app
 
 

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from alexrep import files, locks, manifest
 from alexrep.errors import ConfigError, ManifestError
-from alexrep.ilsvrc import preprocess, source
+from alexrep.ilsvrc import source
 from alexrep.ilsvrc.editions import EDITIONS
-from alexrep.ilsvrc.parts import WHOLE, Part
-from alexrep.ilsvrc.repairs import Target
 from alexrep.manifest import Manifest
+from alexrep.prepare import preprocess
+from alexrep.prepare.image import Target
+from alexrep.prepare.parts import WHOLE, Part
 
 TARGET = Target(side=72)
 

@@ -7,7 +7,7 @@ import pytest
 
 from alexrep import files, manifest
 from alexrep.errors import DataError, ManifestError
-from alexrep.ilsvrc.prepared import Prepared, jpegs, open_prepared
+from alexrep.prepare.prepared import Prepared, jpegs, open_prepared
 
 UNITS = ["train/n00000020", "train/n00000030", "train/n00000040"]
 

@@ -20,11 +20,12 @@ import simplejpeg
 
 from alexrep import files, manifest
 from alexrep.errors import DataError, ManifestError
-from alexrep.ilsvrc import archives, preprocess, source, units
+from alexrep.ilsvrc import archives, source
 from alexrep.ilsvrc.editions import EDITIONS
-from alexrep.ilsvrc.repairs import Target, Verdict
 from alexrep.ilsvrc.source import Source
 from alexrep.manifest import Manifest
+from alexrep.prepare import preprocess, units
+from alexrep.prepare.image import Target, Verdict
 
 MakeRaw = Callable[..., Path]
 MakeTar = Callable[..., bytes]
@@ -40,7 +41,7 @@ import os, signal, sys
 from pathlib import Path
 from alexrep import manifest
 from alexrep.ilsvrc import editions, preprocess, source
-from alexrep.ilsvrc.repairs import Target
+from alexrep.prepare.image import Target
 from alexrep.pixels import rescale
 
 encode, left = rescale.encode, [int(sys.argv[3])]

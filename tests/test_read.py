@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alexrep.errors import DataError, ManifestError
-from alexrep.ilsvrc.prepared import jpegs, open_prepared
+from alexrep.prepare.prepared import jpegs, open_prepared
 from alexrep.shards import read
 
 Change = Callable[[h5py.File], None]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from cluster import Cluster, running
 
-from alexrep.ilsvrc import demo
+from alexrep.demo import edition
 
 SCRIPT = str(Path(__file__).resolve().parent.parent / "slurm" / "pipeline.sh")
 JOBS = ("preprocess", "mean", "pca", "pack", "train", "eval")
@@ -41,7 +41,7 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture
 def place(cluster: Cluster, tmp_path: Path) -> Iterator[Path]:
     """Return a working folder with the demo edition; end all jobs afterwards."""
-    demo.write(tmp_path / "raw")
+    edition.write(tmp_path / "raw")
     (tmp_path / "small.toml").write_text(RECIPE)
     (tmp_path / "env.sh").write_text(ENVIRONMENT)
     yield tmp_path

@@ -11,7 +11,7 @@ from torch import nn
 
 from alexrep.config.model import Model
 from alexrep.config.recipe import Compute
-from alexrep.ilsvrc import demo_pictures
+from alexrep.demo import pictures
 from alexrep.models import alexnet, registry
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
@@ -90,7 +90,7 @@ def test_made_images_are_distinct_and_of_20_to_35_kilobytes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     images = script(monkeypatch, "step_images")
-    photos = demo_pictures.photographs()
+    photos = pictures.photographs()
     found = [images.jpeg(photos, number) for number in range(20)]
     assert len(set(found)) == 20
     assert all(20_000 <= len(one) <= 35_000 for one in found)

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from alexrep.ilsvrc import tables
-from alexrep.ilsvrc.prepared import open_prepared
-from alexrep.ilsvrc.tables import Row
+from alexrep.prepare import tables
+from alexrep.prepare.prepared import open_prepared
+from alexrep.prepare.tables import Row
 from alexrep.stages import app
 
 MakeRaw = Callable[..., Path]

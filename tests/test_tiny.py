@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from alexrep.errors import DataError
-from alexrep.ilsvrc import editions, preprocess, source
+from alexrep.ilsvrc import editions, source
 from alexrep.ilsvrc.editions import TINY
-from alexrep.ilsvrc.prepared import open_prepared
-from alexrep.ilsvrc.repairs import Target
 from alexrep.ilsvrc.source import Source
+from alexrep.prepare import preprocess
+from alexrep.prepare.image import Target
+from alexrep.prepare.prepared import open_prepared
 
 Encode = Callable[..., bytes]
 Picture = Callable[..., object]

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from alexrep import files, keyed, manifest
 from alexrep.errors import DataError, ManifestError
-from alexrep.ilsvrc.prepared import jpegs, open_prepared
 from alexrep.manifest import Manifest
+from alexrep.prepare.prepared import jpegs, open_prepared
 from alexrep.shards import content, read, write
 from alexrep.shards.content import Content, Tars
 from alexrep.shards.listing import Images
@@ -35,7 +35,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from alexrep import manifest
-from alexrep.ilsvrc.prepared import open_prepared
+from alexrep.prepare.prepared import open_prepared
 from alexrep.shards import content, write
 
 read, left = content._read, [int(sys.argv[2])]

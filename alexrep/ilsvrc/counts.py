@@ -7,7 +7,7 @@ from alexrep.errors import DataError, examples, mismatch
 from alexrep.ilsvrc.classes import ClassTable
 from alexrep.ilsvrc.editions import Edition
 from alexrep.ilsvrc.folders import Listing
-from alexrep.ilsvrc.kit import Kit
+from alexrep.ilsvrc.ground_truth import Kit
 
 
 def check_synsets(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from alexrep.errors import DataError, examples, mismatch
-from alexrep.ilsvrc import places
+from alexrep.ilsvrc import splits
 from alexrep.ilsvrc.archives import Member
 from alexrep.ilsvrc.editions import SPLITS, Edition
 
@@ -28,22 +28,22 @@ def read(raw: Path, edition: Edition) -> Patches | None:
         DataError: If one is of no split, or occurs twice.
     """
     names = (edition.patches, edition.patches.removesuffix(".tar"))
-    path, remarks = places.first(raw, filter(None, names))
+    path, remarks = splits.first(raw, filter(None, names))
     if path is None:
         return None
     by_name: dict[tuple[str, str], Member] = {}
-    listing = places.list_place(path)
+    listing = splits.list_place(path)
     for member in listing.members:
-        splits = [part for part in PurePosixPath(member.path).parts[:-1] if part in SPLITS]
-        if not splits:
+        named = [part for part in PurePosixPath(member.path).parts[:-1] if part in SPLITS]
+        if not named:
             found = f"{member.path} outside of them"
             raise DataError(
                 mismatch(path, "patches below train, val or test", found, "get it anew")
             )
-        if (splits[-1], member.name) in by_name:
+        if (named[-1], member.name) in by_name:
             found = f"{member.path} again"
             raise DataError(mismatch(path, "each patch once", found, "get it anew"))
-        by_name[splits[-1], member.name] = member
+        by_name[named[-1], member.name] = member
     return Patches(path, by_name, (*remarks, *listing.remarks()))
 
 

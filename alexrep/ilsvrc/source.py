@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from alexrep.errors import DataError, examples, mismatch
-from alexrep.ilsvrc import archives, counts, folders, kit, patches, places, tiny
+from alexrep.ilsvrc import archives, counts, folders, ground_truth, patches, splits, tiny
 from alexrep.ilsvrc.archives import Member
 from alexrep.ilsvrc.classes import ClassTable
 from alexrep.ilsvrc.editions import SPLITS, TINY, Edition
 from alexrep.ilsvrc.folders import Listing
-from alexrep.ilsvrc.kit import Kit
+from alexrep.ilsvrc.ground_truth import Kit
 from alexrep.ilsvrc.patches import Patches
 
 UNIT = 1000
@@ -74,7 +74,7 @@ def survey(raw: Path, edition: Edition, partial: bool) -> Source:
         DataError: If an archive is missing, broken or of another edition, or a
             count is wrong.
     """
-    listed, remarks = places.list_splits(raw, edition)
+    listed, remarks = splits.list_splits(raw, edition)
     edition = _as_found(edition, listed)
     known = _kit(raw, edition, listed)
     patched = patches.read(raw, edition)
@@ -120,8 +120,8 @@ def train_members(unit: Unit) -> list[Member]:
 
 def _kit(raw: Path, edition: Edition, listed: dict[str, Listing]) -> Kit:
     if edition.is_open:
-        return kit.of_folders(listed)
-    return tiny.read(raw) if edition.name == TINY.name else kit.of_devkit(raw, edition)
+        return ground_truth.of_folders(listed)
+    return tiny.read(raw) if edition.name == TINY.name else ground_truth.of_devkit(raw, edition)
 
 
 def _as_found(edition: Edition, listed: dict[str, Listing]) -> Edition:

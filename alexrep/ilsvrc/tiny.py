@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from alexrep.errors import DataError, mismatch
-from alexrep.ilsvrc import kit
+from alexrep.ilsvrc import ground_truth
 from alexrep.ilsvrc.archives import Member
 from alexrep.ilsvrc.classes import of_leaves
-from alexrep.ilsvrc.kit import Kit
+from alexrep.ilsvrc.ground_truth import Kit
 
 NUM_TRAIN = 500
 """Training images of each class."""
@@ -35,7 +35,7 @@ def read(raw: Path) -> Kit:
     def label(split: str, member: Member) -> int:
         return _label(labels, annotations, member) if split == "val" else -1
 
-    digests = {"val labels": kit.digest(sorted(labels.items()))}
+    digests = {"val labels": ground_truth.digest(sorted(labels.items()))}
     return Kit(classes, label, {"val": len(labels)}, digests)
 
 

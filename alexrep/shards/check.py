@@ -10,10 +10,10 @@ import numpy as np
 
 from alexrep import files, manifest
 from alexrep.errors import AlexrepError, DataError, ManifestError, mismatch
-from alexrep.ilsvrc.prepared import REPREPARE, Prepared, jpegs, open_prepared
-from alexrep.ilsvrc.sums import removal
-from alexrep.ilsvrc.units import between, read_verdicts
 from alexrep.manifest import Manifest
+from alexrep.prepare.image_statistics import removal
+from alexrep.prepare.prepared import REPREPARE, Prepared, jpegs, open_prepared
+from alexrep.prepare.units import between, read_verdicts
 from alexrep.shards import read, write
 from alexrep.shards.layout import REPACK
 from alexrep.shards.listing import Images, list_images

@@ -12,7 +12,7 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from alexrep.errors import DataError, mismatch
-from alexrep.ilsvrc.prepared import REPREPARE, lost
+from alexrep.prepare.prepared import REPREPARE, lost
 from alexrep.shards.listing import Images
 
 BUFFER = 1 << 21

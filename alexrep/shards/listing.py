@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alexrep import keyed
-from alexrep.ilsvrc.prepared import Prepared
+from alexrep.prepare.prepared import Prepared
 
 
 @dataclass(frozen=True)

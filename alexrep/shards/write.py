@@ -15,8 +15,8 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from alexrep import files, manifest, pool
-from alexrep.ilsvrc.prepared import Prepared, check_lists
 from alexrep.manifest import Manifest, Plan
+from alexrep.prepare.prepared import Prepared, check_lists
 from alexrep.shards import layout
 from alexrep.shards.content import AHEAD, Content, Tars
 from alexrep.shards.listing import Images, Listing, list_images

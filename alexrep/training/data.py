@@ -12,7 +12,7 @@ from alexrep import files, manifest
 from alexrep.config.recipe import Recipe
 from alexrep.errors import ConfigError, DataError, ManifestError, mismatch
 from alexrep.feed.augment import Inputs, make_inputs
-from alexrep.ilsvrc.sums import removal
+from alexrep.prepare.image_statistics import removal
 from alexrep.shards.limit import limited
 from alexrep.shards.read import Split, open_split
 

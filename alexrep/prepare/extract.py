@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from alexrep import files, manifest, pool
-from alexrep.ilsvrc.prepared import Prepared, jpegs, require_unchanged
-from alexrep.ilsvrc.repairs import Verdict
 from alexrep.manifest import Manifest, Plan
+from alexrep.prepare.image import Verdict
+from alexrep.prepare.prepared import Prepared, jpegs, require_unchanged
 
 UNLABELLED = "unlabelled"
 """Folder of images whose labels are not public."""

@@ -12,8 +12,8 @@ from collections.abc import Callable
 import numpy as np
 import simplejpeg
 
+from alexrep.demo.pictures import Pixels, encode, to_uint8
 from alexrep.errors import mismatch
-from alexrep.ilsvrc.demo_pictures import Pixels, encode, to_uint8
 
 QUALITY = 90
 """JPEG quality of the odd files."""

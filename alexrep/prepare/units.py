@@ -14,8 +14,8 @@ from pydantic_core import from_json
 from alexrep import files, manifest
 from alexrep.errors import DataError, examples, mismatch
 from alexrep.ilsvrc import archives, source
-from alexrep.ilsvrc.repairs import Target, Verdict, prepare
 from alexrep.ilsvrc.source import Unit
+from alexrep.prepare.image import Target, Verdict, prepare
 
 _QUARANTINED = b'"verdict": "quarantined"'
 """What the line of an image in quarantine holds; a quote in a name is escaped."""

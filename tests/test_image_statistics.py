@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from alexrep import files, manifest
 from alexrep.errors import DataError, ManifestError
-from alexrep.ilsvrc import sample, sums
-from alexrep.ilsvrc.prepared import Prepared, jpegs, open_prepared
 from alexrep.pixels.moments import Moments
+from alexrep.prepare import image_statistics
+from alexrep.prepare.prepared import Prepared, jpegs, open_prepared
 
 UNITS = ["train/n00000020", "train/n00000030", "train/n00000040"]
 
@@ -65,9 +65,9 @@ def test_the_streamed_covariance_is_the_exact_one(data: Path, pixels: NDArray[np
 
 
 def test_two_workers_find_the_same_sums(prepared: Prepared, data: Path, tmp_path: Path) -> None:
-    total = sums.moments(prepared, tmp_path, 2, nothing)
-    sums.finish_mean(prepared, tmp_path, total)
-    sums.finish_pca(prepared, tmp_path, total)
+    total = image_statistics.moments(prepared, tmp_path, 2, nothing)
+    image_statistics.finish_mean(prepared, tmp_path, total)
+    image_statistics.finish_pca(prepared, tmp_path, total)
     names = ("mean.npy", "pca.json", "mean.manifest.json", "pca.manifest.json")
     assert all(files.sha256_file(tmp_path / n) == files.sha256_file(data / n) for n in names)
 
@@ -75,10 +75,10 @@ def test_two_workers_find_the_same_sums(prepared: Prepared, data: Path, tmp_path
 def test_a_second_pass_reads_no_image(
     prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = sums.moments(prepared, tmp_path, 1, nothing)
-    monkeypatch.setattr(sums, "jpegs", None)
+    first = image_statistics.moments(prepared, tmp_path, 1, nothing)
+    monkeypatch.setattr(image_statistics, "jpegs", None)
     told, before = list[int](), list[int]()
-    second = sums.moments(prepared, tmp_path, 1, told.append, before.append)
+    second = image_statistics.moments(prepared, tmp_path, 1, told.append, before.append)
     np.testing.assert_array_equal(second.sums, first.sums)
     assert (told, before) == ([], [6, 6, 6])
 
@@ -86,16 +86,16 @@ def test_a_second_pass_reads_no_image(
 def test_a_killed_pass_goes_on_with_the_missing_unit(
     prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = sums.moments(prepared, tmp_path, 1, nothing)
+    first = image_statistics.moments(prepared, tmp_path, 1, nothing)
     (tmp_path / "train" / "n00000030.npz").unlink()
-    summed, sum_unit = list[str](), sums.sum_unit
+    summed, sum_unit = list[str](), image_statistics.sum_unit
 
     def watched(unit: str, prepared: Prepared, folder: Path) -> int:
         summed.append(unit)
         return sum_unit(unit, prepared, folder)
 
-    monkeypatch.setattr(sums, "sum_unit", watched)
-    second = sums.moments(prepared, tmp_path, 1, nothing)
+    monkeypatch.setattr(image_statistics, "sum_unit", watched)
+    second = image_statistics.moments(prepared, tmp_path, 1, nothing)
     assert summed == ["train/n00000030"]
     np.testing.assert_array_equal(second.sums, first.sums)
     np.testing.assert_array_equal(second.products, first.products)
@@ -104,10 +104,10 @@ def test_a_killed_pass_goes_on_with_the_missing_unit(
 def test_the_sums_of_other_images_are_refused(
     prepared: Prepared, make_raw: MakeRaw, prepare: Prepare, tmp_path: Path
 ) -> None:
-    sums.moments(prepared, tmp_path / "statistics", 1, nothing)
+    image_statistics.moments(prepared, tmp_path / "statistics", 1, nothing)
     other = open_prepared(prepare(make_raw(tmp_path / "raw"), tmp_path))
     with pytest.raises(ManifestError, match=r"plan\.json: expected inputs\.images = '.*', found"):
-        sums.moments(other, tmp_path / "statistics", 1, nothing)
+        image_statistics.moments(other, tmp_path / "statistics", 1, nothing)
 
 
 def test_the_parts_are_of_the_training_images_only(data: Path) -> None:
@@ -131,7 +131,7 @@ def test_the_manifests_name_the_images_and_the_outputs(data: Path, prepared: Pre
 @pytest.fixture
 def unrecorded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the crc32 uncompared, as where a list of images has none."""
-    monkeypatch.setattr("alexrep.ilsvrc.sums.require_unchanged", lambda *_: None)
+    monkeypatch.setattr("alexrep.prepare.image_statistics.require_unchanged", lambda *_: None)
 
 
 def test_an_image_that_changed_is_named(own: Prepared, tmp_path: Path) -> None:
@@ -141,9 +141,9 @@ def test_an_image_that_changed_is_named(own: Prepared, tmp_path: Path) -> None:
     tar.write_bytes(content)
     message = rf"n00000030\.tar: {verdict.name}: expected crc32 {verdict.crc32:08x}, found .*; remo"
     with pytest.raises(DataError, match=message):
-        sums.moments(own, tmp_path / "statistics", 1, nothing)
+        image_statistics.moments(own, tmp_path / "statistics", 1, nothing)
     with pytest.raises(DataError, match=message):
-        sample.estimate(own, 10_000, seed=1)
+        image_statistics.estimate(own, 10_000, seed=1)
     assert not (tmp_path / "statistics" / "train" / "n00000030.npz").exists()
 
 
@@ -155,7 +155,7 @@ def test_a_damaged_image_is_named(own: Prepared, tmp_path: Path) -> None:
     tar.write_bytes(content)
     message = rf"n00000030\.tar: {verdict.name}: expected a sound JPEG, found .*; remove"
     with pytest.raises(DataError, match=message):
-        sums.moments(own, tmp_path / "statistics", 1, nothing)
+        image_statistics.moments(own, tmp_path / "statistics", 1, nothing)
     assert not (tmp_path / "statistics" / "train" / "n00000030.npz").exists()
 
 
@@ -168,7 +168,7 @@ def test_an_image_of_another_size_is_named(own: Prepared, tmp_path: Path) -> Non
     tar.write_bytes(content)
     message = rf"{verdict.name}: expected (72 pixels each way, found \(64, 72\)|a sound JPEG)"
     with pytest.raises(DataError, match=message):
-        sums.moments(own, tmp_path / "statistics", 1, nothing)
+        image_statistics.moments(own, tmp_path / "statistics", 1, nothing)
 
 
 def test_no_training_images_are_refused(
@@ -180,14 +180,14 @@ def test_no_training_images_are_refused(
     with pytest.raises(
         DataError, match="expected training images, found none; look at its quarant"
     ):
-        sums.moments(images, tmp_path / "statistics", 1, nothing)
+        image_statistics.moments(images, tmp_path / "statistics", 1, nothing)
 
 
 def test_images_without_contrast_have_no_axes(prepared: Prepared, tmp_path: Path) -> None:
     even = Moments.zero(72)
     even.add(np.full((72, 72, 3), 100, np.uint8))
     with pytest.raises(DataError, match="expected images with some contrast, found none; look at"):
-        sums.finish_pca(prepared, tmp_path, even)
+        image_statistics.finish_pca(prepared, tmp_path, even)
     assert not (tmp_path / "pca.json").exists()
 
 
@@ -195,7 +195,7 @@ def test_the_numbers_of_ilsvrc_2012_are_near_those_of_its_dogs(
     real_data: Path, tmp_path: Path
 ) -> None:
     from alexrep.ilsvrc import archives
-    from alexrep.ilsvrc.repairs import Target, prepare
+    from alexrep.prepare.image import Target, prepare
 
     archive, total = real_data / "ilsvrc2012-dogs" / "ILSVRC2012_img_val.tar", Moments.zero(64)
     for member in archives.members(archive)[:100]:

@@ -1,4 +1,4 @@
-"""The prepared set as tables for other tools: its classes, and every image with its verdict."""
+"""The prepared set as tables: its classes, every image with its verdict, counts of verdicts."""
 
 import csv
 import json
@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TextIO
 
-from alexrep.ilsvrc.prepared import Prepared
-from alexrep.ilsvrc.units import read_verdicts
+from alexrep.manifest import Manifest
+from alexrep.prepare.prepared import Prepared
+from alexrep.prepare.units import read_verdicts
 
 CLASS_COLUMNS = ("label", "wnid", "id", "words", "num_train_images")
 """Class index, wnid or folder name, id in the devkit, names, training images.
@@ -87,3 +88,38 @@ def write_json(rows: Iterable[Row], out: TextIO) -> None:
         out.write(separator + json.dumps(row, ensure_ascii=False))
         separator = ",\n"
     out.write("[]\n" if separator == "[\n" else "\n]\n")
+
+
+MOST_REASONS = 15
+"""Rows shown; the rest is counted."""
+
+
+def verdict_table(record: Manifest) -> str:
+    """Write the counts by verdict and reason, a column for each split.
+
+    Args:
+        record: The manifest of a finished preprocess.
+    """
+    reasons = record.details["reasons"]
+    assert isinstance(reasons, dict), "written as one"  # noqa: S101
+    splits = [split for split in ("train", "val", "test") if split in reasons]
+    counts = {split: _counts(reasons[split]) for split in splits}
+    rows = sorted({row for split in splits for row in counts[split]}, key=_rank)
+    lines = [f"{'verdict':<64}" + "".join(f"{split:>10}" for split in splits)]
+    for row in rows[:MOST_REASONS]:
+        numbers = "".join(f"{counts[split].get(row, 0):>10,}" for split in splits)
+        lines.append(f"{row[:63]:<64}{numbers}")
+    if len(rows) > MOST_REASONS:
+        lines.append(f"and {len(rows) - MOST_REASONS} more reasons, see the manifest")
+    totals = "".join(f"{sum(counts[split].values()):>10,}" for split in splits)
+    return "\n".join([*lines, f"{'images':<64}{totals}"])
+
+
+def _counts(reasons: object) -> dict[str, int]:
+    assert isinstance(reasons, dict), "written as one"  # noqa: S101
+    return {str(reason): int(count) for reason, count in reasons.items()}
+
+
+def _rank(reason: str) -> tuple[int, str]:
+    order = ("ok", "repaired", "patched", "quarantined")
+    return order.index(reason.split(":", maxsplit=1)[0]), reason

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from alexrep import files
-from alexrep.ilsvrc import sums
-from alexrep.ilsvrc.prepared import open_prepared, read_at
-from alexrep.ilsvrc.repairs import Verdict
-from alexrep.ilsvrc.sample import estimate
+from alexrep.prepare import image_statistics
+from alexrep.prepare.image import Verdict
+from alexrep.prepare.image_statistics import estimate
+from alexrep.prepare.prepared import open_prepared, read_at
 
 
 def test_a_sample_of_all_images_is_exact_and_marked(data: Path, tmp_path: Path) -> None:
     images = open_prepared(data)
-    exact = sums.moments(images, tmp_path, 1, lambda num: None)
+    exact = image_statistics.moments(images, tmp_path, 1, lambda num: None)
     found = estimate(images, 10_000, seed=1)
     assert found["estimate"] is True
     assert (found["num_images"], found["of"]) == (18, 18)
@@ -39,7 +39,7 @@ def test_a_sample_reads_only_the_images_drawn(data: Path, monkeypatch: pytest.Mo
         read.append(verdict.name)
         return read_at(descriptor, verdict, tar)
 
-    monkeypatch.setattr("alexrep.ilsvrc.sample.read_at", watched)
+    monkeypatch.setattr("alexrep.prepare.image_statistics.read_at", watched)
     estimate(open_prepared(data), 5, seed=3)
     assert len(set(read)) == len(read) == 5
 

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
+from alexrep.demo import devkit
+from alexrep.demo.devkit import LEAVES
+from alexrep.demo.odd_files import encode_odd, gzipped
+from alexrep.demo.pictures import draw, encode, photographs
 from alexrep.errors import ManifestError, mismatch
 from alexrep.files import write_bytes
-from alexrep.ilsvrc import demo_devkit
-from alexrep.ilsvrc.demo_devkit import LEAVES
-from alexrep.ilsvrc.demo_odd import encode_odd, gzipped
-from alexrep.ilsvrc.demo_pictures import draw, encode, photographs
 from alexrep.ilsvrc.editions import EDITIONS
 
 NUM_VAL, NUM_TEST = 30, 20
@@ -94,7 +94,7 @@ def write(raw: Path, seed: int = 1) -> None:
     """
     edition, bunch = EDITIONS["demo"], load_digits()
     pictures = plan(bunch.target, seed)
-    test_truth = demo_devkit.ground_truth(_digits(pictures, "test"))
+    test_truth = devkit.ground_truth(_digits(pictures, "test"))
     _refuse_another(raw / edition.test_ground_truth, test_truth, seed)
     studio = _Studio(bunch.images, photographs(), seed)
     contents: dict[str, Callable[[], bytes]] = {
@@ -142,7 +142,7 @@ def _digits(pictures: list[Picture], split: str) -> list[int]:
 def _devkit(pictures: list[Picture]) -> Entries:
     in_train = _digits(pictures, "train")
     num_train = [in_train.count(digit) for digit in range(len(LEAVES))]
-    return demo_devkit.files(num_train, _digits(pictures, "val"))
+    return devkit.files(num_train, _digits(pictures, "val"))
 
 
 def _members(pictures: list[Picture], split: str, studio: _Studio) -> Entries:

@@ -15,10 +15,10 @@ from scipy.io import loadmat
 from sklearn.datasets import load_digits
 
 from alexrep import locks
+from alexrep.demo import edition
+from alexrep.demo.devkit import FIELDS, INNER, LEAVES
 from alexrep.errors import ManifestError
 from alexrep.files import sha256_file
-from alexrep.ilsvrc import demo
-from alexrep.ilsvrc.demo_devkit import FIELDS, INNER, LEAVES
 
 FILES = {
     "DEMO_devkit.tar.gz",
@@ -53,7 +53,7 @@ def pixels(content: bytes) -> np.ndarray[Any, np.dtype[np.float64]]:
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("edition") / "raw"
-    demo.write(folder)
+    edition.write(folder)
     return folder
 
 
@@ -85,14 +85,14 @@ def synsets(devkit: dict[str, bytes]) -> Structs:
 
 def test_every_digit_is_in_one_split_and_has_a_name_of_its_own() -> None:
     digits = load_digits().target
-    planned = demo.plan(digits, seed=3)
+    planned = edition.plan(digits, seed=3)
     assert sorted(picture.row for picture in planned) == list(range(1797))
     assert len({picture.name for picture in planned}) == 1797
     assert all(picture.digit == digits[picture.row] for picture in planned)
 
 
 def test_val_has_30_and_test_20_of_each_digit() -> None:
-    planned = demo.plan(load_digits().target, seed=3)
+    planned = edition.plan(load_digits().target, seed=3)
     counts = Counter((picture.split, picture.digit) for picture in planned)
     assert all(counts["val", digit] == 30 for digit in range(10))
     assert all(counts["test", digit] == 20 for digit in range(10))
@@ -101,14 +101,14 @@ def test_val_has_30_and_test_20_of_each_digit() -> None:
 
 def test_another_seed_holds_other_digits_out() -> None:
     digits = load_digits().target
-    one, two = ({p.row for p in demo.plan(digits, s) if p.split == "val"} for s in (1, 2))
+    one, two = ({p.row for p in edition.plan(digits, s) if p.split == "val"} for s in (1, 2))
     assert one != two
 
 
 def test_odd_names_occur_for_every_seed() -> None:
     for seed in range(3):
-        names = {picture.name: picture for picture in demo.plan(load_digits().target, seed)}
-        in_val = {kind for kind, name in demo.ODD.items() if names[name].split == "val"}
+        names = {picture.name: picture for picture in edition.plan(load_digits().target, seed)}
+        in_val = {kind for kind, name in edition.ODD.items() if names[name].split == "val"}
         assert in_val == {"truncated", "damaged_val"}
 
 
@@ -144,7 +144,7 @@ def test_tar_headers_hold_no_time_or_owner(raw: Path) -> None:
 
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(raw: Path, tmp_path: Path) -> None:
-    demo.write(tmp_path)
+    edition.write(tmp_path)
     assert digests(tmp_path) == digests(raw)
 
 
@@ -155,14 +155,14 @@ def test_a_killed_call_is_completed_to_the_same_bytes(raw: Path, tmp_path: Path)
     with (tmp_path / "DEMO_img_val.tar.partial").open("r+b") as stream:
         stream.truncate(5000)
     with locks.locked(tmp_path):
-        demo.write(tmp_path)
+        edition.write(tmp_path)
     (tmp_path / ".lock").unlink()
     assert digests(tmp_path) == finished
 
 
 def test_what_exists_is_not_written_again(raw: Path) -> None:
     times = {path: path.stat().st_mtime_ns for path in raw.iterdir()}
-    demo.write(raw)
+    edition.write(raw)
     assert times == {path: path.stat().st_mtime_ns for path in raw.iterdir()}
 
 
@@ -170,7 +170,7 @@ def test_the_folder_of_another_seed_is_refused(raw: Path) -> None:
     with pytest.raises(
         ManifestError, match="expected the demo edition of seed 2, found that of an"
     ):
-        demo.write(raw, seed=2)
+        edition.write(raw, seed=2)
 
 
 def test_meta_has_the_fields_and_shapes_of_ilsvrc(synsets: Structs) -> None:
@@ -211,7 +211,7 @@ def test_ground_truth_names_the_digits_in_order_of_file_names(
     inside = devkit["DEMO_devkit/data/DEMO_validation_ground_truth.txt"]
     outside = (raw / "DEMO_test_ground_truth.txt").read_bytes()
     ids = [int(line) for line in (inside if split == "val" else outside).splitlines()]
-    planned = demo.plan(load_digits().target, seed=1)
+    planned = edition.plan(load_digits().target, seed=1)
     digits = {picture.name: picture.digit for picture in planned if picture.split == split}
     assert ids == [LEAVES[digits[name]].id for name in sorted(digits)]
 
@@ -221,31 +221,31 @@ def test_ground_truth_names_the_digits_in_order_of_file_names(
     [("gray", "JPEG", "L"), ("cmyk", "JPEG", "CMYK"), ("png", "PNG", "RGB")],
 )
 def test_odd_modes_and_forms(images: dict[str, bytes], kind: str, form: str, mode: str) -> None:
-    picture = opened(images[demo.ODD[kind]])
+    picture = opened(images[edition.ODD[kind]])
     assert (picture.format, picture.mode) == (form, mode)
 
 
 def test_the_gzip_wrapped_jpeg_unfolds(images: dict[str, bytes]) -> None:
-    content = images[demo.ODD["gzip"]]
+    content = images[edition.ODD["gzip"]]
     assert content[:2] == b"\x1f\x8b"
     assert opened(gzip.decompress(content)).format == "JPEG"
 
 
 def test_the_truncated_jpeg_opens_but_does_not_decode(images: dict[str, bytes]) -> None:
-    picture = opened(images[demo.ODD["truncated"]])
+    picture = opened(images[edition.ODD["truncated"]])
     assert picture.format == "JPEG"
     with pytest.raises(OSError, match="truncated"):
         picture.load()
 
 
 def test_all_other_images_are_rgb_jpegs(images: dict[str, bytes]) -> None:
-    plain = [opened(images[name]) for name in images.keys() - set(demo.ODD.values())]
+    plain = [opened(images[name]) for name in images.keys() - set(edition.ODD.values())]
     assert len(plain) == 1790
     assert {(picture.format, picture.mode) for picture in plain} == {("JPEG", "RGB")}
 
 
 def test_shorter_sides_are_mostly_130_to_200_and_some_small(images: dict[str, bytes]) -> None:
-    plain = [opened(images[name]).size for name in images.keys() - set(demo.ODD.values())]
+    plain = [opened(images[name]).size for name in images.keys() - set(edition.ODD.values())]
     short = np.array([min(size) for size in plain])
     ratios = [size[0] / size[1] for size in plain]
     assert short.min() >= 96
@@ -258,7 +258,7 @@ def test_shorter_sides_are_mostly_130_to_200_and_some_small(images: dict[str, by
 
 def test_the_patches_replace_the_two_damaged_images(raw: Path, images: dict[str, bytes]) -> None:
     patches = members(raw / "DEMO_patch_images.tar")
-    train, val = demo.ODD["damaged"], demo.ODD["damaged_val"]
+    train, val = edition.ODD["damaged"], edition.ODD["damaged_val"]
     assert list(patches) == [
         f"patch_images/train/{train.split('_')[0]}/{train}",
         f"patch_images/val/{val}",

@@ -11,9 +11,9 @@ from alexrep import files, manifest
 from alexrep.errors import DataError, mismatch
 from alexrep.ilsvrc import classes
 from alexrep.ilsvrc.classes import ClassTable
-from alexrep.ilsvrc.repairs import Verdict
-from alexrep.ilsvrc.units import read_verdicts
 from alexrep.manifest import Manifest
+from alexrep.prepare.image import Verdict
+from alexrep.prepare.units import read_verdicts
 
 REPREPARE = "remove the tar and run preprocess again"
 """What to do about a tar that is not as it was prepared."""

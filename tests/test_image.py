@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from alexrep.files import sha256_bytes
-from alexrep.ilsvrc import repairs
-from alexrep.ilsvrc.repairs import Target, Verdict, prepare
+from alexrep.prepare import image
+from alexrep.prepare.image import Target, Verdict, prepare
 
 Pixels = NDArray[np.uint8]
 Draw = Callable[..., Pixels]
@@ -126,7 +126,7 @@ def test_a_gzip_wrapped_jpeg_is_repaired(picture: Draw, encoded: Encode) -> None
 
 
 def test_a_gzip_bomb_is_quarantined_without_unfolding(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repairs, "MAX_UNWRAPPED", 1 << 16)
+    monkeypatch.setattr(image, "MAX_UNWRAPPED", 1 << 16)
     bomb = gzip.compress(bytes(10_000_000))
     verdict, _ = verdict_of(bomb)
     assert verdict.why == "gzip-wrapped, over the limit"

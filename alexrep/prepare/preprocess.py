@@ -15,12 +15,12 @@ from pydantic import JsonValue
 
 from alexrep import files, locks, manifest, pool
 from alexrep.errors import DataError, ManifestError, examples, mismatch
-from alexrep.ilsvrc.parts import WHOLE, Part
-from alexrep.ilsvrc.repairs import Target
 from alexrep.ilsvrc.source import Source, Unit
-from alexrep.ilsvrc.units import is_whole, prepare_unit, read_verdicts, record_of
 from alexrep.manifest import Manifest, Plan
 from alexrep.pixels import decode, rescale
+from alexrep.prepare.image import Target
+from alexrep.prepare.parts import WHOLE, Part
+from alexrep.prepare.units import is_whole, prepare_unit, read_verdicts, record_of
 
 JPEG_HEADER = 623
 """Bytes of a prepared JPEG that depend on no pixel."""
