@@ -34,7 +34,7 @@ from rounds import alternate
 
 from alexrep.compute import precision
 from alexrep.config.recipe import Compute
-from alexrep.models.tower import map_sides
+from alexrep.models.alexnet.tower import map_sides
 from alexrep.pool import default_threads
 
 PARTS = ("steps", "normalisation", "fed")

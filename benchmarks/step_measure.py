@@ -18,7 +18,7 @@ from alexrep.config import recipes
 from alexrep.config.recipe import Compute
 from alexrep.feed.batches import Batch, Reader
 from alexrep.models import dropout
-from alexrep.models.alexnet import AlexNet
+from alexrep.models.alexnet.network import AlexNet
 from alexrep.models.normalisation import AcrossMaps
 from alexrep.training import data as inputs
 from alexrep.training import epoch, step

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from alexrep.config.model import Model
 from alexrep.models import count, registry
-from alexrep.models.tower import map_sides, margin, num_kernels, num_units
+from alexrep.models.alexnet.tower import map_sides, margin, num_kernels, num_units
 
 NUM_CLASSES = 1000
 

@@ -18,8 +18,8 @@ from alexrep import manifest
 from alexrep.config import recipes
 from alexrep.config.recipe import Recipe
 from alexrep.errors import DataError, ManifestError, mismatch
-from alexrep.evaluation.caffe_source import STAGE as IMPORT
 from alexrep.ilsvrc import classes
+from alexrep.weights.caffe import STAGE as IMPORT
 
 Triple = tuple[float, float, float]
 Pixels = NDArray[np.uint8]

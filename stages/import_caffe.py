@@ -39,17 +39,17 @@ def command(
     Example: alexrep import-caffe bvlc_alexnet.caffemodel --run runs/caffe --data data
     """
     from alexrep import files, locks, manifest
-    from alexrep.evaluation import caffe_source, imported
     from alexrep.runs.folder import RunFolder
+    from alexrep.weights import caffe
 
     options.require_apart(run, data)
     overlaid = tuple(setting or ())
-    source = caffe_source.survey(weights, data, mean, labels, allow_missing, overlaid)
+    source = caffe.survey(weights, data, mean, labels, allow_missing, overlaid)
     folder = RunFolder(run)
     with locks.locked(run), files.named(run):
         record = manifest.begin(source.plan, folder.manifest, folder.plan)
         if not options.is_finished(record, run):
-            record = imported.write(source, folder)
+            record = caffe.write(source, folder)
     for remark in source.remarks:
         options.note(remark)
     if record is not None:

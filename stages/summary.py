@@ -25,7 +25,7 @@ def command(
     """
     from alexrep import files
     from alexrep.config import departures, recipes
-    from alexrep.models import count, registry, table
+    from alexrep.models import count, registry
 
     chosen = recipes.load(recipe, tuple(setting or ()))
     network = registry.build(chosen.model, classes, chosen.seed)
@@ -34,13 +34,13 @@ def command(
     if as_json:
         head = {"recipe": chosen.name, "model": chosen.model.name, "classes": classes}
         head |= {"source": chosen.source, "expected": chosen.expected, "time": chosen.time}
-        typer.echo(files.to_json(head | table.document(rows) | {"departures": points}), nl=False)
+        typer.echo(files.to_json(head | count.document(rows) | {"departures": points}), nl=False)
         return
     typer.echo(f"source: {chosen.source}\nexpected: {chosen.expected}")
     if chosen.time:
         typer.echo(f"time: {chosen.time}")
     typer.echo(f"classes: {classes:,} (--classes for as many as the data has)")
-    typer.echo(table.text(rows))
+    typer.echo(count.text(rows))
     typer.echo(f"departures from net 145: {len(points) or 'none'}")
     for point in points:
         typer.echo(f"  {point}")

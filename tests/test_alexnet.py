@@ -13,11 +13,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from alexrep.config import recipes
 from alexrep.config.model import Model
-from alexrep.models import alexnet
-from alexrep.models.alexnet import AlexNet
+from alexrep.models.alexnet import network as alexnet
+from alexrep.models.alexnet.network import AlexNet
+from alexrep.models.alexnet.tower import map_sides
 from alexrep.models.dropout import keys, set_keys
 from alexrep.models.normalisation import normalise_across_maps
-from alexrep.models.tower import map_sides
 from alexrep.training.optimiser import Momentum2012, groups
 
 SMALL = Model(side=67, width=0.05, std_factor=4.0)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 from numpy.typing import NDArray
 
-from alexrep.models import caffemodel
-from alexrep.models.protobuf import WireError
+from alexrep.weights import caffemodel
+from alexrep.weights.protobuf import WireError
 
 Caffe = Any
 """What the fixture `caffe` returns."""

@@ -10,8 +10,10 @@ from torch.nn import functional
 from alexrep.config import recipes
 from alexrep.config.model import Model
 from alexrep.errors import ConfigError
-from alexrep.models import cifar, cifar_layers, registry
-from alexrep.models.cifar import CifarNet
+from alexrep.models import registry
+from alexrep.models.cifar import layers as cifar_layers
+from alexrep.models.cifar import network as cifar
+from alexrep.models.cifar.network import CifarNet
 from alexrep.models.count import Cost, count, total
 from alexrep.training.schedule import rates_at
 

@@ -7,9 +7,9 @@ from torch import nn
 from alexrep.config import recipes
 from alexrep.config.model import Model
 from alexrep.models import registry
-from alexrep.models.alexnet import AlexNet, Form
+from alexrep.models.alexnet.network import AlexNet, Form
+from alexrep.models.cifar.locally_connected import LocallyConnected2d
 from alexrep.models.count import Cost, count, layers, total
-from alexrep.models.local import LocallyConnected2d
 
 SHEET = {
     "conv1": Cost(34_848, 96, 105_415_200),

@@ -9,8 +9,8 @@ from torch.nn import functional
 
 from alexrep.config.model import Model
 from alexrep.feed import order
-from alexrep.models import alexnet
-from alexrep.models.alexnet import AlexNet
+from alexrep.models.alexnet import network as alexnet
+from alexrep.models.alexnet.network import AlexNet
 from alexrep.models.dropout import keys, set_keys
 from alexrep.models.normalisation import normalise_across_maps
 from alexrep.training.optimiser import Momentum2012, groups

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from alexrep.config.model import Model
-from alexrep.models import alexnet
-from alexrep.models.initialise import standard_deviation
+from alexrep.models.alexnet import network as alexnet
+from alexrep.models.alexnet.initialise import standard_deviation
 
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
 SMALL = Model(side=67, width=0.1)

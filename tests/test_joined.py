@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from alexrep.config.model import Model
-from alexrep.models import alexnet
-from alexrep.models.alexnet import AlexNet
+from alexrep.models.alexnet import network as alexnet
+from alexrep.models.alexnet.network import AlexNet
 from alexrep.models.dropout import keys, set_keys
 
 VARIANTS: list[dict[str, object]] = [

@@ -3,7 +3,7 @@
 import pytest
 
 from alexrep.config.model import Model
-from alexrep.models.layers import layers
+from alexrep.models.alexnet.layers import layers
 
 NET_145 = (
     "conv1 norm1 pool1 neuron1 conv2 neuron2 norm2 within2 pool2 conv3 neuron3 conv4 neuron4 "

@@ -9,7 +9,7 @@ from torch import nn
 
 from alexrep.config.model import Model
 from alexrep.errors import ConfigError
-from alexrep.models.alexnet import AlexNet
+from alexrep.models.alexnet.network import AlexNet
 from alexrep.training.optimiser import Momentum2012, groups, set_rates
 
 

@@ -12,7 +12,7 @@ from alexrep.compute import precision
 from alexrep.compute.precision import Network, missing_compiler, place, settled
 from alexrep.config.model import Model
 from alexrep.config.recipe import Compute
-from alexrep.models import alexnet
+from alexrep.models.alexnet import network as alexnet
 
 CPU = torch.device("cpu")
 

@@ -40,7 +40,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from alexrep import manifest
-from alexrep.ilsvrc import editions, preprocess, source
+from alexrep.ilsvrc import editions, source
+from alexrep.prepare import preprocess
 from alexrep.prepare.image import Target
 from alexrep.pixels import rescale
 

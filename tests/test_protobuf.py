@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alexrep.models import protobuf
-from alexrep.models.protobuf import FIXED32, FIXED64, LENGTH, VARINT, Field, WireError
+from alexrep.weights import protobuf
+from alexrep.weights.protobuf import FIXED32, FIXED64, LENGTH, VARINT, Field, WireError
 
 VALUES = {
     VARINT: st.integers(0, 2**64 - 1),

@@ -7,7 +7,7 @@ from alexrep.config import recipes
 from alexrep.config.model import Model
 from alexrep.errors import ConfigError
 from alexrep.models import registry
-from alexrep.models.alexnet import Form
+from alexrep.models.alexnet.network import Form
 
 FORMS: tuple[Form, ...] = ("towers", "joined")
 

@@ -12,7 +12,8 @@ from torch import nn
 from alexrep.config.model import Model
 from alexrep.config.recipe import Compute
 from alexrep.demo import pictures
-from alexrep.models import alexnet, registry
+from alexrep.models import registry
+from alexrep.models.alexnet import network as alexnet
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 TINY = ("--side", "67", "--width", "0.02", "--batch", "4", "--rounds", "1", "--layout", "last")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from alexrep.config.model import Model
-from alexrep.models.tower import Tower, map_sides, margin
+from alexrep.models.alexnet.tower import Tower, map_sides, margin
 
 
 def shapes(model: Model) -> dict[str, tuple[int, ...]]:

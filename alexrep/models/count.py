@@ -1,18 +1,21 @@
-"""What each layer of a network gives, holds and does, found without computing anything."""
+"""What each layer of a network gives, holds and does, as a table; nothing is computed."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from alexrep import files
 from alexrep.compute.precision import Towered
+from alexrep.models.cifar.locally_connected import LocallyConnected2d
 from alexrep.models.dropout import MaskDropout
-from alexrep.models.local import LocallyConnected2d
 
 UNLISTED = (nn.ReLU, nn.Tanh, nn.Flatten, nn.Identity, nn.Dropout, MaskDropout)
 """Parts that change values one by one, or nothing: no layers of their own."""
@@ -146,3 +149,70 @@ def _run_without_values(network: nn.Module, side: int) -> None:
     state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     shapes = {name: tensor.to("meta") for name, tensor in state.items()}
     functional_call(network, shapes, (torch.empty(1, 3, side, side, device="meta"),))
+
+
+HEADER = ("layer", "output", "parameters", "multiply-adds", "activation bytes")
+
+
+def save(
+    path: Path,
+    network: nn.Module,
+    side: int,
+    before_rename: Callable[[], None] = files.nothing,
+) -> None:
+    """Write the table of `network` to `path` as JSON, whole or not at all.
+
+    Args:
+        path: RUN/layers.json.
+        network: Takes images (N, 3, side, side).
+        side: Side of the patch, in pixels.
+        before_rename: As for `files.whole`.
+    """
+    files.write_json(path, document(layers(network, side)), before_rename)
+
+
+def document(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return the table as plain data: `layers`, and their `total`; all for one image."""
+    table = [
+        {
+            "name": row.name,
+            "output": list(row.shape),
+            **_numbers(row.cost),
+            "activation_bytes": row.activation_bytes,
+        }
+        for row in rows
+    ]
+    num_bytes = sum(row.activation_bytes for row in rows)
+    return {"layers": table, "total": {**_numbers(_total(rows)), "activation_bytes": num_bytes}}
+
+
+def text(rows: Sequence[Row]) -> str:
+    """Return the table as lines: a row for each layer, and the total."""
+    table = [
+        (row.name, " x ".join(map(str, row.shape)), *_amounts(row.cost, row.activation_bytes))
+        for row in rows
+    ]
+    last = ("total", "", *_amounts(_total(rows), sum(row.activation_bytes for row in rows)))
+    return "\n".join(_line(cells) for cells in (HEADER, *table, last))
+
+
+def _total(rows: Sequence[Row]) -> Cost:
+    return total({row.name: row.cost for row in rows})
+
+
+def _numbers(cost: Cost) -> dict[str, int]:
+    return {
+        "weights": cost.weights,
+        "biases": cost.biases,
+        "parameters": cost.parameters,
+        "multiply_adds": cost.multiply_adds,
+    }
+
+
+def _amounts(cost: Cost, num_bytes: int) -> tuple[str, str, str]:
+    return f"{cost.parameters:,}", f"{cost.multiply_adds:,}", f"{num_bytes:,}"
+
+
+def _line(cells: Sequence[str]) -> str:
+    name, shape, *numbers = cells
+    return f"{name:<10}{shape:<16}" + "".join(f"{number:>18}" for number in numbers)

@@ -8,8 +8,10 @@ from torch import nn
 from alexrep.compute.precision import Towered
 from alexrep.config.model import Model
 from alexrep.errors import ConfigError, mismatch
-from alexrep.models import alexnet, cifar, cifar_layers
-from alexrep.models.alexnet import Form
+from alexrep.models.alexnet import network as alexnet
+from alexrep.models.alexnet.network import Form
+from alexrep.models.cifar import layers as cifar_layers
+from alexrep.models.cifar import network as cifar
 
 Builder = Callable[[Model, int, int], nn.Module]
 

@@ -13,7 +13,7 @@ from alexrep.config import recipes
 from alexrep.config.recipe import Recipe
 from alexrep.evaluation.scores import Scores
 from alexrep.manifest import Manifest, Plan
-from alexrep.models import registry, table
+from alexrep.models import count, registry
 from alexrep.runs import checkpoint, environment
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.log import Row
@@ -103,7 +103,7 @@ def run(
             job.event(remark)
         if record.missing:
             resources.say(record.missing)
-        table.save(folder.layers, job.model, chosen.model.side, owned)
+        count.save(folder.layers, job.model, chosen.model.side, owned)
         scores = loop.train(job)
     return _finish(plan, folder, job, scores, owned)
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from alexrep.config.model import Model
+from alexrep.models.alexnet.layers import Layer, layers
 from alexrep.models.dropout import MaskDropout
-from alexrep.models.layers import Layer, layers
 from alexrep.models.normalisation import AcrossMaps, WithinMap
 
 CONVS = {

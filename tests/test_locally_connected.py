@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from alexrep.models.local import LocallyConnected2d
+from alexrep.models.cifar.locally_connected import LocallyConnected2d
 
 
 def drawn(layer: LocallyConnected2d) -> LocallyConnected2d:

@@ -16,7 +16,8 @@ from torch.nn import functional
 
 from alexrep.config import recipes
 from alexrep.errors import DataError
-from alexrep.models import caffeweights, registry
+from alexrep.models import registry
+from alexrep.weights import caffe_layers
 
 Caffe = Any
 """What the fixture `caffe` returns."""
@@ -31,7 +32,7 @@ LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
 
 
 def read(path: Path) -> dict[str, Floats]:
-    return caffeweights.arrays_of(caffeweights.content_of(path), path)
+    return caffe_layers.arrays_of(caffe_layers.content_of(path), path)
 
 
 def network(*settings: str) -> nn.Module:
@@ -42,7 +43,7 @@ def network(*settings: str) -> nn.Module:
 def departure(*settings: str) -> float:
     """Return how far a network with these settings is from Caffe's, as part of the largest."""
     model, arrays = network(*settings).eval(), drawn()
-    caffeweights.load(model, arrays, HERE)
+    caffe_layers.load(model, arrays, HERE)
     images = torch.randn(3, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1)) * 70
     expected = in_caffes_way(images, arrays)
     return float((model(images) - expected).abs().max() / expected.abs().max())
@@ -116,7 +117,7 @@ def test_each_of_caffes_settings_is_needed(setting: str) -> None:
 
 def test_the_first_group_is_the_first_tower() -> None:
     model, arrays = network(), drawn()
-    caffeweights.load(model, arrays, HERE)
+    caffe_layers.load(model, arrays, HERE)
     state = model.state_dict()
     for layer, half in ("conv1", 5), ("conv2", 13), ("conv3", 19), ("fc6", 205):
         whole = torch.from_numpy(arrays[f"{layer}.weight"])
@@ -128,12 +129,12 @@ def test_the_first_group_is_the_first_tower() -> None:
 def test_the_paper_sized_shapes_are_caffes() -> None:
     with torch.device("meta"):
         model = recipes.load("alexnet-caffe").model
-        from alexrep.models.alexnet import AlexNet
+        from alexrep.models.alexnet.network import AlexNet
 
         state = AlexNet(model, 1000).state_dict()
     shapes = {
         name: (sum(state[part].shape[0] for part in parts), *state[parts[0]].shape[1:])
-        for name, parts in caffeweights.parameters_of(state).items()
+        for name, parts in caffe_layers.parameters_of(state).items()
     }
     assert shapes["conv2.weight"] == (256, 48, 5, 5)
     assert shapes["conv3.weight"] == (384, 256, 3, 3)
@@ -150,9 +151,9 @@ def test_every_form_of_the_file_gives_the_same_arrays(
     path, arrays = tmp_path / "net.caffemodel", drawn()
     path.write_bytes(caffe.net(arrays, **form))
     model = network()
-    assert caffeweights.load(model, read(path), path) == caffeweights.Loaded([], [])
+    assert caffe_layers.load(model, read(path), path) == caffe_layers.Loaded([], [])
     other = network()
-    caffeweights.load(other, arrays, path)
+    caffe_layers.load(other, arrays, path)
     pairs = zip(model.state_dict().values(), other.state_dict().values(), strict=True)
     assert all(torch.equal(one, two) for one, two in pairs)
 
@@ -169,8 +170,8 @@ def test_what_lacks_keeps_its_values_and_is_named() -> None:
     before = {name: values.clone() for name, values in model.state_dict().items()}
     del arrays["fc6.weight"], arrays["fc6.bias"], arrays["conv1.bias"]
     arrays["fc8_flowers.weight"] = np.zeros((3, 4), np.float32)
-    loaded = caffeweights.load(model, arrays, HERE)
-    assert loaded == caffeweights.Loaded(["conv1.bias", "fc6"], ["fc8_flowers"])
+    loaded = caffe_layers.load(model, arrays, HERE)
+    assert loaded == caffe_layers.Loaded(["conv1.bias", "fc6"], ["fc8_flowers"])
     for name, values in model.state_dict().items():
         kept = "fc6" in name or "conv1.bias" in name
         assert torch.equal(values, before[name]) is kept
@@ -179,11 +180,11 @@ def test_what_lacks_keeps_its_values_and_is_named() -> None:
         r"the unknown fc8_flowers; --allow-missing keeps"
     )
     with pytest.raises(DataError, match=wanted):
-        caffeweights.require_all(loaded, HERE)
+        caffe_layers.require_all(loaded, HERE)
 
 
 def test_a_whole_file_is_not_refused() -> None:
-    caffeweights.require_all(caffeweights.Loaded([], []), HERE)
+    caffe_layers.require_all(caffe_layers.Loaded([], []), HERE)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +198,7 @@ def test_a_whole_file_is_not_refused() -> None:
 def test_another_shape_is_refused(name: str, shape: tuple[int, ...], said: str) -> None:
     arrays = drawn() | {name: np.zeros(shape, np.float32)}
     with pytest.raises(DataError, match=said):
-        caffeweights.load(network(), arrays, HERE)
+        caffe_layers.load(network(), arrays, HERE)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -205,7 +206,7 @@ def test_numbers_that_are_not_finite_are_refused(value: float) -> None:
     arrays = drawn()
     arrays["conv3.weight"][1, 2, 0, 0] = value
     with pytest.raises(DataError, match=r"conv3\.weight: expected finite numbers, found infinity"):
-        caffeweights.load(network(), arrays, HERE)
+        caffe_layers.load(network(), arrays, HERE)
 
 
 def test_caffenet_is_told_apart_by_its_order(caffe: Caffe, tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ from torch.nn import functional
 
 from alexrep.config.model import Model
 from alexrep.errors import ConfigError, mismatch
-from alexrep.models.initialise import initialise
-from alexrep.models.joined import Joined
-from alexrep.models.layers import UNSEEN, Layer, layers
-from alexrep.models.tower import Tower, margin, num_units
+from alexrep.models.alexnet.initialise import initialise
+from alexrep.models.alexnet.joined import Joined
+from alexrep.models.alexnet.layers import UNSEEN, Layer, layers
+from alexrep.models.alexnet.tower import Tower, margin, num_units
 
 Form = Literal["towers", "joined"]
 Column = Tower | Joined

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alexrep.errors import DataError, mismatch
-from alexrep.models import caffemodel, caffeweights
-from alexrep.models.caffemodel import Floats
-from alexrep.models.protobuf import WireError
+from alexrep.weights import caffe_layers, caffemodel
+from alexrep.weights.caffemodel import Floats
+from alexrep.weights.protobuf import WireError
 
 ADVICE = "name a .npy, .npz or .binaryproto, or three numbers as in 104,117,123 (blue first)"
 
@@ -66,9 +66,9 @@ def read(path: Path, side: int) -> Floats:
 
 
 def _array(path: Path) -> Floats:
-    content = caffeweights.content_of(path, ADVICE)
+    content = caffe_layers.content_of(path, ADVICE)
     if content.startswith((b"PK", b"\x93NUMPY")):
-        arrays = list(caffeweights.arrays_of_npz(content, path, ADVICE).values())
+        arrays = list(caffe_layers.arrays_of_npz(content, path, ADVICE).values())
         if len(arrays) != 1:
             raise DataError(mismatch(path, "one array", len(arrays), ADVICE))
         return arrays[0]

@@ -4,10 +4,13 @@ Shapes: S side of the prepared images.
 """
 
 import io
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from pydantic import JsonValue
 from torch import nn
 
@@ -15,14 +18,16 @@ from alexrep import files, manifest
 from alexrep.config import recipes
 from alexrep.config.recipe import Recipe
 from alexrep.errors import ConfigError, DataError, ManifestError, mismatch
-from alexrep.evaluation import foreign_mean
 from alexrep.ilsvrc import classes
 from alexrep.ilsvrc.classes import ClassTable
 from alexrep.manifest import Manifest, Plan
-from alexrep.models import caffeweights, registry
-from alexrep.models.caffemodel import Floats
-from alexrep.models.caffeweights import Loaded
+from alexrep.models import registry
+from alexrep.runs import checkpoint, environment
+from alexrep.runs.folder import RunFolder
 from alexrep.shards import layout
+from alexrep.weights import caffe_layers, caffe_mean
+from alexrep.weights.caffe_layers import Loaded
+from alexrep.weights.caffemodel import Floats
 
 STAGE = "import-caffe"
 RECIPE = "alexnet-caffe"
@@ -97,7 +102,7 @@ def survey(
         ConfigError: If the patch is larger than the images.
     """
     chosen = recipes.load(RECIPE, settings)
-    content = caffeweights.content_of(weights)
+    content = caffe_layers.content_of(weights)
     record = manifest.read(data / "shards" / manifest.NAME, "pack")
     side = record.details["side"]
     assert isinstance(side, int), "written as one"  # noqa: S101
@@ -107,11 +112,11 @@ def survey(
     table = classes.read(data / "shards" / layout.CLASSES)
     order = list(range(len(table))) if labels is None else _order(labels, table)
     image = _mean(mean, data, record, side)
-    arrays = _in_order(caffeweights.arrays_of(content, weights), order)
+    arrays = _in_order(caffe_layers.arrays_of(content, weights), order)
     network = registry.build(chosen.model, len(table), chosen.seed)
-    loaded = caffeweights.load(network, arrays, weights)
+    loaded = caffe_layers.load(network, arrays, weights)
     if not allow_missing:
-        caffeweights.require_all(loaded, weights)
+        caffe_layers.require_all(loaded, weights)
     remarks = _remarks(loaded, str(record.details["edition"]), labels)
     return Source(
         weights,
@@ -154,7 +159,7 @@ def _in_order(arrays: dict[str, Floats], order: list[int]) -> dict[str, Floats]:
 def _order(labels: Path, table: ClassTable) -> list[int]:
     """Return for each class of the table the line, from 0, on which its wnid stands."""
     advice = "name a file such as synset_words.txt"
-    lines = caffeweights.content_of(labels, advice).decode("utf-8", "replace").splitlines()
+    lines = caffe_layers.content_of(labels, advice).decode("utf-8", "replace").splitlines()
     wnids = [line.split()[0] for line in lines if line.strip()]
     place = {wnid: number for number, wnid in enumerate(wnids)}
     if len(place) != len(wnids) or place.keys() != table.index_of_wnid.keys():
@@ -166,15 +171,71 @@ def _order(labels: Path, table: ClassTable) -> list[int]:
 
 def _mean(text: str | None, data: Path, packed: Manifest, side: int) -> Floats:
     if text is not None:
-        numbers = foreign_mean.parse(text)
+        numbers = caffe_mean.parse(text)
         if numbers is not None:
-            return foreign_mean.even(numbers, side)
+            return caffe_mean.even(numbers, side)
         if "," in text and not Path(text).exists():
             advice = "give blue, green, red, as 104,117,123"
             raise ConfigError(mismatch("--mean", "three numbers or a file", repr(text), advice))
-        return foreign_mean.read(Path(text), side)
+        return caffe_mean.read(Path(text), side)
     record = manifest.read(data / f"mean.{manifest.NAME}", "mean")
     if record.inputs["images"] != packed.inputs["images"]:
         wanted, advice = "that of the packed images", "run alexrep mean on these images"
         raise ManifestError(mismatch(data / "mean.npy", wanted, "another", advice))
-    return foreign_mean.read(data / "mean.npy", side)
+    return caffe_mean.read(data / "mean.npy", side)
+
+
+GEOMETRY = "squash"
+"""How Caffe made the images square that its networks were trained on."""
+
+
+def write(source: Source, folder: RunFolder) -> Manifest:
+    """Write the run: recipe, classes, mean image, checkpoint, and at last the manifest."""
+    chosen, loaded = _described(source), source.loaded
+    _describe(source, chosen, folder)
+    state = source.network.state_dict()
+    checkpoint.save(folder.checkpoint("last"), _content(source, chosen, state))
+    details: dict[str, JsonValue] = {
+        "weights": checkpoint.weights_digest(state),
+        "missing": list(loaded.missing),
+        "unknown": list(loaded.unknown),
+    }
+    counts = {"parameters": sum(one.numel() for one in source.network.parameters())}
+    return manifest.finish(source.plan, folder.manifest, counts, {}, details)
+
+
+def _described(source: Source) -> Recipe:
+    """Return the recipe with what is known of these weights in the place of its source."""
+    missing = ", ".join(source.loaded.missing)
+    lack = f"; initial values in {missing}" if missing else ""
+    said = f"weights of {source.weights.name}, sha256 {source.digest[:12]}{lack}"
+    update = {"name": "caffe-import", "source": said, "command": f"alexrep {STAGE}"}
+    return source.recipe.model_copy(update=update)
+
+
+def _describe(source: Source, chosen: Recipe, folder: RunFolder) -> None:
+    """Write what the run is, for readers of the folder."""
+    files.write_bytes(folder.recipe, recipes.dump(chosen).encode())
+    files.write_json(folder.path / "environment.json", environment.describe())
+    files.write_json(folder.path / "classes.json", source.table.rows())
+    stream = io.BytesIO()
+    np.save(stream, source.mean)
+    files.write_bytes(folder.path / "mean.npy", stream.getvalue())
+
+
+def _content(source: Source, chosen: Recipe, state: dict[str, Any]) -> dict[str, Any]:
+    """Return what a checkpoint of training would hold, without what only training needs."""
+    return {
+        "state_dict": state,
+        "epoch": 0,
+        "step": 0,
+        "config": json.loads(chosen.model_dump_json(exclude_none=True)),
+        "classes": source.table.rows(),
+        "inputs": {
+            "mean": torch.from_numpy(source.mean),
+            "axes": np.eye(3).tolist(),
+            "stds": [0.0, 0.0, 0.0],
+            "side": len(source.mean),
+            "geometry": GEOMETRY,
+        },
+    }

@@ -13,8 +13,8 @@ from torch.nn import functional
 
 from alexrep.config.model import Model
 from alexrep.errors import ConfigError, mismatch
-from alexrep.models.cifar_layers import NETS, Layer
-from alexrep.models.local import LocallyConnected2d
+from alexrep.models.cifar.layers import NETS, Layer
+from alexrep.models.cifar.locally_connected import LocallyConnected2d
 from alexrep.models.normalisation import normalise_across_maps, normalise_within_map
 
 USED = ("name", "side", "width", "std_factor", "activation", "norm")

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from alexrep.errors import DataError, examples, mismatch
-from alexrep.models import caffemodel
-from alexrep.models.caffemodel import Floats, Layer
-from alexrep.models.protobuf import WireError
+from alexrep.weights import caffemodel
+from alexrep.weights.caffemodel import Floats, Layer
+from alexrep.weights.protobuf import WireError
 
 KINDS = ("weight", "bias")
 ADVICE = "name Caffe's bvlc_alexnet.caffemodel, or an .npz of its arrays"

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alexrep.models import protobuf
-from alexrep.models.protobuf import FIXED32, FIXED64, LENGTH, Field, WireError
+from alexrep.weights import protobuf
+from alexrep.weights.protobuf import FIXED32, FIXED64, LENGTH, Field, WireError
 
 Floats = NDArray[np.float32]
 

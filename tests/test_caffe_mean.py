@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from alexrep.errors import DataError
-from alexrep.evaluation import foreign_mean
+from alexrep.weights import caffe_mean
 
 Caffe = Any
 """What the fixture `caffe` returns."""
@@ -26,46 +26,46 @@ def saved(folder: Path, array: NDArray[Any]) -> Path:
 
 @pytest.mark.parametrize("array", [OURS, THEIRS, THEIRS[None], THEIRS.astype(np.float64)])
 def test_both_orders_of_axes_give_the_same_image(tmp_path: Path, array: NDArray[Any]) -> None:
-    found = foreign_mean.read(saved(tmp_path, array), 8)
+    found = caffe_mean.read(saved(tmp_path, array), 8)
     assert found.dtype == np.float32
     assert np.array_equal(found, OURS)
 
 
 def test_an_npz_of_one_array_is_taken(tmp_path: Path) -> None:
     np.savez(tmp_path / "mean.npz", mean=THEIRS)
-    assert np.array_equal(foreign_mean.read(tmp_path / "mean.npz", 8), OURS)
+    assert np.array_equal(caffe_mean.read(tmp_path / "mean.npz", 8), OURS)
     np.savez(tmp_path / "mean.npz", mean=THEIRS, other=THEIRS)
     with pytest.raises(DataError, match=r"mean\.npz: expected one array, found 2"):
-        foreign_mean.read(tmp_path / "mean.npz", 8)
+        caffe_mean.read(tmp_path / "mean.npz", 8)
 
 
 @pytest.mark.parametrize("legacy", [True, False])
 def test_a_binaryproto_is_taken(caffe: Caffe, tmp_path: Path, legacy: bool) -> None:
     path = tmp_path / "mean.binaryproto"
     path.write_bytes(caffe.blob(THEIRS, legacy=legacy))
-    assert np.array_equal(foreign_mean.read(path, 8), OURS)
+    assert np.array_equal(caffe_mean.read(path, 8), OURS)
 
 
 def test_three_numbers_are_blue_green_and_red() -> None:
-    numbers = foreign_mean.parse("104, 117,123.5")
+    numbers = caffe_mean.parse("104, 117,123.5")
     assert numbers is not None
     assert list(numbers) == [104, 117, 123.5]
-    image = foreign_mean.even(numbers, 4)
+    image = caffe_mean.even(numbers, 4)
     assert image.shape == (4, 4, 3)
     assert (image == (123.5, 117, 104)).all()
 
 
 @pytest.mark.parametrize("text", ["mean.npy", "1,2", "1,2,3,4", "1,2,x", ""])
 def test_other_texts_are_no_three_numbers(text: str) -> None:
-    assert foreign_mean.parse(text) is None
+    assert caffe_mean.parse(text) is None
 
 
 @pytest.mark.parametrize("text", ["-1,2,3", "104,117,300", "nan,1,1"])
 def test_numbers_that_are_no_grey_levels_are_refused(text: str) -> None:
-    numbers = foreign_mean.parse(text)
+    numbers = caffe_mean.parse(text)
     assert numbers is not None
     with pytest.raises(DataError, match=r"--mean .*: expected grey levels from 0 to 255"):
-        foreign_mean.even(numbers, 4)
+        caffe_mean.even(numbers, 4)
 
 
 @pytest.mark.parametrize(
@@ -81,14 +81,14 @@ def test_numbers_that_are_no_grey_levels_are_refused(text: str) -> None:
 )
 def test_other_arrays_are_refused(tmp_path: Path, array: NDArray[Any], said: str) -> None:
     with pytest.raises(DataError, match=said):
-        foreign_mean.read(saved(tmp_path, array), 8)
+        caffe_mean.read(saved(tmp_path, array), 8)
 
 
 @pytest.mark.parametrize("content", [b"", b"text of another kind", b"\x93NUMPY", b"PK"])
 def test_damaged_files_are_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "mean").write_bytes(content)
     with pytest.raises(DataError, match=r"mean: expected (a mean image|arrays of numpy), found "):
-        foreign_mean.read(tmp_path / "mean", 8)
+        caffe_mean.read(tmp_path / "mean", 8)
 
 
 def test_a_truncated_npy_is_named(tmp_path: Path) -> None:
@@ -96,4 +96,4 @@ def test_a_truncated_npy_is_named(tmp_path: Path) -> None:
     np.save(stream, THEIRS)
     (tmp_path / "mean.npy").write_bytes(stream.getvalue()[:-9])
     with pytest.raises(DataError, match=r"mean\.npy: expected arrays of numpy, found "):
-        foreign_mean.read(tmp_path / "mean.npy", 8)
+        caffe_mean.read(tmp_path / "mean.npy", 8)

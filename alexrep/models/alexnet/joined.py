@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from alexrep.models.layers import Layer
-from alexrep.models.tower import Tower
+from alexrep.models.alexnet.layers import Layer
+from alexrep.models.alexnet.tower import Tower
 
 
 class Joined:
