@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 from record import keep
 
-from alexrep.feed import ahead, batches, order
+from alexrep.feed import batches, order, readahead
 from alexrep.prepare.prepared import open_prepared
 from alexrep.shards.read import Split, open_split
 
@@ -94,14 +94,14 @@ def drop(split: Split) -> None:
 @contextmanager
 def announcing(wanted: bool) -> Iterator[None]:
     """Have reads announced, or not."""
-    held, number = ahead.Ahead.announce, batches.ANNOUNCED
+    held, number = readahead.Ahead.announce, batches.ANNOUNCED
     if not wanted:
-        ahead.Ahead.announce = lambda self, places: None  # type: ignore[method-assign]
+        readahead.Ahead.announce = lambda self, places: None  # type: ignore[method-assign]
         batches.ANNOUNCED = 0
     try:
         yield
     finally:
-        ahead.Ahead.announce = held  # type: ignore[method-assign]
+        readahead.Ahead.announce = held  # type: ignore[method-assign]
         batches.ANNOUNCED = number
 
 

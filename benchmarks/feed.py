@@ -33,10 +33,11 @@ from record import alexrep, keep
 from rounds import alternate, processor_seconds
 
 from alexrep.feed import batches, order
-from alexrep.feed.augment import Inputs, augment, make_inputs
+from alexrep.feed.augment import augment
+from alexrep.feed.dataset import open_data
 from alexrep.feed.draws import draw
+from alexrep.feed.normalise import Inputs, make_inputs
 from alexrep.shards.read import Split, open_split
-from alexrep.training.data import open_data
 
 BATCH, HOST_BATCH, BORDER, SEED = 32, 128, 32, 1
 NUM = 1024

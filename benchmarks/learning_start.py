@@ -12,7 +12,7 @@ import torch
 
 from alexrep.config.recipe import Recipe
 from alexrep.feed import views
-from alexrep.feed.augment import make_inputs
+from alexrep.feed.normalise import make_inputs
 from alexrep.models import registry
 from alexrep.shards.read import open_split
 

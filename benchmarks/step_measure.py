@@ -16,16 +16,16 @@ from torch.nn import functional
 from alexrep.compute import precision
 from alexrep.config import recipes
 from alexrep.config.recipe import Compute
+from alexrep.feed import dataset as inputs
 from alexrep.feed.batches import Batch, Reader
 from alexrep.models import dropout
 from alexrep.models.alexnet.network import AlexNet
 from alexrep.models.normalisation import AcrossMaps
-from alexrep.training import data as inputs
 from alexrep.training import epoch, step
-from alexrep.training.assemble import Resources, assemble
-from alexrep.training.job import Job
-from alexrep.training.meter import Meter
-from alexrep.training.optimiser import Momentum2012, groups
+from alexrep.training.groups import parameter_groups
+from alexrep.training.job import Job, Resources, assemble
+from alexrep.training.optimiser import Momentum2012
+from alexrep.training.throughput import Meter
 
 RATE = 1e-6
 """So small that the values stay what they were: their size must not decide the speed."""
@@ -45,7 +45,7 @@ def bare(
         compute = compute.model_copy(update={"form": network.form})
     placed = precision.place(network, compute, device).train()
     computed = precision.Network(placed, compute, device)
-    optimiser = Momentum2012([group | {"rate": RATE} for group in groups(placed)])
+    optimiser = Momentum2012([group | {"rate": RATE} for group in parameter_groups(placed)])
     labels = torch.arange(len(images), device=device) % 1000
     keys = dropout.keys(1, 0, torch.arange(len(images)))
     dropout.set_keys(placed, keys.to(device))

@@ -26,15 +26,17 @@ from torch.nn import functional
 from alexrep import locks
 from alexrep.compute import precision
 from alexrep.config import recipes
+from alexrep.config.rates import rates_at
 from alexrep.config.recipe import Recipe
+from alexrep.feed import dataset as held_data
 from alexrep.models import dropout, registry
 from alexrep.pool import default_threads
 from alexrep.runs.folder import RunFolder
-from alexrep.training import data as held_data
-from alexrep.training import resume, schedule
+from alexrep.training import resume
 from alexrep.training import run as training
-from alexrep.training.assemble import Resources
-from alexrep.training.optimiser import Momentum2012, groups, set_rates
+from alexrep.training.groups import parameter_groups, set_rates
+from alexrep.training.job import Resources
+from alexrep.training.optimiser import Momentum2012
 
 CHECKPOINTS = 5
 
@@ -44,8 +46,10 @@ def bare(chosen: Recipe, classes: int, device: torch.device, steps: int) -> list
     model = registry.build(chosen.model, classes, chosen.seed)
     model = precision.place(model, chosen.compute, device)
     rule, size = chosen.optimiser, chosen.feed.batch_size
-    optimiser = Momentum2012(groups(model, rule.momentum, rule.weight_decay, rule.layer_decays))
-    rates = schedule.rates_at(chosen.schedule, 0, [])
+    optimiser = Momentum2012(
+        parameter_groups(model, rule.momentum, rule.weight_decay, rule.layer_decays)
+    )
+    rates = rates_at(chosen.schedule, 0, [])
     set_rates(optimiser, rates.table([group["layer"] for group in optimiser.param_groups]))
     network = precision.Network(model, chosen.compute, device)
     images = torch.randn(size, 3, chosen.model.side, chosen.model.side, device=device) * 50

@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from alexrep.runs.contents import ColourAxes, Floats, read_colour_axes, read_recipe
+
 from . import style
-from .inputs import ColourAxes, Floats, read_colour_axes, read_recipe
 
 DRAWS = (-2, -1, 0, 1, 2)
 """Standard deviations at which colours are shown."""

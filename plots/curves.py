@@ -10,10 +10,10 @@ from matplotlib.ticker import MaxNLocator
 from alexrep.config.recipe import Recipe
 from alexrep.errors import mismatch
 from alexrep.runs import log
+from alexrep.runs.contents import NothingToShow, need_training, read_recipe
+from alexrep.runs.history import History, best, from_rows, number, thin
 
 from . import panels, rates, style
-from .history import History, best, from_rows, number, thin
-from .inputs import NothingToShow, need_training, read_recipe
 
 RING: dict[str, Any] = {"ms": 10, "mfc": "none", "mec": style.INK, "mew": 1.2}
 """How the best epoch is marked."""

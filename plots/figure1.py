@@ -16,9 +16,9 @@ from matplotlib.ticker import MaxNLocator
 
 from alexrep.errors import DataError, mismatch
 from alexrep.runs import log
+from alexrep.runs.history import Floats, from_rows
 
 from . import panels, style
-from .history import Floats, from_rows
 
 WIDTH, HEIGHT = 7.4, 4.9
 TOP, BOTTOM = 1.15, 0.65

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from alexrep.errors import DataError, mismatch
 from alexrep.runs import checkpoint
+from alexrep.runs.contents import NothingToShow, need, read_recipe
 
 from . import style
-from .inputs import NothingToShow, need, read_recipe
 
 Kernels = NDArray[np.float32]
 Pixels = NDArray[np.uint8]

@@ -8,8 +8,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from alexrep.runs.contents import Floats, Pixels, read_mean, read_recipe
+
 from . import style
-from .inputs import Floats, Pixels, read_mean, read_recipe
 
 CELL, SPACE, TOP = 1.9, 0.16, 1.3
 """Side of a picture, the space between two, and the height of title and names, in inches."""

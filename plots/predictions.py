@@ -15,9 +15,16 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from alexrep.errors import DataError, mismatch
+from alexrep.runs.contents import (
+    NothingToShow,
+    Pixels,
+    Predictions,
+    read_classes,
+    read_predictions,
+    read_recipe,
+)
 
 from . import style
-from .inputs import NothingToShow, Pixels, Predictions, read_classes, read_predictions, read_recipe
 
 MOST, ACROSS = 24, 6
 """Images on a sheet, and images in a row."""

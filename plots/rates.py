@@ -9,8 +9,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from alexrep.runs.history import Floats, History, changes
+
 from . import panels, style
-from .history import Floats, History, changes
 
 MOST_MARKS = 12
 """Changes up to which each is marked across the panels; of more the rates tell enough."""

@@ -49,11 +49,11 @@ def command(
 
 def _report(folder: Path) -> None:
     """Print the table of errors and where things are."""
-    from alexrep.evaluation import report
+    from alexrep.evaluation import text
     from alexrep.prepare import prepared
 
     held = prepared.open_prepared(folder / "data").quarantine
-    typer.echo("\n" + report.table(folder / "run/results"))
+    typer.echo("\n" + text.table(folder / "run/results"))
     names = [f"{one['split']}/{one['name']} ({one['why']})" for one in held]
     typer.echo(f"\nquarantined, counted as errors: {len(names)}: {', '.join(names)}")
     typer.echo(f"run:      {folder}/run\npictures: {folder}/run/plots")

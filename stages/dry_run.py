@@ -11,10 +11,10 @@ from .progress import span
 
 if TYPE_CHECKING:
     from alexrep.config.recipe import Recipe
+    from alexrep.feed.dataset import TrainingData
     from alexrep.runs.folder import RunFolder
     from alexrep.runs.log import Row
-    from alexrep.training.assemble import Resources
-    from alexrep.training.data import TrainingData
+    from alexrep.training.job import Resources
 
 
 def rehearse(

@@ -35,7 +35,8 @@ def command(
     signalled = ctx.with_resource(signals.flagged())
     from alexrep import locks
     from alexrep.compute.devices import pick
-    from alexrep.evaluation import report, result
+    from alexrep.evaluation import text
+    from alexrep.evaluation.task import Task, find, num_images, score
     from alexrep.pool import default_threads
     from alexrep.runs.folder import RunFolder
 
@@ -43,14 +44,14 @@ def command(
     options.require("--checkpoint", checkpoint, ("last", "best"))
     folder, chosen = RunFolder(run), pick(device)
     folder.read_recipe()
-    task = result.Task(folder, data, split, "ten-crop" if ten_crop else "centre", checkpoint)
+    task = Task(folder, data, split, "ten-crop" if ten_crop else "centre", checkpoint)
     with locks.held(run) as owned:
-        found = result.find(task)
+        found = find(task)
         if found is not None:
             options.note(f"{folder.result(split, task.views)}: scored before, nothing to do")
         else:
             threads = workers or default_threads()
-            with meter(result.num_images(task), "images", is_quiet(ctx)) as done:
+            with meter(num_images(task), "images", is_quiet(ctx)) as done:
                 look = signals.watch(done, signalled, owned)
-                found = result.score(task, chosen, threads, batch_size, look, owned)
-    typer.echo(report.document(found) if as_json else report.line(found))
+                found = score(task, chosen, threads, batch_size, look, owned)
+    typer.echo(text.document(found) if as_json else text.line(found))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -25,22 +25,22 @@ def command(run: options.Run) -> None:
     from importlib.metadata import version
 
     from alexrep import files, locks, manifest
-    from alexrep.plots import gallery, inputs
-    from alexrep.runs import state
+    from alexrep.plots import gallery
+    from alexrep.runs import contents, state
     from alexrep.runs.folder import RunFolder
 
     folder, out = RunFolder(run), run / "plots"
     folder.read_recipe()
     with locks.held(run) as owned:
-        digests = state.digests(folder)
-        plan = manifest.Plan(
-            stage="plot", settings={"matplotlib": version("matplotlib")}, inputs=digests
-        )
+        versions: Any = {"matplotlib": version("matplotlib")}
+        plan = manifest.Plan(stage="plot", settings=versions, inputs=state.digests(folder))
         if _is_drawn(plan, out / manifest.NAME):
             typer.echo(f"{out}: drawn before from the same numbers, nothing to do")
             return
         drawn = gallery.draw_all(run, out)
-        faults = [one for one in drawn.values() if not isinstance(one, Path | inputs.NothingToShow)]
+        faults = [
+            one for one in drawn.values() if not isinstance(one, Path | contents.NothingToShow)
+        ]
         made = {p.name: files.sha256_file(p) for p in drawn.values() if isinstance(p, Path)}
         if not faults:
             manifest.finish(plan, out / manifest.NAME, {"pictures": len(made)}, made, None, owned)

@@ -11,8 +11,7 @@ import typer
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from alexrep.runs.comparison import Comparison
-    from alexrep.runs.description import Description
+    from alexrep.runs.description import Comparison, Description
     from alexrep.runs.listing import Overview
 
 ROW = {

@@ -48,8 +48,8 @@ def diff(run: options.Run, other: Other, as_json: options.Json = False) -> None:
     \b
     Example: alexrep runs diff runs/first runs/second
     """
-    from alexrep.runs import comparison
+    from alexrep.runs import description
     from alexrep.runs.folder import RunFolder
 
-    found = comparison.compare(RunFolder(run), RunFolder(other))
+    found = description.compare(RunFolder(run), RunFolder(other))
     report.say_json(asdict(found)) if as_json else report.say_comparison(found)

@@ -22,8 +22,8 @@ def prune(run: options.Run, dry_run: Dry = False, as_json: options.Json = False)
     from contextlib import nullcontext
 
     from alexrep import locks
+    from alexrep.runs.checkpoint import prunable
     from alexrep.runs.folder import RunFolder
-    from alexrep.runs.prune import prunable
 
     folder = RunFolder(run)
     # A lock would make the folder.

@@ -14,9 +14,9 @@ from .progress import is_quiet, meter
 
 if TYPE_CHECKING:
     from alexrep.config.recipe import Recipe
+    from alexrep.feed.dataset import TrainingData
     from alexrep.runs.folder import RunFolder
-    from alexrep.training.assemble import Resources
-    from alexrep.training.data import TrainingData
+    from alexrep.training.job import Resources
 
 
 def lead(

@@ -36,9 +36,9 @@ def command(
     from alexrep import pool
     from alexrep.compute.devices import meeting
     from alexrep.config import recipes
+    from alexrep.feed import dataset as inputs
     from alexrep.runs.folder import RunFolder
-    from alexrep.training import assemble
-    from alexrep.training import data as inputs
+    from alexrep.training import job
     from alexrep.training import run as training
 
     from .dry_run import rehearse
@@ -50,7 +50,7 @@ def command(
     held, folder = inputs.open_data(data, chosen.limits.classes), RunFolder(run)
     training.check(chosen, held)
     with contextlib.closing(held), meeting(device, chosen.compute.towers) as (own, group):
-        resources = assemble.Resources(own, workers or pool.default_threads(), group, options.note)
+        resources = job.Resources(own, workers or pool.default_threads(), group, options.note)
         if group.leads and dry_run:
             rehearse(chosen, held, folder, resources, mode)
         elif group.leads:

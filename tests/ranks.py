@@ -28,13 +28,14 @@ from alexrep.compute.processes import Processes, joined
 from alexrep.compute.rank import Place
 from alexrep.config import recipes
 from alexrep.errors import AlexrepError, DataError
-from alexrep.feed.augment import Inputs
+from alexrep.feed.dataset import TrainingData, open_data
+from alexrep.feed.normalise import Inputs
 from alexrep.models import registry
 from alexrep.runs.log import Row
 from alexrep.training import loop
-from alexrep.training.data import TrainingData, open_data
+from alexrep.training.groups import parameter_groups
 from alexrep.training.job import Job, Position
-from alexrep.training.optimiser import Momentum2012, groups
+from alexrep.training.optimiser import Momentum2012
 
 
 class Double(nn.Module):
@@ -57,7 +58,7 @@ def make(task: dict[str, Any], held: TrainingData, group: Processes, rows: list[
     job = Job(
         recipe=chosen,
         model=model,
-        optimiser=Momentum2012(groups(model)),
+        optimiser=Momentum2012(parameter_groups(model)),
         train=held.train,
         val=held.val,
         inputs=exact(held.inputs(chosen)),

@@ -18,7 +18,8 @@ from alexrep.models.alexnet.network import AlexNet
 from alexrep.models.alexnet.tower import map_sides
 from alexrep.models.dropout import keys, set_keys
 from alexrep.models.normalisation import normalise_across_maps
-from alexrep.training.optimiser import Momentum2012, groups
+from alexrep.training.groups import parameter_groups
+from alexrep.training.optimiser import Momentum2012
 
 SMALL = Model(side=67, width=0.05, std_factor=4.0)
 
@@ -165,7 +166,7 @@ def test_fc6_of_a_tower_reaches_the_other_at_fc7() -> None:
 def test_one_step_changes_every_parameter_of_both_towers() -> None:
     network = small().train()
     before = {name: value.detach().clone() for name, value in network.named_parameters()}
-    optimiser = Momentum2012([group | {"rate": 0.01} for group in groups(network)])
+    optimiser = Momentum2012([group | {"rate": 0.01} for group in parameter_groups(network)])
     set_keys(network, keys(1, 0, np.arange(2)))
     torch.autograd.backward(functional.cross_entropy(network(patches()), torch.tensor([0, 2])))
     optimiser.step()

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from alexrep.feed import augment as augmentation
-from alexrep.feed.augment import Inputs, augment, cut, make_inputs
+from alexrep.feed import normalise
+from alexrep.feed.augment import augment, cut
 from alexrep.feed.draws import Draws, draw
+from alexrep.feed.normalise import Inputs, make_inputs
 
 Floats = NDArray[np.floating[Any]]
 
@@ -125,8 +127,8 @@ def test_an_unknown_mean_or_order_of_colours_is_refused(name: str) -> None:
         make_inputs(np.zeros((8, 8, 3)), AXES, STDS, 4, 0.1, True, **{name: "grb"})
 
 
-@pytest.mark.parametrize("mean", augmentation.MEANS)
-@pytest.mark.parametrize("channels", augmentation.CHANNELS)
+@pytest.mark.parametrize("mean", normalise.MEANS)
+@pytest.mark.parametrize("channels", normalise.CHANNELS)
 @settings(max_examples=20)
 @given(num=st.integers(1, 6), seed=st.integers(0, 50), noisy=st.booleans())
 def test_images_one_by_one_and_all_at_once_are_equal(

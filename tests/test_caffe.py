@@ -16,11 +16,10 @@ from typer.testing import CliRunner, Result
 
 from alexrep import locks
 from alexrep.config import recipes
-from alexrep.evaluation import trained
 from alexrep.evaluation.evaluate import probabilities
 from alexrep.feed.batches import Reader
 from alexrep.models import registry
-from alexrep.runs import checkpoint
+from alexrep.runs import checkpoint, trained
 from alexrep.runs.folder import RunFolder
 from alexrep.shards.read import open_split
 from alexrep.stages import app

@@ -9,13 +9,13 @@ from torch.nn import functional
 
 from alexrep.config import recipes
 from alexrep.config.model import Model
+from alexrep.config.rates import rates_at
 from alexrep.errors import ConfigError
 from alexrep.models import registry
 from alexrep.models.cifar import layers as cifar_layers
 from alexrep.models.cifar import network as cifar
 from alexrep.models.cifar.network import CifarNet
 from alexrep.models.count import Cost, count, total
-from alexrep.training.schedule import rates_at
 
 RECIPES = [*cifar_layers.NETS, "cifar10-figure1"]
 MAC1_32, MAC1_64 = 32 * 32 * 75 * 32, 32 * 32 * 75 * 64

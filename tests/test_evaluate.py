@@ -19,8 +19,8 @@ from alexrep.config.model import Model
 from alexrep.errors import AlexrepError, DataError
 from alexrep.evaluation.evaluate import Predictions, evaluate, probabilities
 from alexrep.evaluation.scores import Scores
-from alexrep.feed.augment import Inputs, make_inputs
 from alexrep.feed.batches import Reader
+from alexrep.feed.normalise import Inputs, make_inputs
 from alexrep.models import registry
 from alexrep.shards.read import Split, open_split
 

@@ -13,7 +13,8 @@ from alexrep.models.alexnet import network as alexnet
 from alexrep.models.alexnet.network import AlexNet
 from alexrep.models.dropout import keys, set_keys
 from alexrep.models.normalisation import normalise_across_maps
-from alexrep.training.optimiser import Momentum2012, groups
+from alexrep.training.groups import parameter_groups
+from alexrep.training.optimiser import Momentum2012
 
 # Shipped with the 2014 code of the paper's author: section 3.
 STDS = np.array([19.7208, 37.0939, 121.7801])
@@ -71,7 +72,7 @@ def walk(network: AlexNet, factor: float) -> dict[str, Tensor]:
     """Train some steps, fc7 and fc8 at `factor` times the rate with the decay divided by it."""
     dropped = ("fc7", "fc8")
     decays = dict.fromkeys(dropped, 0.0005 / factor)
-    found = groups(network, 0.9, 0.0005, decays)
+    found = parameter_groups(network, 0.9, 0.0005, decays)
     for group in found:
         is_dropped = group["layer"] in dropped and group["kind"] == "weights"
         group["rate"] = 0.01 * (factor if is_dropped else 1)

@@ -21,7 +21,7 @@ from alexrep.demo import edition
 from alexrep.runs import checkpoint
 from alexrep.stages import app
 from alexrep.stages.shell import explain
-from alexrep.training import meter
+from alexrep.training import throughput
 
 PAGE = 4096
 """Bytes by which a tmpfs fills up."""
@@ -125,7 +125,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
 def still(patch: pytest.MonkeyPatch) -> None:
     """Let a second pass at each look at the clock, and the memory taken stay what it is."""
     ticks = map(float, itertools.count())
-    patch.setattr(meter, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+    patch.setattr(throughput, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
     same = SimpleNamespace(ru_maxrss=1)
     patch.setattr("resource.getrusage", lambda _: same)
 

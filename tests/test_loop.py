@@ -20,13 +20,14 @@ from alexrep.config import recipes
 from alexrep.config.recipe import Recipe
 from alexrep.errors import AlexrepError, ConfigError, Interrupted
 from alexrep.feed import draws, order
+from alexrep.feed.dataset import TrainingData, open_data
 from alexrep.models import dropout, registry
 from alexrep.runs.checkpoint import weights_digest
 from alexrep.runs.log import Row
 from alexrep.training import epoch, loop
-from alexrep.training.data import TrainingData, open_data
+from alexrep.training.groups import parameter_groups
 from alexrep.training.job import Job, Position
-from alexrep.training.optimiser import Momentum2012, groups
+from alexrep.training.optimiser import Momentum2012
 
 TINY = tiny_recipe(2, drop_at=1)
 STEPS = 5
@@ -70,7 +71,7 @@ def make_job(held: TrainingData, load: Load, rows: list[Row]) -> MakeJob:
         usual: dict[str, Any] = {
             "recipe": chosen,
             "model": model,
-            "optimiser": Momentum2012(groups(model, rule.momentum, rule.weight_decay)),
+            "optimiser": Momentum2012(parameter_groups(model, rule.momentum, rule.weight_decay)),
             "train": held.train,
             "val": held.val,
             "inputs": held.inputs(chosen),
@@ -477,7 +478,7 @@ def test_of_some_classes_only_these_are_trained_and_scored(
         told: list[int] = []
         job = make_job(
             model=model,
-            optimiser=Momentum2012(groups(model)),
+            optimiser=Momentum2012(parameter_groups(model)),
             train=held.train,
             val=held.val,
             progress=told.append,

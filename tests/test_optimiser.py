@@ -10,7 +10,8 @@ from torch import nn
 from alexrep.config.model import Model
 from alexrep.errors import ConfigError
 from alexrep.models.alexnet.network import AlexNet
-from alexrep.training.optimiser import Momentum2012, groups, set_rates
+from alexrep.training.groups import parameter_groups, set_rates
+from alexrep.training.optimiser import Momentum2012
 
 
 def single(weight: float, decay: float = 0.0005) -> tuple[nn.Parameter, Momentum2012]:
@@ -104,7 +105,7 @@ def test_a_closure_is_called_with_gradients_on() -> None:
 
 
 def test_there_is_one_group_per_layer_and_kind() -> None:
-    found = groups(small(), momentum=0.8, weight_decay=0.001)
+    found = parameter_groups(small(), momentum=0.8, weight_decay=0.001)
     layers = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
     expected = [(layer, kind) for layer in layers for kind in ("weights", "biases")]
     assert [(group["layer"], group["kind"]) for group in found] == expected
@@ -115,7 +116,7 @@ def test_there_is_one_group_per_layer_and_kind() -> None:
 
 
 def test_single_layers_may_have_another_decay() -> None:
-    found = groups(small(), weight_decay=0.001, layer_decays={"conv1": 0.0, "fc8": 0.03})
+    found = parameter_groups(small(), weight_decay=0.001, layer_decays={"conv1": 0.0, "fc8": 0.03})
     decays = {(group["layer"], group["kind"]): group["weight_decay"] for group in found}
     assert decays["conv1", "weights"] == 0
     assert decays["fc8", "weights"] == 0.03
@@ -126,12 +127,12 @@ def test_single_layers_may_have_another_decay() -> None:
 def test_a_decay_of_a_layer_that_is_not_there_is_a_config_error() -> None:
     message = r"optimiser.layer_decays: expected layers of conv1, .*fc8, found 'fc9'"
     with pytest.raises(ConfigError, match=message):
-        groups(small(), layer_decays={"fc9": 0.1})
+        parameter_groups(small(), layer_decays={"fc9": 0.1})
 
 
 def test_every_parameter_is_in_one_group() -> None:
     network = small()
-    grouped = [parameter for group in groups(network) for parameter in group["params"]]
+    grouped = [parameter for group in parameter_groups(network) for parameter in group["params"]]
     assert {id(p) for p in grouped} == {id(p) for p in network.parameters()}
     assert len(grouped) == len(list(network.parameters()))
 
@@ -140,12 +141,12 @@ def test_a_parameter_without_layer_or_kind_is_refused() -> None:
     module = nn.Module()
     module.register_parameter("scale", nn.Parameter(torch.ones(1)))
     with pytest.raises(ValueError, match=r"expected <layer>.weight .* found 'scale'"):
-        groups(module)
+        parameter_groups(module)
 
 
 def test_rates_reach_their_groups_and_only_the_rates_that_are_not_zero_move() -> None:
     network = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
-    optimiser = Momentum2012(groups(network))
+    optimiser = Momentum2012(parameter_groups(network))
     before = [parameter.detach().clone() for parameter in network.parameters()]
     rates = {("0", "weights"): 0.1, ("0", "biases"): 0.2, ("1", "weights"): 0.0}
     set_rates(optimiser, rates | {("1", "biases"): 0.3})
@@ -157,7 +158,7 @@ def test_rates_reach_their_groups_and_only_the_rates_that_are_not_zero_move() ->
 
 @pytest.mark.parametrize("layers", [("0",), ("0", "1", "2")])
 def test_rates_must_fit_the_groups(layers: tuple[str, ...]) -> None:
-    optimiser = Momentum2012(groups(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))))
+    optimiser = Momentum2012(parameter_groups(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))))
     rates = {(layer, kind): 0.1 for layer in layers for kind in ("weights", "biases")}
     with pytest.raises(ValueError, match="rates: expected one per group"):
         set_rates(optimiser, rates)

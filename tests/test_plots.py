@@ -16,19 +16,9 @@ from PIL import Image
 from alexrep.config import recipes
 from alexrep.errors import DataError
 from alexrep.ilsvrc.classes import Synset
-from alexrep.plots import (
-    colour_axes,
-    curves,
-    gallery,
-    history,
-    inputs,
-    kernels,
-    mean_image,
-    rates,
-    style,
-)
+from alexrep.plots import colour_axes, curves, gallery, kernels, mean_image, rates, style
 from alexrep.plots import predictions as sheet
-from alexrep.runs import checkpoint
+from alexrep.runs import checkpoint, contents, history
 
 NAMES = ["zero", "one, unity", "two", "three", "four", "a very long name indeed, and another"]
 SIZES = {
@@ -216,8 +206,8 @@ def test_rates_that_change_every_epoch_are_not_marked_across_the_panels() -> Non
 def test_the_best_epoch_is_the_first_of_the_lowest_val_top1_error(run: Path) -> None:
     rows = [epoch_row(epoch, val_top1_error=error) for epoch, error in enumerate((0.5, 0.1, 0.1))]
     found = history.from_rows([*rows, epoch_row(3, val_top1_error=None)])
-    assert curves.summary(found, inputs.read_recipe(run)) == (
-        f"3 of {inputs.read_recipe(run).schedule.epochs} epochs; "
+    assert curves.summary(found, contents.read_recipe(run)) == (
+        f"3 of {contents.read_recipe(run).schedule.epochs} epochs; "
         "best at epoch 1: val top-1 error 10.00 %, top-5 10.00 %"
     )
 
@@ -322,7 +312,7 @@ def test_the_last_checkpoint_stands_in_for_a_best_one(run: Path, tmp_path: Path)
 
 
 def test_a_bar_is_as_long_as_its_probability_and_only_the_true_class_is_right(run: Path) -> None:
-    first, second = sheet.cards(inputs.read_predictions(run), inputs.read_classes(run))
+    first, second = sheet.cards(contents.read_predictions(run), contents.read_classes(run))
     assert [bar.probability for bar in first.bars] == pytest.approx([0.6, 0.2, 0.1, 0.05, 0.05])
     assert [bar.is_right for bar in first.bars] == [True, False, False, False, False]
     assert [bar.is_right for bar in second.bars] == [False, True, False, False, False]
@@ -348,7 +338,7 @@ def test_the_sheet_shows_the_images_in_order(run: Path, tmp_path: Path) -> None:
 
 def test_the_title_says_how_many_of_the_wrong_answers_are_shown(run: Path) -> None:
     write_results(run, "test-ten-crop", labels=np.array([1, 0, 5, 3]))
-    assert sheet.summary(inputs.read_predictions(run)) == (
+    assert sheet.summary(contents.read_predictions(run)) == (
         "2 of 4 images scored, 1 of the 2 wrong ones among them; "
         "probabilities averaged over ten crops"
     )
@@ -361,7 +351,7 @@ def test_a_percentage_fits_its_room(share: float, text: str) -> None:
 
 def test_an_unknown_class_has_no_right_bar(run: Path) -> None:
     write_results(run, "test-ten-crop", labels=np.full(4, -1))
-    card = sheet.cards(inputs.read_predictions(run), inputs.read_classes(run))[0]
+    card = sheet.cards(contents.read_predictions(run), contents.read_classes(run))[0]
     assert (card.name, card.frame) == (None, style.LINE)
     assert not any(bar.is_right for bar in card.bars)
 
@@ -380,14 +370,14 @@ def test_test_is_shown_before_val_and_ten_crop_before_centre(
     (run / "results" / "test-ten-crop.npz").unlink()
     for name in others:
         write_results(run, name)
-    found = inputs.read_predictions(run)
+    found = contents.read_predictions(run)
     assert (found.split, found.views) == chosen
 
 
 def test_results_of_other_classes_are_an_error(run: Path) -> None:
     write_results(run, "test-ten-crop", top5=np.full((4, 5), 6))
     with pytest.raises(DataError, match="expected rows and classes of this run"):
-        sheet.cards(inputs.read_predictions(run), inputs.read_classes(run))
+        sheet.cards(contents.read_predictions(run), contents.read_classes(run))
 
 
 def test_a_sheet_without_images_is_refused(run: Path, tmp_path: Path) -> None:
@@ -416,7 +406,7 @@ def test_a_dollar_sign_in_a_class_name_is_no_formula(run: Path, tmp_path: Path) 
 def test_the_mean_image_appears_in_its_colour(run: Path, tmp_path: Path) -> None:
     out = draw("mean-image", run, tmp_path / "mean.png")
     assert count(out, (120, 110, 100)) >= 280**2
-    assert mean_image.summary(inputs.read_mean(run)).startswith(
+    assert mean_image.summary(contents.read_mean(run)).startswith(
         "channel means R 120.0, G 110.0, B 100.0 grey levels; range 100.0 to 120.0; 16"
     )
 
@@ -428,21 +418,21 @@ def test_stretching_maps_the_range_to_black_and_white_and_clips() -> None:
 
 
 def test_swatches_lie_along_the_axis_at_its_standard_deviation(run: Path) -> None:
-    axes = inputs.read_colour_axes(run)
+    axes = contents.read_colour_axes(run)
     red = [20, 70, 120, 170, 220]
     assert colour_axes.swatches(axes, 0, 1.0).tolist() == [[r, 110, 100] for r in red]
     assert colour_axes.swatches(axes, 1, 0.1)[4].tolist() == [120, 114, 100]
 
 
 def test_an_axis_is_a_column_of_the_matrix(run: Path) -> None:
-    axes = inputs.read_colour_axes(run).model_copy(
+    axes = contents.read_colour_axes(run).model_copy(
         update={"axes": ((0, 1, 0), (0, 0, 1), (1, 0, 0))}
     )
     assert colour_axes.swatches(axes, 0, 1.0)[3].tolist() == [120, 110, 150]
 
 
 def test_swatches_are_clipped_to_the_grey_levels(run: Path) -> None:
-    axes = inputs.read_colour_axes(run).model_copy(update={"stds": (200.0, 20.0, 10.0)})
+    axes = contents.read_colour_axes(run).model_copy(update={"stds": (200.0, 20.0, 10.0)})
     assert colour_axes.swatches(axes, 0, 1.0)[:, 0].tolist() == [0, 0, 120, 255, 255]
 
 

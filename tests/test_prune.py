@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from alexrep.config import recipes
 from alexrep.errors import DataError
 from alexrep.runs import checkpoint
+from alexrep.runs.checkpoint import prunable
 from alexrep.runs.folder import RunFolder
-from alexrep.runs.prune import prunable
 
 NAMES = ("last", "previous", "best", *(f"epoch-{epoch:05}" for epoch in range(1, 7)))
 

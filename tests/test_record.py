@@ -93,7 +93,7 @@ def test_a_sheet_is_purged_with_its_step(folder: RunFolder) -> None:
 def test_without_tensorboard_the_rest_is_there(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "alexrep.runs.board", None)
+    monkeypatch.setitem(sys.modules, "alexrep.runs.tensorboard", None)
     with closing(begun(folder)) as record:
         assert record.missing == NO_BOARD
         record.row(epoch(0))

@@ -12,9 +12,9 @@ from alexrep import manifest
 from alexrep.config import recipes
 from alexrep.errors import ConfigError, DataError, ManifestError
 from alexrep.manifest import Plan
-from alexrep.runs import checkpoint
+from alexrep.runs import checkpoint, resume_conditions
 from alexrep.runs.folder import RunFolder
-from alexrep.training import conditions, resume
+from alexrep.training import resume
 from alexrep.training.job import Position
 
 SETTINGS: dict[str, Any] = {
@@ -175,7 +175,7 @@ def test_other_threads_are_named_and_refused_once_something_is_trained(
     folder: RunFolder, step: int, is_refused: bool
 ) -> None:
     chosen = recipes.load("demo")
-    now = conditions.describe(chosen, torch.device("cpu"))
+    now = resume_conditions.describe(chosen, torch.device("cpu"))
     content = {
         "step": step,
         "config": json.loads(chosen.model_dump_json(exclude_none=True)),
@@ -205,12 +205,12 @@ def test_a_refused_plan_does_not_wait_for_a_checkpoint_to_be_read(
 
 def test_conditions_are_of_what_changes_bits() -> None:
     chosen, cpu = recipes.load("demo"), torch.device("cpu")
-    found = conditions.describe(chosen, cpu, num_processes=2)
+    found = resume_conditions.describe(chosen, cpu, num_processes=2)
     assert found["torch_threads"] == torch.get_num_threads()
     assert found["processes"] == 2
-    assert conditions.difference(found, found) == []
-    other = conditions.describe(chosen, cpu)
-    assert conditions.difference(found, other) == ["processes: 2 -> 1"]
-    assert conditions.difference(found, {}) == sorted(
+    assert resume_conditions.difference(found, found) == []
+    other = resume_conditions.describe(chosen, cpu)
+    assert resume_conditions.difference(found, other) == ["processes: 2 -> 1"]
+    assert resume_conditions.difference(found, {}) == sorted(
         f"{k}: {v!r} -> None" for k, v in found.items()
     )

@@ -25,17 +25,17 @@ from alexrep import files, manifest, signals
 from alexrep.config import recipes
 from alexrep.config.recipe import Recipe
 from alexrep.errors import AlexrepError, ConfigError, DataError, Interrupted, ManifestError
+from alexrep.feed.dataset import TrainingData, open_data
 from alexrep.manifest import Manifest
 from alexrep.pool import default_threads
 from alexrep.runs import checkpoint, listing, log, table
+from alexrep.runs.checkpoint import prunable
 from alexrep.runs.folder import RunFolder
-from alexrep.runs.prune import prunable
 from alexrep.runs.saver import Saver
 from alexrep.runs.state import TIMES
 from alexrep.training import resume
 from alexrep.training import run as training
-from alexrep.training.assemble import Resources
-from alexrep.training.data import TrainingData, open_data
+from alexrep.training.job import Resources
 
 TINY = tiny_recipe(4, drop_at=3)
 STEPS = 5

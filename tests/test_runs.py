@@ -10,7 +10,7 @@ import pytest
 
 from alexrep import files
 from alexrep.errors import ConfigError, DataError
-from alexrep.runs import comparison, copying, description, listing, log, notes, table
+from alexrep.runs import copying, description, listing, log, notes, table
 from alexrep.runs.folder import RunFolder
 
 MakeRun = Callable[..., RunFolder]
@@ -136,7 +136,7 @@ def test_a_description_shows_the_last_epochs_only(make_run: MakeRun) -> None:
 def test_a_comparison_names_fields_departures_and_errors(make_run: MakeRun) -> None:
     one = make_run("one", is_finished=True)
     other = make_run("other", "feed.batch_size=128", errors=(0.9, 0.75))
-    found = comparison.compare(one, other)
+    found = description.compare(one, other)
     assert found.fields == ["feed.batch_size: 32 -> 128"]
     mine, theirs = found.departures
     assert set(mine) - set(theirs) == {"batch size: 32; net 145: 128"}
@@ -146,7 +146,7 @@ def test_a_comparison_names_fields_departures_and_errors(make_run: MakeRun) -> N
 
 
 def test_runs_that_are_not_begun_have_no_errors_to_compare(make_run: MakeRun) -> None:
-    found = comparison.compare(make_run("one", errors=()), make_run("other", errors=()))
+    found = description.compare(make_run("one", errors=()), make_run("other", errors=()))
     assert (found.fields, found.errors) == ([], {})
 
 

@@ -9,10 +9,10 @@ import torch
 
 from alexrep.config import recipes
 from alexrep.errors import AlexrepError
+from alexrep.feed.dataset import TrainingData
 from alexrep.runs.saver import Also, Saver
-from alexrep.training.data import TrainingData
-from alexrep.training.job import Job, Position
-from alexrep.training.saving import Saving, generators, set_generators
+from alexrep.training.job import Job, Position, generators, set_generators
+from alexrep.training.saving import Saving
 
 
 class Disk:

@@ -9,9 +9,9 @@ import torch
 
 from alexrep.config import recipes
 from alexrep.errors import ConfigError, DataError
-from alexrep.evaluation import trained
-from alexrep.feed.augment import make_inputs
+from alexrep.feed.normalise import make_inputs
 from alexrep.models import registry
+from alexrep.runs import trained
 
 HERE = Path("last.pt")
 MEAN = np.random.default_rng(1).uniform(0, 255, (72, 72, 3)).astype(np.float32)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from alexrep.feed import views
-from alexrep.feed.augment import Inputs, make_inputs
+from alexrep.feed.normalise import Inputs, make_inputs
 
 TEN_OF_256 = [
     (0, 0, False),

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from alexrep.errors import AlexrepError, DataError, mismatch
 from alexrep.evaluation.scores import TOP, Scores
 from alexrep.feed import order, views
-from alexrep.feed.augment import Inputs
 from alexrep.feed.batches import Reader
+from alexrep.feed.normalise import Inputs
 from alexrep.shards.read import Split
 
 

@@ -13,8 +13,8 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from alexrep.errors import DataError
-from alexrep.feed.ahead import Ahead
-from alexrep.feed.memory import Memory
+from alexrep.feed.buffers import Memory
+from alexrep.feed.readahead import Ahead
 from alexrep.shards.read import Split
 
 AHEAD = 3

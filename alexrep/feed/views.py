@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from alexrep.feed.augment import Inputs, cut
+from alexrep.feed.augment import cut
+from alexrep.feed.normalise import Inputs
 
 VIEWS = ("centre", "ten-crop")
 

@@ -10,6 +10,8 @@ from alexrep.config.recipe import Recipe
 from alexrep.errors import DataError, mismatch
 from alexrep.manifest import NAME, Manifest
 
+IMPORT = "import-caffe"
+"""Stage of the manifest of a run that was imported and not trained."""
 EPOCH = re.compile(r"epoch-(\d{5,6})\.pt")
 """Name of a checkpoint that is kept."""
 

@@ -16,7 +16,7 @@ from alexrep.runs.folder import RunFolder
 from alexrep.runs.log import Row
 
 if TYPE_CHECKING:
-    from alexrep.runs.board import Board
+    from alexrep.runs.tensorboard import Board
 
 NO_BOARD = "tensorboard: expected it installed, found none; the run goes on without RUN/events"
 SHEET = "train/inputs"
@@ -87,7 +87,7 @@ class Record:
 
     def _open_board(self, step: int) -> "Board | None":
         try:
-            module = importlib.import_module("alexrep.runs.board")
+            module = importlib.import_module("alexrep.runs.tensorboard")
         except ImportError:
             self.missing = NO_BOARD
             return None

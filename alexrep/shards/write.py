@@ -19,8 +19,8 @@ from alexrep.manifest import Manifest, Plan
 from alexrep.prepare.prepared import Prepared, check_lists
 from alexrep.shards import layout
 from alexrep.shards.content import AHEAD, Content, Tars
+from alexrep.shards.hdf5 import Outline, draw
 from alexrep.shards.listing import Images, Listing, list_images
-from alexrep.shards.outline import Outline, draw
 
 
 @dataclass(frozen=True)

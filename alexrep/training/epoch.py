@@ -6,18 +6,18 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from alexrep.config.rates import Rates, rates_at
 from alexrep.config.recipe import Recipe
 from alexrep.feed import order
 from alexrep.feed.batches import Batch, Reader
 from alexrep.runs.log import Row
-from alexrep.shards import limit
+from alexrep.shards import subset
 from alexrep.shards.read import Split
-from alexrep.training import schedule, sheet, step, stop
+from alexrep.training import input_images, step, stop
+from alexrep.training.groups import set_rates
 from alexrep.training.job import Job
-from alexrep.training.meter import Meter, memory_bytes
-from alexrep.training.optimiser import set_rates
-from alexrep.training.schedule import Rates
 from alexrep.training.step import Outcome
+from alexrep.training.throughput import Meter, memory_bytes
 
 ROWS_AN_EPOCH = 20
 """Rows of kind `step` in the log for each epoch."""
@@ -30,7 +30,7 @@ def batches(recipe: Recipe, train: Split, epoch: int) -> list[NDArray[np.int64]]
     is as long as it would have been. Where it wants more steps than there are batches, all
     come again in the same order, with the same draws.
     """
-    places, limits, size = limit.places(train), recipe.limits, recipe.feed.batch_size
+    places, limits, size = subset.places(train), recipe.limits, recipe.feed.batch_size
     ordered = order.epoch_order(recipe.feed.order, len(places), recipe.seed, epoch)
     found = order.batches(places[ordered], size)
     if limits.batches is not None:
@@ -46,7 +46,7 @@ def num_images(recipe: Recipe, train: Split) -> int:
 
 def remark(recipe: Recipe, train: Split) -> str | None:
     """Say that the batches are smaller than the recipe's, if the training images are too few."""
-    asked, held = recipe.feed.batch_size, len(limit.places(train))
+    asked, held = recipe.feed.batch_size, len(subset.places(train))
     if held >= asked:
         return None
     found = f"there are {held:,} training images: a batch is all of them"
@@ -70,7 +70,7 @@ def run(job: Job, reader: Reader) -> Row:
     whole, recent, pending = Meter(), Meter(), deque[Outcome]()
     coming = whole.waiting(recent.waiting(shares(job, reader, planned[position.batch :])))
     for places, batch in coming:
-        sheet.show(job, batch, rates)
+        input_images.show(job, batch, rates)
         pending.append(step.make(job, places, batch, rates))
         for meter in (whole, recent):
             meter.count(len(places))
@@ -87,7 +87,7 @@ def run(job: Job, reader: Reader) -> Row:
 
 def begin(job: Job) -> Rates:
     """Set the optimiser's rates for the present epoch, and return all that holds during it."""
-    rates = schedule.rates_at(job.recipe.schedule, job.position.epoch, job.position.errors)
+    rates = rates_at(job.recipe.schedule, job.position.epoch, job.position.errors)
     set_rates(job.optimiser, rates.table(job.layers))
     return rates
 

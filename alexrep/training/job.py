@@ -3,22 +3,28 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from alexrep.compute import precision
 from alexrep.compute.gradients import Gradients
 from alexrep.compute.precision import Network
 from alexrep.compute.processes import Processes
+from alexrep.compute.rank import own_towers
 from alexrep.config.recipe import Recipe
 from alexrep.feed import draws
-from alexrep.feed.augment import Inputs
+from alexrep.feed.dataset import TrainingData
+from alexrep.feed.normalise import Inputs
+from alexrep.models import registry
 from alexrep.runs.log import Row
-from alexrep.shards import limit
+from alexrep.shards import subset
 from alexrep.shards.read import Split
-from alexrep.training.average import Average
+from alexrep.training.ema import Average
+from alexrep.training.groups import parameter_groups
 from alexrep.training.optimiser import Momentum2012
 
 
@@ -110,7 +116,7 @@ class Job:
         self.layers = list(dict.fromkeys(group["layer"] for group in self.optimiser.param_groups))
         self.labels = self.train.labels
         if self.recipe.feed.shuffle_labels:
-            places = limit.places(self.train)
+            places = subset.places(self.train)
             self.labels = self.labels.copy()
             self.labels[places] = draws.shuffled_labels(self.labels[places], self.recipe.seed)
 
@@ -123,3 +129,78 @@ class Job:
         """Log something that happened, and say it."""
         self.record({"kind": "event", "step": self.position.step, "text": text})
         self.say(text)
+
+
+def generators(device: torch.device) -> dict[str, torch.Tensor]:
+    """Return the states of torch's own generators, on the host and the device."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def set_generators(states: dict[str, torch.Tensor], device: torch.device) -> None:
+    """Put torch's own generators into the states that `generators` returned."""
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a run may use; it changes no result on one kind of device."""
+
+    device: torch.device
+    threads: int
+    """Decoding threads."""
+    processes: Processes = field(default_factory=Processes)
+    """Those that share the work; by default this one alone."""
+    say: Callable[[str], None] = lambda text: None
+    """Says a line to the user."""
+
+
+def assemble(
+    chosen: Recipe,
+    data: TrainingData,
+    resources: Resources,
+    content: dict[str, Any],
+    signalled: Callable[[], str | None],
+) -> Job:
+    """Make model, optimiser and position, or take them from a checkpoint; nothing is written."""
+    model = registry.build(chosen.model, len(data.train.classes), chosen.seed)
+    towers = own_towers(chosen.compute.towers, resources.processes.local)
+    compute = chosen.compute.model_copy(update={"towers": towers})
+    precision.require_places(model, compute)
+    device = precision.home(compute, resources.device)
+    model = precision.place(model, compute, resources.device)
+    rule = chosen.optimiser
+    optimiser = Momentum2012(
+        parameter_groups(model, rule.momentum, rule.weight_decay, rule.layer_decays)
+    )
+    if content:
+        model.load_state_dict(content["state_dict"])
+        optimiser.load_state_dict(content["optimizer"])
+        set_generators(content["rng"], resources.device)
+    else:
+        # Nothing of ours draws from torch's own generators; a network of others may.
+        torch.manual_seed(chosen.seed)
+    job = Job(
+        recipe=chosen,
+        model=model,
+        optimiser=optimiser,
+        train=data.train,
+        val=data.val,
+        inputs=data.inputs(chosen).to(device),
+        device=device,
+        threads=resources.threads,
+        position=Position(**content["sampler"]) if content else Position(),
+        record=lambda row: None,
+        save=lambda is_best: None,
+        signalled=signalled,
+        progress=lambda num: None,
+        processes=resources.processes,
+        say=resources.say,
+    )
+    if content and job.average is not None:
+        job.average.load(content["average"])
+    return job

@@ -6,9 +6,9 @@ from alexrep.compute import precision
 from alexrep.evaluation.scores import Scores
 from alexrep.feed.batches import Reader
 from alexrep.runs.log import Row
-from alexrep.training import epoch, schedule, step, validation
+from alexrep.training import epoch, groups, step, validation
 from alexrep.training.job import Job
-from alexrep.training.meter import Meter, memory_bytes
+from alexrep.training.throughput import Meter, memory_bytes
 
 
 def train(job: Job) -> Scores:
@@ -21,7 +21,7 @@ def train(job: Job) -> Scores:
         Interrupted: If a signal has come; a checkpoint has been saved.
         AlexrepError: If the loss is no longer finite.
     """
-    schedule.require_layers(job.recipe.schedule, job.layers)
+    groups.require_layers(job.recipe.schedule, job.layers)
     if job.network.missing and job.position.validated < 0:
         job.event(f"not compiled: {job.network.missing}; the run goes on")
     position, epochs = job.position, job.recipe.schedule.epochs
@@ -51,7 +51,7 @@ def rehearse(job: Job, steps: int = 3) -> Row:
     Raises:
         AlexrepError: If the loss is not finite.
     """
-    schedule.require_layers(job.recipe.schedule, job.layers)
+    groups.require_layers(job.recipe.schedule, job.layers)
     planned = epoch.batches(job.recipe, job.train, job.position.epoch)[:steps]
     ends: list[float] = []
     with Reader(job.train, job.threads) as reader, precision.settled(job.recipe.compute):

@@ -8,11 +8,10 @@ from alexrep.config import recipes
 from alexrep.config.recipe import REMARKS, Recipe
 from alexrep.errors import ConfigError, DataError, ManifestError, mismatch
 from alexrep.manifest import Manifest, Plan
-from alexrep.runs import checkpoint
+from alexrep.runs import checkpoint, resume_conditions
 from alexrep.runs.checkpoint import Found
 from alexrep.runs.folder import RunFolder
-from alexrep.training import conditions
-from alexrep.training.conditions import Conditions
+from alexrep.runs.resume_conditions import Conditions
 from alexrep.training.job import Position
 
 MODES = ("auto", "never", "must")
@@ -160,7 +159,7 @@ def _recipe_changes(chosen: Recipe, found: Found) -> list[str]:
 
 def _other_conditions(chosen: Recipe, found: Found, now: Conditions) -> list[str]:
     before = found.content["conditions"]
-    others = conditions.difference(before, now)
+    others = resume_conditions.difference(before, now)
     # Initial weights are the same everywhere: all that is trained is trained under the new ones.
     if others and chosen.compute.deterministic and found.content["step"] > 0:
         wanted = "the conditions that it was saved under"

@@ -12,19 +12,18 @@ from alexrep.compute import precision
 from alexrep.config import recipes
 from alexrep.config.recipe import Recipe
 from alexrep.evaluation.scores import Scores
+from alexrep.feed.dataset import TrainingData
 from alexrep.manifest import Manifest, Plan
 from alexrep.models import count, registry
-from alexrep.runs import checkpoint, environment
+from alexrep.runs import checkpoint, environment, resume_conditions
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.log import Row
 from alexrep.runs.record import Record
 from alexrep.runs.saver import Saver
-from alexrep.shards import limit
-from alexrep.training import conditions, epoch, loop, resume, schedule
-from alexrep.training.assemble import Resources, assemble
-from alexrep.training.data import TrainingData
-from alexrep.training.job import Job
-from alexrep.training.optimiser import groups
+from alexrep.shards import subset
+from alexrep.training import epoch, groups, loop, resume
+from alexrep.training.groups import parameter_groups
+from alexrep.training.job import Job, Resources, assemble
 from alexrep.training.saving import Saving
 
 
@@ -49,8 +48,8 @@ def check(chosen: Recipe, data: TrainingData) -> None:
     data.inputs(chosen)
     model = registry.build(chosen.model, len(data.train.classes), chosen.seed)
     precision.require_places(model, chosen.compute)
-    found = groups(model, layer_decays=chosen.optimiser.layer_decays)
-    schedule.require_layers(chosen.schedule, [group["layer"] for group in found])
+    found = parameter_groups(model, layer_decays=chosen.optimiser.layer_decays)
+    groups.require_layers(chosen.schedule, [group["layer"] for group in found])
 
 
 def run(
@@ -84,7 +83,7 @@ def run(
         AlexrepError: If the loss is no longer finite, or another process took over.
     """
     plan = make_plan(chosen, data)
-    now = conditions.describe(chosen, resources.device, resources.processes.size)
+    now = resume_conditions.describe(chosen, resources.device, resources.processes.size)
     with contextlib.ExitStack() as stack:
         with resources.processes.refusal_told():
             start = resume.find(chosen, folder, now)
@@ -119,7 +118,7 @@ def rehearse(chosen: Recipe, data: TrainingData, folder: RunFolder, resources: R
         ManifestError: If the run may not go on like this; see `resume.find`.
         AlexrepError: If the loss is not finite.
     """
-    now = conditions.describe(chosen, resources.device, resources.processes.size)
+    now = resume_conditions.describe(chosen, resources.device, resources.processes.size)
     with resources.processes.refusal_told():
         start = resume.find(chosen, folder, now)
     content = resources.processes.from_first(start.content if start else {})
@@ -203,8 +202,8 @@ def _finish(
     counts = {
         "epochs": position.epoch,
         "steps": position.step,
-        "train images": len(limit.places(job.train)),
-        "val images": len(limit.places(job.val)) + job.val.num_quarantined,
+        "train images": len(subset.places(job.train)),
+        "val images": len(subset.places(job.val)) + job.val.num_quarantined,
         "val quarantined": job.val.num_quarantined,
         "parameters": sum(one.numel() for one in job.model.parameters()),
     }

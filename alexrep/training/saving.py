@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
+from alexrep.feed.dataset import TrainingData
+from alexrep.runs.resume_conditions import Conditions
 from alexrep.runs.saver import Also, Saver
-from alexrep.training.conditions import Conditions
-from alexrep.training.data import TrainingData
-from alexrep.training.job import Job
+from alexrep.training.job import Job, generators
 
 ASK_S = 5.0
 """Seconds between two looks at the lock while nothing is written."""
@@ -101,18 +101,3 @@ class Saving:
         if job.average is not None:
             content["average"] = job.average.state()
         return content
-
-
-def generators(device: torch.device) -> dict[str, torch.Tensor]:
-    """Return the states of torch's own generators, on the host and the device."""
-    states = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
-    return states
-
-
-def set_generators(states: dict[str, torch.Tensor], device: torch.device) -> None:
-    """Put torch's own generators into the states that `generators` returned."""
-    torch.set_rng_state(states["cpu"])
-    if device.type == "cuda" and "cuda" in states:
-        torch.cuda.set_rng_state(states["cuda"], device)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from alexrep.config.rates import Rates
 from alexrep.errors import AlexrepError, mismatch
 from alexrep.evaluation.scores import credit
 from alexrep.feed import draws
@@ -20,7 +21,6 @@ from alexrep.feed.batches import Batch
 from alexrep.feed.draws import Draws
 from alexrep.models import dropout
 from alexrep.training.job import Job
-from alexrep.training.schedule import Rates
 
 
 @dataclass

@@ -1,12 +1,13 @@
 """Between two epochs: val scored by all processes, the epoch's row, the checkpoint."""
 
+from alexrep.config.rates import rates_at
 from alexrep.evaluation.evaluate import evaluate
 from alexrep.evaluation.scores import Scores
 from alexrep.runs.log import Row
-from alexrep.shards import limit
-from alexrep.training import schedule, stop
+from alexrep.shards import subset
+from alexrep.training import stop
 from alexrep.training.job import Job
-from alexrep.training.meter import memory_bytes
+from alexrep.training.throughput import memory_bytes
 
 
 def run(job: Job, speed: Row) -> Scores:
@@ -56,7 +57,7 @@ def score(job: Job) -> Scores:
         threads=job.threads,
         batch_size=job.recipe.feed.batch_size,
         done=lambda _: stop.leave_if_signalled(job),
-        places=limit.places(job.val),
+        places=subset.places(job.val),
         share=lambda batch: batch[processes.share(len(batch))],
     )
     num_scored, *sums = processes.total(
@@ -71,7 +72,7 @@ def _row(job: Job, scores: Scores, speed: Row) -> Row:
     ended = position.epoch - 1
     rates = None
     if ended >= 0:
-        rates = schedule.rates_at(job.recipe.schedule, ended, position.errors[: ended + 1])
+        rates = rates_at(job.recipe.schedule, ended, position.errors[: ended + 1])
     return {
         "kind": "epoch",
         "epoch": position.epoch,

@@ -23,13 +23,13 @@ from alexrep.ilsvrc.classes import ClassTable
 from alexrep.manifest import Manifest, Plan
 from alexrep.models import registry
 from alexrep.runs import checkpoint, environment
+from alexrep.runs.folder import IMPORT as STAGE
 from alexrep.runs.folder import RunFolder
 from alexrep.shards import layout
 from alexrep.weights import caffe_layers, caffe_mean
 from alexrep.weights.caffe_layers import Loaded
 from alexrep.weights.caffemodel import Floats
 
-STAGE = "import-caffe"
 RECIPE = "alexnet-caffe"
 EDITION = "ilsvrc2012"
 """The edition whose classes, sorted, are the outputs of the published networks."""

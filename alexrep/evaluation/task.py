@@ -9,26 +9,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from alexrep import files, keyed, manifest
+from alexrep import files, manifest
 from alexrep.errors import DataError, ManifestError, mismatch
-from alexrep.evaluation import trained
 from alexrep.evaluation.evaluate import Predictions, evaluate
-from alexrep.evaluation.matching import matched, of_classes
+from alexrep.evaluation.match_classes import matched, of_classes
 from alexrep.evaluation.scores import Scores
 from alexrep.feed.batches import Reader
 from alexrep.ilsvrc import classes
-from alexrep.runs import checkpoint
+from alexrep.runs import checkpoint, trained
 from alexrep.runs.folder import RunFolder
-from alexrep.shards import limit
-from alexrep.shards.layout import GEOMETRY
+from alexrep.runs.results import Result, sheet_rows
+from alexrep.shards import subset
 from alexrep.shards.read import Split, open_split
-
-SHEET = 24
-"""Images kept with the predictions for the picture of them."""
-SHEET_WRONG = 8
-"""At most this many of them are wrongly classified ones."""
 
 
 @dataclass(frozen=True)
@@ -42,32 +35,6 @@ class Task:
     """"centre" or "ten-crop"."""
     which: str
     """Checkpoint, "last" or "best"."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """The errors of a run on a split, as fractions."""
-
-    split: str
-    views: str
-    checkpoint: str
-    epoch: int
-    num_images: int
-    """Images of the split; those in quarantine are counted as errors. Of a run on some classes,
-    the images of these, see `matching.of_classes`."""
-    num_quarantined: int
-    loss: float
-    """Mean over the images that could be scored."""
-    top1_error: float
-    top5_error: float
-    weights: str
-    """Digest of the weights."""
-    shards: str
-    """Digest of the shards' manifest."""
-    geometry: str = GEOMETRY
-    """How the scored images were made square: "crop" or "squash"."""
-    trained_geometry: str = GEOMETRY
-    """How those were that the network was trained on."""
 
 
 def find(task: Task) -> Result | None:
@@ -114,7 +81,7 @@ def num_images(task: Task) -> int:
         return record.counts.get(f"{task.split} images", 0)
     table = classes.read(task.run.path / "classes.json")
     with contextlib.closing(open_split(task.data, task.split)) as split:
-        return len(limit.places(of_classes(split, chosen, table, task.run.path, task.data)))
+        return len(subset.places(of_classes(split, chosen, table, task.run.path, task.data)))
 
 
 def score(
@@ -154,7 +121,7 @@ def score(
             threads=threads,
             batch_size=batch_size,
             done=done,
-            places=limit.places(split),
+            places=subset.places(split),
         )
         _keep_predictions(task, split, predictions, owned)
     result = _result(task, content, scores, split.geometry)
@@ -189,7 +156,7 @@ def _shards_digest(task: Task) -> str:
 def _keep_predictions(
     task: Task, split: Split, predictions: Predictions, owned: Callable[[], None]
 ) -> None:
-    places = limit.places(split)
+    places = subset.places(split)
     rows = sheet_rows(predictions.top[:, 0] != split.labels[places])
     with Reader(split, 1) as reader:
         images = next(reader.read([places[rows]])).images
@@ -204,15 +171,3 @@ def _keep_predictions(
             sheet_images=images,
             sheet_rows=rows,
         )
-
-
-def sheet_rows(is_wrong: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Choose images for the picture: at random, but with some wrong ones among them.
-
-    Args:
-        is_wrong: Whether each image is classified wrongly, (N,).
-    """
-    order = keyed.permutation(len(is_wrong), 0)
-    wrong, right = order[is_wrong[order]], order[~is_wrong[order]]
-    chosen = np.concatenate([wrong[:SHEET_WRONG], right, wrong[SHEET_WRONG:]])[:SHEET]
-    return chosen[keyed.permutation(len(chosen), 1)]

@@ -17,16 +17,17 @@ from hypothesis import strategies as st
 from alexrep import manifest
 from alexrep.config import recipes
 from alexrep.errors import DataError, ManifestError
-from alexrep.evaluation import report, result, trained
+from alexrep.evaluation import text
 from alexrep.evaluation.evaluate import evaluate
-from alexrep.evaluation.result import Result, Task, sheet_rows
+from alexrep.evaluation.task import Task, find, num_images, score
 from alexrep.feed.batches import Reader
-from alexrep.runs import checkpoint
+from alexrep.feed.dataset import open_data
+from alexrep.runs import checkpoint, trained
 from alexrep.runs.folder import RunFolder
+from alexrep.runs.results import Result, sheet_rows
 from alexrep.shards.read import open_split
 from alexrep.training import run as training
-from alexrep.training.assemble import Resources
-from alexrep.training.data import open_data
+from alexrep.training.job import Resources
 
 CPU = torch.device("cpu")
 SETTINGS = (
@@ -56,8 +57,8 @@ def task(trained_run: Path, data: Path, tmp_path: Path) -> Task:
     return Task(RunFolder(run), data, "val", "ten-crop", "last")
 
 
-def score(task: Task) -> Result:
-    return result.score(task, CPU, threads=2, batch_size=3, done=lambda num: None)
+def scored(task: Task) -> Result:
+    return score(task, CPU, threads=2, batch_size=3, done=lambda num: None)
 
 
 def arrays(task: Task) -> dict[str, Any]:
@@ -90,7 +91,7 @@ def test_the_result_is_that_of_the_checkpoint_on_the_split(task: Task) -> None:
         model = trained.model_of(content, task.data)
         inputs = trained.inputs_of(content, task.data)
         scores, _ = evaluate(model, split, inputs, "ten-crop", threads=1, batch_size=3)
-    found = score(task)
+    found = scored(task)
     assert (found.top1_error, found.top5_error) == (scores.top1_error, scores.top5_error)
     assert found.loss == pytest.approx(scores.loss)
     assert (found.num_images, found.num_quarantined) == (8, 1)
@@ -101,7 +102,7 @@ def test_the_result_is_that_of_the_checkpoint_on_the_split(task: Task) -> None:
 
 
 def test_the_centre_of_the_last_checkpoint_is_what_training_reported(task: Task) -> None:
-    found = score(replace(task, views="centre"))
+    found = scored(replace(task, views="centre"))
     details = task.run.read_manifest().details
     assert found.top1_error == details["val_top1_error"]
     assert found.top5_error == details["val_top5_error"]
@@ -109,21 +110,21 @@ def test_the_centre_of_the_last_checkpoint_is_what_training_reported(task: Task)
 
 
 def test_the_best_checkpoint_has_the_error_that_made_it_so(task: Task) -> None:
-    found = score(replace(task, views="centre", which="best"))
+    found = scored(replace(task, views="centre", which="best"))
     details = task.run.read_manifest().details
     assert found.top1_error == details["best_val_top1_error"]
     assert found.epoch == details["best_epoch"]
 
 
 def test_the_test_split_has_labels_here(task: Task) -> None:
-    found = score(replace(task, split="test"))
+    found = scored(replace(task, split="test"))
     assert (found.num_images, found.num_quarantined) == (4, 0)
 
 
 def test_both_geometries_are_named_and_nothing_is_said_if_they_agree(task: Task) -> None:
-    found = score(task)
+    found = scored(task)
     assert (found.geometry, found.trained_geometry) == ("crop", "crop")
-    assert "\n" not in report.line(found)
+    assert "\n" not in text.line(found)
 
 
 def test_a_network_of_another_geometry_is_named(
@@ -131,12 +132,12 @@ def test_a_network_of_another_geometry_is_named(
 ) -> None:
     squashed = pack(prepare(raw, tmp_path / "squashed", geometry="squash"))
     other = replace(task, data=squashed)
-    found = score(other)
+    found = scored(other)
     assert (found.geometry, found.trained_geometry) == ("squash", "crop")
     assert json.loads(other.run.result("val", "ten-crop").read_text())["geometry"] == "squash"
     said = "\nval: squashed to a square; the network was trained on cropped images"
-    assert report.line(found).endswith(said)
-    assert json.loads(report.document(found))["trained_geometry"] == "crop"
+    assert text.line(found).endswith(said)
+    assert json.loads(text.document(found))["trained_geometry"] == "crop"
 
 
 def test_records_that_name_no_geometry_mean_cropped_images(task: Task, tmp_path: Path) -> None:
@@ -148,73 +149,73 @@ def test_records_that_name_no_geometry_mean_cropped_images(task: Task, tmp_path:
     content = checkpoint.load(path)
     del content["inputs"]["geometry"], content["format_version"]
     checkpoint.save(path, content)
-    found = score(replace(task, data=other))
+    found = scored(replace(task, data=other))
     assert (found.geometry, found.trained_geometry) == ("crop", "crop")
     kept = {key: value for key, value in asdict(found).items() if "geometry" not in key}
     assert Result(**kept) == found
 
 
 def test_before_scoring_there_is_no_result(task: Task) -> None:
-    assert result.find(task) is None
+    assert find(task) is None
 
 
 def test_a_result_is_found_again(task: Task) -> None:
-    scored = score(task)
-    assert result.find(task) == scored
-    assert json.loads(task.run.result("val", "ten-crop").read_text()) == asdict(scored)
+    found = scored(task)
+    assert find(task) == found
+    assert json.loads(task.run.result("val", "ten-crop").read_text()) == asdict(found)
 
 
 def test_results_of_other_splits_and_views_stand_beside_it(task: Task) -> None:
-    score(task)
-    assert result.find(replace(task, views="centre")) is None
-    assert result.find(replace(task, split="test")) is None
+    scored(task)
+    assert find(replace(task, views="centre")) is None
+    assert find(replace(task, split="test")) is None
 
 
 def test_predictions_without_their_result_do_not_count(task: Task) -> None:
-    score(task)
+    scored(task)
     task.run.result("val", "ten-crop").unlink()
-    assert result.find(task) is None
+    assert find(task) is None
 
 
 def test_scoring_twice_gives_the_same_files(task: Task) -> None:
-    score(task)
+    scored(task)
     paths = sorted((task.run.path / "results").iterdir())
     before = [path.read_bytes() for path in paths]
     assert [path.name for path in paths] == ["val-ten-crop.json", "val-ten-crop.npz"]
-    score(task)
+    scored(task)
     assert [path.read_bytes() for path in paths] == before
 
 
 def test_a_result_of_another_checkpoint_is_refused(task: Task) -> None:
-    score(task)
+    scored(task)
     wanted = r"val-ten-crop\.json: expected checkpoint = 'best', found last; remove the old"
     with pytest.raises(ManifestError, match=wanted):
-        result.find(replace(task, which="best"))
+        find(replace(task, which="best"))
 
 
 def test_a_result_of_other_weights_is_refused(task: Task) -> None:
-    score(task)
+    scored(task)
     content = checkpoint.load(task.run.checkpoint("last"))
     content["state_dict"]["fc8.bias"][0] += 1
     checkpoint.save(task.run.checkpoint("last"), content)
     with pytest.raises(ManifestError, match=r"expected weights = '[0-9a-f]{64}', found "):
-        result.find(task)
+        find(task)
 
 
 def test_a_result_of_other_shards_is_refused(task: Task, tmp_path: Path) -> None:
-    score(task)
+    scored(task)
     with pytest.raises(ManifestError, match="expected shards = "):
-        result.find(replace(task, data=packed_anew(task, tmp_path / "other")))
+        find(replace(task, data=packed_anew(task, tmp_path / "other")))
 
 
 def test_beside_a_result_the_classes_of_other_shards_are_compared_first(
     task: Task, tmp_path: Path
 ) -> None:
-    score(task)
+    scored(task)
     exchange_a_class(task)
     other = replace(task, data=packed_anew(task, tmp_path / "other"), which="best")
     with pytest.raises(DataError, match=r"other: expected the 3 classes that .*run was trained on"):
-        result.find(other)
+        find(other)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"split": "val"}'])
@@ -223,11 +224,11 @@ def test_a_damaged_result_is_named(task: Task, text: str) -> None:
     path.parent.mkdir()
     path.write_text(text)
     with pytest.raises(DataError, match=r"val-ten-crop\.json: expected a result, found "):
-        result.find(task)
+        find(task)
 
 
 def test_predictions_are_kept_for_every_image(task: Task) -> None:
-    score(task)
+    scored(task)
     kept = arrays(task)
     with closing(open_split(task.data, "val")) as split:
         assert np.array_equal(kept["names"], split.names)
@@ -239,13 +240,13 @@ def test_predictions_are_kept_for_every_image(task: Task) -> None:
 
 
 def test_the_kept_predictions_give_the_errors(task: Task) -> None:
-    scored, kept = score(task), arrays(task)
+    found, kept = scored(task), arrays(task)
     num_right = np.count_nonzero(kept["top5"][:, 0] == kept["labels"])
-    assert scored.top1_error == (8 - num_right) / 8
+    assert found.top1_error == (8 - num_right) / 8
 
 
 def test_the_images_of_the_sheet_are_those_of_its_rows(task: Task) -> None:
-    score(task)
+    scored(task)
     kept = arrays(task)
     assert sorted(kept["sheet_rows"]) == list(range(7))
     with closing(open_split(task.data, "val")) as split, Reader(split, 1) as reader:
@@ -264,7 +265,7 @@ def test_unknown_labels_are_refused(
     blind = pack(prepare(raw, tmp_path / "blind"))
     wanted = "expected labels, found 4 images without; use the val split"
     with pytest.raises(DataError, match=wanted):
-        score(replace(task, data=blind, split="test"))
+        scored(replace(task, data=blind, split="test"))
     assert not (task.run.path / "results").exists()
 
 
@@ -274,7 +275,7 @@ def test_images_of_another_side_are_refused(
     other = pack(prepare(raw, tmp_path / "other", side=80))
     wanted = "expected images of side 72, as in training, found 80; preprocess with --side 72"
     with pytest.raises(DataError, match=wanted):
-        score(replace(task, data=other))
+        scored(replace(task, data=other))
 
 
 def test_the_same_classes_with_other_promised_counts_are_scored(
@@ -285,24 +286,24 @@ def test_the_same_classes_with_other_promised_counts_are_scored(
     tmp_path: Path,
 ) -> None:
     other = pack(prepare(make_raw(tmp_path / "raw", num_train=5), tmp_path / "other"))
-    assert score(replace(task, data=other)).num_images == 8
+    assert scored(replace(task, data=other)).num_images == 8
 
 
 def test_another_class_table_is_refused(task: Task) -> None:
     exchange_a_class(task)
     wanted = r"expected the 3 classes that .*run was trained on, found 3 others; name the data"
     with pytest.raises(DataError, match=wanted):
-        score(task)
+        scored(task)
 
 
 def test_a_split_that_the_data_has_not_is_named(task: Task) -> None:
     with pytest.raises(ManifestError, match="expected shards of holdout, found test, train, val"):
-        score(replace(task, split="holdout"))
+        scored(replace(task, split="holdout"))
 
 
 def test_the_number_of_images_is_told_beforehand(task: Task) -> None:
-    assert result.num_images(task) == 7
-    assert result.num_images(replace(task, split="test")) == 4
+    assert num_images(task) == 7
+    assert num_images(replace(task, split="test")) == 4
 
 
 def test_the_mean_image_of_the_checkpoint_counts_not_that_of_the_data(
@@ -310,7 +311,7 @@ def test_the_mean_image_of_the_checkpoint_counts_not_that_of_the_data(
 ) -> None:
     other = shutil.copytree(task.data, tmp_path / "other")
     np.save(other / "mean.npy", np.zeros((72, 72, 3), np.float32))
-    assert score(replace(task, data=other)).loss == score(task).loss
+    assert scored(replace(task, data=other)).loss == scored(task).loss
 
 
 @pytest.mark.parametrize(

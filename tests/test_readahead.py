@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alexrep.feed.ahead import Ahead
+from alexrep.feed.readahead import Ahead
 from alexrep.shards.read import Split, open_split
 
 Piece = tuple[str, int, int]

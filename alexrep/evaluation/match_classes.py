@@ -8,11 +8,11 @@ import numpy as np
 
 from alexrep.config.recipe import Recipe
 from alexrep.errors import DataError, examples, mismatch
-from alexrep.evaluation import trained
 from alexrep.evaluation.evaluate import require_labels
 from alexrep.ilsvrc.classes import ClassTable
-from alexrep.shards.limit import limited
+from alexrep.runs import trained
 from alexrep.shards.read import Split
+from alexrep.shards.subset import limited
 
 
 def matched(split: Split, content: Mapping[str, Any], run: Path, data: Path) -> Split:

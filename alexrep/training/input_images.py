@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from alexrep.config.rates import Rates
 from alexrep.feed.augment import augment
 from alexrep.feed.batches import Batch
 from alexrep.training import step
 from alexrep.training.job import Job
-from alexrep.training.schedule import Rates
 
 EVERY = 10
 """Epochs from one sheet to the next; it is of the epoch's first batch."""

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from alexrep.training.average import Average
+from alexrep.training.ema import Average
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from alexrep import files, manifest
 from alexrep.config.recipe import Recipe
 from alexrep.errors import ConfigError, DataError, ManifestError, mismatch
-from alexrep.feed.augment import Inputs, make_inputs
+from alexrep.feed.normalise import Inputs, make_inputs
 from alexrep.prepare.image_statistics import removal
-from alexrep.shards.limit import limited
 from alexrep.shards.read import Split, open_split
+from alexrep.shards.subset import limited
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from alexrep.config import recipes
+from alexrep.config.rates import rates_at
 from alexrep.feed import draws
 from alexrep.feed.batches import Batch
-from alexrep.training import sheet
-from alexrep.training.data import TrainingData, open_data
+from alexrep.feed.dataset import TrainingData, open_data
+from alexrep.training import input_images
 from alexrep.training.job import Job, Position
-from alexrep.training.schedule import rates_at
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_without_noise_they_are_the_patches_of_the_images(
     job, rates = a_job(held, QUIET, *more)
     feed, border = job.recipe.feed, held.train.side - 67
     drawn = draws.draw(batch.places, border, feed.draws, feed.reflect, job.recipe.seed, 0)
-    found = sheet.inputs(job, batch, rates)
+    found = input_images.inputs(job, batch, rates)
     assert found.shape == (16, 67, 67, 3)
     assert found.dtype == np.uint8
     for number, one in enumerate(found):
@@ -66,7 +66,7 @@ def test_without_noise_they_are_the_patches_of_the_images(
 
 def test_the_noise_is_seen(held: TrainingData, batch: Batch) -> None:
     quiet, noisy = (
-        sheet.inputs(*_swap(a_job(held, one), batch)) for one in (QUIET, "noise.scale=1.0")
+        input_images.inputs(*_swap(a_job(held, one), batch)) for one in (QUIET, "noise.scale=1.0")
     )
     assert np.abs(quiet.astype(int) - noisy).max() > 10
 
@@ -80,11 +80,11 @@ def test_they_are_shown_at_the_first_step_of_every_tenth_epoch(
 ) -> None:
     job, rates = a_job(held)
     shown: list[int] = []
-    sheet.show(job, batch, rates)  # nobody to show them to
+    input_images.show(job, batch, rates)  # nobody to show them to
     job.show = lambda images, step: shown.append(step)
     for job.position.step in range(60):
         job.position.epoch, job.position.batch = divmod(job.position.step, 3)
-        sheet.show(job, batch, rates)
+        input_images.show(job, batch, rates)
     assert shown == [1, 31]
 
 
@@ -92,7 +92,7 @@ def test_a_process_without_images_shows_none(held: TrainingData) -> None:
     job, rates = a_job(held)
     job.show = lambda images, step: pytest.fail("shown")
     side = held.train.side
-    sheet.show(
+    input_images.show(
         job, Batch(np.zeros((0, side, side, 3), np.uint8), np.arange(0), np.arange(0)), rates
     )
 
@@ -100,6 +100,6 @@ def test_a_process_without_images_shows_none(held: TrainingData) -> None:
 def test_the_network_sees_what_it_would_without_a_sheet(held: TrainingData, batch: Batch) -> None:
     job, rates = a_job(held)
     before, state = batch.images.copy(), torch.get_rng_state()
-    sheet.inputs(job, batch, rates)
+    input_images.inputs(job, batch, rates)
     np.testing.assert_array_equal(batch.images, before)
     assert torch.equal(torch.get_rng_state(), state)

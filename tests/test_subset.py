@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from alexrep.errors import ConfigError
-from alexrep.shards.limit import limited, places
 from alexrep.shards.read import Split, open_split
+from alexrep.shards.subset import limited, places
 
 TWO = ("n00000040", "n00000020")
 

@@ -12,7 +12,7 @@ import pytest
 from alexrep import files
 from alexrep.config import recipes
 from alexrep.errors import ConfigError, DataError, ManifestError
-from alexrep.training.data import TrainingData, open_data
+from alexrep.feed.dataset import TrainingData, open_data
 
 STAGES = [("mean", "mean.npy"), ("pca", "pca.json")]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from alexrep.training.meter import Meter, memory_bytes
+from alexrep.training.throughput import Meter, memory_bytes
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from alexrep.runs.board import Board, sheet
 from alexrep.runs.log import Row
+from alexrep.runs.tensorboard import Board, sheet
 
 EPOCH: Row = {
     "kind": "epoch",

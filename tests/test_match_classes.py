@@ -14,16 +14,16 @@ from recipes import tiny_recipe
 from typer.testing import CliRunner
 
 from alexrep.errors import DataError
-from alexrep.evaluation import result
-from alexrep.evaluation.matching import matched, of_classes
-from alexrep.evaluation.result import Result, Task
+from alexrep.evaluation.match_classes import matched, of_classes
+from alexrep.evaluation.task import Task, find, num_images, score
+from alexrep.feed.dataset import open_data
 from alexrep.ilsvrc.classes import ClassTable
-from alexrep.plots import inputs, predictions
-from alexrep.runs import checkpoint, log
+from alexrep.plots import predictions
+from alexrep.runs import checkpoint, contents, log
 from alexrep.runs.folder import RunFolder
+from alexrep.runs.results import Result
 from alexrep.shards.read import Split, open_split
 from alexrep.stages import app
-from alexrep.training.data import open_data
 
 CPU = torch.device("cpu")
 TWO = ("n00000040", "n00000020")
@@ -60,8 +60,8 @@ def val(data: Path) -> Iterator[Split]:
         yield split
 
 
-def score(task: Task) -> Result:
-    return result.score(task, CPU, threads=2, batch_size=3, done=lambda num: None)
+def scored(task: Task) -> Result:
+    return score(task, CPU, threads=2, batch_size=3, done=lambda num: None)
 
 
 def rename(split: Split, new: dict[str, str]) -> None:
@@ -76,7 +76,7 @@ def match(task: Task, split: Split) -> Split:
 
 
 def test_the_error_is_that_of_the_last_validation(task: Task) -> None:
-    found, last = score(task), log.read(task.run.log)[-1]
+    found, last = scored(task), log.read(task.run.log)[-1]
     assert (found.num_images, found.num_quarantined) == (5, 0)
     assert found.top1_error == last["val_top1_error"]
     assert found.top5_error == last["val_top5_error"]
@@ -84,20 +84,20 @@ def test_the_error_is_that_of_the_last_validation(task: Task) -> None:
 
 
 def test_the_best_checkpoint_has_the_error_that_made_it_so(task: Task) -> None:
-    found, details = score(replace(task, which="best")), task.run.read_manifest().details
+    found, details = scored(replace(task, which="best")), task.run.read_manifest().details
     assert found.top1_error == details["best_val_top1_error"]
     assert found.epoch == details["best_epoch"]
 
 
 @pytest.mark.parametrize("views", ["centre", "ten-crop"])
-@pytest.mark.parametrize(("split", "num_images"), [("train", 12), ("val", 5), ("test", 3)])
+@pytest.mark.parametrize(("split", "num"), [("train", 12), ("val", 5), ("test", 3)])
 def test_exactly_the_images_of_the_classes_are_scored_and_kept(
-    task: Task, split: str, num_images: int, views: str
+    task: Task, split: str, num: int, views: str
 ) -> None:
     own, done = replace(task, split=split, views=views), list[int]()
-    found = result.score(own, CPU, threads=2, batch_size=2, done=done.append)
-    assert found.num_images == sum(done) == result.num_images(own) == num_images
-    assert result.find(own) == found
+    found = score(own, CPU, threads=2, batch_size=2, done=done.append)
+    assert found.num_images == sum(done) == num_images(own) == num
+    assert find(own) == found
     with np.load(task.run.result(split, views).with_suffix(".npz")) as kept:
         names, labels, top = kept["names"], kept["labels"], kept["top5"]
     with closing(open_split(task.data, split)) as whole:
@@ -116,9 +116,9 @@ def test_the_split_is_the_one_of_training(task: Task, val: Split) -> None:
 
 
 def test_the_sheet_names_the_classes_of_the_run(task: Task) -> None:
-    score(task)
-    found = inputs.read_predictions(task.run.path)
-    cards = predictions.cards(found, inputs.read_classes(task.run.path))
+    scored(task)
+    found = contents.read_predictions(task.run.path)
+    cards = predictions.cards(found, contents.read_classes(task.run.path))
     # The pictures' blue tells the class: 40 and a little more, or 200.
     seen = ["cat" if image[..., 2].mean() < 120 else "crane" for image in found.sheet_images]
     assert [card.name for card in cards] == seen
@@ -157,7 +157,7 @@ def test_without_the_limit_in_its_recipe_a_run_has_all_classes(task: Task) -> No
     del content["config"]["limits"]["classes"], content["format_version"]
     checkpoint.save(path, content)
     with pytest.raises(DataError, match=r"expected the 2 classes that .*, found 3 others"):
-        score(task)
+        scored(task)
 
 
 def test_a_limit_that_the_class_table_does_not_show_is_none(task: Task, val: Split) -> None:
@@ -181,7 +181,7 @@ def test_unknown_labels_are_refused(
 ) -> None:
     blind = pack(prepare(make_raw(tmp_path / "raw", test_labels=False), tmp_path / "blind"))
     own = replace(task, data=blind, split="test")
-    for ask in (score, result.num_images):
+    for ask in (scored, num_images):
         with pytest.raises(DataError, match="expected labels, found 4 images without; use the val"):
             ask(own)
 

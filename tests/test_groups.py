@@ -5,7 +5,7 @@ import pytest
 from alexrep.config import recipes
 from alexrep.config.schedules import Change, Schedule
 from alexrep.errors import ConfigError
-from alexrep.training.schedule import require_layers
+from alexrep.training.groups import require_layers
 
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
 START = Change(epoch=0, weights=0.01, biases=0.02)

@@ -19,7 +19,7 @@ from alexrep.config import recipes
 from alexrep.config.recipe import Recipe
 from alexrep.errors import DataError, ManifestError, mismatch
 from alexrep.ilsvrc import classes
-from alexrep.weights.caffe import STAGE as IMPORT
+from alexrep.runs.folder import IMPORT
 
 Triple = tuple[float, float, float]
 Pixels = NDArray[np.uint8]

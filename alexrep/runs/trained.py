@@ -9,7 +9,7 @@ from torch import nn
 
 from alexrep.config.recipe import Recipe
 from alexrep.config.recipes import parse
-from alexrep.feed.augment import Inputs, make_inputs
+from alexrep.feed.normalise import Inputs, make_inputs
 from alexrep.ilsvrc import classes
 from alexrep.ilsvrc.classes import ClassTable
 from alexrep.models import registry

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from alexrep.evaluation.result import Result
+from alexrep.runs.results import Result
 
 
 def percent(error: float) -> str:
