@@ -36,7 +36,7 @@ from . import (  # noqa: E402
     train,
     verify,
 )
-from .shell import Shell  # noqa: E402
+from .cli.shell import Shell  # noqa: E402
 
 app = typer.Typer(
     cls=Shell,

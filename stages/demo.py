@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from . import options
-from .chain import on_one_thread, start
+from .cli import options
+from .cli.subprocesses import on_one_thread, start
 
 SIDE = 128
 

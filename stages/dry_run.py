@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from . import options
-from .progress import span
+from .cli import options
+from .cli.progress import span
 
 if TYPE_CHECKING:
     from alexrep.config.recipe import Recipe

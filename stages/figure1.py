@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from . import options
-from .figure1_runs import OWN, TARGET, Runs, remark
+from .cli import options
+from .cli.figure1_runs import OWN, TARGET, Runs, remark
 
 RATES = (0.002, 0.008, 0.004, 0.001, 0.016)
 """Rates of weights that each net tries; with --quick the first two."""

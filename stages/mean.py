@@ -2,8 +2,8 @@
 
 import typer
 
-from . import options
-from .moments import Sample, moments_stage
+from .cli import options
+from .cli.moments import Sample, moments_stage
 
 
 def command(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from . import options
+from .cli import options
 
 if TYPE_CHECKING:
     from alexrep.manifest import Plan

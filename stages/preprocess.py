@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from . import options
-from .progress import is_quiet, meter
+from .cli import options
+from .cli.progress import is_quiet, meter
 
 
 def command(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from . import options
-from .progress import is_quiet, meter
+from .cli import options
+from .cli.progress import is_quiet, meter
 
 if TYPE_CHECKING:
     from alexrep.config.recipe import Recipe

@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 from alexrep import files
 from alexrep.errors import AlexrepError, ConfigError, DigestError
 from alexrep.stages import app, application
-from alexrep.stages.shell import Shell, explain
+from alexrep.stages.cli.shell import Shell, explain
 
 COMMANDS = [info.name or "" for info in app.registered_commands]
 

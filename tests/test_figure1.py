@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from alexrep.errors import DataError
 from alexrep.plots import figure1
 from alexrep.plots.figure1 import Line
-from alexrep.stages import app, figure1_runs
+from alexrep.stages import app
+from alexrep.stages.cli import figure1_runs
 
 MakeRun = Callable[..., Path]
 

@@ -20,7 +20,7 @@ from alexrep import files
 from alexrep.demo import edition
 from alexrep.runs import checkpoint
 from alexrep.stages import app
-from alexrep.stages.shell import explain
+from alexrep.stages.cli.shell import explain
 from alexrep.training import throughput
 
 PAGE = 4096

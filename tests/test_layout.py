@@ -99,7 +99,12 @@ def test_the_library_and_the_plots_know_no_stage(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sources("stages"), ids=installed_name)
 def test_stages_meet_in_the_application_only(path: Path) -> None:
-    commands = {f".{other.stem}" for other in sources("stages") if defines_command(other)}
+    commands = {
+        f"{dots}{other.stem}"
+        for other in sources("stages")
+        if defines_command(other)
+        for dots in (".", "..")
+    }
     named = set(imported(path))
     assert not {name for name in named if name.startswith("alexrep.stages")}
     assert path.stem in SHELL or not commands & named

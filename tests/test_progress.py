@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from alexrep.stages.progress import meter, span
+from alexrep.stages.cli.progress import meter, span
 
 
 class Clock:

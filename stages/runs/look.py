@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from . import options, report
+from ..cli import options, printing
 
 Root = Annotated[Path, typer.Argument(metavar="[ROOT]", help="Folder that the runs are in.")]
 Other = Annotated[Path, typer.Argument(metavar="OTHER", help="Another one.")]
@@ -22,9 +22,9 @@ def list_all(root: Root = Path(), as_json: options.Json = False) -> None:
 
     found = [listing.overview(folder) for folder in listing.find(root)]
     if as_json:
-        report.say_json([asdict(one) for one in found])
+        printing.say_json([asdict(one) for one in found])
     elif found:
-        report.say_overviews(found)
+        printing.say_overviews(found)
     else:
         options.note(f"{root}: no runs")
 
@@ -39,7 +39,7 @@ def show(run: options.Run, as_json: options.Json = False) -> None:
     from alexrep.runs.folder import RunFolder
 
     found = description.describe(RunFolder(run))
-    report.say_json(asdict(found)) if as_json else report.say_description(found)
+    printing.say_json(asdict(found)) if as_json else printing.say_description(found)
 
 
 def diff(run: options.Run, other: Other, as_json: options.Json = False) -> None:
@@ -52,4 +52,4 @@ def diff(run: options.Run, other: Other, as_json: options.Json = False) -> None:
     from alexrep.runs.folder import RunFolder
 
     found = description.compare(RunFolder(run), RunFolder(other))
-    report.say_json(asdict(found)) if as_json else report.say_comparison(found)
+    printing.say_json(asdict(found)) if as_json else printing.say_comparison(found)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from . import options
+from ..cli import options
 
 New = Annotated[Path, typer.Argument(metavar="NEW", help="Folder that is not there yet.")]
 Text = Annotated[str, typer.Argument(metavar="TEXT", help="What to remember.")]

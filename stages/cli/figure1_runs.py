@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from . import options
-from .chain import start
+from .subprocesses import start
 
 if TYPE_CHECKING:  # matplotlib would take longer than --help may
     from alexrep.plots.figure1 import Line

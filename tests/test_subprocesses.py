@@ -14,13 +14,13 @@ from recipes import tiny_recipe
 STAGE = """
 import signal, sys, typer
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored if the tests are in background
-from alexrep.stages import chain
+from alexrep.stages.cli import subprocesses
 try:
-    chain.start(*{})
+    subprocesses.start(*{})
 except typer.Exit as left:
     sys.exit(left.exit_code)
 """
-START = "from alexrep.stages import chain; chain.start('--version')"
+START = "from alexrep.stages.cli import subprocesses; subprocesses.start('--version')"
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 import typer
 
-from . import runs_change, runs_look, runs_prune
+from . import change, look, prune
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -15,10 +15,10 @@ app = typer.Typer(
 )
 
 # Those that only look before those that write.
-app.command("list")(runs_look.list_all)
-app.command("show")(runs_look.show)
-app.command("diff")(runs_look.diff)
-app.command("copy")(runs_change.copy)
-app.command("note")(runs_change.note)
-app.command("csv")(runs_change.export)
-app.command("prune")(runs_prune.prune)
+app.command("list")(look.list_all)
+app.command("show")(look.show)
+app.command("diff")(look.diff)
+app.command("copy")(change.copy)
+app.command("note")(change.note)
+app.command("csv")(change.export)
+app.command("prune")(prune.prune)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from . import options, report
+from ..cli import options, printing
 
 Dry = Annotated[bool, typer.Option("--dry-run", help="Only name what would be removed.")]
 
@@ -34,9 +34,9 @@ def prune(run: options.Run, dry_run: Dry = False, as_json: options.Json = False)
         if owned is not None:
             _remove(found, owned)
     if as_json:
-        report.say_json({"run": str(run), "is_dry_run": dry_run, "bytes": sizes})
+        printing.say_json({"run": str(run), "is_dry_run": dry_run, "bytes": sizes})
     else:
-        report.say_pruned(run, sizes, dry_run)
+        printing.say_pruned(run, sizes, dry_run)
 
 
 def _remove(found: list[Path], owned: Callable[[], None]) -> None:

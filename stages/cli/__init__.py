@@ -1,0 +1,1 @@
+"""What the commands share: shell, options, progress, printing, subprocesses."""
