@@ -96,7 +96,7 @@ def announcing(wanted: bool) -> Iterator[None]:
     """Have reads announced, or not."""
     held, number = readahead.Ahead.announce, batches.ANNOUNCED
     if not wanted:
-        readahead.Ahead.announce = lambda self, places: None  # type: ignore[method-assign]
+        readahead.Ahead.announce = lambda self, indices: None  # type: ignore[method-assign]
         batches.ANNOUNCED = 0
     try:
         yield

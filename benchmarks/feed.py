@@ -64,7 +64,7 @@ def unaligned(side: int) -> NDArray[np.uint8]:
 def host(reader: batches.Reader, plan: list[NDArray[np.int64]], inputs_: Inputs | None) -> None:
     """Read, decode, draw; and augment here if the constants are given."""
     for batch in reader.read(plan):
-        drawn = draw(batch.places, BORDER, "image", True, SEED, 0)
+        drawn = draw(batch.indices, BORDER, "image", True, SEED, 0)
         if inputs_ is not None:
             augment(torch.from_numpy(batch.images), drawn, inputs_, noisy=True)
 
@@ -105,9 +105,9 @@ def webdataset(split: Split, folder: Path, constants: Inputs, num: int) -> Calla
 
     tar = folder / "webdataset.tar"
     with tarfile.open(tar, "w") as out:
-        for place in range(num):
-            for suffix, content in (("jpg", split.read(place)), ("cls", b"0")):
-                info = tarfile.TarInfo(f"{place:06d}.{suffix}")
+        for index in range(num):
+            for suffix, content in (("jpg", split.read(index)), ("cls", b"0")):
+                info = tarfile.TarInfo(f"{index:06d}.{suffix}")
                 info.size = len(content)
                 out.addfile(info, io.BytesIO(content))
     same = SameAugmentation(constants)
@@ -138,9 +138,9 @@ def main() -> None:
     side = 256 - BORDER
     constants = make_inputs(held.mean, held.axes, held.stds, side, 0.1, True)
     with closing(open_split(data, "train")) as split, batches.Reader(split, 1) as reader:
-        places = order.epoch_order("shuffled", len(split), SEED, 0)[:NUM]
-        plan, host_plan = (order.batches(places, size) for size in (BATCH, HOST_BATCH))
-        contents = [split.read(int(place)) for place in places]
+        indices = order.epoch_order("shuffled", len(split), SEED, 0)[:NUM]
+        plan, host_plan = (order.batches(indices, size) for size in (BATCH, HOST_BATCH))
+        contents = [split.read(int(index)) for index in indices]
         memory = unaligned(split.side)
         contestants = {
             "bare": processor_seconds(partial(bare, contents, memory)),
@@ -153,7 +153,7 @@ def main() -> None:
     shutil.rmtree(options.folder / "webdataset.tar", ignore_errors=True)
     rates = {key: NUM / taken for key, taken in seconds.items()}
     figures: dict[str, JsonValue] = {
-        "images": f"{len(places)}, {name}",
+        "images": f"{len(indices)}, {name}",
         "images per second and core": {key: round(rate) for key, rate in rates.items()},
         "host, of bare (0.9)": round(rates["host"] / rates["bare"], 3),
         "augmented, of bare (0.45)": round(rates["augmented"] / rates["bare"], 3),

@@ -128,17 +128,17 @@ def fed(
     meter, warm = Meter(), 10 if device.type == "cuda" else 1
     with Reader(job.train, threads) as reader, precision.settled(chosen.compute):
         rates, pending = epoch.begin(job), deque[step.Outcome]()
-        for number, (places, batch) in enumerate(meter.waiting(_endless(job, reader))):
+        for number, (indices, batch) in enumerate(meter.waiting(_endless(job, reader))):
             if number == warm:
                 wait(device)
                 meter.restart()
-            pending.append(step.make(job, places, batch, rates))
+            pending.append(step.make(job, indices, batch, rates))
             while len(pending) > job.lag:
                 outcome = pending.popleft()
                 if job.lag:
                     outcome.settle(job)
             if number >= warm:
-                meter.count(len(places))
+                meter.count(len(indices))
                 if float(str(meter.read()["seconds"])) > seconds:
                     break
         wait(device)

@@ -71,8 +71,8 @@ def split(make_split: MakeSplit, contents: list[bytes]) -> Split:
 
 
 def plan(sizes: int) -> list[NDArray[np.int64]]:
-    places = np.random.default_rng(0).permutation(NUM)
-    return [places[start : start + sizes] for start in range(0, NUM, sizes)]
+    indices = np.random.default_rng(0).permutation(NUM)
+    return [indices[start : start + sizes] for start in range(0, NUM, sizes)]
 
 
 def read_all(split: Split, batches: list[NDArray[np.int64]], threads: int) -> list[Batch]:
@@ -96,10 +96,10 @@ def test_the_order_is_kept_with_any_number_of_threads(split: Split, threads: int
     planned = plan(4)
     found = read_all(split, planned, threads)
     assert len(found) == len(planned) > AHEAD
-    for batch, places in zip(found, planned, strict=True):
-        assert np.array_equal(batch.places, places)
-        assert np.array_equal(batch.labels, places)
-        assert np.array_equal(batch.images, whole.images[places])
+    for batch, indices in zip(found, planned, strict=True):
+        assert np.array_equal(batch.indices, indices)
+        assert np.array_equal(batch.labels, indices)
+        assert np.array_equal(batch.images, whole.images[indices])
 
 
 def test_an_image_may_come_twice_in_a_batch(split: Split) -> None:
@@ -132,17 +132,17 @@ def test_no_memory_is_used_again_while_anything_refers_to_it(split: Split, hold:
 
 
 def test_memory_is_used_again_when_nothing_refers_to_it(split: Split) -> None:
-    places = [np.arange(3)] * 40
+    indices = [np.arange(3)] * 40
     with Reader(split, 2) as reader:
-        addresses = {batch.images.ctypes.data for batch in reader.read(places)}
+        addresses = {batch.images.ctypes.data for batch in reader.read(indices)}
     assert len(addresses) <= AHEAD + 2
 
 
 def test_a_smaller_batch_fits_into_used_memory(split: Split) -> None:
-    places = [np.arange(5)] * 8 + [np.arange(3)] * 8
+    indices = [np.arange(5)] * 8 + [np.arange(3)] * 8
     with Reader(split, 1) as reader:
-        for batch in reader.read(places):
-            whole = read_all(split, [batch.places], 1)[0]
+        for batch in reader.read(indices):
+            whole = read_all(split, [batch.indices], 1)[0]
             assert np.array_equal(batch.images, whole.images)
 
 
@@ -227,7 +227,7 @@ def test_no_thread_is_left_when_the_consumer_fails(split: Split) -> None:
 def test_a_reader_serves_one_epoch_after_another(split: Split) -> None:
     with Reader(split, 2) as reader:
         for _ in range(3):
-            assert sum(len(batch.places) for batch in reader.read(plan(5))) == NUM
+            assert sum(len(batch.indices) for batch in reader.read(plan(5))) == NUM
 
 
 def test_images_of_several_shards_are_one_split(split: Split, contents: list[bytes]) -> None:
@@ -255,5 +255,5 @@ def test_raw_images_are_taken_as_they_are(
     with closing(open_split(pack(tmp_path, encoding="raw"), "train")) as split:
         with Reader(split, 2) as reader:
             batch = next(iter(reader.read([np.array([5, 0, 3])])))
-        for row, place in enumerate([5, 0, 3]):
-            assert batch.images[row].tobytes() == split.read(place)
+        for row, index in enumerate([5, 0, 3]):
+            assert batch.images[row].tobytes() == split.read(index)

@@ -77,8 +77,8 @@ def run(
 def by_loop(model: nn.Module, image: Tensor, inputs: Inputs) -> Tensor:
     """Average the softmax over ten patches of one image, cut one by one."""
     border, total = SIDE - PATCH, torch.zeros(3)
-    places = [*itertools.product((0, border), (0, border)), (border // 2, border // 2)]
-    for (row, column), reflect in itertools.product(places, (False, True)):
+    corners = [*itertools.product((0, border), (0, border)), (border // 2, border // 2)]
+    for (row, column), reflect in itertools.product(corners, (False, True)):
         patch = image[row : row + PATCH, column : column + PATCH].float()
         patch = (patch.flip(1) if reflect else patch) - inputs.mean
         total += model(patch.permute(2, 0, 1)[None])[0].softmax(0)
@@ -253,8 +253,10 @@ def test_shares_of_several_processes_make_up_the_whole(
     assert sum(len(found.top) for _, found in parts) == len(all_told.top)
 
 
-def test_images_whose_places_are_not_named_are_left_out(val: Split, no_mean: Inputs) -> None:
-    places = np.array([0, 3])
-    scores, found = evaluate(Blue(), val, no_mean, "centre", threads=1, batch_size=3, places=places)
+def test_images_whose_indices_are_not_named_are_left_out(val: Split, no_mean: Inputs) -> None:
+    indices = np.array([0, 3])
+    scores, found = evaluate(
+        Blue(), val, no_mean, "centre", threads=1, batch_size=3, indices=indices
+    )
     assert scores.num_scored == 2
-    assert found.top[:, 0].tolist() == val.labels[places].tolist()
+    assert found.top[:, 0].tolist() == val.labels[indices].tolist()

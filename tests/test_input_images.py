@@ -53,7 +53,7 @@ def test_without_noise_they_are_the_patches_of_the_images(
 ) -> None:
     job, rates = a_job(held, QUIET, *more)
     feed, border = job.recipe.feed, held.train.side - 67
-    drawn = draws.draw(batch.places, border, feed.draws, feed.reflect, job.recipe.seed, 0)
+    drawn = draws.draw(batch.indices, border, feed.draws, feed.reflect, job.recipe.seed, 0)
     found = input_images.inputs(job, batch, rates)
     assert found.shape == (16, 67, 67, 3)
     assert found.dtype == np.uint8

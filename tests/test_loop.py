@@ -98,10 +98,10 @@ def signal_at(number: int) -> Callable[[], str | None]:
     return lambda: "SIGTERM" if next(calls) >= number else None
 
 
-def decoded(data: Path, held: TrainingData, places: list[int]) -> list[np.ndarray[Any, Any]]:
+def decoded(data: Path, held: TrainingData, indices: list[int]) -> list[np.ndarray[Any, Any]]:
     """Decode images with Pillow, from the prepared tars."""
     found = []
-    for name in held.train.names[places]:
+    for name in held.train.names[indices]:
         with tarfile.open(data / "images" / "train" / f"{name.decode()[:9]}.tar") as tar:
             stream = tar.extractfile(name.decode())
             assert stream is not None
@@ -113,17 +113,17 @@ def batch_by_hand(
     seed: int, epoch: int, number: int, held: TrainingData, data: Path
 ) -> tuple[Tensor, Tensor]:
     """Augment a batch image by image, as section 4.1 and the released source say."""
-    places = order.epoch_order("shuffled", 18, seed, epoch)[4 * number : 4 * number + 4]
-    drawn = draws.draw(places, 72 - 67, "image", True, seed, epoch)
+    indices = order.epoch_order("shuffled", 18, seed, epoch)[4 * number : 4 * number + 4]
+    drawn = draws.draw(indices, 72 - 67, "image", True, seed, epoch)
     middle, patches = held.mean[2:69, 2:69], []
-    for row, image in enumerate(decoded(data, held, places.tolist())):
+    for row, image in enumerate(decoded(data, held, indices.tolist())):
         top, left = drawn.offsets[row]
         patch = image[top : top + 67, left : left + 67].astype(np.float32)
         patch = (patch[:, ::-1] if drawn.reflect[row] else patch) - middle
         if epoch == 0:  # in the second epoch the noise is off
             patch = (patch + 0.1 * held.axes @ (held.stds * drawn.alphas[row])) / 1.1
         patches.append(torch.tensor(patch.transpose(2, 0, 1), dtype=torch.float32))
-    return torch.stack(patches), torch.from_numpy(held.train.labels[places])
+    return torch.stack(patches), torch.from_numpy(held.train.labels[indices])
 
 
 def test_two_epochs_are_the_rule_by_hand(

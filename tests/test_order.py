@@ -16,16 +16,16 @@ def test_fixed_is_the_order_of_the_shards() -> None:
 @settings(max_examples=20)
 @given(st.integers(0, 300), st.integers(0, (1 << 63) - 1), st.integers(0, 1000))
 def test_shuffled_has_every_image_once(num: int, seed: int, epoch: int) -> None:
-    places = order.epoch_order("shuffled", num, seed, epoch)
-    assert np.array_equal(np.sort(places), np.arange(num))
+    indices = order.epoch_order("shuffled", num, seed, epoch)
+    assert np.array_equal(np.sort(indices), np.arange(num))
 
 
 def test_shuffled_is_a_function_of_seed_and_epoch() -> None:
-    def places(seed: int, epoch: int) -> bytes:
+    def order_bytes(seed: int, epoch: int) -> bytes:
         return order.epoch_order("shuffled", 100, seed, epoch).tobytes()
 
-    assert places(1, 2) == places(1, 2)
-    assert len({places(seed, epoch) for seed in range(3) for epoch in range(3)}) == 9
+    assert order_bytes(1, 2) == order_bytes(1, 2)
+    assert len({order_bytes(seed, epoch) for seed in range(3) for epoch in range(3)}) == 9
 
 
 def test_shuffled_takes_every_image_to_every_place_equally_often() -> None:

@@ -22,20 +22,20 @@ def split(data: Path) -> Iterator[Split]:
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[Piece]:
-    """Return the pieces announced: shard, place, bytes."""
+    """Return the pieces announced: shard, offset, bytes."""
     pieces: list[Piece] = []
 
-    def note(descriptor: int, place: int, size: int, advice: int) -> None:
+    def note(descriptor: int, offset: int, size: int, advice: int) -> None:
         assert advice == os.POSIX_FADV_WILLNEED
-        pieces.append((Path(os.readlink(f"/proc/self/fd/{descriptor}")).name, place, size))
+        pieces.append((Path(os.readlink(f"/proc/self/fd/{descriptor}")).name, offset, size))
 
     monkeypatch.setattr(os, "posix_fadvise", note)
     return pieces
 
 
-def announce(split: Split, places: list[int]) -> None:
+def announce(split: Split, indices: list[int]) -> None:
     with closing(Ahead(split)) as ahead:
-        ahead.announce(np.array(places, np.int64))
+        ahead.announce(np.array(indices, np.int64))
 
 
 def test_an_image_is_announced_where_it_lies(split: Split, told: list[Piece]) -> None:
@@ -48,10 +48,10 @@ def test_an_image_is_announced_where_it_lies(split: Split, told: list[Piece]) ->
 def test_the_pieces_hold_the_bytes_that_are_read(split: Split, told: list[Piece]) -> None:
     announce(split, [17, 3, 11])
     found = set()
-    for name, place, size in told:
+    for name, offset, size in told:
         content = (split.shards[0].path.parent / name).read_bytes()
-        found.add(content[place : place + size])
-    assert found == {split.read(place) for place in (3, 11, 17)}
+        found.add(content[offset : offset + size])
+    assert found == {split.read(index) for index in (3, 11, 17)}
 
 
 def test_neighbours_are_one_piece_and_shards_are_apart(split: Split, told: list[Piece]) -> None:

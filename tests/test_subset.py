@@ -9,7 +9,7 @@ import pytest
 
 from alexrep.errors import ConfigError
 from alexrep.shards.read import Split, open_split
-from alexrep.shards.subset import limited, places
+from alexrep.shards.subset import indices, limited
 
 TWO = ("n00000040", "n00000020")
 
@@ -22,14 +22,14 @@ def split(data: Path, request: pytest.FixtureRequest) -> Iterator[Split]:
 
 def test_without_wnids_it_is_the_split_itself(split: Split) -> None:
     assert limited(split, ()) is split
-    assert places(split).tolist() == list(range(len(split)))
+    assert indices(split).tolist() == list(range(len(split)))
 
 
-def test_the_images_are_those_of_the_classes_in_their_places(split: Split) -> None:
+def test_the_images_are_those_of_the_classes_with_their_indices(split: Split) -> None:
     found = limited(split, TWO)
-    assert places(found).tolist() == np.flatnonzero(split.labels != 1).tolist()
-    assert [found.read(int(one)) for one in places(found)] == [
-        split.read(int(one)) for one in places(found)
+    assert indices(found).tolist() == np.flatnonzero(split.labels != 1).tolist()
+    assert [found.read(int(one)) for one in indices(found)] == [
+        split.read(int(one)) for one in indices(found)
     ]
 
 
@@ -40,7 +40,7 @@ def test_labels_follow_a_table_of_their_own(split: Split) -> None:
         (1, "n00000040"),
     ]
     expected = split.labels[split.labels != 1] // 2
-    assert found.labels[places(found)].tolist() == expected.tolist()
+    assert found.labels[indices(found)].tolist() == expected.tolist()
     assert found.num_quarantined == 0
 
 

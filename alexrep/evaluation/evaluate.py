@@ -39,7 +39,7 @@ def evaluate(
     threads: int,
     batch_size: int,
     done: Callable[[int], None] = lambda _: None,
-    places: NDArray[np.int64] | None = None,
+    indices: NDArray[np.int64] | None = None,
     share: Callable[[NDArray[np.int64]], NDArray[np.int64]] = lambda batch: batch,
 ) -> tuple[Scores, Predictions]:
     """Score a network on a split; every image is decoded once.
@@ -52,39 +52,39 @@ def evaluate(
         threads: Decoding threads.
         batch_size: Images at once; it changes nothing but time and memory.
         done: Called with the number of images of each batch.
-        places: Places of the images to score; by default all.
-        share: Takes from each batch of places what is scored here, where several processes
+        indices: Indices of the images to score; by default all.
+        share: Takes from each batch of indices what is scored here, where several processes
             score a part each; the scores and predictions are of that part.
 
     Raises:
         DataError: If a label is not known, as in a test split whose labels are not public.
         AlexrepError: If the network's logits are not finite.
     """
-    places = np.arange(len(split)) if places is None else places
-    require_labels(split, places)
+    indices = np.arange(len(split)) if indices is None else indices
+    require_labels(split, indices)
     scores = Scores(split.num_quarantined)
     tops: list[tuple[Tensor, Tensor]] = []
-    shares = [share(batch) for batch in order.batches(places, batch_size)]
+    shares = [share(batch) for batch in order.batches(indices, batch_size)]
     with _in_evaluation(model), torch.inference_mode(), Reader(split, threads) as reader:
         for batch in reader.read(shares):
-            if len(batch.places):
+            if len(batch.indices):
                 images = torch.from_numpy(batch.images).to(inputs.mean.device)
                 found = probabilities(model, images, which, inputs).cpu()
                 _require_finite(found)
                 scores.add(found, torch.from_numpy(batch.labels))
-                values, indices = found.topk(min(TOP, found.shape[1]))
-                tops.append((values, indices))
-            done(len(batch.places))
+                values, classes = found.topk(min(TOP, found.shape[1]))
+                tops.append((values, classes))
+            done(len(batch.indices))
     return scores, _joined(tops)
 
 
-def require_labels(split: Split, places: NDArray[np.int64]) -> None:
+def require_labels(split: Split, indices: NDArray[np.int64]) -> None:
     """Refuse images whose classes are not known.
 
     Raises:
-        DataError: If there are some at these places.
+        DataError: If there are some among them.
     """
-    num_unknown = np.count_nonzero(split.labels[places] < 0)
+    num_unknown = np.count_nonzero(split.labels[indices] < 0)
     if num_unknown:
         unknown = f"{num_unknown} images without"
         raise DataError(mismatch(split.shards[0].path, "labels", unknown, "use the val split"))
@@ -94,8 +94,8 @@ def _joined(tops: list[tuple[Tensor, Tensor]]) -> Predictions:
     """Join the batches' likeliest probabilities and classes; there may be none."""
     if not tops:
         return Predictions(np.zeros((0, 0), np.int64), np.zeros((0, 0), np.float32))
-    values, indices = (torch.cat(parts).numpy() for parts in zip(*tops, strict=True))
-    return Predictions(top=indices, probabilities=values)
+    values, classes = (torch.cat(parts).numpy() for parts in zip(*tops, strict=True))
+    return Predictions(top=classes, probabilities=values)
 
 
 @contextlib.contextmanager

@@ -81,7 +81,7 @@ def num_images(task: Task) -> int:
         return record.counts.get(f"{task.split} images", 0)
     table = classes.read(task.run.path / "classes.json")
     with contextlib.closing(open_split(task.data, task.split)) as split:
-        return len(subset.places(of_classes(split, chosen, table, task.run.path, task.data)))
+        return len(subset.indices(of_classes(split, chosen, table, task.run.path, task.data)))
 
 
 def score(
@@ -121,7 +121,7 @@ def score(
             threads=threads,
             batch_size=batch_size,
             done=done,
-            places=subset.places(split),
+            indices=subset.indices(split),
         )
         _keep_predictions(task, split, predictions, owned)
     result = _result(task, content, scores, split.geometry)
@@ -156,16 +156,16 @@ def _shards_digest(task: Task) -> str:
 def _keep_predictions(
     task: Task, split: Split, predictions: Predictions, owned: Callable[[], None]
 ) -> None:
-    places = subset.places(split)
-    rows = sheet_rows(predictions.top[:, 0] != split.labels[places])
+    indices = subset.indices(split)
+    rows = sheet_rows(predictions.top[:, 0] != split.labels[indices])
     with Reader(split, 1) as reader:
-        images = next(reader.read([places[rows]])).images
+        images = next(reader.read([indices[rows]])).images
     path = task.run.result(task.split, task.views).with_suffix(".npz")
     with files.whole(path, owned) as part, part.open("wb") as stream:
         np.savez(
             stream,
-            names=split.names[places],
-            labels=split.labels[places],
+            names=split.names[indices],
+            labels=split.labels[indices],
             top5=predictions.top,
             probabilities=predictions.probabilities,
             sheet_images=images,

@@ -35,8 +35,8 @@ class Batch:
     """RGB, (N, S, S, 3)."""
     labels: NDArray[np.int64]
     """Class index, (N,)."""
-    places: NDArray[np.int64]
-    """Place of each image in the order of the shards, (N,)."""
+    indices: NDArray[np.int64]
+    """Index of each image in the order of the shards, (N,)."""
 
 
 class Reader:
@@ -69,14 +69,14 @@ class Reader:
         The memory of a batch is used again when nothing refers to its images any more.
 
         Args:
-            batches: Places of each batch's images.
+            batches: Indices of each batch's images.
 
         Raises:
             DataError: If an image cannot be read or decoded.
         """
         under_way: deque[tuple[Batch, list[Future[None]]]] = deque()
-        for places in self._announced(batches):
-            under_way.append(self._start(places))
+        for indices in self._announced(batches):
+            under_way.append(self._start(indices))
             if len(under_way) > AHEAD:
                 yield _wait(*under_way.popleft())
         while under_way:
@@ -85,23 +85,23 @@ class Reader:
     def _announced(self, batches: Iterable[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:
         """Yield the batches, each some time after its bytes were asked for."""
         coming: deque[NDArray[np.int64]] = deque()
-        for places in batches:
-            self._pool.submit(self._ahead.announce, places)
-            coming.append(places)
+        for indices in batches:
+            self._pool.submit(self._ahead.announce, indices)
+            coming.append(indices)
             if len(coming) > ANNOUNCED:
                 yield coming.popleft()
         yield from coming
 
-    def _start(self, places: NDArray[np.int64]) -> tuple[Batch, list[Future[None]]]:
+    def _start(self, indices: NDArray[np.int64]) -> tuple[Batch, list[Future[None]]]:
         side = self._split.side
-        images = self._memory.take((len(places), side, side, 3), np.uint8, _PAST)
-        batch = Batch(images, self._split.labels[places], places)
-        shares = np.array_split(np.arange(len(places)), self._threads)
+        images = self._memory.take((len(indices), side, side, 3), np.uint8, _PAST)
+        batch = Batch(images, self._split.labels[indices], indices)
+        shares = np.array_split(np.arange(len(indices)), self._threads)
         return batch, [self._pool.submit(self._decode, batch, rows) for rows in shares if len(rows)]
 
     def _decode(self, batch: Batch, rows: NDArray[np.int64]) -> None:
-        for row, place in zip(rows.tolist(), batch.places[rows].tolist(), strict=True):
-            content, image = self._split.read(place), batch.images[row]
+        for row, index in zip(rows.tolist(), batch.indices[rows].tolist(), strict=True):
+            content, image = self._split.read(index), batch.images[row]
             if self._split.encoding == "raw":
                 image[...] = np.frombuffer(content, np.uint8).reshape(image.shape)
                 continue
@@ -112,7 +112,7 @@ class Reader:
             # A smaller image fits into the memory too, and would be a wrong one there.
             if found != image.shape:
                 wanted = f"a JPEG of {self._split.side} pixels each way"
-                raise DataError(self._split.fault(place, wanted, found))
+                raise DataError(self._split.fault(index, wanted, found))
 
 
 def _wait(batch: Batch, shares: list[Future[None]]) -> Batch:

@@ -34,7 +34,7 @@ def draw(
     """Draw for `images` in one epoch.
 
     Args:
-        images: Places in the order of the shards, (N,).
+        images: Indices in the order of the shards, (N,).
         border: Largest offset; 32 for 224 of 256, 33 positions each way as in
             the released source (the paper's 2048 counts 32).
         draws: "image", or "group32": offset and reflection once for each 32

@@ -10,7 +10,7 @@ _ORDER = 1
 
 
 def epoch_order(order: str, num_images: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """Return the places of an epoch's images, each once, (num_images,).
+    """Return the indices of an epoch's images, each once, (num_images,).
 
     Args:
         order: "shuffled", a permutation keyed by (seed, epoch), or "fixed", the
@@ -29,6 +29,6 @@ def epoch_order(order: str, num_images: int, seed: int, epoch: int) -> NDArray[n
     raise ValueError(f"order: expected 'shuffled' or 'fixed', found {order!r}")
 
 
-def batches(places: NDArray[np.int64], batch_size: int) -> list[NDArray[np.int64]]:
+def batches(indices: NDArray[np.int64], batch_size: int) -> list[NDArray[np.int64]]:
     """Divide into batches; the last may be smaller and counts as a step, as in 2012."""
-    return [places[start : start + batch_size] for start in range(0, len(places), batch_size)]
+    return [indices[start : start + batch_size] for start in range(0, len(indices), batch_size)]

@@ -21,23 +21,23 @@ class Ahead:
         self._ends = np.cumsum([len(shard) for shard in split.shards])
         self._descriptors = [os.open(shard.path, os.O_RDONLY) for shard in split.shards]
 
-    def announce(self, places: NDArray[np.int64]) -> None:
-        """Start reading the images at `places` into the page cache, and do not wait.
+    def announce(self, indices: NDArray[np.int64]) -> None:
+        """Start reading the images at `indices` into the page cache, and do not wait.
 
         Images that lie one after another are announced as one piece.
         """
-        places = np.sort(places)
-        numbers = np.searchsorted(self._ends, places, side="right")
+        indices = np.sort(indices)
+        numbers = np.searchsorted(self._ends, indices, side="right")
         for number in np.unique(numbers):
             shard = self._shards[number]
-            rows = places[numbers == number] - (self._ends[number] - len(shard))
+            rows = indices[numbers == number] - (self._ends[number] - len(shard))
             first = np.flatnonzero(np.diff(rows, prepend=-2) > 1)
             last = np.append(first[1:], len(rows)) - 1
             starts, ends = shard.offsets[rows[first]], shard.offsets[rows[last] + 1]
             for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-                place = shard.start + start
+                offset = shard.start + start
                 os.posix_fadvise(
-                    self._descriptors[number], place, end - start, os.POSIX_FADV_WILLNEED
+                    self._descriptors[number], offset, end - start, os.POSIX_FADV_WILLNEED
                 )
 
     def close(self) -> None:

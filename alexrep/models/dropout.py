@@ -84,19 +84,19 @@ def set_keys(model: nn.Module, keys: Tensor) -> None:
             module.keys = keys
 
 
-def keys(seed: int, step: int, places: Tensor | NDArray[np.integer]) -> Tensor:
-    """Make one key per image from the seed, the step and the place in the global batch.
+def keys(seed: int, step: int, rows: Tensor | NDArray[np.integer]) -> Tensor:
+    """Make one key per image from the seed, the step and the position in the global batch.
 
     Args:
         seed: Seed of the run.
         step: Number of finished steps.
-        places: Place of each image in the batch over all processes, integers from 0, (N,),
+        rows: Position of each image in the batch over all processes, integers from 0, (N,),
             on the CPU.
 
     Returns:
         The keys, int64 with all bits in use, (N,), on the CPU.
     """
-    return torch.from_numpy(keyed.bits(seed, _DROPOUT, step, np.asarray(places)).view(np.int64))
+    return torch.from_numpy(keyed.bits(seed, _DROPOUT, step, np.asarray(rows)).view(np.int64))
 
 
 def mask(keys: Tensor, layer: int, first_unit: int, num_units: int) -> Tensor:

@@ -56,16 +56,16 @@ class Listing:
     def part(self, start: int, end: int) -> Images:
         """Return the images `start` to `end` - 1 in the order of the shards."""
         ends = np.cumsum([len(unit) for unit in self.units])
-        places = np.arange(start, end) if self.order is None else self.order[start:end]
-        tar = np.searchsorted(ends, places, side="right").astype(np.int32)
+        indices = np.arange(start, end) if self.order is None else self.order[start:end]
+        tar = np.searchsorted(ends, indices, side="right").astype(np.int32)
         width = max((unit["name"].itemsize for unit in self.units if len(unit)), default=1)
-        found = np.empty(len(places), _record(width))
+        found = np.empty(len(indices), _record(width))
         # Grouped by tar once: a look at all of them for each of a thousand tars takes long.
         grouped = np.argsort(tar, kind="stable")
         numbers, firsts = np.unique(tar[grouped], return_index=True)
         for number, mine in zip(numbers, np.split(grouped, firsts[1:]), strict=True):
             unit = self.units[number]
-            found[mine] = unit[places[mine] - (ends[number] - len(unit))]
+            found[mine] = unit[indices[mine] - (ends[number] - len(unit))]
         # Sizes are summed up by the reader of this: 32 bits would not do.
         size = found["size"].astype(np.int64)
         label, name, crc32 = found["label"], found["name"], found["crc32"]

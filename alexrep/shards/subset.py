@@ -15,8 +15,8 @@ from alexrep.shards.read import Split
 def limited(split: Split, wnids: Sequence[str]) -> Split:
     """Return the split as if its other classes were not known.
 
-    Images keep their places, so that all that is drawn for them stays what it is among all
-    classes. Those of other classes have label -1, see `places`. Quarantined images leave the
+    Images keep their indices, so that all that is drawn for them stays what it is among all
+    classes. Those of other classes have label -1, see `indices`. Quarantined images leave the
     count: shards do not tell their classes.
 
     Args:
@@ -41,12 +41,12 @@ def limited(split: Split, wnids: Sequence[str]) -> Split:
     found.labels = new[split.labels]
     found.classes = ClassTable(tuple(replace(one, index=n) for n, one in enumerate(kept)))
     found.num_quarantined = 0
-    if not len(places(found)):
+    if not len(indices(found)):
         name = split.shards[0].split
         raise ConfigError(mismatch("limits.classes", f"{name} images", "none", "add classes"))
     return found
 
 
-def places(split: Split) -> NDArray[np.int64]:
-    """Return the places of the images whose class is known, in the order of the shards."""
+def indices(split: Split) -> NDArray[np.int64]:
+    """Return the indices of the images whose class is known, in the order of the shards."""
     return np.flatnonzero(split.labels >= 0)

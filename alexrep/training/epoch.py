@@ -24,17 +24,17 @@ ROWS_AN_EPOCH = 20
 
 
 def batches(recipe: Recipe, train: Split, epoch: int) -> list[NDArray[np.int64]]:
-    """Return the places of each batch of an epoch, over all processes.
+    """Return the indices of each batch of an epoch, over all processes.
 
     Where the recipe takes the first batches only, these come over and over until the epoch
     is as long as it would have been. Where it wants more steps than there are batches, all
     come again in the same order, with the same draws.
     """
-    places, limits, size = subset.places(train), recipe.limits, recipe.feed.batch_size
-    ordered = order.epoch_order(recipe.feed.order, len(places), recipe.seed, epoch)
-    found = order.batches(places[ordered], size)
+    indices, limits, size = subset.indices(train), recipe.limits, recipe.feed.batch_size
+    ordered = order.epoch_order(recipe.feed.order, len(indices), recipe.seed, epoch)
+    found = order.batches(indices[ordered], size)
     if limits.batches is not None:
-        first = order.batches(places, size)[: limits.batches]
+        first = order.batches(indices, size)[: limits.batches]
         found = [first[number % len(first)] for number in range(len(found))]
     return [found[number % len(found)] for number in range(limits.steps or len(found))]
 
@@ -46,7 +46,7 @@ def num_images(recipe: Recipe, train: Split) -> int:
 
 def remark(recipe: Recipe, train: Split) -> str | None:
     """Say that the batches are smaller than the recipe's, if the training images are too few."""
-    asked, held = recipe.feed.batch_size, len(subset.places(train))
+    asked, held = recipe.feed.batch_size, len(subset.indices(train))
     if held >= asked:
         return None
     found = f"there are {held:,} training images: a batch is all of them"
@@ -69,16 +69,16 @@ def run(job: Job, reader: Reader) -> Row:
     every = max(1, len(planned) // ROWS_AN_EPOCH)
     whole, recent, pending = Meter(), Meter(), deque[Outcome]()
     coming = whole.waiting(recent.waiting(shares(job, reader, planned[position.batch :])))
-    for places, batch in coming:
+    for indices, batch in coming:
         input_images.show(job, batch, rates)
-        pending.append(step.make(job, places, batch, rates))
+        pending.append(step.make(job, indices, batch, rates))
         for meter in (whole, recent):
-            meter.count(len(places))
+            meter.count(len(indices))
         is_told = position.batch % every == 0
         _settle(job, pending, 0 if is_told else job.lag)
         if is_told:
             _tell(job, rates, recent)
-        job.progress(len(places))
+        job.progress(len(indices))
         _heed(job, pending)
     _settle(job, pending, 0)
     position.epoch, position.batch = position.epoch + 1, 0
@@ -95,8 +95,8 @@ def begin(job: Job) -> Rates:
 def shares(
     job: Job, reader: Reader, planned: list[NDArray[np.int64]]
 ) -> Iterator[tuple[NDArray[np.int64], Batch]]:
-    """Return the places of each whole batch, and this process's share of its images."""
-    own = (places[job.processes.share(len(places))] for places in planned)
+    """Return the indices of each whole batch, and this process's share of its images."""
+    own = (indices[job.processes.share(len(indices))] for indices in planned)
     return zip(planned, reader.read(own), strict=True)
 
 

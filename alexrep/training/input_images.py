@@ -25,7 +25,7 @@ def show(job: Job, batch: Batch, rates: Rates) -> None:
     """Show the inputs of the next step, if they are to be shown."""
     position = job.position
     is_time = position.batch == 0 and position.epoch % EVERY == 0
-    if is_time and job.show is not None and len(batch.places):
+    if is_time and job.show is not None and len(batch.indices):
         job.show(inputs(job, batch, rates), position.step + 1)
 
 
@@ -36,11 +36,11 @@ def inputs(job: Job, batch: Batch, rates: Rates) -> NDArray[np.uint8]:
         RGB in grey levels, uint8 (N, P, P, 3), N at most 16; what noise has put beyond black
         or white is cut off.
     """
-    places = batch.places[:MOST]
-    images = torch.from_numpy(batch.images[: len(places)])
+    indices = batch.indices[:MOST]
+    images = torch.from_numpy(batch.images[: len(indices)])
     constants = job.inputs.to(torch.device("cpu"))
     plain = replace(constants, mean=torch.zeros_like(constants.mean), divisor=1.0)
-    seen = augment(images, step.draw(job, places), plain, rates.noise).permute(0, 2, 3, 1)
+    seen = augment(images, step.draw(job, indices), plain, rates.noise).permute(0, 2, 3, 1)
     if plain.is_bgr:
         seen = seen.flip(3)
     found: NDArray[np.uint8] = seen.round().clamp(0, 255).to(torch.uint8).numpy()

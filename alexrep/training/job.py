@@ -116,9 +116,9 @@ class Job:
         self.layers = list(dict.fromkeys(group["layer"] for group in self.optimiser.param_groups))
         self.labels = self.train.labels
         if self.recipe.feed.shuffle_labels:
-            places = subset.places(self.train)
+            indices = subset.indices(self.train)
             self.labels = self.labels.copy()
-            self.labels[places] = draws.shuffled_labels(self.labels[places], self.recipe.seed)
+            self.labels[indices] = draws.shuffled_labels(self.labels[indices], self.recipe.seed)
 
     @property
     def lag(self) -> int:

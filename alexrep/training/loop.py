@@ -56,8 +56,8 @@ def rehearse(job: Job, steps: int = 3) -> Row:
     ends: list[float] = []
     with Reader(job.train, job.threads) as reader, precision.settled(job.recipe.compute):
         rates = epoch.begin(job)
-        for places, batch in epoch.shares(job, reader, planned):
-            outcome = step.make(job, places, batch, rates)
+        for indices, batch in epoch.shares(job, reader, planned):
+            outcome = step.make(job, indices, batch, rates)
             if job.lag:
                 outcome.settle(job)
             ends.append(time.perf_counter())

@@ -202,8 +202,8 @@ def _finish(
     counts = {
         "epochs": position.epoch,
         "steps": position.step,
-        "train images": len(subset.places(job.train)),
-        "val images": len(subset.places(job.val)) + job.val.num_quarantined,
+        "train images": len(subset.indices(job.train)),
+        "val images": len(subset.indices(job.val)) + job.val.num_quarantined,
         "val quarantined": job.val.num_quarantined,
         "parameters": sum(one.numel() for one in job.model.parameters()),
     }

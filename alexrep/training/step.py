@@ -66,12 +66,12 @@ class Outcome:
         job.position.credit_sum += credited
 
 
-def make(job: Job, places: NDArray[np.int64], batch: Batch, rates: Rates) -> Outcome:
+def make(job: Job, indices: NDArray[np.int64], batch: Batch, rates: Rates) -> Outcome:
     """Make one update.
 
     Args:
         job: The run.
-        places: Places of the whole batch's images, over all processes.
+        indices: Indices of the whole batch's images, over all processes.
         batch: This process's share of it, in order; it may be empty.
         rates: What holds during this epoch.
 
@@ -84,14 +84,14 @@ def make(job: Job, places: NDArray[np.int64], batch: Batch, rates: Rates) -> Out
     position = job.position
     sums = torch.zeros(2, dtype=torch.float64, device=job.device)
     job.gradients.clear()
-    pieces = _pieces(job, len(places))
+    pieces = _pieces(job, len(indices))
     for number, piece in enumerate(pieces, start=1):
         if number == len(pieces):
             job.gradients.expect_last()
-        sums += _learn(job, batch, piece, len(places), rates)
+        sums += _learn(job, batch, piece, len(indices), rates)
     # Before any other sum: all processes must come to their sums in one order.
     job.gradients.send()
-    outcome = Outcome(position.step + 1, len(places), sums)
+    outcome = Outcome(position.step + 1, len(indices), sums)
     if job.lag == 0:
         outcome.settle(job)
     job.gradients.finish()
@@ -99,19 +99,19 @@ def make(job: Job, places: NDArray[np.int64], batch: Batch, rates: Rates) -> Out
     if job.average is not None:
         job.average.update()
     position.batch, position.step = position.batch + 1, position.step + 1
-    position.seen += len(places)
+    position.seen += len(indices)
     return outcome
 
 
-def draw(job: Job, places: NDArray[np.int64]) -> Draws:
+def draw(job: Job, indices: NDArray[np.int64]) -> Draws:
     """Draw what is by chance in the inputs of images in the present epoch."""
     recipe, feed = job.recipe, job.recipe.feed
     border = job.train.side - recipe.model.side
-    return draws.draw(places, border, feed.draws, feed.reflect, recipe.seed, job.position.epoch)
+    return draws.draw(indices, border, feed.draws, feed.reflect, recipe.seed, job.position.epoch)
 
 
 def _pieces(job: Job, num_images: int) -> list[NDArray[np.int64]]:
-    """Divide this process's share; a piece is its images' places in the whole batch."""
+    """Divide this rank's share into pieces: the rows of each in the whole batch."""
     share = np.arange(num_images)[job.processes.share(num_images)]
     parts = np.array_split(share, job.recipe.compute.accumulate)
     return [part for part in parts if len(part)]
@@ -123,12 +123,12 @@ def _learn(
     """Add the gradients of a piece; return its part of the mean loss, and its credits, (2,)."""
     first = piece - job.processes.share(num_images).start
     rows = slice(int(first[0]), int(first[-1]) + 1)
-    places = batch.places[rows]
+    indices = batch.indices[rows]
     images = torch.from_numpy(batch.images[rows]).to(job.device, non_blocking=True)
-    labels = torch.from_numpy(job.labels[places]).to(job.device, non_blocking=True)
+    labels = torch.from_numpy(job.labels[indices]).to(job.device, non_blocking=True)
     keys = dropout.keys(job.recipe.seed, job.position.step, piece)
     dropout.set_keys(job.model, keys.to(job.device, non_blocking=True))
-    logits = job.network(augment(images, draw(job, places), job.inputs, rates.noise))
+    logits = job.network(augment(images, draw(job, indices), job.inputs, rates.noise))
     # Not the piece's mean: the sum over all pieces and processes is that of the whole batch.
     loss = functional.cross_entropy(logits, labels, reduction="sum") / num_images
     torch.autograd.backward(loss)

@@ -57,7 +57,7 @@ def score(job: Job) -> Scores:
         threads=job.threads,
         batch_size=job.recipe.feed.batch_size,
         done=lambda _: stop.leave_if_signalled(job),
-        places=subset.places(job.val),
+        indices=subset.indices(job.val),
         share=lambda batch: batch[processes.share(len(batch))],
     )
     num_scored, *sums = processes.total(
