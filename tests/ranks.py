@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from alexrep.compute import precision
 from alexrep.compute.processes import Processes, joined
-from alexrep.compute.rank import Place
+from alexrep.compute.rank import ProcessRank
 from alexrep.config import recipes
 from alexrep.errors import AlexrepError, DataError
 from alexrep.feed.dataset import TrainingData, open_data
@@ -101,20 +101,20 @@ def fail() -> None:
     raise DataError("shard 3: expected bytes, found none; pack again")
 
 
-def run(task: dict[str, Any], place: Place) -> int:
+def run(task: dict[str, Any], process: ProcessRank) -> int:
     """Train as one of the processes; return the exit code."""
     torch.set_num_threads(1)
     rows: list[Row] = []
     with contextlib.closing(open_data(Path(task["data"]))) as held:
         try:
-            with joined(place, torch.device("cpu"), task["patience_s"]) as group:
+            with joined(process, torch.device("cpu"), task["patience_s"]) as group:
                 job = make(task, held, group, rows)
                 loop.train(job)
                 if group.leads:
                     found = {"weights": job.model.state_dict(), "rows": rows}
-                    torch.save(found, Path(task["out"]) / f"{place.size}.pt")
+                    torch.save(found, Path(task["out"]) / f"{process.world_size}.pt")
         except AlexrepError as error:
-            print(f"{place.rank}: {error}", file=sys.stderr, flush=True)
+            print(f"{process.rank}: {error}", file=sys.stderr, flush=True)
             return error.exit_code
         except SystemExit as end:
             return int(str(end.code))
@@ -138,7 +138,7 @@ def fork(task: dict[str, Any], size: int) -> dict[int, list[float]]:
             try:
                 said = os.open(task["said"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
                 os.dup2(said, sys.stderr.fileno())
-                code = run(task, Place(rank, size, rank, address))
+                code = run(task, ProcessRank(rank, size, rank, address))
             finally:
                 sys.stderr.flush()
                 os._exit(code)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from alexrep.compute.rank import Place, first_node, own_towers
+from alexrep.compute.rank import ProcessRank, first_node, own_towers
 from alexrep.errors import ConfigError
 
 TORCHRUN = {
@@ -25,54 +25,55 @@ SLURM = {
 
 
 def test_without_variables_there_is_one_process() -> None:
-    assert Place.of({}) == Place(0, 1, 0, "")
+    assert ProcessRank.of({}) == ProcessRank(0, 1, 0, "")
 
 
 def test_torchruns_variables_are_read() -> None:
-    assert Place.of(TORCHRUN) == Place(5, 8, 1, "10.0.0.1:29500")
+    assert ProcessRank.of(TORCHRUN) == ProcessRank(5, 8, 1, "10.0.0.1:29500")
 
 
 def test_one_process_of_torchrun_needs_no_meeting() -> None:
-    assert Place.of({"RANK": "0", "WORLD_SIZE": "1"}) == Place()
+    assert ProcessRank.of({"RANK": "0", "WORLD_SIZE": "1"}) == ProcessRank()
 
 
 def test_a_slurm_step_is_read() -> None:
-    assert Place.of(SLURM) == Place(3, 4, 1, "gpu03:20638")
+    assert ProcessRank.of(SLURM) == ProcessRank(3, 4, 1, "gpu03:20638")
 
 
 def test_torchrun_within_slurm_goes_first() -> None:
-    assert Place.of(SLURM | TORCHRUN) == Place.of(TORCHRUN)
+    assert ProcessRank.of(SLURM | TORCHRUN) == ProcessRank.of(TORCHRUN)
 
 
 def test_a_batch_script_is_one_process_whatever_its_job_asked_for() -> None:
     step = {"SLURM_STEP_ID", "SLURM_STEP_NUM_TASKS", "SLURM_STEP_NODELIST"}
     batch = {key: value for key, value in SLURM.items() if key not in step}
-    assert Place.of(batch | {"SLURM_NODELIST": "gpu[03-04]"}) == Place()
+    assert ProcessRank.of(batch | {"SLURM_NODELIST": "gpu[03-04]"}) == ProcessRank()
 
 
 def test_a_shell_within_a_job_is_one_process_whatever_its_job_asked_for() -> None:
     """The step that salloc starts has one task and a number near 2^32."""
     shell = {"SLURM_STEP_ID": str(2**32 - 6), "SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0"}
     assert (
-        Place.of(SLURM | {"SLURM_NTASKS": "4", "SLURM_JOB_NAME": "interactive"} | shell) == Place()
+        ProcessRank.of(SLURM | {"SLURM_NTASKS": "4", "SLURM_JOB_NAME": "interactive"} | shell)
+        == ProcessRank()
     )
 
 
 def test_two_jobs_on_a_node_meet_at_two_ports() -> None:
-    jobs = {Place.of(SLURM | {"SLURM_JOB_ID": str(job)}).address for job in range(1000, 2000)}
+    jobs = {ProcessRank.of(SLURM | {"SLURM_JOB_ID": str(job)}).address for job in range(1000, 2000)}
     assert len(jobs) == 1000
 
 
 @pytest.mark.parametrize("missing", ["MASTER_ADDR", "MASTER_PORT"])
 def test_an_incomplete_environment_is_named(missing: str) -> None:
     left = {key: value for key, value in TORCHRUN.items() if key != missing}
-    with pytest.raises(ConfigError, match=f"environment: expected a place, found .*{missing}"):
-        Place.of(left)
+    with pytest.raises(ConfigError, match=f"environment: expected a rank, found .*{missing}"):
+        ProcessRank.of(left)
 
 
 def test_a_rank_beyond_the_size_is_refused() -> None:
     with pytest.raises(ConfigError, match="expected 0 to 7, found 8"):
-        Place.of(TORCHRUN | {"RANK": "8"})
+        ProcessRank.of(TORCHRUN | {"RANK": "8"})
 
 
 @pytest.mark.parametrize(
@@ -91,17 +92,17 @@ def test_the_first_node_of_slurms_list(nodes: str, first: str) -> None:
 
 def test_each_process_gets_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    place = Place.of(TORCHRUN | {"LOCAL_RANK": "3"})
-    assert str(place.device(torch.device("cuda"))) == "cuda:3"
-    assert str(place.device(torch.device("cuda", 1))) == "cuda:1"
-    assert str(place.device(torch.device("cpu"))) == "cpu"
-    assert str(Place().device(torch.device("cuda"))) == "cuda"
+    process = ProcessRank.of(TORCHRUN | {"LOCAL_RANK": "3"})
+    assert str(process.device(torch.device("cuda"))) == "cuda:3"
+    assert str(process.device(torch.device("cuda", 1))) == "cuda:1"
+    assert str(process.device(torch.device("cpu"))) == "cpu"
+    assert str(ProcessRank().device(torch.device("cuda"))) == "cuda"
 
 
 def test_a_process_that_sees_its_own_gpu_only_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    place = Place.of(TORCHRUN | {"LOCAL_RANK": "3"})
-    assert str(place.device(torch.device("cuda"))) == "cuda:0"
+    process = ProcessRank.of(TORCHRUN | {"LOCAL_RANK": "3"})
+    assert str(process.device(torch.device("cuda"))) == "cuda:0"
 
 
 @pytest.mark.parametrize(

@@ -29,10 +29,10 @@ LEAVE = """
 import os, sys
 from pathlib import Path
 import torch
-from alexrep.compute.rank import Place
+from alexrep.compute.rank import ProcessRank
 from alexrep.compute.processes import joined
 
-with joined(Place.of(os.environ), torch.device("cpu")) as processes:
+with joined(ProcessRank.of(os.environ), torch.device("cpu")) as processes:
     torch.optim.SGD([torch.nn.Parameter(torch.ones(1))])
     processes.total([1.0])
 threads = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
@@ -85,10 +85,10 @@ def tasks(line: list[str]) -> Iterator[list[subprocess.Popen[str]]]:
         held.bind(("127.0.0.1", 0))
         port = str(held.getsockname()[1])
     meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
-    places = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
+    variables = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
     ranks = [
-        subprocess.Popen(line, env=os.environ | meeting | place, stderr=subprocess.PIPE, text=True)
-        for place in places
+        subprocess.Popen(line, env=os.environ | meeting | own, stderr=subprocess.PIPE, text=True)
+        for own in variables
     ]
     try:
         yield ranks

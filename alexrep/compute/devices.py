@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from alexrep.compute.processes import Processes, joined
-from alexrep.compute.rank import Place, own_towers
+from alexrep.compute.rank import ProcessRank, own_towers
 from alexrep.errors import ConfigError, mismatch
 
 
@@ -45,9 +45,9 @@ def meeting(name: str, towers: Sequence[str] = ()) -> Iterator[tuple[torch.devic
         ConfigError: If there is no such device, or the environment is incomplete.
         AlexrepError: If another process does not come, dies or hangs.
     """
-    place = Place.of(os.environ)
-    device = place.device(pick(name))
+    process = ProcessRank.of(os.environ)
+    device = process.device(pick(name))
     if towers:
-        device = torch.device(own_towers(towers, place.local)[0])
-    with joined(place, device) as processes:
+        device = torch.device(own_towers(towers, process.local_rank)[0])
+    with joined(process, device) as processes:
         yield device, processes

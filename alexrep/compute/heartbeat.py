@@ -9,7 +9,7 @@ from types import TracebackType
 
 from torch.distributed.distributed_c10d import Store
 
-from alexrep.compute.rank import Place
+from alexrep.compute.rank import ProcessRank
 from alexrep.errors import AlexrepError, mismatch
 
 BEAT_S = 0.5
@@ -23,7 +23,7 @@ class _Lost(AlexrepError):
     """Another process has ended; said in every process that was left."""
 
 
-class Watch:
+class Heartbeat:
     """A thread that gives this process's sign of life and looks for those of the others.
 
     A process that leaves says so. One that falls silent, or fails, ends this one too: with an
@@ -31,27 +31,27 @@ class Watch:
     line on stderr and the end of the process.
     """
 
-    def __init__(self, store: Store, place: Place, patience_s: float) -> None:
+    def __init__(self, store: Store, process: ProcessRank, patience_s: float) -> None:
         """Take what the processes meet at.
 
         Args:
             store: Their common store.
-            place: Which of them this is.
+            process: Which of them this is.
             patience_s: Seconds of silence after which a process counts as dead.
         """
         # Of its own: another thread may be waiting for a key with the first one.
         self._store = store.clone()
-        self._rank, self._patience_s = place.rank, patience_s
-        self._others = [rank for rank in range(place.size) if rank != place.rank]
+        self._rank, self._patience_s = process.rank, patience_s
+        self._others = [rank for rank in range(process.world_size) if rank != process.rank]
         self._beats = dict.fromkeys(self._others, 0)
         self._heard = dict.fromkeys(self._others, time.monotonic())
         self._left: set[int] = set()
         self._is_alone = False
         self._failed_at: float | None = None
         self._leaving = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> "Heartbeat":
         """Start the thread."""
         self._thread.start()
         return self

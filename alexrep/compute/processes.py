@@ -20,8 +20,8 @@ from torch import Tensor, distributed
 from torch.distributed.distributed_c10d import Store
 from torch.distributed.rendezvous import rendezvous
 
-from alexrep.compute.heartbeat import Watch
-from alexrep.compute.rank import Place
+from alexrep.compute.heartbeat import Heartbeat
+from alexrep.compute.rank import ProcessRank
 from alexrep.errors import AlexrepError
 
 START_S = 300.0
@@ -37,11 +37,13 @@ Result = TypeVar("Result")
 class Processes:
     """All processes of a run, seen from one of them; by itself, the only one."""
 
-    def __init__(self, place: Place | None = None, watch: Watch | None = None) -> None:
-        """Take the place of this process, and what tells whether the others are alive."""
-        self.rank, self.size = (place.rank, place.size) if place else (0, 1)
-        self.local = place.local if place else 0
-        self._watch = watch
+    def __init__(
+        self, process: ProcessRank | None = None, heartbeat: Heartbeat | None = None
+    ) -> None:
+        """Take the rank of this process, and what tells whether the others are alive."""
+        self.rank, self.size = (process.rank, process.world_size) if process else (0, 1)
+        self.local = process.local_rank if process else 0
+        self._heartbeat = heartbeat
 
     @property
     def leads(self) -> bool:
@@ -126,17 +128,19 @@ class Processes:
         try:
             return function()
         except RuntimeError as error:
-            if self._watch is None:
+            if self._heartbeat is None:
                 raise
-            raise self._watch.blame(error) from error
+            raise self._heartbeat.blame(error) from error
 
 
 @contextlib.contextmanager
-def joined(place: Place, device: torch.device, patience_s: float = 30.0) -> Iterator[Processes]:
+def joined(
+    process: ProcessRank, device: torch.device, patience_s: float = 30.0
+) -> Iterator[Processes]:
     """Meet the other processes, and part from them at the end.
 
     Args:
-        place: Which of them this is.
+        process: Which of them this is.
         device: Where this process computes.
         patience_s: Seconds without a sign of life after which a process counts as dead, and
             all others end.
@@ -144,18 +148,18 @@ def joined(place: Place, device: torch.device, patience_s: float = 30.0) -> Iter
     Raises:
         AlexrepError: If a process does not come, dies or hangs; it is named.
     """
-    if place.size == 1:
+    if process.world_size == 1:
         yield Processes()
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    store = _meet(place)
-    watch = Watch(store, place, patience_s)
+    store = _meet(process)
+    heartbeat = Heartbeat(store, process, patience_s)
     is_whole = False
     try:
-        with watch:
-            _begin(place, device, store, watch)
-            yield Processes(place, watch)
+        with heartbeat:
+            _begin(process, device, store, heartbeat)
+            yield Processes(process, heartbeat)
         is_whole = True
     finally:
         # NCCL would wait for processes that are dead.
@@ -163,27 +167,27 @@ def joined(place: Place, device: torch.device, patience_s: float = 30.0) -> Iter
             distributed.destroy_process_group()
 
 
-def _meet(place: Place) -> Store:
+def _meet(process: ProcessRank) -> Store:
     """Return the store through which the processes find one another."""
     timeout = datetime.timedelta(seconds=START_S)
-    url = f"tcp://{place.address}"
+    url = f"tcp://{process.address}"
     try:
-        store, _, _ = next(rendezvous(url, place.rank, place.size, timeout=timeout))
+        store, _, _ = next(rendezvous(url, process.rank, process.world_size, timeout=timeout))
     except RuntimeError as error:
-        raise place.no_meeting(error) from None
+        raise process.no_meeting(error) from None
     found: Store = store
     return found
 
 
-def _begin(place: Place, device: torch.device, store: Store, watch: Watch) -> None:
+def _begin(process: ProcessRank, device: torch.device, store: Store, heartbeat: Heartbeat) -> None:
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     try:
         distributed.init_process_group(
             backend,
             store=store,
-            rank=place.rank,
-            world_size=place.size,
+            rank=process.rank,
+            world_size=process.world_size,
             timeout=datetime.timedelta(seconds=COLLECTIVE_S),
         )
     except RuntimeError as error:
-        raise watch.blame(error) from None
+        raise heartbeat.blame(error) from None

@@ -1,4 +1,4 @@
-"""Which of how many processes this is, as torchrun or Slurm says."""
+"""Rank and world size, from torchrun or Slurm."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,20 +13,20 @@ _PORTS = 12_000, 20_000
 
 
 @dataclass(frozen=True)
-class Place:
-    """One process among those of a run."""
+class ProcessRank:
+    """Rank and world size of a process."""
 
     rank: int = 0
     """Number of this process, from 0."""
-    size: int = 1
+    world_size: int = 1
     """How many there are."""
-    local: int = 0
+    local_rank: int = 0
     """Number of this process on its machine, from 0."""
     address: str = ""
     """Where they meet, as host:port; none is needed by one alone."""
 
     @classmethod
-    def of(cls, environ: Mapping[str, str]) -> "Place":
+    def of(cls, environ: Mapping[str, str]) -> "ProcessRank":
         """Read the variables of torchrun, else those of a Slurm step.
 
         A batch script outside srun is one process, whatever its job asked for.
@@ -42,18 +42,18 @@ class Place:
         except (KeyError, ValueError) as error:
             advice = "start with torchrun or srun"
             found = repr(error)
-            raise ConfigError(mismatch("environment", "a place", found, advice)) from None
+            raise ConfigError(mismatch("environment", "a rank", found, advice)) from None
         return cls()
 
     def device(self, picked: torch.device) -> torch.device:
         """Return this process's own device, if a kind of device was picked and not one."""
-        if str(picked) != "cuda" or self.size == 1:
+        if str(picked) != "cuda" or self.world_size == 1:
             return picked
-        return torch.device("cuda", self.local % torch.cuda.device_count())
+        return torch.device("cuda", self.local_rank % torch.cuda.device_count())
 
     def no_meeting(self, error: Exception) -> AlexrepError:
         """Return the error of a process that found no others."""
-        wanted, found = f"{self.size} processes", " ".join(str(error).split())[:200]
+        wanted, found = f"{self.world_size} processes", " ".join(str(error).split())[:200]
         advice = "see whether all were started, and whether this address can be reached"
         return AlexrepError(mismatch(self.address, wanted, found, advice))
 
@@ -63,29 +63,29 @@ class Place:
         Raises:
             ValueError: If the rank is not one of `size`.
         """
-        if not 0 <= self.rank < self.size or self.local < 0:
-            raise ValueError(f"rank: expected 0 to {self.size - 1}, found {self.rank}")
+        if not 0 <= self.rank < self.world_size or self.local_rank < 0:
+            raise ValueError(f"rank: expected 0 to {self.world_size - 1}, found {self.rank}")
 
 
-def _of_torchrun(environ: Mapping[str, str]) -> Place:
+def _of_torchrun(environ: Mapping[str, str]) -> ProcessRank:
     rank, size = int(environ["RANK"]), int(environ["WORLD_SIZE"])
     address = ""
     if size > 1:
         address = f"{environ['MASTER_ADDR']}:{int(environ['MASTER_PORT'])}"
-    return Place(rank, size, int(environ.get("LOCAL_RANK", "0")), address)
+    return ProcessRank(rank, size, int(environ.get("LOCAL_RANK", "0")), address)
 
 
-def _of_slurm(environ: Mapping[str, str]) -> Place:
+def _of_slurm(environ: Mapping[str, str]) -> ProcessRank:
     size = int(environ.get("SLURM_STEP_NUM_TASKS") or environ["SLURM_NTASKS"])
     if size == 1:
-        return Place()
+        return ProcessRank()
     nodes = environ.get("SLURM_STEP_NODELIST") or environ["SLURM_NODELIST"]
     first, num = _PORTS
     # Steps of one job, and jobs on one node, get ports of their own.
     job, step = int(environ["SLURM_JOB_ID"]), int(environ["SLURM_STEP_ID"])
     port = first + (7 * job + step) % num
     rank, local = int(environ["SLURM_PROCID"]), int(environ["SLURM_LOCALID"])
-    return Place(rank, size, local, f"{first_node(nodes)}:{port}")
+    return ProcessRank(rank, size, local, f"{first_node(nodes)}:{port}")
 
 
 def own_towers(towers: Sequence[str], local: int) -> tuple[str, ...]:
