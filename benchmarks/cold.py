@@ -94,14 +94,14 @@ def drop(split: Split) -> None:
 @contextmanager
 def announcing(wanted: bool) -> Iterator[None]:
     """Have reads announced, or not."""
-    held, number = readahead.Ahead.announce, batches.ANNOUNCED
+    held, number = readahead.Readahead.announce, batches.ANNOUNCED
     if not wanted:
-        readahead.Ahead.announce = lambda self, indices: None  # type: ignore[method-assign]
+        readahead.Readahead.announce = lambda self, indices: None  # type: ignore[method-assign]
         batches.ANNOUNCED = 0
     try:
         yield
     finally:
-        readahead.Ahead.announce = held  # type: ignore[method-assign]
+        readahead.Readahead.announce = held  # type: ignore[method-assign]
         batches.ANNOUNCED = number
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alexrep.feed.readahead import Ahead
+from alexrep.feed.readahead import Readahead
 from alexrep.shards.read import Split, open_split
 
 Piece = tuple[str, int, int]
@@ -34,7 +34,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[Piece]:
 
 
 def announce(split: Split, indices: list[int]) -> None:
-    with closing(Ahead(split)) as ahead:
+    with closing(Readahead(split)) as ahead:
         ahead.announce(np.array(indices, np.int64))
 
 
@@ -75,5 +75,5 @@ def test_an_image_twice_is_one_piece(split: Split, told: list[Piece]) -> None:
 
 def test_closing_closes_the_shards(split: Split) -> None:
     before = len(os.listdir("/proc/self/fd"))
-    Ahead(split).close()
+    Readahead(split).close()
     assert len(os.listdir("/proc/self/fd")) == before

@@ -21,8 +21,8 @@ from alexrep import files, keyed, manifest
 from alexrep.errors import DataError, ManifestError
 from alexrep.manifest import Manifest
 from alexrep.prepare.prepared import jpegs, open_prepared
-from alexrep.shards import content, read, write
-from alexrep.shards.content import Content, Tars
+from alexrep.shards import image_bytes, read, write
+from alexrep.shards.image_bytes import ImageBytes, Tars
 from alexrep.shards.listing import Images
 
 Pack = Callable[..., Path]
@@ -36,9 +36,9 @@ import os, signal, sys
 from pathlib import Path
 from alexrep import manifest
 from alexrep.prepare.prepared import open_prepared
-from alexrep.shards import content, write
+from alexrep.shards import image_bytes, write
 
-read, left = content._read, [int(sys.argv[2])]
+read, left = image_bytes._read, [int(sys.argv[2])]
 
 def die_after(*wanted):
     left[0] -= 1
@@ -46,7 +46,7 @@ def die_after(*wanted):
         os.kill(os.getpid(), signal.SIGKILL)
     read(*wanted)
 
-content._read = die_after
+image_bytes._read = die_after
 data = Path(sys.argv[1])
 images, shards = open_prepared(data), data / "shards"
 plan = write.make_plan(images, 1, 8)
@@ -201,7 +201,7 @@ def test_a_disk_slower_than_the_reading_gets_the_same_bytes(
         put(*given)
 
     monkeypatch.setattr(write, "_put", put_late)
-    monkeypatch.setattr(content, "BUFFER", 1)  # a piece an image
+    monkeypatch.setattr(image_bytes, "BUFFER", 1)  # a piece an image
     assert digests(pack(own, workers=workers)) == digests(data)
 
 
@@ -211,7 +211,7 @@ def test_the_other_shards_are_left_in_the_midst_when_nobody_waits_for_them(
     own: Path, pack: Pack, monkeypatch: pytest.MonkeyPatch, fault: BaseException
 ) -> None:
     others: list[int] = []
-    read_one = content._read
+    read_one = image_bytes._read
 
     def fail_or_wait(images: Images, row: int, *rest: Any) -> None:
         if b"val" in images.name[row]:
@@ -220,8 +220,8 @@ def test_the_other_shards_are_left_in_the_midst_when_nobody_waits_for_them(
         time.sleep(0.3)
         read_one(images, row, *rest)
 
-    monkeypatch.setattr(content, "_read", fail_or_wait)
-    monkeypatch.setattr(content, "BUFFER", 1)
+    monkeypatch.setattr(image_bytes, "_read", fail_or_wait)
+    monkeypatch.setattr(image_bytes, "BUFFER", 1)
     with pytest.raises(type(fault)):
         pack(own, workers=3)
     assert len(others) < 12  # of 18
@@ -279,7 +279,7 @@ def test_progress_counts_every_image(own: Path, data: Path) -> None:
 def test_a_buffer_smaller_than_the_shard_changes_nothing(
     own: Path, data: Path, pack: Pack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(content, "BUFFER", 5000)
+    monkeypatch.setattr(image_bytes, "BUFFER", 5000)
     assert digests(pack(own)) == digests(data)
 
 
@@ -287,7 +287,7 @@ def test_a_buffer_smaller_than_the_shard_changes_nothing(
 def test_raw_shards_hold_the_decoded_pixels_in_the_same_order(
     own: Path, data: Path, pack: Pack, buffer: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(content, "BUFFER", buffer)
+    monkeypatch.setattr(image_bytes, "BUFFER", buffer)
     encoded = read.open_split(data, "train")
     raw = read.open_split(pack(own, encoding="raw"), "train")
     assert raw.names.tolist() == encoded.names.tolist()
@@ -326,12 +326,12 @@ def test_a_jpeg_of_another_side_does_not_become_raw(
     images = lone(tmp_path / "a.tar", encoded(picture(side, side)))
     message = r"a\.tar: n1_1\.JPEG: expected a JPEG of 72 pixels each way, found .*; remove the tar"
     with pytest.raises(DataError, match=message):
-        next(Content(images, 72, "raw", Tars()).pieces())
+        next(ImageBytes(images, 72, "raw", Tars()).pieces())
 
 
 def test_a_jpeg_of_the_side_becomes_raw(tmp_path: Path, encoded: Encode, picture: Draw) -> None:
     images = lone(tmp_path / "a.tar", encoded(picture(72, 72)))
-    assert next(Content(images, 72, "raw", Tars()).pieces()).nbytes == 72 * 72 * 3
+    assert next(ImageBytes(images, 72, "raw", Tars()).pieces()).nbytes == 72 * 72 * 3
 
 
 def test_a_prepared_tar_that_was_cut_is_named_and_leaves_no_shard(own: Path, pack: Pack) -> None:

@@ -55,7 +55,7 @@ def _patches(
     if images.device.type != "cpu":
         return _all_at_once(images, offsets, reflect, inputs, shift)
     side = inputs.side
-    out = torch.from_numpy(inputs.memory.take((len(offsets), side, side, 3), np.float32))
+    out = torch.from_numpy(inputs.buffers.take((len(offsets), side, side, 3), np.float32))
     noises = None if shift is None else shift.repeat(1, side)  # (N, 3 P)
     # One image after the other stays in the processor's cache, and needs no indices:
     # seven times as fast here as all at once.

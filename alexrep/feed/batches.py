@@ -13,8 +13,8 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from alexrep.errors import DataError
-from alexrep.feed.buffers import Memory
-from alexrep.feed.readahead import Ahead
+from alexrep.feed.buffers import Buffers
+from alexrep.feed.readahead import Readahead
 from alexrep.shards.read import Split
 
 AHEAD = 3
@@ -50,8 +50,8 @@ class Reader:
             threads: Decoding threads; the decoder gives up the interpreter lock.
         """
         self._split, self._threads = split, threads
-        self._ahead = Ahead(split)
-        self._memory = Memory()
+        self._ahead = Readahead(split)
+        self._buffers = Buffers()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
 
     def __enter__(self) -> "Reader":
@@ -94,7 +94,7 @@ class Reader:
 
     def _start(self, indices: NDArray[np.int64]) -> tuple[Batch, list[Future[None]]]:
         side = self._split.side
-        images = self._memory.take((len(indices), side, side, 3), np.uint8, _PAST)
+        images = self._buffers.take((len(indices), side, side, 3), np.uint8, _PAST)
         batch = Batch(images, self._split.labels[indices], indices)
         shares = np.array_split(np.arange(len(indices)), self._threads)
         return batch, [self._pool.submit(self._decode, batch, rows) for rows in shares if len(rows)]

@@ -12,7 +12,7 @@ _LINE = 64
 """Bytes of a line of the processor's cache."""
 
 
-class Memory:
+class Buffers:
     """Gives arrays whose memory comes back when nothing refers to them any more.
 
     May be used by several threads.

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alexrep.feed.buffers import Memory
+from alexrep.feed.buffers import Buffers
 
 MEANS = ("centre", "crop")
 
@@ -36,7 +36,7 @@ class Inputs:
     """Whether each patch's own part of the mean is subtracted, and reflected with it."""
     is_bgr: bool = False
     """Whether the input's colours are blue, green, red; stored pixels are RGB."""
-    memory: Memory = field(default_factory=Memory, compare=False, repr=False)
+    buffers: Buffers = field(default_factory=Buffers, compare=False, repr=False)
     """Where patches made on the CPU lie."""
 
     def to(self, device: torch.device) -> "Inputs":

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from alexrep.shards.read import Split
 
 
-class Ahead:
+class Readahead:
     """Announces reads of a split; what is in memory already costs a call and no more."""
 
     def __init__(self, split: Split) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Outline(io.RawIOBase):
+class FileWithHole(io.RawIOBase):
     """A file in memory with a hole: what lies before the hole, and what lies after it."""
 
     def __init__(self) -> None:
@@ -81,12 +81,12 @@ class Outline(io.RawIOBase):
         return (self.head, place) if place < start else (self.tail, place - end)
 
 
-def draw(
+def lay_out(
     name: str,
     shape: tuple[int, ...],
     columns: Mapping[str, NDArray[np.generic]],
     attributes: Mapping[str, str | int],
-) -> Outline:
+) -> FileWithHole:
     """Make a file with one contiguous dataset of bytes, which is the hole, and small columns.
 
     What lies before the hole depends on the columns' shapes and types only.
@@ -97,7 +97,7 @@ def draw(
         columns: The other datasets by name.
         attributes: Attributes of the file.
     """
-    out = Outline()
+    out = FileWithHole()
     with h5py.File(out, "w", libver="latest") as held:
         how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         how.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)

@@ -36,7 +36,7 @@ class Images:
 
 
 @dataclass(frozen=True)
-class Listing:
+class SplitImages:
     """All images of a split: some 46 bytes an image, of which 22 are its name."""
 
     tars: list[Path]
@@ -72,7 +72,7 @@ class Listing:
         return Images(self.tars, tar, found["offset"], size, label, name, crc32)
 
 
-def list_images(prepared: Prepared, split: str, seed: int) -> Listing:
+def list_images(prepared: Prepared, split: str, seed: int) -> SplitImages:
     """List a split's images: train shuffled by the seed, the others in order.
 
     Verdicts are read unit by unit and only their numbers and names are kept.
@@ -81,7 +81,7 @@ def list_images(prepared: Prepared, split: str, seed: int) -> Listing:
     columns = [_columns(prepared, unit) for unit in units]
     num = sum(map(len, columns))
     order = keyed.permutation(num, seed) if split == "train" else None
-    return Listing([prepared.tar(unit) for unit in units], columns, order)
+    return SplitImages([prepared.tar(unit) for unit in units], columns, order)
 
 
 def _columns(prepared: Prepared, unit: str) -> NDArray[Any]:

@@ -18,13 +18,13 @@ from alexrep import files, manifest, pool
 from alexrep.manifest import Manifest, Plan
 from alexrep.prepare.prepared import Prepared, check_lists
 from alexrep.shards import layout
-from alexrep.shards.content import AHEAD, Content, Tars
-from alexrep.shards.hdf5 import Outline, draw
-from alexrep.shards.listing import Images, Listing, list_images
+from alexrep.shards.hdf5 import FileWithHole, lay_out
+from alexrep.shards.image_bytes import AHEAD, ImageBytes, Tars
+from alexrep.shards.listing import Images, SplitImages, list_images
 
 
 @dataclass(frozen=True)
-class Shard:
+class ShardPlan:
     """One shard to write."""
 
     name: str
@@ -99,7 +99,9 @@ def _held(folder: Path, names: Collection[str]) -> dict[str, str]:
     return {name: digests.get(name, "") for name in there}
 
 
-def divide(listings: dict[str, Listing], shard_images: int) -> Iterator[tuple[str, str, int, int]]:
+def divide(
+    listings: dict[str, SplitImages], shard_images: int
+) -> Iterator[tuple[str, str, int, int]]:
     """Yield name, split, first place and end of each shard."""
     for split, listing in listings.items():
         for number, start in enumerate(range(0, len(listing), shard_images)):
@@ -107,14 +109,14 @@ def divide(listings: dict[str, Listing], shard_images: int) -> Iterator[tuple[st
             yield layout.file_name(split, number), split, start, end
 
 
-def _shards(listings: dict[str, Listing], shard_images: int) -> Iterator[Shard]:
+def _shards(listings: dict[str, SplitImages], shard_images: int) -> Iterator[ShardPlan]:
     """Yield the shards as they are asked for: their lists together would double the memory."""
     for name, split, start, end in divide(listings, shard_images):
-        yield Shard(name, split, listings[split].part(start, end))
+        yield ShardPlan(name, split, listings[split].part(start, end))
 
 
 def _space(
-    listings: dict[str, Listing], shard_images: int, held: Collection[str], pixels: int | None
+    listings: dict[str, SplitImages], shard_images: int, held: Collection[str], pixels: int | None
 ) -> int:
     """Return the bytes of the images of all shards that are not there yet.
 
@@ -129,7 +131,7 @@ def _space(
 
 
 def write(
-    shard: Shard,
+    shard: ShardPlan,
     prepared: Prepared,
     folder: Path,
     seed: int,
@@ -146,29 +148,29 @@ def write(
     path, images = folder / shard.name, shard.images
     if shard.name in held:
         return held[shard.name] or files.sha256_file(path)
-    content = Content(images, prepared.side, encoding, tars)
+    content = ImageBytes(images, prepared.side, encoding, tars)
     attributes = _attributes(shard, prepared, seed, encoding)
-    outline = functools.partial(_outline, images, content, attributes)
+    laid_out = functools.partial(_lay_out, images, content, attributes)
 
     def pieces() -> Iterator[bytearray | memoryview]:
-        head = outline().head
+        head = laid_out().head
         yield head
         yield from content.pieces()
-        ended = outline()
+        ended = laid_out()
         if ended.head != head:
-            raise RuntimeError(f"{path}: HDF5 made another outline for other crc32")
+            raise RuntimeError(f"{path}: HDF5 laid the file out otherwise for other crc32")
         yield ended.tail
 
     with files.whole(path) as part, part.open("wb", buffering=0) as stream:
         return _pour(pieces(), stream, ending)
 
 
-def _outline(images: Images, content: Content, attributes: dict[str, str | int]) -> Outline:
+def _lay_out(images: Images, content: ImageBytes, attributes: dict[str, str | int]) -> FileWithHole:
     columns = {"labels": images.label, "names": images.name, "crc32": content.crcs}
     if content.encoding == "jpeg":
         columns["offsets"] = content.offsets
     name = layout.DATASETS[content.encoding]
-    return draw(name, content.shape, columns, attributes)
+    return lay_out(name, content.shape, columns, attributes)
 
 
 def _pour(
@@ -200,7 +202,9 @@ def _put(stream: RawIOBase, piece: bytearray | memoryview) -> None:
     os.posix_fadvise(stream.fileno(), start, len(piece), os.POSIX_FADV_DONTNEED)
 
 
-def _attributes(shard: Shard, prepared: Prepared, seed: int, encoding: str) -> dict[str, str | int]:
+def _attributes(
+    shard: ShardPlan, prepared: Prepared, seed: int, encoding: str
+) -> dict[str, str | int]:
     return {
         "format": layout.FORMAT,
         "encoding": encoding,

@@ -68,7 +68,7 @@ class Tars:
             os.close(self._held.popitem()[1])
 
 
-class Content:
+class ImageBytes:
     """The bytes of N images, JPEG or decoded, and their crc32."""
 
     def __init__(self, images: Images, side: int, encoding: str, tars: Tars) -> None:
