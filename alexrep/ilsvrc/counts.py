@@ -7,7 +7,7 @@ from alexrep.errors import DataError, examples, mismatch
 from alexrep.ilsvrc.classes import ClassTable
 from alexrep.ilsvrc.editions import Edition
 from alexrep.ilsvrc.folders import Listing
-from alexrep.ilsvrc.ground_truth import Kit
+from alexrep.ilsvrc.ground_truth import GroundTruth
 
 
 def check_synsets(
@@ -37,7 +37,7 @@ def check_synsets(
 
 
 def check_images(
-    edition: Edition, split: str, listing: Listing, known: Kit, partial: bool
+    edition: Edition, split: str, listing: Listing, truth: GroundTruth, partial: bool
 ) -> list[str]:
     """Check the number of images and labels of val or test.
 
@@ -48,7 +48,7 @@ def check_images(
         DataError: If a number is wrong, unless `partial`.
     """
     where, wanted, found = listing.where, edition.num_images[split], len(listing.members)
-    labels = known.num_labels.get(split, found)
+    labels = truth.num_labels.get(split, found)
     if labels != found:
         text = f"{labels:,} lines of ground truth for {found:,} images"
         return [_accept(where, "one label for each image", text, partial)]

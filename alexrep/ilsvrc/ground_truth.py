@@ -16,7 +16,7 @@ from alexrep.ilsvrc.folders import Listing
 
 
 @dataclass(frozen=True)
-class Kit:
+class GroundTruth:
     """Classes and labels."""
 
     classes: ClassTable
@@ -28,7 +28,7 @@ class Kit:
     """Digest of each such list."""
 
 
-def of_devkit(raw: Path, edition: Edition) -> Kit:
+def of_devkit(raw: Path, edition: Edition) -> GroundTruth:
     """Read a devkit of ILSVRC: labels go by the number in an image's name.
 
     Raises:
@@ -39,7 +39,7 @@ def of_devkit(raw: Path, edition: Edition) -> Kit:
         "val": devkit.read_val_labels(raw, edition, classes),
         "test": devkit.read_test_labels(raw, edition, classes),
     }
-    return Kit(
+    return GroundTruth(
         classes,
         functools.partial(_label, edition, labels, classes.index_of_wnid),
         {split: len(known) for split, known in labels.items() if known is not None},
@@ -79,7 +79,7 @@ def _label(
     return label
 
 
-def of_folders(listed: Mapping[str, Listing]) -> Kit:
+def of_folders(listed: Mapping[str, Listing]) -> GroundTruth:
     """Take classes and labels from class folders; images of test in no folder have no label.
 
     Raises:
@@ -95,7 +95,7 @@ def of_folders(listed: Mapping[str, Listing]) -> Kit:
         if foreign:
             where, advice = listed[split].where, "add it to train or remove it"
             raise DataError(mismatch(where, "classes of train", examples(foreign), advice))
-    return Kit(classes, functools.partial(_label_of_folder, index_of_wnid))
+    return GroundTruth(classes, functools.partial(_label_of_folder, index_of_wnid))
 
 
 def _label_of_folder(index_of_wnid: Mapping[str, int], _: str, member: Member) -> int:

@@ -13,7 +13,7 @@ from alexrep.ilsvrc.archives import Member
 from alexrep.ilsvrc.classes import ClassTable
 from alexrep.ilsvrc.editions import SPLITS, TINY, Edition
 from alexrep.ilsvrc.folders import Listing
-from alexrep.ilsvrc.ground_truth import Kit
+from alexrep.ilsvrc.ground_truth import GroundTruth
 from alexrep.ilsvrc.patches import Patches
 
 UNIT = 1000
@@ -76,27 +76,27 @@ def survey(raw: Path, edition: Edition, partial: bool) -> Source:
     """
     listed, remarks = splits.list_splits(raw, edition)
     edition = _as_found(edition, listed)
-    known = _kit(raw, edition, listed)
+    truth = _ground_truth(raw, edition, listed)
     patched = patches.read(raw, edition)
     patches.require(raw, edition, patched, partial)
     where, groups = listed["train"].where, _by_wnid(edition, listed["train"])
-    remarks += counts.check_synsets(edition, known.classes, where, groups, partial)
-    units = list(_train_units(edition, known.classes, where, groups, patched, partial))
+    remarks += counts.check_synsets(edition, truth.classes, where, groups, partial)
+    units = list(_train_units(edition, truth.classes, where, groups, patched, partial))
     for split, listing in listed.items():
         if split != "train":
             # Names that are refused in any case come before counts that --partial accepts.
-            units += _flat_units(split, listing, known, patched)
-            remarks += counts.check_images(edition, split, listing, known, partial)
+            units += _flat_units(split, listing, truth, patched)
+            remarks += counts.check_images(edition, split, listing, truth, partial)
     of_test = [label for unit in units if unit.split == "test" for label in unit.labels]
     remarks += counts.remark_unlabelled(edition, of_test)
     used = ((unit.split, name) for unit in units for name in unit.patches)
     remarks += patches.check_unused(patched, used, partial)
     digests = {one.where.name: _digest(one) for one in listed.values()}
-    digests |= {"classes": known.classes.digest(), **known.digests}
+    digests |= {"classes": truth.classes.digest(), **truth.digests}
     if patched:
         remarks += patched.remarks
         digests[edition.patches] = f"index {archives.index_digest([*patched.by_name.values()])}"
-    return Source(edition, known.classes, tuple(units), digests, tuple(remarks))
+    return Source(edition, truth.classes, tuple(units), digests, tuple(remarks))
 
 
 def train_members(unit: Unit) -> list[Member]:
@@ -118,7 +118,7 @@ def train_members(unit: Unit) -> list[Member]:
     return listed
 
 
-def _kit(raw: Path, edition: Edition, listed: dict[str, Listing]) -> Kit:
+def _ground_truth(raw: Path, edition: Edition, listed: dict[str, Listing]) -> GroundTruth:
     if edition.is_open:
         return ground_truth.of_folders(listed)
     return tiny.read(raw) if edition.name == TINY.name else ground_truth.of_devkit(raw, edition)
@@ -192,7 +192,7 @@ def _divide(unit: Unit) -> Iterator[Unit]:
 
 
 def _flat_units(
-    split: str, listing: Listing, known: Kit, patched: Patches | None
+    split: str, listing: Listing, truth: GroundTruth, patched: Patches | None
 ) -> Iterator[Unit]:
     ordered = sorted(listing.members, key=lambda member: member.name)
     _refuse_twice(listing.where, [member.name for member in ordered])
@@ -203,7 +203,7 @@ def _flat_units(
             name=f"{split}/{start // UNIT:05d}",
             archive=listing.where,
             members=part,
-            labels=tuple(known.label(split, member) for member in part),
+            labels=tuple(truth.label(split, member) for member in part),
             patches=patches.pick(patched, split, held.__contains__),
             patch_archive=patched.archive if patched else None,
         )

@@ -7,13 +7,13 @@ from alexrep.errors import DataError, mismatch
 from alexrep.ilsvrc import ground_truth
 from alexrep.ilsvrc.archives import Member
 from alexrep.ilsvrc.classes import of_leaves
-from alexrep.ilsvrc.ground_truth import Kit
+from alexrep.ilsvrc.ground_truth import GroundTruth
 
 NUM_TRAIN = 500
 """Training images of each class."""
 
 
-def read(raw: Path) -> Kit:
+def read(raw: Path) -> GroundTruth:
     """Read classes and val labels; a class's id is its line in wnids.txt, from 1.
 
     Raises:
@@ -36,7 +36,7 @@ def read(raw: Path) -> Kit:
         return _label(labels, annotations, member) if split == "val" else -1
 
     digests = {"val labels": ground_truth.digest(sorted(labels.items()))}
-    return Kit(classes, label, {"val": len(labels)}, digests)
+    return GroundTruth(classes, label, {"val": len(labels)}, digests)
 
 
 def _label(labels: Mapping[str, int], annotations: Path, member: Member) -> int:
