@@ -25,7 +25,7 @@ from alexrep.training import epoch, step
 from alexrep.training.groups import parameter_groups
 from alexrep.training.job import Job, Resources, assemble
 from alexrep.training.optimiser import Momentum2012
-from alexrep.training.throughput import Meter
+from alexrep.training.throughput import Throughput
 
 RATE = 1e-6
 """So small that the values stay what they were: their size must not decide the speed."""
@@ -125,25 +125,25 @@ def fed(
     held = inputs.open_data(data)
     job = assemble(chosen, held, Resources(device, threads), {}, lambda: None)
     # A GPU tries out algorithms first, and fills its queue.
-    meter, warm = Meter(), 10 if device.type == "cuda" else 1
+    throughput, warm = Throughput(), 10 if device.type == "cuda" else 1
     with Reader(job.train, threads) as reader, precision.settled(chosen.compute):
         rates, pending = epoch.begin(job), deque[step.Outcome]()
-        for number, (indices, batch) in enumerate(meter.waiting(_endless(job, reader))):
+        for number, (indices, batch) in enumerate(throughput.waiting(_endless(job, reader))):
             if number == warm:
                 wait(device)
-                meter.restart()
+                throughput.restart()
             pending.append(step.make(job, indices, batch, rates))
             while len(pending) > job.lag:
                 outcome = pending.popleft()
                 if job.lag:
                     outcome.settle(job)
             if number >= warm:
-                meter.count(len(indices))
-                if float(str(meter.read()["seconds"])) > seconds:
+                throughput.count(len(indices))
+                if float(str(throughput.read()["seconds"])) > seconds:
                     break
         wait(device)
     held.close()
-    return {**meter.read(), "decoding threads": threads, "steps": number + 1 - warm}
+    return {**throughput.read(), "decoding threads": threads, "steps": number + 1 - warm}
 
 
 def _endless(job: Job, reader: Reader) -> Iterator[tuple[NDArray[np.int64], Batch]]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from alexrep.training.ema import Average
+from alexrep.training.ema import MovingAverage
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def net() -> nn.Linear:
 
 
 def test_the_average_is_the_rule_by_hand(net: nn.Linear) -> None:
-    average = Average(net, 0.75)
+    average = MovingAverage(net, 0.75)
     for weight, expected in ((0.0, 6.0), (4.0, 5.5)):
         nn.init.constant_(net.weight, weight)
         average.update()
@@ -24,7 +24,7 @@ def test_the_average_is_the_rule_by_hand(net: nn.Linear) -> None:
 
 
 def test_it_is_in_place_inside_the_block_only(net: nn.Linear) -> None:
-    average = Average(net, 0.5)
+    average = MovingAverage(net, 0.5)
     nn.init.constant_(net.weight, 2.0)
     average.update()
     with average.in_place():
@@ -34,7 +34,7 @@ def test_it_is_in_place_inside_the_block_only(net: nn.Linear) -> None:
 
 
 def test_the_weights_are_back_after_an_error(net: nn.Linear) -> None:
-    average = Average(net, 0.5)
+    average = MovingAverage(net, 0.5)
     nn.init.constant_(net.weight, 2.0)
     with pytest.raises(KeyError), average.in_place():
         raise KeyError
@@ -42,7 +42,7 @@ def test_the_weights_are_back_after_an_error(net: nn.Linear) -> None:
 
 
 def test_what_was_saved_goes_on(net: nn.Linear) -> None:
-    average, other = Average(net, 0.75), Average(net, 0.75)
+    average, other = MovingAverage(net, 0.75), MovingAverage(net, 0.75)
     nn.init.constant_(net.weight, 0.0)
     average.update()
     other.load({name: one.clone() for name, one in average.state().items()})
@@ -53,10 +53,10 @@ def test_what_was_saved_goes_on(net: nn.Linear) -> None:
 
 def test_the_average_of_another_network_is_refused(net: nn.Linear) -> None:
     with pytest.raises(ValueError, match=r"expected those of this network, found \['0.weight'"):
-        Average(net, 0.5).load({"0.weight": torch.zeros(1)})
+        MovingAverage(net, 0.5).load({"0.weight": torch.zeros(1)})
 
 
 @pytest.mark.parametrize("decay", [0.0, 1.0, -1.0])
 def test_a_decay_that_averages_nothing_is_refused(net: nn.Linear, decay: float) -> None:
     with pytest.raises(ValueError, match="decay: expected a number between 0 and 1"):
-        Average(net, decay)
+        MovingAverage(net, decay)

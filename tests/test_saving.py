@@ -12,7 +12,7 @@ from alexrep.errors import AlexrepError
 from alexrep.feed.dataset import TrainingData
 from alexrep.runs.saver import Also, Saver
 from alexrep.training.job import Job, Position, generators, set_generators
-from alexrep.training.saving import Saving
+from alexrep.training.saving import CheckpointPolicy
 
 
 class Disk:
@@ -53,7 +53,7 @@ class Run:
             train=SimpleNamespace(classes=SimpleNamespace(rows=list), side=128, geometry="crop"),
         )
         self.lost: Callable[[], None] | None = None
-        self.saving = Saving(
+        self.saving = CheckpointPolicy(
             cast(Job, job),
             cast(TrainingData, data),
             cast(Saver, self.disk),

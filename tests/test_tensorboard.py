@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from alexrep.runs.log import Row
-from alexrep.runs.tensorboard import Board, sheet
+from alexrep.runs.tensorboard import EventFiles, sheet
 
 EPOCH: Row = {
     "kind": "epoch",
@@ -28,9 +28,9 @@ def step(number: int, loss: float) -> Row:
 
 
 def write(folder: Path, purge_step: int, *rows: Row, log: tuple[Row, ...] = ()) -> None:
-    with closing(Board(folder, purge_step, log)) as board:
+    with closing(EventFiles(folder, purge_step, log)) as event_files:
         for row in rows:
-            board.row(row)
+            event_files.row(row)
 
 
 def read(folder: Path) -> EventAccumulator:
@@ -63,10 +63,10 @@ def test_an_event_of_the_log_is_no_curve(tmp_path: Path) -> None:
 
 
 def test_a_row_is_there_before_the_board_is_closed(tmp_path: Path) -> None:
-    board = Board(tmp_path, 0)
-    board.row(step(10, 2.25))
+    event_files = EventFiles(tmp_path, 0)
+    event_files.row(step(10, 2.25))
     assert points(tmp_path, "step/loss") == [(10, 2.25)]
-    board.close()
+    event_files.close()
 
 
 def test_a_restart_purges_what_came_after_the_checkpoint(tmp_path: Path) -> None:
@@ -93,15 +93,15 @@ def test_a_run_that_begins_anew_forgets_the_one_before(tmp_path: Path) -> None:
 
 def test_a_sheet_of_images_comes_back(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), np.uint8)
-    with closing(Board(tmp_path, 0)) as board:
-        board.images("inputs", images, 7)
+    with closing(EventFiles(tmp_path, 0)) as event_files:
+        event_files.images("inputs", images, 7)
     (event,) = read(tmp_path).Images("inputs")
     assert (event.step, event.height, event.width) == (7, 2 * 8 + 2, 3 * 8 + 4)
 
 
 def test_a_sheet_shows_the_first_16(tmp_path: Path) -> None:
-    with closing(Board(tmp_path, 0)) as board:
-        board.images("inputs", np.zeros((40, 6, 6, 3), np.uint8), 0)
+    with closing(EventFiles(tmp_path, 0)) as event_files:
+        event_files.images("inputs", np.zeros((40, 6, 6, 3), np.uint8), 0)
     (event,) = read(tmp_path).Images("inputs")
     assert (event.height, event.width) == (4 * 6 + 6, 4 * 6 + 6)
 

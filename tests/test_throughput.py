@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from alexrep.training.throughput import Meter, memory_bytes
+from alexrep.training.throughput import Throughput, memory_bytes
 
 
 @pytest.fixture
@@ -24,26 +24,26 @@ def test_the_share_of_waiting_is_the_time_until_each_item_comes(clock: list[floa
             yield item
         clock[0] += 1
 
-    meter = Meter()
-    for _ in meter.waiting(items()):
+    throughput = Throughput()
+    for _ in throughput.waiting(items()):
         clock[0] += 3.5
-        meter.count(25)
+        throughput.count(25)
     told = {"images_per_s": 5.0, "feed_wait_share": 0.3, "seconds": 10.0}
-    assert meter.read() == told
+    assert throughput.read() == told
 
 
 def test_it_starts_again(clock: list[float]) -> None:
-    meter = Meter()
-    meter.count(50)
+    throughput = Throughput()
+    throughput.count(50)
     clock[0] += 10
-    meter.restart()
-    meter.count(50)
+    throughput.restart()
+    throughput.count(50)
     clock[0] += 5
-    assert meter.read() == {"images_per_s": 10.0, "feed_wait_share": 0.0, "seconds": 5.0}
+    assert throughput.read() == {"images_per_s": 10.0, "feed_wait_share": 0.0, "seconds": 5.0}
 
 
 def test_without_images_there_is_nothing_to_tell() -> None:
-    assert set(Meter().read().values()) == {None}
+    assert set(Throughput().read().values()) == {None}
 
 
 def test_memory_is_that_of_the_process() -> None:

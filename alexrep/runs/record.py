@@ -16,7 +16,7 @@ from alexrep.runs.folder import RunFolder
 from alexrep.runs.log import Row
 
 if TYPE_CHECKING:
-    from alexrep.runs.tensorboard import Board
+    from alexrep.runs.tensorboard import EventFiles
 
 NO_BOARD = "tensorboard: expected it installed, found none; the run goes on without RUN/events"
 SHEET = "train/inputs"
@@ -47,10 +47,10 @@ class Record:
         else:
             log.cut(folder.log, size, owned)
         self._log = log.Log(folder.log)
-        self._board: Board | None = None
+        self._event_files: EventFiles | None = None
         try:
             table.write(folder, owned)
-            self._board = self._open_board(step)
+            self._event_files = self._open_event_files(step)
         except BaseException:
             self._log.close()
             raise
@@ -64,16 +64,16 @@ class Record:
         """
         self._owned()
         self._log.append(row)
-        if self._board is not None:
-            self._board.row(row)
+        if self._event_files is not None:
+            self._event_files.row(row)
         if row["kind"] == "epoch":
             table.write(self._folder, self._owned)
 
     def show(self, images: NDArray[np.uint8], step: int) -> None:
         """Show augmented inputs, RGB in grey levels, uint8 (N, P, P, 3), in TensorBoard."""
-        if self._board is not None:
+        if self._event_files is not None:
             self._owned()
-            self._board.images(SHEET, images, step)
+            self._event_files.images(SHEET, images, step)
 
     def tell(self) -> int:
         """Flush the log to disk and return its size in bytes."""
@@ -82,14 +82,16 @@ class Record:
     def close(self) -> None:
         """Close the files."""
         self._log.close()
-        if self._board is not None:
-            self._board.close()
+        if self._event_files is not None:
+            self._event_files.close()
 
-    def _open_board(self, step: int) -> "Board | None":
+    def _open_event_files(self, step: int) -> "EventFiles | None":
         try:
             module = importlib.import_module("alexrep.runs.tensorboard")
         except ImportError:
             self.missing = NO_BOARD
             return None
-        board: Board = module.Board(self._folder.events, step, log.read(self._folder.log))
-        return board
+        event_files: EventFiles = module.EventFiles(
+            self._folder.events, step, log.read(self._folder.log)
+        )
+        return event_files

@@ -37,7 +37,7 @@ PLACES = ("kind", "epoch", "step")
 """Fields of a row that tell where it belongs."""
 
 
-class Board:
+class EventFiles:
     """Event files of one session of a run; every row is with the system once it is written.
 
     The log is the truth, this is its picture: a restart purges what the log lost, and rows

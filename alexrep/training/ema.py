@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Average:
+class MovingAverage:
     """a <- d a + (1 - d) w after each step, from the initial weights on."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:

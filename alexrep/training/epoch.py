@@ -17,7 +17,7 @@ from alexrep.training import input_images, step, stop
 from alexrep.training.groups import set_rates
 from alexrep.training.job import Job
 from alexrep.training.step import Outcome
-from alexrep.training.throughput import Meter, memory_bytes
+from alexrep.training.throughput import Throughput, memory_bytes
 
 ROWS_AN_EPOCH = 20
 """Rows of kind `step` in the log for each epoch."""
@@ -67,13 +67,13 @@ def run(job: Job, reader: Reader) -> Row:
     rates = begin(job)
     planned = batches(recipe, job.train, position.epoch)
     every = max(1, len(planned) // ROWS_AN_EPOCH)
-    whole, recent, pending = Meter(), Meter(), deque[Outcome]()
+    whole, recent, pending = Throughput(), Throughput(), deque[Outcome]()
     coming = whole.waiting(recent.waiting(shares(job, reader, planned[position.batch :])))
     for indices, batch in coming:
         input_images.show(job, batch, rates)
         pending.append(step.make(job, indices, batch, rates))
-        for meter in (whole, recent):
-            meter.count(len(indices))
+        for speed in (whole, recent):
+            speed.count(len(indices))
         is_told = position.batch % every == 0
         _settle(job, pending, 0 if is_told else job.lag)
         if is_told:
@@ -108,7 +108,7 @@ def _settle(job: Job, pending: deque[Outcome], most: int) -> None:
             outcome.settle(job)
 
 
-def _tell(job: Job, rates: Rates, recent: Meter) -> None:
+def _tell(job: Job, rates: Rates, recent: Throughput) -> None:
     """Log the step that has just been settled."""
     rate, position = recent.read(), job.position
     recent.restart()

@@ -23,7 +23,7 @@ from alexrep.models import registry
 from alexrep.runs.log import Row
 from alexrep.shards import subset
 from alexrep.shards.read import Split
-from alexrep.training.ema import Average
+from alexrep.training.ema import MovingAverage
 from alexrep.training.groups import parameter_groups
 from alexrep.training.optimiser import Momentum2012
 
@@ -97,7 +97,7 @@ class Job:
     """Loss of the last step since this start."""
     network: Network = field(init=False)
     """The model, computed as the recipe says."""
-    average: Average | None = field(init=False, default=None)
+    average: MovingAverage | None = field(init=False, default=None)
     """The running average of the weights, if the recipe asks for one."""
     gradients: Gradients = field(init=False)
     """The gradients of all processes."""
@@ -112,7 +112,7 @@ class Job:
         self.network = Network(self.model, compute, self.device)
         self.gradients = Gradients(self.model, self.processes)
         if compute.ema:
-            self.average = Average(self.model, compute.ema)
+            self.average = MovingAverage(self.model, compute.ema)
         self.layers = list(dict.fromkeys(group["layer"] for group in self.optimiser.param_groups))
         self.labels = self.train.labels
         if self.recipe.feed.shuffle_labels:

@@ -8,7 +8,7 @@ from alexrep.feed.batches import Reader
 from alexrep.runs.log import Row
 from alexrep.training import epoch, groups, step, validation
 from alexrep.training.job import Job
-from alexrep.training.throughput import Meter, memory_bytes
+from alexrep.training.throughput import Throughput, memory_bytes
 
 
 def train(job: Job) -> Scores:
@@ -25,7 +25,7 @@ def train(job: Job) -> Scores:
     if job.network.missing and job.position.validated < 0:
         job.event(f"not compiled: {job.network.missing}; the run goes on")
     position, epochs = job.position, job.recipe.schedule.epochs
-    scores, speed = None, Meter().read()
+    scores, speed = None, Throughput().read()
     with Reader(job.train, job.threads) as reader, precision.settled(job.recipe.compute):
         # A run that was stopped while it scored val scores it before it goes on.
         while position.validated < position.epoch or (

@@ -24,7 +24,7 @@ from alexrep.shards import subset
 from alexrep.training import epoch, groups, loop, resume
 from alexrep.training.groups import parameter_groups
 from alexrep.training.job import Job, Resources, assemble
-from alexrep.training.saving import Saving
+from alexrep.training.saving import CheckpointPolicy
 
 
 def make_plan(chosen: Recipe, data: TrainingData) -> Plan:
@@ -95,7 +95,7 @@ def run(
         job = assemble(chosen, data, resources, content, signalled)
         job.record, job.show, job.progress = record.row, record.show, progress
         saver = stack.enter_context(Saver(folder, owned, start is None or start.is_last))
-        saving = Saving(job, data, saver, now, record.tell, owned)
+        saving = CheckpointPolicy(job, data, saver, now, record.tell, owned)
         job.save, job.is_due, job.saved = saving.save, saving.is_due, saver.wait
         before(_num_seen(job))
         for remark in start.remarks if start is not None else ():

@@ -17,7 +17,7 @@ ASK_S = 5.0
 """Seconds between two looks at the lock while nothing is written."""
 
 
-class Saving:
+class CheckpointPolicy:
     """Saves a job: after each epoch, when stopped, and now and then in between.
 
     Args:

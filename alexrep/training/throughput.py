@@ -12,7 +12,7 @@ from alexrep.runs.log import Row
 Item = TypeVar("Item")
 
 
-class Meter:
+class Throughput:
     """Counts from its making, or from its last reading, on."""
 
     def __init__(self) -> None:
