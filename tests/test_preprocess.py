@@ -309,7 +309,7 @@ def test_a_wrong_number_of_training_images_is_refused_or_accepted(
 def test_a_synset_with_too_few_images_is_accepted_after_the_advice_to_do_so(
     raw: Path, tmp_path: Path
 ) -> None:
-    def begun(partial: bool) -> preprocess.Job:
+    def begun(partial: bool) -> preprocess.Preparation:
         found = survey(raw)
         short = dataclasses.replace(found.units[0], num_expected=7, is_partial=partial)
         edition = dataclasses.replace(found.edition, num_images={"train": 19})

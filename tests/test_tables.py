@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from alexrep.prepare import tables
 from alexrep.prepare.prepared import open_prepared
-from alexrep.prepare.tables import Row
+from alexrep.prepare.tables import TableRow
 from alexrep.stages import app
 
 MakeRaw = Callable[..., Path]
@@ -41,7 +41,7 @@ def document(*words: str | Path) -> list[dict[str, str | int | None]]:
     return found
 
 
-def text(rows: Iterator[Row] | list[Row], columns: tuple[str, ...]) -> str:
+def text(rows: Iterator[TableRow] | list[TableRow], columns: tuple[str, ...]) -> str:
     out = io.StringIO()
     tables.write_csv(columns, rows, out)
     return out.getvalue()
@@ -158,7 +158,7 @@ def test_no_rows_are_a_header_or_an_empty_list() -> None:
 
 @pytest.mark.parametrize("form", ["csv", "json"])
 def test_rows_are_written_as_they_come(form: str) -> None:
-    rows: Iterator[Row] = ({"name": "x" * 100, "number": number} for number in range(20_000))
+    rows: Iterator[TableRow] = ({"name": "x" * 100, "number": number} for number in range(20_000))
     tracemalloc.start()
     with Path(os.devnull).open("w") as out:
         if form == "csv":

@@ -43,7 +43,7 @@ class Cost:
 
 
 @dataclass
-class Row:
+class LayerRow:
     """A layer, of all towers together."""
 
     name: str
@@ -57,7 +57,7 @@ class Row:
         return 4 * prod(self.shape)
 
 
-def layers(network: nn.Module, side: int) -> list[Row]:
+def layers(network: nn.Module, side: int) -> list[LayerRow]:
     """List the layers of `network`: those with parameters, normalisations and pools.
 
     One image without values goes through parameters without values: it takes milliseconds and
@@ -71,7 +71,7 @@ def layers(network: nn.Module, side: int) -> list[Row]:
         The layers in order of their first use, under their names in the network without that
         of the tower, so that the shares of two towers are one layer.
     """
-    rows: dict[str, Row] = {}
+    rows: dict[str, LayerRow] = {}
     hooks = []
     for name, module in network.named_modules():
         if _is_layer(module):
@@ -108,11 +108,11 @@ def _is_layer(module: nn.Module) -> bool:
 class _Note:
     """A forward hook that notes a layer's output and costs in its row."""
 
-    def __init__(self, rows: dict[str, Row], name: str) -> None:
+    def __init__(self, rows: dict[str, LayerRow], name: str) -> None:
         self.rows, self.name, self.is_known = rows, name, False
 
     def __call__(self, module: nn.Module, _inputs: tuple[Tensor, ...], out: Tensor) -> None:
-        row = self.rows.setdefault(self.name, Row(self.name))
+        row = self.rows.setdefault(self.name, LayerRow(self.name))
         held = dict(module.named_parameters(recurse=False))
         weights = sum(one.numel() for name, one in held.items() if name != "bias")
         # A kernel's weights are used once at each place of its map, (1, C, H, W) or (1, U);
@@ -171,7 +171,7 @@ def save(
     files.write_json(path, document(layers(network, side)), before_rename)
 
 
-def document(rows: Sequence[Row]) -> dict[str, Any]:
+def document(rows: Sequence[LayerRow]) -> dict[str, Any]:
     """Return the table as plain data: `layers`, and their `total`; all for one image."""
     table = [
         {
@@ -186,7 +186,7 @@ def document(rows: Sequence[Row]) -> dict[str, Any]:
     return {"layers": table, "total": {**_numbers(_total(rows)), "activation_bytes": num_bytes}}
 
 
-def text(rows: Sequence[Row]) -> str:
+def text(rows: Sequence[LayerRow]) -> str:
     """Return the table as lines: a row for each layer, and the total."""
     table = [
         (row.name, " x ".join(map(str, row.shape)), *_amounts(row.cost, row.activation_bytes))
@@ -196,7 +196,7 @@ def text(rows: Sequence[Row]) -> str:
     return "\n".join(_line(cells) for cells in (HEADER, *table, last))
 
 
-def _total(rows: Sequence[Row]) -> Cost:
+def _total(rows: Sequence[LayerRow]) -> Cost:
     return total({row.name: row.cost for row in rows})
 
 

@@ -33,7 +33,7 @@ MARGIN = 1.25
 
 
 @dataclass(frozen=True)
-class Job:
+class Preparation:
     """One preparation, begun."""
 
     found: Source
@@ -45,7 +45,9 @@ class Job:
     """The manifest if all was finished before."""
 
 
-def begin(found: Source, images: Path, target: Target, partial: bool, retry_failed: bool) -> Job:
+def begin(
+    found: Source, images: Path, target: Target, partial: bool, retry_failed: bool
+) -> Preparation:
     """Compare what is asked with what stands on disk, and record it.
 
     Args:
@@ -64,10 +66,10 @@ def begin(found: Source, images: Path, target: Target, partial: bool, retry_fail
     plan = make_plan(found, target, partial)
     if retry_failed:
         forget_failed(plan, found, images)
-    return Job(found, images, partial, plan, _begun(plan, images))
+    return Preparation(found, images, partial, plan, _begun(plan, images))
 
 
-def finish_if_last(job: Job) -> Manifest | None:
+def finish_if_last(job: Preparation) -> Manifest | None:
     """Finish if no other part has units left; None if one has."""
     if missing(job.found, job.images):
         return None

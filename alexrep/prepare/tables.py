@@ -30,10 +30,10 @@ IMAGE_COLUMNS = (
 )
 """Width and height are those as distributed, in pixels; sha256 is that of the prepared JPEG."""
 
-Row = Mapping[str, str | int | None]
+TableRow = Mapping[str, str | int | None]
 
 
-def class_rows(prepared: Prepared) -> Iterator[Row]:
+def class_rows(prepared: Prepared) -> Iterator[TableRow]:
     """Yield a row of CLASS_COLUMNS for each class, in the order of their indices.
 
     Raises:
@@ -53,7 +53,7 @@ def _count_train(prepared: Prepared) -> Counter[int]:
     return Counter(one.label for record in records for one in read_verdicts(record))
 
 
-def image_rows(prepared: Prepared, splits: Iterable[str]) -> Iterator[Row]:
+def image_rows(prepared: Prepared, splits: Iterable[str]) -> Iterator[TableRow]:
     """Yield a row of IMAGE_COLUMNS for each image of `splits`, those in quarantine included.
 
     One verdict is held at a time. Of an image without a public label the label is
@@ -74,14 +74,14 @@ def image_rows(prepared: Prepared, splits: Iterable[str]) -> Iterator[Row]:
                 yield dict(zip(IMAGE_COLUMNS, values, strict=True))
 
 
-def write_csv(columns: Iterable[str], rows: Iterable[Row], out: TextIO) -> None:
+def write_csv(columns: Iterable[str], rows: Iterable[TableRow], out: TextIO) -> None:
     """Write a header and the rows as they come; None is an empty field."""
     table = csv.DictWriter(out, list(columns), lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
 
 
-def write_json(rows: Iterable[Row], out: TextIO) -> None:
+def write_json(rows: Iterable[TableRow], out: TextIO) -> None:
     """Write the rows as they come, as one JSON list; None is null."""
     separator = "[\n"
     for row in rows:

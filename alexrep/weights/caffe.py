@@ -36,7 +36,7 @@ EDITION = "ilsvrc2012"
 
 
 @dataclass(frozen=True)
-class Source:
+class CaffeImport:
     """What is to become a run, checked against the data that it is to be scored on."""
 
     weights: Path
@@ -85,7 +85,7 @@ def survey(
     labels: Path | None,
     allow_missing: bool,
     settings: tuple[str, ...],
-) -> Source:
+) -> CaffeImport:
     """Gather what makes the run.
 
     Args:
@@ -118,7 +118,7 @@ def survey(
     if not allow_missing:
         caffe_layers.require_all(loaded, weights)
     remarks = _remarks(loaded, str(record.details["edition"]), labels)
-    return Source(
+    return CaffeImport(
         weights,
         files.sha256_bytes(content),
         network,
@@ -189,7 +189,7 @@ GEOMETRY = "squash"
 """How Caffe made the images square that its networks were trained on."""
 
 
-def write(source: Source, folder: RunFolder) -> Manifest:
+def write(source: CaffeImport, folder: RunFolder) -> Manifest:
     """Write the run: recipe, classes, mean image, checkpoint, and at last the manifest."""
     chosen, loaded = _described(source), source.loaded
     _describe(source, chosen, folder)
@@ -204,7 +204,7 @@ def write(source: Source, folder: RunFolder) -> Manifest:
     return manifest.finish(source.plan, folder.manifest, counts, {}, details)
 
 
-def _described(source: Source) -> Recipe:
+def _described(source: CaffeImport) -> Recipe:
     """Return the recipe with what is known of these weights in the place of its source."""
     missing = ", ".join(source.loaded.missing)
     lack = f"; initial values in {missing}" if missing else ""
@@ -213,7 +213,7 @@ def _described(source: Source) -> Recipe:
     return source.recipe.model_copy(update=update)
 
 
-def _describe(source: Source, chosen: Recipe, folder: RunFolder) -> None:
+def _describe(source: CaffeImport, chosen: Recipe, folder: RunFolder) -> None:
     """Write what the run is, for readers of the folder."""
     files.write_bytes(folder.recipe, recipes.dump(chosen).encode())
     files.write_json(folder.path / "environment.json", environment.describe())
@@ -223,7 +223,7 @@ def _describe(source: Source, chosen: Recipe, folder: RunFolder) -> None:
     files.write_bytes(folder.path / "mean.npy", stream.getvalue())
 
 
-def _content(source: Source, chosen: Recipe, state: dict[str, Any]) -> dict[str, Any]:
+def _content(source: CaffeImport, chosen: Recipe, state: dict[str, Any]) -> dict[str, Any]:
     """Return what a checkpoint of training would hold, without what only training needs."""
     return {
         "state_dict": state,

@@ -20,7 +20,7 @@ from torch import nn
 
 from alexrep.errors import DataError, examples, mismatch
 from alexrep.weights import caffemodel
-from alexrep.weights.caffemodel import Floats, Layer
+from alexrep.weights.caffemodel import CaffeLayer, Floats
 from alexrep.weights.protobuf import WireError
 
 KINDS = ("weight", "bias")
@@ -181,7 +181,7 @@ def _by_layer(names: list[str], known: list[str]) -> list[str]:
     return list(found)
 
 
-def _refuse_caffenet(found: list[Layer], path: Path) -> None:
+def _refuse_caffenet(found: list[CaffeLayer], path: Path) -> None:
     """Refuse CaffeNet: the same shapes, but it pools before it normalises."""
     order = ["pool" if one.is_pool else "norm" for one in found if one.is_pool or one.is_norm]
     if order[:1] == ["pool"] and "norm" in order:

@@ -26,7 +26,7 @@ _POOLING, _LRN = ("Pooling", 17), ("LRN", 15)
 
 
 @dataclass(frozen=True)
-class Layer:
+class CaffeLayer:
     """One layer of a network."""
 
     name: str
@@ -45,7 +45,7 @@ class Layer:
         return self.kind in _LRN
 
 
-def layers(content: bytes) -> list[Layer]:
+def layers(content: bytes) -> list[CaffeLayer]:
     """Read the layers of a .caffemodel, in order, those without weights too.
 
     Raises:
@@ -86,7 +86,7 @@ def blob(message: memoryview) -> Floats:
     return values.reshape(wanted)
 
 
-def _layer(message: memoryview, is_old: bool) -> Layer:
+def _layer(message: memoryview, is_old: bool) -> CaffeLayer:
     name_at, kind_at, blobs_at = (4, 5, 6) if is_old else (1, 2, 7)
     name, kind, blobs = "", "", []
     old_kind = None
@@ -101,7 +101,7 @@ def _layer(message: memoryview, is_old: bool) -> Layer:
             kind = _text(one)
         elif one.number == blobs_at:
             blobs.append(blob(_message(one)))
-    return Layer(name, kind if old_kind is None else old_kind, blobs)
+    return CaffeLayer(name, kind if old_kind is None else old_kind, blobs)
 
 
 def _joined(message: memoryview) -> Iterator[Field]:
