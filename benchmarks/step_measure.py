@@ -21,6 +21,7 @@ from alexrep.feed.batches import Batch, Reader
 from alexrep.models import dropout
 from alexrep.models.alexnet.network import AlexNet
 from alexrep.models.normalisation import AcrossMaps
+from alexrep.runs.session import Session
 from alexrep.training import epoch, step
 from alexrep.training.groups import parameter_groups
 from alexrep.training.job import Job, Resources, assemble
@@ -123,7 +124,7 @@ def fed(
     """Train as `alexrep train` does, for some seconds after some steps; return rate and waits."""
     chosen = recipes.load("alexnet-170-256", (*settings, "compute.deterministic=false"))
     held = inputs.open_data(data)
-    job = assemble(chosen, held, Resources(device, threads), {}, lambda: None)
+    job = assemble(chosen, held, Resources(device, threads), {}, Session())
     # A GPU tries out algorithms first, and fills its queue.
     throughput, warm = Throughput(), 10 if device.type == "cuda" else 1
     with Reader(job.train, threads) as reader, precision.settled(chosen.compute):

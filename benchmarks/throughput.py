@@ -23,7 +23,6 @@ from pydantic import JsonValue
 from record import keep
 from torch.nn import functional
 
-from alexrep import locks
 from alexrep.compute import precision
 from alexrep.config import recipes
 from alexrep.config.rates import rates_at
@@ -32,7 +31,6 @@ from alexrep.feed import dataset as held_data
 from alexrep.models import dropout, registry
 from alexrep.pool import default_threads
 from alexrep.runs.folder import RunFolder
-from alexrep.training import resume
 from alexrep.training import run as training
 from alexrep.training.groups import parameter_groups, set_rates
 from alexrep.training.job import Resources
@@ -73,14 +71,9 @@ def whole(chosen: Recipe, data: Path, folder: Path, device: torch.device) -> tup
     shutil.rmtree(folder, ignore_errors=True)
     every, ends = chosen.checkpoints.every_steps or 1, [0.0]
     run = RunFolder(folder)
-    with (
-        contextlib.closing(held_data.open_data(data, chosen.limits.classes)) as held,
-        locks.held(folder) as owned,
-    ):
-        resume.begin(training.make_plan(chosen, held), run)
-        resources = Resources(device, default_threads())
-        ended = lambda num: ends.append(time.perf_counter())  # noqa: E731
-        training.run(chosen, held, run, data, resources, ended, lambda: None, owned)
+    with contextlib.closing(held_data.open_data(data, chosen.limits.classes)) as held:
+        request = training.Request(chosen, held, folder, Resources(device, default_threads()))
+        training.lead(request, lambda: None, lambda num: ends.append(time.perf_counter()))
     # The first call tells where the run starts, which is step 0.
     steps = ends[-every * (CHECKPOINTS + 1) :]
     seconds = (steps[-1] - steps[every - 1]) / (CHECKPOINTS * every)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .cli import options
+from .cli import options, printing, progress
 
 
 def command(
@@ -32,28 +32,28 @@ def command(
     from alexrep import signals
 
     # Before all else: torch takes seconds to import, and a signal may come meanwhile.
-    signalled = ctx.with_resource(signals.flagged())
-    from alexrep import pool
+    signal = ctx.with_resource(signals.flagged())
     from alexrep.compute.devices import meeting
     from alexrep.config import recipes
-    from alexrep.feed import dataset as inputs
-    from alexrep.runs.folder import RunFolder
-    from alexrep.training import job
+    from alexrep.feed.dataset import open_data
+    from alexrep.pool import default_threads
     from alexrep.training import run as training
-
-    from .dry_run import rehearse
-    from .together import lead
+    from alexrep.training.job import Resources
 
     options.require_apart(run, data)
     short = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
     chosen = recipes.load(recipe, recipes.together(short, setting or ()))
-    held, folder = inputs.open_data(data, chosen.limits.classes), RunFolder(run)
-    training.check(chosen, held)
-    with contextlib.closing(held), meeting(device, chosen.compute.towers) as (own, group):
-        resources = job.Resources(own, workers or pool.default_threads(), group, options.note)
-        if group.leads and dry_run:
-            rehearse(chosen, held, folder, resources, mode)
-        elif group.leads:
-            lead(ctx, chosen, held, folder, data, resources, signalled, mode)
+    training.require_runnable(chosen, inputs := open_data(data, chosen.limits.classes))
+    with contextlib.closing(inputs), meeting(device, chosen.compute.towers) as (own, group):
+        resources = Resources(own, workers or default_threads(), group, options.note)
+        request = training.Request(chosen, inputs, run, resources, mode)
+        if not group.leads:
+            training.follow(request, signal, dry_run)
+        elif options.is_finished(record := training.finished(request), run):
+            options.say_errors(None if dry_run else record, run)
+        elif dry_run:
+            printing.say_rehearsal(training.rehearse(request), chosen, run)
         else:
-            training.follow(chosen, held, resources, signalled, dry_run)
+            with progress.meter(request.num_images, "images", progress.is_quiet(ctx)) as done:
+                record = training.lead(request, signal, done, done.before)
+            options.say_errors(record, run)

@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 import torch._dynamo  # which the first step of each process would import
+from sessions import Memory
 from torch import Tensor, nn
 
 from alexrep.compute import precision
@@ -32,6 +33,7 @@ from alexrep.feed.dataset import TrainingData, open_data
 from alexrep.feed.normalise import Inputs
 from alexrep.models import registry
 from alexrep.runs.log import Row
+from alexrep.runs.session import Session
 from alexrep.training import loop
 from alexrep.training.groups import parameter_groups
 from alexrep.training.job import Job, Position
@@ -65,10 +67,7 @@ def make(task: dict[str, Any], held: TrainingData, group: Processes, rows: list[
         device=torch.device("cpu"),
         threads=1,
         position=Position(),
-        record=rows.append if group.leads else lambda row: None,
-        save=lambda is_best: None,
-        signalled=lambda: None,
-        progress=lambda num: None,
+        session=Memory(rows=rows) if group.leads else Session(),
         processes=group,
     )
     if task.get("victim") == group.rank:
@@ -87,7 +86,7 @@ def befall(job: Job, manner: str, step: int) -> None:
         "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
         "freeze": lambda: os.kill(os.getpid(), signal.SIGSTOP),
         "fail": fail,
-        "signal": lambda: setattr(job, "signalled", lambda: "SIGUSR2"),
+        "signal": lambda: setattr(job.session, "signal", lambda: "SIGUSR2"),
         "diverge": lambda: spoil(job.model),
     }
     job.progress = lambda num: ends[manner]() if job.position.step == step else None

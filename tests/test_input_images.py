@@ -9,12 +9,14 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
+from sessions import Memory
 
 from alexrep.config import recipes
 from alexrep.config.rates import rates_at
 from alexrep.feed import draws
 from alexrep.feed.batches import Batch
 from alexrep.feed.dataset import TrainingData, open_data
+from alexrep.runs.session import Session
 from alexrep.training import input_images
 from alexrep.training.job import Job, Position
 
@@ -32,7 +34,7 @@ def a_job(held: TrainingData, *settings: str) -> tuple[Job, Any]:
         train=held.train,
         inputs=held.inputs(chosen),
         position=Position(),
-        show=None,
+        session=Memory(),
     )
     return cast(Job, job), rates_at(chosen.schedule, 0, [])
 
@@ -79,22 +81,25 @@ def test_they_are_shown_at_the_first_step_of_every_tenth_epoch(
     held: TrainingData, batch: Batch
 ) -> None:
     job, rates = a_job(held)
-    shown: list[int] = []
-    input_images.show(job, batch, rates)  # nobody to show them to
-    job.show = lambda images, step: shown.append(step)
     for job.position.step in range(60):
         job.position.epoch, job.position.batch = divmod(job.position.step, 3)
         input_images.show(job, batch, rates)
-    assert shown == [1, 31]
+    assert cast(Memory, job.session).shown == [1, 31]
+
+
+def test_without_a_folder_none_are_made(held: TrainingData, batch: Batch) -> None:
+    job, rates = a_job(held)
+    job.session, job.inputs = Session(), cast(Any, None)
+    input_images.show(job, batch, rates)
 
 
 def test_a_process_without_images_shows_none(held: TrainingData) -> None:
     job, rates = a_job(held)
-    job.show = lambda images, step: pytest.fail("shown")
     side = held.train.side
     input_images.show(
         job, Batch(np.zeros((0, side, side, 3), np.uint8), np.arange(0), np.arange(0)), rates
     )
+    assert cast(Memory, job.session).shown == []
 
 
 def test_the_network_sees_what_it_would_without_a_sheet(held: TrainingData, batch: Batch) -> None:

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from recipes import tiny_recipe
+from sessions import Memory
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -24,6 +25,7 @@ from alexrep.feed.dataset import TrainingData, open_data
 from alexrep.models import dropout, registry
 from alexrep.runs.checkpoint import weights_digest
 from alexrep.runs.log import Row
+from alexrep.runs.saver import Also
 from alexrep.training import epoch, loop
 from alexrep.training.groups import parameter_groups
 from alexrep.training.job import Job, Position
@@ -78,14 +80,17 @@ def make_job(held: TrainingData, load: Load, rows: list[Row]) -> MakeJob:
             "device": torch.device("cpu"),
             "threads": 2,
             "position": Position(),
-            "record": rows.append,
-            "save": lambda is_best: None,
-            "signalled": lambda: None,
-            "progress": lambda num: None,
+            "session": Memory(fields.pop("signal", lambda: None), rows),
         }
         return Job(**usual | fields)
 
     return make
+
+
+def saved(job: Job) -> list[tuple[int, Also]]:
+    """Return the checkpoints of a job: its step, and what each is beside the last one."""
+    assert isinstance(job.session, Memory)
+    return job.session.saved
 
 
 def of_kind(rows: list[Row], kind: str) -> list[dict[str, Any]]:
@@ -275,19 +280,17 @@ def test_shuffled_labels_are_what_is_learnt_and_val_keeps_its_own(
 def test_a_loss_that_is_not_finite_stops_the_run(
     make_job: MakeJob, rows: list[Row], settings: tuple[str, ...]
 ) -> None:
-    saved: list[bool] = []
     job = make_job(
         *settings,
         "schedule.changes=[{epoch=0,weights=10.0,biases=10.0}]",
         # The weights grow ninefold with each step, whatever the gradient.
         "optimiser.weight_decay=1.0",
         "schedule.epochs=60",
-        save=saved.append,
     )
     wanted = r"^(step \d+|the network): expected (a )?finite .*; train another run at a lower rate$"
     with pytest.raises(AlexrepError, match=wanted):
         loop.train(job)
-    assert len(saved) == len(of_kind(rows, "epoch")) > 0
+    assert len(saved(job)) == len(of_kind(rows, "epoch")) > 0
 
 
 def test_the_step_whose_loss_is_not_finite_is_named_and_not_made(make_job: MakeJob) -> None:
@@ -318,29 +321,28 @@ def test_a_layer_that_the_network_has_not_is_refused_before_the_first_step(
 def test_a_signal_is_seen_after_every_batch_of_train_and_val(
     make_job: MakeJob, number: int, step: int, validated: int
 ) -> None:
-    saved: list[bool] = []
-    job = make_job(signalled=signal_at(number), save=saved.append)
+    job = make_job(signal=signal_at(number))
     wanted = f"step {step}: expected to go on, found SIGTERM, saved; start again to go on"
     with pytest.raises(Interrupted, match=wanted):
         loop.train(job)
     assert (job.position.step, job.position.validated) == (step, validated)
     # Once for each row of an epoch, and once more unless it came right after one.
-    assert len(saved) == validated + 1 + (number not in (3, 11, 19))
+    assert len(saved(job)) == validated + 1 + (number not in (3, 11, 19))
 
 
 def test_a_signal_leaves_the_network_in_training_mode(make_job: MakeJob) -> None:
-    job = make_job(signalled=signal_at(1))
+    job = make_job(signal=signal_at(1))
     with pytest.raises(Interrupted):
         loop.train(job)
     assert job.model.training
 
 
 def test_the_best_is_told_only_when_the_error_falls(make_job: MakeJob, rows: list[Row]) -> None:
-    saved: list[bool] = []
-    job = make_job("schedule.epochs=6", save=saved.append)
+    job = make_job("schedule.epochs=6")
     loop.train(job)
     errors = [row["val_top1_error"] for row in of_kind(rows, "epoch")]
-    assert saved == [error < min([2.0, *errors[:place]]) for place, error in enumerate(errors)]
+    bests = [also.is_best for _, also in saved(job)]
+    assert bests == [error < min([2.0, *errors[:place]]) for place, error in enumerate(errors)]
     assert job.position.best_epoch == int(np.argmin(errors))
     assert job.position.best_error == min(errors)
 
@@ -491,9 +493,8 @@ def test_of_some_classes_only_these_are_trained_and_scored(
 
 
 def test_a_run_that_has_reached_its_target_ends_well(make_job: MakeJob, rows: list[Row]) -> None:
-    saved: list[bool] = []
     stop = "schedule.stop={metric='train_loss',target=1e9}"
-    job = make_job(stop, "schedule.epochs=9", save=saved.append)
+    job = make_job(stop, "schedule.epochs=9")
     scores = loop.train(job)
     assert [row["epoch"] for row in of_kind(rows, "epoch")] == [0, 1]
     assert rows[-1]["kind"] == "event"
@@ -501,8 +502,9 @@ def test_a_run_that_has_reached_its_target_ends_well(make_job: MakeJob, rows: li
     assert "has reached 1e+09" in job.position.stopped
     assert scores.num_images == 8
     # Started again, it does not go on.
-    loop.train(make_job(stop, "schedule.epochs=9", position=job.position))
-    assert len(saved) == 2
+    again = make_job(stop, "schedule.epochs=9", position=job.position)
+    loop.train(again)
+    assert saved(again) == []
 
 
 def test_step_rows_tell_rates_speed_and_memory(make_job: MakeJob, rows: list[Row]) -> None:
@@ -517,12 +519,10 @@ def test_step_rows_tell_rates_speed_and_memory(make_job: MakeJob, rows: list[Row
 
 
 def test_a_checkpoint_is_made_when_it_is_due(make_job: MakeJob) -> None:
-    saved: list[int] = []
     job = make_job()
-    job.is_due = lambda: job.position.step % 3 == 0
-    job.save = lambda is_best: saved.append(job.position.step)
+    cast(Memory, job.session).every = 3
     loop.train(job)
-    assert saved == [0, 3, 5, 6, 9, 10]
+    assert [step for step, _ in saved(job)] == [0, 3, 5, 6, 9, 10]
 
 
 def test_the_last_finite_loss_is_named(make_job: MakeJob, rows: list[Row]) -> None:
@@ -540,7 +540,7 @@ def test_the_last_finite_loss_is_named(make_job: MakeJob, rows: list[Row]) -> No
 
 
 def test_a_rehearsal_trains_a_little_and_writes_nothing(make_job: MakeJob, rows: list[Row]) -> None:
-    saved: list[bool] = []
-    told = loop.rehearse(make_job(save=saved.append))
-    assert (told["steps"], rows, saved) == (3, [], [])
+    job = make_job()
+    told = loop.rehearse(job)
+    assert (told["steps"], rows, saved(job)) == (3, [], [])
     assert told["loss"] == pytest.approx(np.log(3), abs=0.2)

@@ -1,7 +1,6 @@
 """The log and its pictures: after a restart all three tell the same, nothing twice."""
 
 import csv
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +15,7 @@ from alexrep.errors import AlexrepError
 from alexrep.runs import log
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.log import Row
-from alexrep.runs.record import NO_BOARD, SHEET, Record
+from alexrep.runs.record import SHEET, Record
 
 
 def step(number: int) -> Row:
@@ -88,18 +87,6 @@ def test_a_sheet_is_purged_with_its_step(folder: RunFolder) -> None:
     found = EventAccumulator(str(folder.events))
     found.Reload()
     assert [event.step for event in found.Images(SHEET)] == [1]
-
-
-def test_without_tensorboard_the_rest_is_there(
-    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "alexrep.runs.tensorboard", None)
-    with closing(begun(folder)) as record:
-        assert record.missing == NO_BOARD
-        record.row(epoch(0))
-        record.show(np.zeros((2, 8, 8, 3), np.uint8), 1)
-    assert not folder.events.exists()
-    assert table(folder) == ["0"]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from recipes import tiny_recipe
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
-from alexrep import files, manifest, signals
+from alexrep import files, locks, manifest, signals
 from alexrep.config import recipes
 from alexrep.config.recipe import Recipe
 from alexrep.errors import AlexrepError, ConfigError, DataError, Interrupted, ManifestError
@@ -33,7 +33,6 @@ from alexrep.runs.checkpoint import prunable
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.saver import Saver
 from alexrep.runs.state import TIMES
-from alexrep.training import resume
 from alexrep.training import run as training
 from alexrep.training.job import Resources
 
@@ -81,14 +80,13 @@ def start(
     device: str = "cpu",
 ) -> Manifest:
     """Start a run, or start it again, as `alexrep train` does."""
-    folder, source = RunFolder(path), held.train.shards[0].path.parent.parent
-    record = resume.begin(training.make_plan(chosen, held), folder)
+    resources = Resources(torch.device(device), threads, say=say)
+    request = training.Request(chosen, held, path, resources)
+    record = training.finished(request)
     if record is not None:
         return record
-    resources = Resources(torch.device(device), threads, say=say)
-    with signals.flagged() as signalled:
-        given = (chosen, held, folder, source, resources)
-        return training.run(*given, progress, signalled, before=before)
+    with signals.flagged() as signal:
+        return training.lead(request, signal, progress, before)
 
 
 @pytest.fixture(scope="module")
@@ -329,6 +327,65 @@ def test_whatever_else_a_run_keeps_count_of_resumes_too(
         with contextlib.suppress(Interrupted):
             start(chosen, held, tmp_path / "run")
     assert_same(tmp_path / "run", RunFolder(tmp_path / "whole"))
+
+
+def looks(chosen: Recipe, held: TrainingData, path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Train, and return how often the run looked for a signal."""
+    calls: list[None] = []
+
+    @contextlib.contextmanager
+    def flagged() -> Iterator[Callable[[], str | None]]:
+        yield lambda: calls.append(None)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(signals, "flagged", flagged)
+        start(chosen, held, path)
+    return len(calls)
+
+
+EVERYTHING = ("compute.ema=0.9", "schedule.epochs=2", "limits.steps=3")
+
+
+def test_stopped_anywhere_a_run_with_averages_ends_with_the_same_bits(
+    tiny: Path, held: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while the averages are scored in the place of the weights."""
+    chosen, whole = recipes.load(str(tiny), EVERYTHING), RunFolder(tmp_path / "whole")
+    num_looks = looks(chosen, held, whole.path, monkeypatch)
+    assert num_looks > 2 * 3 + 3 * 4  # each step, and val by weights and averages
+    for number in range(1, num_looks + 1):
+        stop_at(monkeypatch, number)
+        with pytest.raises(Interrupted):
+            start(chosen, held, tmp_path / f"stopped-{number}")
+        start(chosen, held, tmp_path / f"stopped-{number}")
+        assert_same(tmp_path / f"stopped-{number}", whole)
+        shutil.rmtree(tmp_path / f"stopped-{number}")
+
+
+@pytest.mark.parametrize("rule", ["target=1e9", "patience=1,target=1e9"])
+def test_a_run_that_its_rule_ended_goes_on_without_the_rule(
+    tiny: Path, held: TrainingData, tmp_path: Path, whole: RunFolder, rule: str
+) -> None:
+    stopping = recipes.load(str(tiny), (f"schedule.stop={{metric='train_loss',{rule}}}",))
+    record = start(stopping, held, tmp_path / "run")
+    assert (record.counts["epochs"], bool(record.details["stopped"])) == (1, True)
+    record = start(recipes.load(str(tiny)), held, tmp_path / "run")
+    assert record.counts["epochs"] == 4
+    assert "stopped" not in record.details
+    assert record.details["weights"] == whole.read_manifest().details["weights"]
+
+
+def test_a_run_that_its_rule_ended_goes_on_under_a_more_patient_one(
+    tiny: Path, held: TrainingData, tmp_path: Path
+) -> None:
+    # Metrics that never fall: a rate of zero leaves the weights as they are.
+    still = "schedule.changes=[{epoch=0,weights=0.0,biases=0.0}]"
+    epochs = []
+    for patience in (1, 3):
+        stop = f"schedule.stop={{metric='val_loss',patience={patience}}}"
+        record = start(recipes.load(str(tiny), (still, stop)), held, tmp_path / "run")
+        epochs.append(record.counts["epochs"])
+    assert epochs == [1, 3]
 
 
 def test_no_step_is_missing_from_the_log_and_none_is_there_twice(
@@ -730,19 +787,22 @@ def test_a_checkpoint_of_another_recipe_is_refused(
 
 
 def test_a_run_that_lost_its_folder_ends_before_it_writes(
-    chosen: Recipe, held: TrainingData, tmp_path: Path
+    chosen: Recipe, held: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, looks = tmp_path / "run", count(1)
-    folder, source = RunFolder(path), held.train.shards[0].path.parent.parent
 
     def owned() -> None:
         if next(looks) > 20:
             raise AlexrepError("taken over")
 
-    resources = Resources(torch.device("cpu"), 1)
+    @contextlib.contextmanager
+    def losing(_: Path) -> Iterator[Callable[[], None]]:
+        yield owned
+
+    monkeypatch.setattr(locks, "held", losing)
     with pytest.raises(AlexrepError, match="taken over"):
-        training.run(chosen, held, folder, source, resources, lambda _: None, lambda: None, owned)
-    rows = rows_of(folder)
+        start(chosen, held, path)
+    rows = rows_of(RunFolder(path))
     assert 5 < len(rows) < 20
     assert not list(path.rglob("*.partial"))
 
@@ -769,11 +829,11 @@ def test_a_recipe_that_cannot_run_is_refused_before_anything_is_written(
     tiny: Path, held: TrainingData, setting: str, wanted: str
 ) -> None:
     with pytest.raises(ConfigError, match=wanted):
-        training.check(recipes.load(str(tiny), (setting,)), held)
+        training.require_runnable(recipes.load(str(tiny), (setting,)), held)
 
 
 def test_a_recipe_that_can_run_passes(chosen: Recipe, held: TrainingData) -> None:
-    training.check(chosen, held)
+    training.require_runnable(chosen, held)
 
 
 def test_towers_placed_one_by_one_train_to_the_same_bits(

@@ -6,71 +6,38 @@ from typing import Any, cast
 
 import pytest
 import torch
+from sessions import Memory
 
 from alexrep.config import recipes
 from alexrep.errors import AlexrepError
-from alexrep.feed.dataset import TrainingData
-from alexrep.runs.saver import Also, Saver
+from alexrep.runs.saver import CheckpointPolicy
+from alexrep.training import saving
 from alexrep.training.job import Job, Position, generators, set_generators
-from alexrep.training.saving import CheckpointPolicy
-
-
-class Disk:
-    """Stands in for the saver: notes what it is given."""
-
-    def __init__(self) -> None:
-        self.saved: list[int] = []
-        self.also: list[Also] = []
-        self.is_idle = True
-
-    def save(self, content: dict[str, Any], also: Also) -> None:
-        self.saved.append(content["step"])
-        self.also.append(also)
-
-    def poll(self) -> None:
-        pass
 
 
 class Run:
-    """A run without a network, of which each step takes half a minute."""
+    """A run of which each step takes half a minute."""
 
     def __init__(self, *settings: str) -> None:
-        self.disk, self.position, self.seconds = Disk(), Position(), 0.0
-        state = SimpleNamespace(state_dict=dict)
-        chosen = recipes.load("demo", settings)
-        job = SimpleNamespace(
-            recipe=chosen,
-            model=state,
-            optimiser=state,
-            position=self.position,
-            device=torch.device("cpu"),
-            average=None,
-        )
-        data = SimpleNamespace(
-            mean=torch.zeros(3).numpy(),
-            axes=torch.eye(3).numpy(),
-            stds=torch.ones(3).numpy(),
-            train=SimpleNamespace(classes=SimpleNamespace(rows=list), side=128, geometry="crop"),
-        )
+        self.step, self.seconds = 0, 0.0
         self.lost: Callable[[], None] | None = None
-        self.saving = CheckpointPolicy(
-            cast(Job, job),
-            cast(TrainingData, data),
-            cast(Saver, self.disk),
-            {},
-            lambda: 7,
-            lambda: self.lost() if self.lost else None,
-            lambda: self.seconds,
-        )
+        rule = recipes.load("demo", settings).checkpoints
+        self.policy = CheckpointPolicy(rule, self._check, lambda: self.seconds)
 
-    def go(self, num_steps: int) -> list[int]:
+    def _check(self) -> None:
+        if self.lost:
+            self.lost()
+
+    def go(self, num_steps: int, is_idle: bool = True) -> list[int]:
+        """Make steps; return those after which a checkpoint is due and the disk is idle."""
+        saved = []
         for _ in range(num_steps):
-            self.position.step += 1
-            self.position.batch += 1
+            self.step += 1
             self.seconds += 30
-            if self.saving.is_due():
-                self.saving.save(is_best=False)
-        return self.disk.saved
+            if self.policy.is_due(self.step) and is_idle:
+                saved.append(self.step)
+                self.policy.restart()
+        return saved
 
 
 def test_every_so_many_steps() -> None:
@@ -92,15 +59,13 @@ def test_steps_have_precedence() -> None:
 def test_minutes_count_from_the_last_checkpoint_of_any_kind() -> None:
     run = Run("checkpoints.every_minutes=2.0")
     run.go(3)
-    run.saving.save(is_best=True)
-    assert run.go(4) == [3, 7]
+    run.policy.restart()
+    assert run.go(4) == [7]
 
 
 def test_a_slow_disk_delays_the_next_one_and_loses_none() -> None:
     run = Run("checkpoints.every_steps=4")
-    run.disk.is_idle = False
-    assert run.go(6) == []
-    run.disk.is_idle = True
+    assert run.go(6, is_idle=False) == []
     assert run.go(2) == [7, 8]
 
 
@@ -117,16 +82,21 @@ def test_the_lock_is_looked_at_between_checkpoints() -> None:
 
 
 def test_every_k_th_epoch_is_kept_when_it_has_been_scored() -> None:
-    run = Run("checkpoints.keep_epochs=2")
-    run.saving.save(is_best=False)  # before training
+    position, session = Position(), Memory()
+    state = SimpleNamespace(state_dict=dict)
+    chosen = recipes.load("demo", ("checkpoints.keep_epochs=2",))
+    fields: dict[str, Any] = {"recipe": chosen, "position": position, "session": session}
+    fields |= {"model": state, "optimiser": state, "constants": {}, "average": None}
+    job = cast(Job, SimpleNamespace(**fields, device=torch.device("cpu")))
+    saving.save(job)  # before training
     for _ in range(5):
-        run.go(3)
-        run.saving.save(is_best=False)  # stopped in the epoch
-        run.position.epoch, run.position.batch = run.position.epoch + 1, 0
-        run.saving.save(is_best=False)  # stopped while val is scored
-        run.position.validated = run.position.epoch
-        run.saving.save(is_best=False)
-    kept = [also.kept_epoch for also in run.disk.also]
+        position.batch = 3
+        saving.save(job)  # stopped in the epoch
+        position.epoch, position.batch = position.epoch + 1, 0
+        saving.save(job)  # stopped while val is scored
+        position.validated = position.epoch
+        saving.save(job)
+    kept = [also.kept_epoch for _, also in session.saved]
     assert [epoch for epoch in kept if epoch is not None] == [2, 4]
 
 

@@ -1,23 +1,21 @@
 """When a metric ends a run: by its patience, by its target, never before the first epoch."""
 
-from types import SimpleNamespace
-from typing import Any, cast
+import math
+from typing import Any
 
 import pytest
 
 from alexrep.config.schedules import Stop
+from alexrep.runs.log import Row
 from alexrep.training import stop
-from alexrep.training.job import Job, Position
+from alexrep.training.job import Position
 
 
 def stopped(values: list[float | None], **rule: Any) -> tuple[int, str]:
     """Return the epoch after which a run with these values ends, or -1, and why."""
     position = Position()
-    chosen = SimpleNamespace(schedule=SimpleNamespace(stop=Stop(**rule)))
-    job = cast(Job, SimpleNamespace(recipe=chosen, position=position))
     for epoch, value in enumerate(values):
-        position.epoch = epoch
-        stop.judge(job, {rule["metric"]: value})
+        stop.judge(Stop(**rule), position, {"epoch": epoch, rule["metric"]: value})
         if position.stopped:
             return epoch, position.stopped
     return -1, ""
@@ -55,7 +53,31 @@ def test_no_run_ends_before_its_first_epoch() -> None:
 
 
 def test_without_a_rule_nothing_ends() -> None:
-    chosen = SimpleNamespace(schedule=SimpleNamespace(stop=None))
-    job = cast(Job, SimpleNamespace(recipe=chosen, position=Position(epoch=3)))
-    stop.judge(job, {"val_loss": 0.0})
-    assert job.position == Position(epoch=3)
+    position = Position(epoch=3)
+    stop.judge(None, position, {"epoch": 3, "val_loss": 0.0})
+    assert position == Position(epoch=3)
+
+
+LOG: list[Row] = [
+    {"kind": "epoch", "epoch": epoch, "val_loss": loss} for epoch, loss in enumerate([5, 2, 3])
+]
+
+
+@pytest.mark.parametrize(
+    ("rule", "lowest", "waited", "is_stopped"),
+    [
+        (None, math.inf, 0, False),
+        (Stop(metric="val_loss", patience=1), 2, 1, True),
+        (Stop(metric="val_loss", patience=2), 2, 1, False),
+        (Stop(metric="val_loss", target=2.0), 2, 1, False),  # reached, but not after the last epoch
+        (Stop(metric="val_loss", target=4.0), 2, 1, True),
+    ],
+)
+def test_another_rule_is_held_against_the_log(
+    rule: Stop | None, lowest: float, waited: int, is_stopped: bool
+) -> None:
+    before = Position(epoch=2, step=9, lowest=0.5, waited=7, stopped="train_loss 1")
+    rows: list[Row] = [{"kind": "event", "text": "begun"}, *LOG]
+    after = stop.judge_again(rule, before, rows)
+    assert (after.lowest, after.waited, bool(after.stopped)) == (lowest, waited, is_stopped)
+    assert (after.epoch, after.step) == (2, 9)

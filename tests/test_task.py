@@ -14,7 +14,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alexrep import manifest
 from alexrep.config import recipes
 from alexrep.errors import DataError, ManifestError
 from alexrep.evaluation import text
@@ -43,11 +42,9 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def trained_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a finished run; read only."""
     path = tmp_path_factory.mktemp("runs") / "run"
-    folder, chosen = RunFolder(path), recipes.load("demo", SETTINGS)
+    chosen = recipes.load("demo", SETTINGS)
     with closing(open_data(data)) as held:
-        manifest.begin(training.make_plan(chosen, held), folder.manifest, folder.plan)
-        resources = Resources(CPU, 2)
-        training.run(chosen, held, folder, data, resources, lambda num: None, lambda: None)
+        training.lead(training.Request(chosen, held, path, Resources(CPU, 2)), lambda: None)
     return path
 
 

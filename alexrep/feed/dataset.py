@@ -21,6 +21,8 @@ from alexrep.shards.subset import limited
 class TrainingData:
     """The inputs of a run."""
 
+    folder: Path
+    """The data folder."""
     train: Split
     val: Split
     mean: NDArray[np.float32]
@@ -94,6 +96,7 @@ def open_data(data: Path, wnids: Sequence[str] = ()) -> TrainingData:
         digests[stage] = record.outputs[name]
     colours = json.loads((data / "pca.json").read_text(encoding="utf-8"))
     return TrainingData(
+        folder=data,
         train=limited(open_split(data, "train"), wnids),
         val=limited(open_split(data, "val"), wnids),
         mean=np.load(data / "mean.npy"),

@@ -49,15 +49,19 @@ class Log:
         self._stream.close()
 
 
-def read(path: Path) -> list[Row]:
+def read(path: Path, size: int | None = None) -> list[Row]:
     """Read every finished line of a log; a last line without its newline is left out.
+
+    Args:
+        path: The log.
+        size: Bytes to read, as `Log.tell` gave them; None for all.
 
     Raises:
         DataError: If there is no file, or a line is not a JSON object; the line is named.
     """
     if not path.is_file():
         raise DataError(mismatch(path, "the log of a run", "none", "run alexrep train first"))
-    *lines, _unfinished = path.read_bytes().split(b"\n")
+    *lines, _unfinished = path.read_bytes()[:size].split(b"\n")
     return [_parse(line, f"{path} line {number}") for number, line in enumerate(lines, start=1)]
 
 

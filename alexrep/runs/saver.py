@@ -7,6 +7,7 @@ error, `epoch-00010.pt` and so on are kept for good.
 import contextlib
 import os
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,9 +18,13 @@ from typing import Any, Self
 from torch import Tensor
 
 from alexrep import files
+from alexrep.config.recipe import Checkpoints
 from alexrep.errors import Interrupted
 from alexrep.runs import checkpoint
 from alexrep.runs.folder import RunFolder
+
+CHECK_S = 5.0
+"""Seconds between two looks at the lock while nothing is written."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,42 @@ class Also:
     """Epochs after which it is kept for good."""
 
 
+class CheckpointPolicy:
+    """When checkpoints are due between two epochs, by the rule of a recipe.
+
+    Args:
+        rule: The recipe's rule.
+        check: Raises if the folder is no longer ours; asked every `CHECK_S` seconds.
+        clock: Seconds since some moment.
+    """
+
+    def __init__(
+        self,
+        rule: Checkpoints,
+        check: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._rule, self._check, self._clock = rule, check, clock
+        self._saved_at = self._checked_at = clock()
+        self._is_due = False
+
+    def is_due(self, step: int) -> bool:
+        """Tell after a step whether a checkpoint is due; it stays due until `restart`."""
+        now = self._clock()
+        if now - self._checked_at >= CHECK_S:
+            self._checked_at = now
+            self._check()
+        if self._rule.every_steps is not None:
+            self._is_due |= step % self._rule.every_steps == 0
+        else:
+            self._is_due |= now - self._saved_at >= 60 * self._rule.every_minutes
+        return self._is_due
+
+    def restart(self) -> None:
+        """Count from now on: a checkpoint is being saved."""
+        self._is_due, self._saved_at = False, self._clock()
+
+
 class Saver:
     """Writes the checkpoints of one run; errors of its thread are raised by the next call.
 
@@ -39,13 +80,13 @@ class Saver:
 
     Args:
         folder: The run's folder.
-        owned: Raises if the folder is no longer ours; asked before each rename.
+        check: Raises if the folder is no longer ours; asked before each rename.
         is_last_whole: Whether the last checkpoint that is there can be read; a damaged
             one is not to take the place of the one before it.
     """
 
-    def __init__(self, folder: RunFolder, owned: Callable[[], None], is_last_whole: bool) -> None:
-        self._folder, self._owned, self._is_last_whole = folder, owned, is_last_whole
+    def __init__(self, folder: RunFolder, check: Callable[[], None], is_last_whole: bool) -> None:
+        self._folder, self._check, self._is_last_whole = folder, check, is_last_whole
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="saver")
         self._writing: Future[None] | None = None
 
@@ -96,7 +137,7 @@ class Saver:
             self._write_all(content, also)
         except OSError:
             # Who takes over sweeps our partial files away: then say that.
-            self._owned()
+            self._check()
             raise
 
     def _write_all(self, content: Mapping[str, Any], also: Also) -> None:
@@ -104,25 +145,25 @@ class Saver:
         folder = self._folder
         if also.is_best:
             lean = {k: v for k, v in content.items() if k not in checkpoint.RESUME_ONLY}
-            checkpoint.save(folder.checkpoint("best"), lean, self._owned)
+            checkpoint.save(folder.checkpoint("best"), lean, self._check)
         if also.kept_epoch is None:
             checkpoint.save(folder.checkpoint("last"), content, self._make_way)
         else:
             kept = folder.epoch_checkpoint(also.kept_epoch)
-            checkpoint.save(kept, content, self._owned)
+            checkpoint.save(kept, content, self._check)
             with files.whole(folder.checkpoint("last"), self._make_way) as part:
                 link(kept, part)
         self._is_last_whole = True
 
     def _make_way(self) -> None:
         """Give the last checkpoint its second name; the first one is about to be replaced."""
-        self._owned()
+        self._check()
         last = self._folder.checkpoint("last")
         previous = self._folder.checkpoint("previous")
         # After a kill they may be one file; then rename would do nothing, and leave the other name.
         is_one = previous.exists() and last.exists() and previous.samefile(last)
         if self._is_last_whole and last.exists() and not is_one:
-            with files.whole(previous, self._owned) as part:
+            with files.whole(previous, self._check) as part:
                 link(last, part)
 
 

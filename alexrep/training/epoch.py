@@ -13,7 +13,7 @@ from alexrep.feed.batches import Batch, Reader
 from alexrep.runs.log import Row
 from alexrep.shards import subset
 from alexrep.shards.read import Split
-from alexrep.training import input_images, step, stop
+from alexrep.training import input_images, saving, step, stop
 from alexrep.training.groups import set_rates
 from alexrep.training.job import Job
 from alexrep.training.step import Outcome
@@ -112,7 +112,7 @@ def _tell(job: Job, rates: Rates, recent: Throughput) -> None:
     """Log the step that has just been settled."""
     rate, position = recent.read(), job.position
     recent.restart()
-    job.record(
+    job.session.record(
         {
             "kind": "step",
             "epoch": position.epoch,
@@ -129,11 +129,11 @@ def _tell(job: Job, rates: Rates, recent: Throughput) -> None:
 
 def _heed(job: Job, pending: deque[Outcome]) -> None:
     """Save if it is time to, and leave if a signal has come: all processes after one step."""
-    signal, is_due = job.signalled(), job.processes.leads and job.is_due()
+    signal, is_due = job.session.signal(), job.session.is_due(job.position.step)
     is_signalled, is_due = job.processes.any_of(signal is not None, is_due)
     if is_signalled or is_due:
         # No checkpoint is made before it is known that the last loss was finite.
         _settle(job, pending, 0)
-        job.save(False)
+        saving.save(job)
     if is_signalled:
         raise stop.interrupted(job, signal)

@@ -25,8 +25,8 @@ def show(job: Job, batch: Batch, rates: Rates) -> None:
     """Show the inputs of the next step, if they are to be shown."""
     position = job.position
     is_time = position.batch == 0 and position.epoch % EVERY == 0
-    if is_time and job.show is not None and len(batch.indices):
-        job.show(inputs(job, batch, rates), position.step + 1)
+    if is_time and job.session.writes and len(batch.indices):
+        job.session.show(inputs(job, batch, rates), position.step + 1)
 
 
 def inputs(job: Job, batch: Batch, rates: Rates) -> NDArray[np.uint8]:

@@ -1,8 +1,9 @@
 """What the training loop works with: where the run is, and everything that it needs."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from alexrep.feed import draws
 from alexrep.feed.dataset import TrainingData
 from alexrep.feed.normalise import Inputs
 from alexrep.models import registry
-from alexrep.runs.log import Row
+from alexrep.runs.session import Session
 from alexrep.shards import subset
 from alexrep.shards.read import Split
 from alexrep.training.ema import MovingAverage
@@ -75,24 +76,16 @@ class Job:
     """Where the patches are made."""
     threads: int
     position: Position
-    record: Callable[[Row], None]
-    """Takes a row of the log."""
-    save: Callable[[bool], None]
-    """Saves a checkpoint; told whether it is the best so far."""
-    signalled: Callable[[], str | None]
-    """Tells the signal that has come to this process."""
-    progress: Callable[[int], None]
+    session: Session
+    """The run's folder while it is written, and the signals that come."""
+    progress: Callable[[int], None] = lambda num: None
     """Told the number of training images of each step, over all processes."""
-    is_due: Callable[[], bool] = lambda: False
-    """Asked after each step whether a checkpoint is due; the first process's answer counts."""
-    show: Callable[[NDArray[np.uint8], int], None] | None = None
-    """Shows inputs, RGB in grey levels, uint8 (N, P, P, 3), of a step."""
-    saved: Callable[[], None] = lambda: None
-    """Returns once the last checkpoint is on disk."""
     say: Callable[[str], None] = lambda text: None
     """Says a line to the user."""
     processes: Processes = field(default_factory=Processes)
     """Those that share the work; by default this one alone."""
+    constants: Mapping[str, Any] = field(default_factory=dict)
+    """What every checkpoint of the run holds alike: recipe, classes, inputs, conditions."""
     last_loss: float | None = None
     """Loss of the last step since this start."""
     network: Network = field(init=False)
@@ -127,7 +120,7 @@ class Job:
 
     def event(self, text: str) -> None:
         """Log something that happened, and say it."""
-        self.record({"kind": "event", "step": self.position.step, "text": text})
+        self.session.record({"kind": "event", "step": self.position.step, "text": text})
         self.say(text)
 
 
@@ -160,47 +153,61 @@ class Resources:
 
 
 def assemble(
-    chosen: Recipe,
+    recipe: Recipe,
     data: TrainingData,
     resources: Resources,
-    content: dict[str, Any],
-    signalled: Callable[[], str | None],
+    content: Mapping[str, Any],
+    session: Session,
+    constants: Mapping[str, Any] = MappingProxyType({}),
+    progress: Callable[[int], None] = lambda num: None,
 ) -> Job:
-    """Make model, optimiser and position, or take them from a checkpoint; nothing is written."""
-    model = registry.build(chosen.model, len(data.train.classes), chosen.seed)
-    towers = own_towers(chosen.compute.towers, resources.processes.local)
-    compute = chosen.compute.model_copy(update={"towers": towers})
+    """Make model, optimiser and position, or take them from a checkpoint; nothing is written.
+
+    Args:
+        recipe: The recipe.
+        data: What to train on.
+        resources: Device, threads, processes.
+        content: The checkpoint to go on from; empty for a run that begins.
+        session: Where rows and checkpoints go.
+        constants: What every checkpoint holds alike, see `saving.constants`.
+        progress: Told the number of training images of each step.
+    """
+    model = registry.build(recipe.model, len(data.train.classes), recipe.seed)
+    towers = own_towers(recipe.compute.towers, resources.processes.local)
+    compute = recipe.compute.model_copy(update={"towers": towers})
     precision.require_places(model, compute)
     device = precision.home(compute, resources.device)
     model = precision.place(model, compute, resources.device)
-    rule = chosen.optimiser
-    optimiser = Momentum2012(
-        parameter_groups(model, rule.momentum, rule.weight_decay, rule.layer_decays)
-    )
-    if content:
-        model.load_state_dict(content["state_dict"])
-        optimiser.load_state_dict(content["optimizer"])
-        set_generators(content["rng"], resources.device)
-    else:
-        # Nothing of ours draws from torch's own generators; a network of others may.
-        torch.manual_seed(chosen.seed)
+    rule = recipe.optimiser
+    groups = parameter_groups(model, rule.momentum, rule.weight_decay, rule.layer_decays)
     job = Job(
-        recipe=chosen,
+        recipe=recipe,
         model=model,
-        optimiser=optimiser,
+        optimiser=Momentum2012(groups),
         train=data.train,
         val=data.val,
-        inputs=data.inputs(chosen).to(device),
+        inputs=data.inputs(recipe).to(device),
         device=device,
         threads=resources.threads,
         position=Position(**content["sampler"]) if content else Position(),
-        record=lambda row: None,
-        save=lambda is_best: None,
-        signalled=signalled,
-        progress=lambda num: None,
+        session=session,
+        constants=constants,
+        progress=progress,
         processes=resources.processes,
         say=resources.say,
     )
-    if content and job.average is not None:
-        job.average.load(content["average"])
+    if content:
+        restore(job, content)
+    else:
+        # Nothing of ours draws from torch's own generators; a network of others may.
+        torch.manual_seed(recipe.seed)
     return job
+
+
+def restore(job: Job, content: Mapping[str, Any]) -> None:
+    """Put weights, velocities, averages and generators into the states of a checkpoint."""
+    job.model.load_state_dict(content["state_dict"])
+    job.optimiser.load_state_dict(content["optimizer"])
+    set_generators(content["rng"], job.device)
+    if job.average is not None:
+        job.average.load(content["average"])

@@ -6,7 +6,7 @@ from alexrep.compute import precision
 from alexrep.evaluation.scores import Scores
 from alexrep.feed.batches import Reader
 from alexrep.runs.log import Row
-from alexrep.training import epoch, groups, step, validation
+from alexrep.training import epoch, groups, step, stop, validation
 from alexrep.training.job import Job
 from alexrep.training.throughput import Throughput, memory_bytes
 
@@ -34,7 +34,8 @@ def train(job: Job) -> Scores:
             if position.validated == position.epoch:
                 speed = epoch.run(job, reader)
             scores = validation.run(job, speed)
-        return scores or validation.score(job)
+        with stop.saving_when_signalled(job):
+            return scores or validation.score(job)
 
 
 def rehearse(job: Job, steps: int = 3) -> Row:

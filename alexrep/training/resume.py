@@ -1,6 +1,7 @@
 """Going on with a run: whether it may, from where, and what has changed since."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from alexrep import files, manifest
@@ -8,10 +9,11 @@ from alexrep.config import recipes
 from alexrep.config.recipe import REMARKS, Recipe
 from alexrep.errors import ConfigError, DataError, ManifestError, mismatch
 from alexrep.manifest import Manifest, Plan
-from alexrep.runs import checkpoint, resume_conditions
+from alexrep.runs import checkpoint, log, resume_conditions
 from alexrep.runs.checkpoint import Found
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.resume_conditions import Conditions
+from alexrep.training import stop
 from alexrep.training.job import Position
 
 MODES = ("auto", "never", "must")
@@ -30,7 +32,6 @@ class Start:
 
     content: dict[str, Any]
     """The checkpoint."""
-    position: Position
     is_last: bool
     """Whether it is the last checkpoint, and not one before it."""
     remarks: tuple[str, ...]
@@ -135,25 +136,28 @@ def find(chosen: Recipe, folder: RunFolder, now: Conditions) -> Start | None:
         return None
     position = Position(**found.content["sampler"])
     _require_epochs(chosen, position)
-    changes = _recipe_changes(chosen, found)
+    before = recipes.parse(found.content["config"], str(found.path))
+    if chosen.schedule.stop != before.schedule.stop:
+        rows = log.read(folder.log, found.content["log_size"])
+        position = stop.judge_again(chosen.schedule.stop, position, rows)
+    content = {**found.content, "sampler": asdict(position)}
+    changes = _recipe_changes(chosen, before, found.path)
     others = _other_conditions(chosen, found, now)
     faults = (f"{fault}; went on from {found.path.name}" for fault in found.faults)
     return Start(
-        content=found.content,
-        position=position,
+        content=content,
         is_last=found.path == folder.checkpoint("last"),
         remarks=(*faults, *changes, *others),
     )
 
 
-def _recipe_changes(chosen: Recipe, found: Found) -> list[str]:
-    before = recipes.parse(found.content["config"], str(found.path))
+def _recipe_changes(chosen: Recipe, before: Recipe, path: Path) -> list[str]:
     said = tuple(f"{name}: " for name in REMARKS)
     changes = [one for one in recipes.difference(before, chosen) if not one.startswith(said)]
     for change in changes:
         if not _may_change(change.partition(":")[0], chosen.compute.deterministic):
             wanted, advice = "the run's recipe", "take checkpoints of one run only"
-            raise ManifestError(mismatch(found.path, wanted, change, advice))
+            raise ManifestError(mismatch(path, wanted, change, advice))
     return [f"the recipe has changed: {change}" for change in changes]
 
 

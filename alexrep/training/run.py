@@ -3,11 +3,12 @@
 import contextlib
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import JsonValue
 
-from alexrep import files, manifest
+from alexrep import files, locks, manifest
 from alexrep.compute import precision
 from alexrep.config import recipes
 from alexrep.config.recipe import Recipe
@@ -18,180 +19,242 @@ from alexrep.models import count, registry
 from alexrep.runs import checkpoint, environment, resume_conditions
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.log import Row
-from alexrep.runs.record import Record
-from alexrep.runs.saver import Saver
+from alexrep.runs.session import RunSession, Session, Signal
 from alexrep.shards import subset
-from alexrep.training import epoch, groups, loop, resume
+from alexrep.training import epoch, groups, loop, resume, saving
 from alexrep.training.groups import parameter_groups
 from alexrep.training.job import Job, Resources, assemble
-from alexrep.training.saving import CheckpointPolicy
 
 
-def make_plan(chosen: Recipe, data: TrainingData) -> Plan:
+@dataclass(frozen=True)
+class Request:
+    """What is asked for: a recipe, what to train on, where to keep it, with what."""
+
+    recipe: Recipe
+    data: TrainingData
+    run: Path
+    """The run's folder."""
+    resources: Resources
+    mode: str = "auto"
+    """One of resume.MODES."""
+
+    @property
+    def folder(self) -> RunFolder:
+        """The run's folder and the names in it."""
+        return RunFolder(self.run)
+
+    @property
+    def plan(self) -> Plan:
+        """What decides the weights."""
+        return make_plan(self.recipe, self.data)
+
+    @property
+    def num_images(self) -> int:
+        """Training images to count in all epochs, those that come again included."""
+        return self.recipe.schedule.epochs * epoch.num_images(self.recipe, self.data.train)
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a training would do and take, after a few steps of it."""
+
+    epoch: int
+    step: int
+    """Epoch and step that it would go on from."""
+    num_images: int
+    """Training images in an epoch."""
+    steps_an_epoch: int
+    num_val: int
+    measured: Row
+    """`loss`, `steps`, `seconds` and `memory_bytes`, see `loop.rehearse`."""
+
+
+def make_plan(recipe: Recipe, data: TrainingData) -> Plan:
     """State what decides the weights."""
-    fields: dict[str, JsonValue] = json.loads(chosen.model_dump_json())
+    fields: dict[str, JsonValue] = json.loads(recipe.model_dump_json())
     return Plan(
         stage="train",
-        settings=dict(_flat(fields)),
-        seed=chosen.seed,
+        settings=dict(_dotted(fields)),
+        seed=recipe.seed,
         inputs={**data.digests, "classes": data.train.classes.digest()},
     )
 
 
-def check(chosen: Recipe, data: TrainingData) -> None:
+def require_runnable(recipe: Recipe, data: TrainingData) -> None:
     """Refuse a recipe that cannot run on this data, before anything is written.
 
     Raises:
         ConfigError: If the network cannot be made so, the schedule names a layer that it
-            has not, the patch is larger than the images, or a tower's device is not there.
+            does not have, the patch is larger than the images, or a tower's device is not there.
     """
-    data.inputs(chosen)
-    model = registry.build(chosen.model, len(data.train.classes), chosen.seed)
-    precision.require_places(model, chosen.compute)
-    found = parameter_groups(model, layer_decays=chosen.optimiser.layer_decays)
-    groups.require_layers(chosen.schedule, [group["layer"] for group in found])
+    data.inputs(recipe)
+    model = registry.build(recipe.model, len(data.train.classes), recipe.seed)
+    precision.require_places(model, recipe.compute)
+    found = parameter_groups(model, layer_decays=recipe.optimiser.layer_decays)
+    groups.require_layers(recipe.schedule, [group["layer"] for group in found])
 
 
-def run(
-    chosen: Recipe,
-    data: TrainingData,
-    folder: RunFolder,
-    source: Path,
-    resources: Resources,
-    progress: Callable[[int], None],
-    signalled: Callable[[], str | None],
-    owned: Callable[[], None] = files.nothing,
+def finished(request: Request) -> Manifest | None:
+    """Return the record of a run that is finished and whole; nothing is locked or written.
+
+    The other processes then end. A finished run that lacks a copy of its inputs is not whole.
+
+    Raises:
+        ManifestError: If the folder holds another run, or is not as the mode wants it.
+        DataError: If a finished run has no whole checkpoint.
+    """
+    with request.resources.processes.refusal_told():
+        record, _ = resume.foresee(request.plan, request.folder, request.mode)
+        if record is None or _lost(request):
+            return None
+    request.resources.processes.from_first(None)
+    return record
+
+
+def lead(
+    request: Request,
+    signal: Signal,
+    progress: Callable[[int], None] = lambda num: None,
     before: Callable[[int], None] = lambda num: None,
 ) -> Manifest:
-    """Train to the end, from the newest whole checkpoint if there is one.
+    """Train to the end in the run's folder, from the newest whole checkpoint if there is one.
+
+    Remarks go to the resources' `say` as they come up. A run that another process has finished
+    meanwhile is left as it is.
 
     Args:
-        chosen: The recipe.
-        data: What to train on.
-        folder: Where the run lives; the caller holds its lock.
-        source: The data folder, whose mean image and colour axes are copied to the run.
-        resources: Device and threads.
+        request: What is asked for.
+        signal: Tells the signal that has come, as `signals.flagged` yields it.
         progress: Told the number of training images of each step.
-        signalled: Tells the signal that has come, as `interruption.flagged` yields it.
-        owned: Raises if the folder is no longer ours, as `lock.held` yields it.
         before: Told the number of training images that the run has seen before this start.
 
     Raises:
         Interrupted: If a signal stopped it; a checkpoint has been saved.
         DataError: If there are checkpoints, but none is whole.
-        ManifestError: If the run may not go on like this; see `resume.find`.
+        ManifestError: If the run may not go on like this, see `resume.find`, or another process
+            writes to the folder.
         AlexrepError: If the loss is no longer finite, or another process took over.
     """
-    plan = make_plan(chosen, data)
-    now = resume_conditions.describe(chosen, resources.device, resources.processes.size)
+    folder, processes = request.folder, request.resources.processes
+    with contextlib.ExitStack() as stack:
+        with processes.refusal_told():
+            resume.require(folder, request.mode)
+            check = stack.enter_context(locks.held(folder.path))
+            record = resume.begin(request.plan, folder, request.mode)
+            if record is not None:
+                _restore(request, check)
+        if record is not None:
+            processes.from_first(None)
+            return record
+        for text in resume.remark(folder), epoch.remark(request.recipe, request.data.train):
+            if text is not None:
+                request.resources.say(text)
+        return _train(request, check, signal, progress, before)
+
+
+def _train(
+    request: Request,
+    check: Callable[[], None],
+    signal: Signal,
+    progress: Callable[[int], None],
+    before: Callable[[int], None],
+) -> Manifest:
+    """Train in a folder whose lock is held."""
+    recipe, folder, resources = request.recipe, request.folder, request.resources
+    conditions = resume_conditions.describe(recipe, resources.device, resources.processes.size)
     with contextlib.ExitStack() as stack:
         with resources.processes.refusal_told():
-            start = resume.find(chosen, folder, now)
-            _describe(chosen, folder, source, data, resources, owned)
-            size = start.content["log_size"] if start else None
-            record = Record(folder, size, start.position.step if start else 0, owned)
-            stack.enter_context(contextlib.closing(record))
+            start = resume.find(recipe, folder, conditions)
+            _describe(request, check)
+            session = RunSession(folder, check, signal, recipe.checkpoints, start)
+            stack.enter_context(session.opened())
         content = resources.processes.from_first(start.content if start else {})
-        job = assemble(chosen, data, resources, content, signalled)
-        job.record, job.show, job.progress = record.row, record.show, progress
-        saver = stack.enter_context(Saver(folder, owned, start is None or start.is_last))
-        saving = CheckpointPolicy(job, data, saver, now, record.tell, owned)
-        job.save, job.is_due, job.saved = saving.save, saving.is_due, saver.wait
+        constants = saving.constants(recipe, request.data, conditions)
+        job = assemble(recipe, request.data, resources, content, session, constants, progress)
         before(_num_seen(job))
         for remark in start.remarks if start is not None else ():
             job.event(remark)
-        if record.missing:
-            resources.say(record.missing)
-        count.save(folder.layers, job.model, chosen.model.side, owned)
+        count.save(folder.layers, job.model, recipe.model.side, check)
         scores = loop.train(job)
-    return _finish(plan, folder, job, scores, owned)
+    return _finish(request, job, scores, check)
 
 
-def rehearse(chosen: Recipe, data: TrainingData, folder: RunFolder, resources: Resources) -> Row:
+def rehearse(request: Request) -> Rehearsal:
     """Make a few steps from where the run is, and write nothing.
-
-    Returns:
-        As `loop.rehearse`, and the `epoch` and `step` that the run would go on from.
 
     Raises:
         DataError: If there are checkpoints, but none is whole.
         ManifestError: If the run may not go on like this; see `resume.find`.
         AlexrepError: If the loss is not finite.
     """
-    now = resume_conditions.describe(chosen, resources.device, resources.processes.size)
+    recipe, data, resources = request.recipe, request.data, request.resources
+    conditions = resume_conditions.describe(recipe, resources.device, resources.processes.size)
     with resources.processes.refusal_told():
-        start = resume.find(chosen, folder, now)
+        start = resume.find(recipe, request.folder, conditions)
     content = resources.processes.from_first(start.content if start else {})
-    job = assemble(chosen, data, resources, content, lambda: None)
-    where: Row = {"epoch": job.position.epoch, "step": job.position.step}
-    return {**where, **loop.rehearse(job)}
+    job = assemble(recipe, data, resources, content, Session())
+    position = job.position
+    return Rehearsal(
+        epoch=position.epoch,
+        step=position.step,
+        num_images=epoch.num_images(recipe, data.train),
+        steps_an_epoch=len(epoch.batches(recipe, data.train, 0)),
+        num_val=len(data.val),
+        measured=loop.rehearse(job),
+    )
 
 
-def follow(
-    chosen: Recipe,
-    data: TrainingData,
-    resources: Resources,
-    signalled: Callable[[], str | None],
-    dry_run: bool = False,
-) -> None:
+def follow(request: Request, signal: Signal, dry_run: bool = False) -> None:
     """Take part in a run that the first process leads; write nothing.
 
     Raises:
         AlexrepError: If another process fails; it is named.
         SystemExit: With the exit code of an error that all processes have come to.
     """
-    content = resources.processes.from_first(None)
+    content = request.resources.processes.from_first(None)
     if content is not None:
-        job = assemble(chosen, data, resources, content, signalled)
+        job = assemble(request.recipe, request.data, request.resources, content, Session(signal))
         loop.rehearse(job) if dry_run else loop.train(job)
 
 
-def _describe(
-    chosen: Recipe,
-    folder: RunFolder,
-    source: Path,
-    data: TrainingData,
-    resources: Resources,
-    owned: Callable[[], None],
-) -> None:
+def _describe(request: Request, check: Callable[[], None]) -> None:
     """Write what the run is, for readers of the folder."""
-    facts = precision.facts(chosen.compute, resources.device, resources.processes.size)
-    files.write_json(folder.path / "environment.json", {**environment.describe(), **facts}, owned)
-    for name, content in _inputs(chosen, data, source).items():
-        files.write_bytes(folder.path / name, content, owned)
+    resources, path = request.resources, request.run
+    facts = precision.facts(request.recipe.compute, resources.device, resources.processes.size)
+    files.write_json(path / "environment.json", {**environment.describe(), **facts}, check)
+    for name, content in _inputs(request).items():
+        files.write_bytes(path / name, content, check)
 
 
-def restore(
-    chosen: Recipe,
-    data: TrainingData,
-    folder: RunFolder,
-    source: Path,
-    owned: Callable[[], None] = files.nothing,
-) -> list[str]:
-    """Write what a finished run's folder lacks of what a run repeats of its inputs; name it."""
-    inputs = _inputs(chosen, data, source)
-    lost = [name for name in inputs if not (folder.path / name).exists()]
+def _lost(request: Request) -> list[str]:
+    """Name the copies of its inputs that a finished run lacks."""
+    return [name for name in _inputs(request) if not (request.run / name).exists()]
+
+
+def _restore(request: Request, check: Callable[[], None]) -> None:
+    """Write the copies of its inputs that a finished run lacks, and name them."""
+    lost, inputs = _lost(request), _inputs(request)
     for name in lost:
-        files.write_bytes(folder.path / name, inputs[name], owned)
-    return lost
+        files.write_bytes(request.run / name, inputs[name], check)
+    if lost:
+        request.resources.say(f"{request.run}: {', '.join(lost)} missing, made anew")
 
 
-def _inputs(chosen: Recipe, data: TrainingData, source: Path) -> dict[str, bytes]:
+def _inputs(request: Request) -> dict[str, bytes]:
     """Return the files of a run that repeat its inputs."""
+    data = request.data
     return {
-        "recipe.toml": recipes.dump(chosen).encode(),
+        "recipe.toml": recipes.dump(request.recipe).encode(),
         "classes.json": files.to_json(data.train.classes.rows()).encode(),
-        **{name: (source / name).read_bytes() for name in ("mean.npy", "pca.json")},
+        **{name: (data.folder / name).read_bytes() for name in ("mean.npy", "pca.json")},
     }
 
 
-def _finish(
-    plan: Plan, folder: RunFolder, job: Job, scores: Scores, owned: Callable[[], None]
-) -> Manifest:
+def _finish(request: Request, job: Job, scores: Scores, check: Callable[[], None]) -> Manifest:
     """Write the run's manifest."""
-    position, state = job.position, job.model.state_dict()
+    position, folder = job.position, request.folder
     details: dict[str, JsonValue] = {
-        "weights": checkpoint.weights_digest(state),
+        "weights": checkpoint.weights_digest(job.model.state_dict()),
         "val_top1_error": scores.top1_error,
         "val_top5_error": scores.top5_error,
         "best_epoch": position.best_epoch,
@@ -208,7 +271,7 @@ def _finish(
         "parameters": sum(one.numel() for one in job.model.parameters()),
     }
     outputs = {folder.layers.name: files.sha256_file(folder.layers)}
-    return manifest.finish(plan, folder.manifest, counts, outputs, details, owned)
+    return manifest.finish(request.plan, folder.manifest, counts, outputs, details, check)
 
 
 def _num_seen(job: Job) -> int:
@@ -218,12 +281,12 @@ def _num_seen(job: Job) -> int:
     return position.epoch * epoch.num_images(job.recipe, job.train) + rest
 
 
-def _flat(table: dict[str, JsonValue], prefix: str = "") -> list[tuple[str, JsonValue]]:
+def _dotted(table: dict[str, JsonValue], prefix: str = "") -> list[tuple[str, JsonValue]]:
     """Give nested fields dotted names, so that a difference names the field."""
     flat: list[tuple[str, JsonValue]] = []
     for key, value in table.items():
         if isinstance(value, dict):
-            flat += _flat(value, f"{prefix}{key}.")
+            flat += _dotted(value, f"{prefix}{key}.")
         else:
             flat.append((prefix + key, value))
     return flat

@@ -5,7 +5,7 @@ from alexrep.evaluation.evaluate import evaluate
 from alexrep.evaluation.scores import Scores
 from alexrep.runs.log import Row
 from alexrep.shards import subset
-from alexrep.training import stop
+from alexrep.training import saving, stop
 from alexrep.training.job import Job
 from alexrep.training.throughput import memory_bytes
 
@@ -20,13 +20,15 @@ def run(job: Job, speed: Row) -> Scores:
     Raises:
         Interrupted: If a signal has come to a process; a checkpoint has been saved.
     """
-    position, scores = job.position, score(job)
-    row = _row(job, scores, speed)
-    if job.average is not None:
-        with job.average.in_place():
-            row["val_top1_error_ema"] = score(job).top1_error
-    job.record(row)
-    stop.judge(job, row)
+    position = job.position
+    with stop.saving_when_signalled(job):
+        scores = score(job)
+        row = _row(job, scores, speed)
+        if job.average is not None:
+            with job.average.in_place():
+                row["val_top1_error_ema"] = score(job).top1_error
+    job.session.record(row)
+    stop.judge(job.recipe.schedule.stop, position, row)
     if position.stopped:
         job.event(f"stopped after epoch {position.epoch}: {position.stopped}")
     position.errors.append(scores.top1_error)
@@ -35,8 +37,9 @@ def run(job: Job, speed: Row) -> Scores:
     is_best = scores.top1_error < position.best_error
     if is_best:
         position.best_error, position.best_epoch = scores.top1_error, position.epoch
-    job.save(is_best)
-    stop.leave_if_signalled(job, is_saved=True)
+    saving.save(job, is_best)
+    with stop.saving_when_signalled(job, is_saved=True):
+        stop.raise_if_signalled(job)
     return scores
 
 
@@ -44,7 +47,7 @@ def score(job: Job) -> Scores:
     """Score val by the centre patch, each image in one process.
 
     Raises:
-        Interrupted: If a signal has come to a process; a checkpoint has been saved.
+        Signalled: If a signal has come to a process; nothing has been saved.
     """
     processes = job.processes
     # Batch normalisation's running values are each process's own.
@@ -56,7 +59,7 @@ def score(job: Job) -> Scores:
         "centre",
         threads=job.threads,
         batch_size=job.recipe.feed.batch_size,
-        done=lambda _: stop.leave_if_signalled(job),
+        done=lambda _: stop.raise_if_signalled(job),
         indices=subset.indices(job.val),
         share=lambda batch: batch[processes.share(len(batch))],
     )

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from .progress import span
+
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from alexrep.config.recipe import Recipe
     from alexrep.runs.description import Comparison, Description
     from alexrep.runs.listing import Overview
+    from alexrep.training.run import Rehearsal
 
 ROW = {
     "epoch": "epoch",
@@ -76,6 +80,23 @@ def say_pruned(run: Path, sizes: dict[str, int], is_dry: bool) -> None:
     for name, size in sizes.items():
         typer.echo(f"{name}: {size / 1e6:,.1f} MB, {said}")
     typer.echo(f"{run}: {len(sizes)} checkpoints {said}, {sum(sizes.values()) / 1e6:,.1f} MB")
+
+
+def say_rehearsal(rehearsal: Rehearsal, recipe: Recipe, run: Path) -> None:
+    """Print what a training would do and take."""
+    measured, epochs = rehearsal.measured, recipe.schedule.epochs
+    begins = f"from epoch {rehearsal.epoch}, step {rehearsal.step}"
+    typer.echo(f"begins: {begins if rehearsal.step else 'from nothing'}")
+    steps = rehearsal.steps_an_epoch
+    typer.echo(f"train: {rehearsal.num_images:,} images an epoch, {steps:,} steps")
+    typer.echo(f"val: {rehearsal.num_val:,} images")
+    typer.echo(f"loss: {measured['loss']:.4f} after {measured['steps']} steps")
+    typer.echo(f"memory: {float(str(measured['memory_bytes'])) / 1e9:.2f} GB")
+    if measured["seconds"] is not None:
+        seconds = float(str(measured["seconds"]))
+        rate, left = recipe.feed.batch_size / seconds, span(seconds * steps * epochs)
+        typer.echo(f"speed: {rate:,.1f} images/s; {epochs} epochs without val: {left}")
+    typer.echo(f"{run}: a dry run, nothing is written")
 
 
 def say_columns(rows: Sequence[Sequence[object]]) -> None:

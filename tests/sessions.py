@@ -1,0 +1,41 @@
+"""Sessions that keep in memory what a run would write: a helper of the tests."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alexrep.runs.log import Row
+from alexrep.runs.saver import Also
+from alexrep.runs.session import Session
+
+
+class Memory(Session):
+    """Keeps rows, and of each checkpoint its step and what it is beside the last one."""
+
+    def __init__(
+        self, signal: Callable[[], str | None] = lambda: None, rows: list[Row] | None = None
+    ) -> None:
+        super().__init__(signal)
+        self.rows = rows if rows is not None else []
+        self.saved: list[tuple[int, Also]] = []
+        self.shown: list[int] = []
+        self.every: int | None = None
+        """Steps after which a checkpoint is due."""
+
+    @property
+    def writes(self) -> bool:
+        return True
+
+    def record(self, row: Row) -> None:
+        self.rows.append(row)
+
+    def show(self, images: NDArray[np.uint8], step: int) -> None:
+        self.shown.append(step)
+
+    def is_due(self, step: int) -> bool:
+        return self.every is not None and step % self.every == 0
+
+    def save(self, content: Mapping[str, Any], also: Also) -> None:
+        self.saved.append((content["step"], also))
