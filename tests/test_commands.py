@@ -229,7 +229,11 @@ def test_a_folder_that_another_process_writes_to_is_refused(chain: Chain) -> Non
     with locks.locked(chain.data):
         line = refused(*chain.words("pack"))
     assert "expected one writer, found another process at work; wait" in line
-    for stage in ("train", "eval", "plot"):
+    with locks.held(chain.run):
+        assert "nothing to do" in alexrep(*chain.words("train")).stdout
+        line = refused(*chain.words("train"), "--epochs", "9")
+    assert "expected one writer, found another process at work (process " in line
+    for stage in ("eval", "plot"):
         with locks.held(chain.run):
             line = refused(*chain.words(stage))
         assert "expected one writer, found another process at work (process " in line

@@ -95,9 +95,10 @@ def require_runnable(recipe: Recipe, data: TrainingData) -> None:
 
 
 def finished(request: Request) -> Manifest | None:
-    """Return the record of a run that is finished and whole; nothing is locked or written.
+    """Return the record of a run that is finished; None if there is something to train.
 
-    The other processes then end. A finished run that lacks a copy of its inputs is not whole.
+    The other processes then end. No lock is taken and nothing is written, unless the run lacks
+    copies of its inputs: those are made anew.
 
     Raises:
         ManifestError: If the folder holds another run, or is not as the mode wants it.
@@ -105,8 +106,11 @@ def finished(request: Request) -> Manifest | None:
     """
     with request.resources.processes.refusal_told():
         record, _ = resume.foresee(request.plan, request.folder, request.mode)
-        if record is None or _lost(request):
+        if record is None:
             return None
+        if _lost(request):
+            with locks.held(request.run) as check:
+                _restore(request, check)
     request.resources.processes.from_first(None)
     return record
 
@@ -141,8 +145,6 @@ def lead(
             resume.require(folder, request.mode)
             check = stack.enter_context(locks.held(folder.path))
             record = resume.begin(request.plan, folder, request.mode)
-            if record is not None:
-                _restore(request, check)
         if record is not None:
             processes.from_first(None)
             return record
