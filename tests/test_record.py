@@ -97,11 +97,11 @@ def test_who_lost_the_folder_writes_nothing(
 ) -> None:
     lost: list[str] = []
 
-    def owned() -> None:
+    def check() -> None:
         if lost:
             raise AlexrepError("taken over")
 
-    with closing(Record(folder, None, 0, owned)) as record:
+    with closing(Record(folder, None, 0, check)) as record:
         before = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
         lost.append("lock")
         with pytest.raises(AlexrepError, match="taken over"):

@@ -273,10 +273,10 @@ def test_a_run_killed_at_a_saving_ends_with_the_same_bits(
 ) -> None:
     save, calls = checkpoint.save, count(1)
 
-    def killed(path: Path, content: Mapping[str, Any], owned: Callable[[], None]) -> None:
+    def killed(path: Path, content: Mapping[str, Any], check: Callable[[], None]) -> None:
         is_last = next(calls) == number
         if not is_last or late:
-            save(path, content, owned)
+            save(path, content, check)
         if is_last:
             raise Killed
 
@@ -679,10 +679,10 @@ def test_a_disk_that_is_full_in_the_thread_stops_the_run_at_the_next_step(
     save, calls = checkpoint.save, count(1)
     steps: list[int] = []
 
-    def full(path: Path, content: Mapping[str, Any], owned: Callable[[], None]) -> None:
+    def full(path: Path, content: Mapping[str, Any], check: Callable[[], None]) -> None:
         if next(calls) == 4:
             raise OSError(errno.ENOSPC, "full", str(path))
-        save(path, content, owned)
+        save(path, content, check)
 
     monkeypatch.setattr(checkpoint, "save", full)
     with pytest.raises(OSError, match="full"):
@@ -791,13 +791,13 @@ def test_a_run_that_lost_its_folder_ends_before_it_writes(
 ) -> None:
     path, looks = tmp_path / "run", count(1)
 
-    def owned() -> None:
+    def check() -> None:
         if next(looks) > 20:
             raise AlexrepError("taken over")
 
     @contextlib.contextmanager
     def losing(_: Path) -> Iterator[Callable[[], None]]:
-        yield owned
+        yield check
 
     monkeypatch.setattr(locks, "held", losing)
     with pytest.raises(AlexrepError, match="taken over"):

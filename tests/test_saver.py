@@ -40,9 +40,9 @@ def saved(folder: RunFolder) -> dict[str, int]:
 
 
 def begin(
-    folder: RunFolder, owned: Callable[[], None] = files.nothing, whole: bool = True
+    folder: RunFolder, check: Callable[[], None] = files.nothing, whole: bool = True
 ) -> Saver:
-    return Saver(folder, owned, whole)
+    return Saver(folder, check, whole)
 
 
 @pytest.fixture
@@ -50,9 +50,9 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Return what has to be set before any checkpoint is written."""
     opened, save = threading.Event(), checkpoint.save
 
-    def wait(path: Path, content: dict[str, Any], owned: Callable[[], None]) -> None:
+    def wait(path: Path, content: dict[str, Any], check: Callable[[], None]) -> None:
         assert opened.wait(10)
-        save(path, content, owned)
+        save(path, content, check)
 
     monkeypatch.setattr(checkpoint, "save", wait)
     return opened
@@ -211,14 +211,14 @@ def test_a_damaged_last_one_does_not_become_the_previous(folder: RunFolder) -> N
 def test_a_folder_that_was_taken_over_is_left_as_it_is(folder: RunFolder) -> None:
     lost = threading.Event()
 
-    def owned() -> None:
+    def check() -> None:
         if lost.is_set():
             raise AlexrepError("taken over")
 
-    with begin(folder, owned) as saving:
+    with begin(folder, check) as saving:
         saving.save(content(1))
     lost.set()
-    with pytest.raises(AlexrepError, match="taken over"), begin(folder, owned) as saving:
+    with pytest.raises(AlexrepError, match="taken over"), begin(folder, check) as saving:
         saving.save(content(2), Also(is_best=True, kept_epoch=2))
     assert saved(folder) == {"last.pt": 1}
 
@@ -228,7 +228,7 @@ def test_who_takes_over_may_sweep_partial_files_away(
 ) -> None:
     lost = threading.Event()
 
-    def owned() -> None:
+    def check() -> None:
         if lost.is_set():
             raise AlexrepError("taken over")
 
@@ -237,7 +237,7 @@ def test_who_takes_over_may_sweep_partial_files_away(
         raise FileNotFoundError
 
     monkeypatch.setattr(checkpoint, "save", swept)
-    with pytest.raises(AlexrepError, match="taken over"), begin(folder, owned) as saving:
+    with pytest.raises(AlexrepError, match="taken over"), begin(folder, check) as saving:
         saving.save(content(2))
 
 

@@ -158,7 +158,7 @@ def save(
     path: Path,
     network: nn.Module,
     side: int,
-    before_rename: Callable[[], None] = files.nothing,
+    check: Callable[[], None] = files.nothing,
 ) -> None:
     """Write the table of `network` to `path` as JSON, whole or not at all.
 
@@ -166,9 +166,9 @@ def save(
         path: RUN/layers.json.
         network: Takes images (N, 3, side, side).
         side: Side of the patch, in pixels.
-        before_rename: As for `files.whole`.
+        check: As for `files.whole`.
     """
-    files.write_json(path, document(layers(network, side)), before_rename)
+    files.write_json(path, document(layers(network, side)), check)
 
 
 def document(rows: Sequence[LayerRow]) -> dict[str, Any]:

@@ -52,10 +52,10 @@ class Found:
 
 
 def save(
-    path: Path, content: Mapping[str, Any], before_rename: Callable[[], None] = files.nothing
+    path: Path, content: Mapping[str, Any], check: Callable[[], None] = files.nothing
 ) -> None:
     """Write a checkpoint, whole or not at all; see `files.whole`."""
-    files.write_bytes(path, pack(content), before_rename)
+    files.write_bytes(path, pack(content), check)
 
 
 def pack(content: Mapping[str, Any]) -> bytes:

@@ -65,7 +65,7 @@ def read(path: Path, size: int | None = None) -> list[Row]:
     return [_parse(line, f"{path} line {number}") for number, line in enumerate(lines, start=1)]
 
 
-def cut(path: Path, size: int, before_rename: Callable[[], None] = files.nothing) -> None:
+def cut(path: Path, size: int, check: Callable[[], None] = files.nothing) -> None:
     """Put the first `size` bytes of a log, as `Log.tell` gave them, in its place.
 
     In another file: one who has lost the folder, but was stopped between his last look at the
@@ -74,7 +74,7 @@ def cut(path: Path, size: int, before_rename: Callable[[], None] = files.nothing
     Args:
         path: The log.
         size: Bytes to keep.
-        before_rename: As for `files.whole`.
+        check: As for `files.whole`.
 
     Raises:
         DataError: If the log is shorter than that, or missing.
@@ -83,7 +83,7 @@ def cut(path: Path, size: int, before_rename: Callable[[], None] = files.nothing
     if found < size:
         advice = "take the log and the checkpoint from the same run"
         raise DataError(mismatch(path, f"at least {size:,} bytes", f"{found:,}", advice))
-    with files.whole(path, before_rename) as part:
+    with files.whole(path, check) as part:
         shutil.copyfile(path, part)
         os.truncate(part, size)
 

@@ -13,14 +13,14 @@ from alexrep.runs.log import Row
 NAME = "log.csv"
 
 
-def write(folder: RunFolder, before_rename: Callable[[], None] = files.nothing) -> Path:
+def write(folder: RunFolder, check: Callable[[], None] = files.nothing) -> Path:
     """Write RUN/log.csv from the log, whole or not at all, so that the two always agree.
 
     Columns are the fields of the rows in their order; what a row lacks is empty.
 
     Args:
         folder: The run's folder.
-        before_rename: As for `files.whole`.
+        check: As for `files.whole`.
 
     Raises:
         DataError: If the folder is not a run's, or its log is damaged.
@@ -28,7 +28,7 @@ def write(folder: RunFolder, before_rename: Callable[[], None] = files.nothing) 
     folder.read_recipe()
     rows = listing.epoch_rows(folder)
     path = folder.path / NAME
-    files.write_bytes(path, text(rows).encode(), before_rename)
+    files.write_bytes(path, text(rows).encode(), check)
     return path
 
 
