@@ -1,4 +1,4 @@
-"""Gradients summed over the processes, in few large pieces, while the others are being made."""
+"""All-reduce of gradients in a few large buckets, overlapped with the backward pass."""
 
 from collections.abc import Callable, Iterable
 
@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from alexrep.compute.processes import Processes
 
 BUCKET_BYTES = 32 << 20
-"""Size from which a piece is large enough to be sent; fc6 alone is 75 million bytes."""
+"""Size from which a bucket is reduced; fc6 alone is 75 million bytes."""
 
 
 class _Bucket:
-    """Parameters whose gradients lie one after another in one piece of memory."""
+    """Parameters whose gradients lie one after another in one flat tensor."""
 
     def __init__(self, parameters: list[nn.Parameter]) -> None:
         size = sum(one.numel() for one in parameters)
@@ -36,14 +36,14 @@ class _Bucket:
 
 
 class Gradients:
-    """The gradients of a network in all processes.
+    """The gradients of a network, summed over all ranks.
 
-    The pieces are sent in one fixed order, whatever order the gradients are made in, so that
-    all processes sum the same things; a process that has no images sends zeros.
+    Buckets are reduced in one fixed order, whatever order the gradients are computed in, so
+    that all ranks reduce the same bucket at the same time; a rank without images sends zeros.
     """
 
     def __init__(self, model: nn.Module, processes: Processes) -> None:
-        """Take over the gradients of `model`, if there are several processes."""
+        """Take over the gradients of `model`, if there are several ranks."""
         self._model, self._processes = model, processes
         self._buckets: list[_Bucket] = []
         self._waits: list[Callable[[], object]] = []
@@ -57,7 +57,7 @@ class Gradients:
                     one.register_post_accumulate_grad_hook(self._note(bucket))
 
     def clear(self) -> None:
-        """Begin a step: no gradients, none sent."""
+        """Begin a step: set all gradients to zero."""
         self._waits, self._is_last = [], False
         if not self._buckets:
             self._model.zero_grad(set_to_none=True)
@@ -66,16 +66,16 @@ class Gradients:
             bucket.missing = len(bucket.parameters)
 
     def expect_last(self) -> None:
-        """Say that the next backward pass is this process's last one of the step."""
+        """Say that the next backward pass is this rank's last one of the step."""
         self._is_last = True
 
     def send(self) -> None:
-        """Send what has not been sent: all of it in a process that has no images."""
+        """Reduce the buckets that are left: all of them on a rank without images."""
         for bucket in self._buckets[len(self._waits) :]:
             self._send(bucket)
 
     def finish(self) -> None:
-        """Wait until all is summed."""
+        """Wait until all buckets are reduced."""
         for wait in self._waits:
             wait()
 
@@ -96,7 +96,7 @@ class Gradients:
 
 
 def _divide(parameters: Iterable[nn.Parameter]) -> list[list[nn.Parameter]]:
-    """Divide into buckets of one kind of number, on one device each."""
+    """Divide into buckets, each of one dtype on one device."""
     open_ones: dict[tuple[torch.device, torch.dtype], list[nn.Parameter]] = {}
     found: list[list[nn.Parameter]] = []
     for one in parameters:

@@ -1,4 +1,4 @@
-"""The processes of a training run: who they are, how they meet, what they sum.
+"""The ranks of a training run: how they meet, and their sums and broadcasts.
 
 One process per device, started by torchrun or by srun. Tensors of the CPU go by gloo, those
 of a GPU by NCCL.
@@ -35,7 +35,7 @@ Result = TypeVar("Result")
 
 
 class Processes:
-    """All processes of a run, seen from one of them; by itself, the only one."""
+    """All ranks of a run, seen from one of them; without arguments, a single process."""
 
     def __init__(
         self, process: ProcessRank | None = None, heartbeat: Heartbeat | None = None
@@ -47,23 +47,23 @@ class Processes:
 
     @property
     def leads(self) -> bool:
-        """Whether this is the process that writes and prints."""
+        """Whether this is rank 0, which writes and prints."""
         return self.rank == 0
 
     def share(self, num: int) -> slice:
-        """Return which of `num` images are this process's: even parts, in order."""
+        """Return this rank's slice of `num` images: even parts, in order."""
         first, end = (rank * num // self.size for rank in (self.rank, self.rank + 1))
         return slice(first, end)
 
     def start_sum(self, values: Tensor) -> Callable[[], object]:
-        """Begin to sum `values` over the processes, in place; return what waits for the end."""
+        """Start an all-reduce of `values`, in place; return a function that waits for it."""
         if self.size == 1:
             return lambda: None
         work = self._call(lambda: distributed.all_reduce(values, async_op=True))
         return lambda: self._call(work.wait)
 
     def total(self, values: Sequence[float]) -> list[float]:
-        """Sum numbers over the processes, in float64."""
+        """Return the sums of numbers over the ranks, in float64."""
         if self.size == 1:
             return list(values)
         sums = torch.tensor(values, dtype=torch.float64)
@@ -72,18 +72,18 @@ class Processes:
         return found
 
     def any_of(self, *are_true: bool) -> list[bool]:
-        """Tell of each whether it is true in one process or more."""
+        """Return for each value whether it is true on any rank."""
         return [value > 0 for value in self.total([float(one) for one in are_true])]
 
     def from_first(self, content: Any) -> Any:  # noqa: ANN401 (any plain data)
-        """Return what the first process passed, in all of them.
+        """Broadcast rank 0's `content` to all ranks.
 
         Args:
             content: Plain data and tensors on the CPU, as checkpoints hold; in processes but
                 the first it is not looked at.
 
         Raises:
-            SystemExit: If the first process had to give up; see `refusal_told`.
+            SystemExit: If rank 0 failed; see `failure_shared`.
         """
         if self.size == 1:
             return content
@@ -91,20 +91,20 @@ class Processes:
         if self.leads:
             torch.save(content, stream)
         length = int(self.total([float(stream.tell())])[0])
-        held = torch.zeros(length, dtype=torch.uint8)
+        buffer = torch.zeros(length, dtype=torch.uint8)
         if self.leads:
-            held.copy_(torch.frombuffer(bytearray(stream.getvalue()), dtype=torch.uint8))
-        self._call(lambda: distributed.broadcast(held, 0))
+            buffer.copy_(torch.frombuffer(bytearray(stream.getvalue()), dtype=torch.uint8))
+        self._call(lambda: distributed.broadcast(buffer, 0))
         if self.leads:
             return content
-        told = torch.load(io.BytesIO(held.numpy().tobytes()), weights_only=True)
-        if isinstance(told, dict) and _REFUSAL in told:
-            raise SystemExit(told[_REFUSAL])
-        return told
+        received = torch.load(io.BytesIO(buffer.numpy().tobytes()), weights_only=True)
+        if isinstance(received, dict) and _REFUSAL in received:
+            raise SystemExit(received[_REFUSAL])
+        return received
 
     @contextlib.contextmanager
-    def refusal_told(self) -> Iterator[None]:
-        """Tell the others of an error of the first process, which alone says why.
+    def failure_shared(self) -> Iterator[None]:
+        """Tell the other ranks when rank 0 fails; rank 0 alone prints why.
 
         They wait in `from_first`, and end with the same exit code.
         """
@@ -115,13 +115,13 @@ class Processes:
             raise
 
     def spread(self, tensors: Sequence[Tensor]) -> None:
-        """Overwrite `tensors` with the first process's."""
+        """Broadcast rank 0's `tensors` to all ranks, in place."""
         if self.size > 1:
             for tensor in tensors:
-                self._call(lambda held=tensor: distributed.broadcast(held, 0))  # type: ignore[misc]
+                self._call(lambda one=tensor: distributed.broadcast(one, 0))  # type: ignore[misc]
 
     def common(self, error: AlexrepError) -> BaseException:
-        """Return what to raise for an error that all processes have come to: one tells it."""
+        """Return what to raise for an error that all ranks have met: rank 0 alone prints it."""
         return error if self.leads else SystemExit(error.exit_code)
 
     def _call(self, function: Callable[[], Result]) -> Result:
@@ -137,7 +137,7 @@ class Processes:
 def joined(
     process: ProcessRank, device: torch.device, patience_s: float = 30.0
 ) -> Iterator[Processes]:
-    """Meet the other processes, and part from them at the end.
+    """Set up the process group, and tear it down at the end.
 
     Args:
         process: Which of them this is.
@@ -146,7 +146,7 @@ def joined(
             all others end.
 
     Raises:
-        AlexrepError: If a process does not come, dies or hangs; it is named.
+        AlexrepError: If a rank does not start, dies or hangs; it is named.
     """
     if process.world_size == 1:
         yield Processes()

@@ -51,9 +51,7 @@ class Found:
     """One line about each newer one that is damaged."""
 
 
-def save(
-    path: Path, content: Mapping[str, Any], check: Callable[[], None] = files.nothing
-) -> None:
+def save(path: Path, content: Mapping[str, Any], check: Callable[[], None] = files.nothing) -> None:
     """Write a checkpoint, whole or not at all; see `files.whole`."""
     files.write_bytes(path, pack(content), check)
 

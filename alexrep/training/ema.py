@@ -1,4 +1,4 @@
-"""The running average of a network's weights over the steps."""
+"""Exponential moving average of a network's weights over the steps."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -11,11 +11,11 @@ class MovingAverage:
     """a <- d a + (1 - d) w after each step, from the initial weights on."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        """Start with the present weights.
+        """Start with a copy of the weights.
 
         Args:
             model: The network.
-            decay: Share d of the average that a step keeps, in (0, 1).
+            decay: Fraction d of the average kept at each step, in (0, 1).
 
         Raises:
             ValueError: If `decay` is not in (0, 1).
@@ -28,18 +28,18 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Count in the weights after a step."""
+        """Update the averages with the weights after a step."""
         means: list[Tensor] = list(self._means.values())
         weights: list[Tensor] = list(self._weights.values())
         torch._foreach_lerp_(means, weights, 1 - self._decay)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the averages by the names of the weights, for a checkpoint; not copied."""
+        """Return the averages by parameter name, for a checkpoint; not copied."""
         return dict(self._means)
 
     @torch.no_grad()
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `state` returned.
+        """Load what `state` returned.
 
         Raises:
             ValueError: If it is of another network.
@@ -52,7 +52,10 @@ class MovingAverage:
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
-        """Have the network use the averages inside the block, and its own weights after it."""
+        """Exchange weights and averages inside the block, and exchange them back after it.
+
+        No checkpoint may be saved inside.
+        """
         self._swap()
         try:
             yield
@@ -62,6 +65,6 @@ class MovingAverage:
     @torch.no_grad()
     def _swap(self) -> None:
         for name, weights in self._weights.items():
-            held = weights.detach().clone()
+            own = weights.detach().clone()
             weights.copy_(self._means[name])
-            self._means[name].copy_(held)
+            self._means[name].copy_(own)

@@ -1,4 +1,4 @@
-"""One epoch of training: its batches in order, a step for each, rows of the log."""
+"""One epoch of training: batches in order, a step for each, rows of the log."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -24,40 +24,41 @@ ROWS_AN_EPOCH = 20
 
 
 def batches(recipe: Recipe, train: Split, epoch: int) -> list[NDArray[np.int64]]:
-    """Return the indices of each batch of an epoch, over all processes.
+    """Return the image indices of each global batch of an epoch.
 
-    Where the recipe takes the first batches only, these come over and over until the epoch
-    is as long as it would have been. Where it wants more steps than there are batches, all
-    come again in the same order, with the same draws.
+    With `limits.batches` the first batches repeat until the epoch is as long as without it.
+    With more `limits.steps` than there are batches, all repeat in the same order, with the
+    same draws.
     """
     indices, limits, size = subset.indices(train), recipe.limits, recipe.feed.batch_size
     ordered = order.epoch_order(recipe.feed.order, len(indices), recipe.seed, epoch)
-    found = order.batches(indices[ordered], size)
+    planned = order.batches(indices[ordered], size)
     if limits.batches is not None:
         first = order.batches(indices, size)[: limits.batches]
-        found = [first[number % len(first)] for number in range(len(found))]
-    return [found[number % len(found)] for number in range(limits.steps or len(found))]
+        planned = [first[number % len(first)] for number in range(len(planned))]
+    return [planned[number % len(planned)] for number in range(limits.steps or len(planned))]
 
 
 def num_images(recipe: Recipe, train: Split) -> int:
-    """Return how many images an epoch counts, those that come again included."""
+    """Return the number of training images in an epoch, repeated ones included."""
     return sum(len(batch) for batch in batches(recipe, train, 0))
 
 
 def remark(recipe: Recipe, train: Split) -> str | None:
-    """Say that the batches are smaller than the recipe's, if the training images are too few."""
-    asked, held = recipe.feed.batch_size, len(subset.indices(train))
-    if held >= asked:
+    """Return a warning if there are fewer training images than a batch has, else None."""
+    batch_size, num_train = recipe.feed.batch_size, len(subset.indices(train))
+    if num_train >= batch_size:
         return None
-    found = f"there are {held:,} training images: a batch is all of them"
-    return f"feed.batch_size: {asked:,} asked for, but {found}"
+    found = f"there are {num_train:,} training images: a batch is all of them"
+    return f"feed.batch_size: {batch_size:,} asked for, but {found}"
 
 
 def run(job: Job, reader: Reader) -> Row:
     """Train the rest of the present epoch.
 
     Returns:
-        Images per second, seconds and share of waiting since this start.
+        Images per second, seconds, and the fraction of time spent waiting for the feed, all
+        since this start.
 
     Raises:
         Interrupted: If a signal has come to a process; a checkpoint has been saved.
@@ -68,25 +69,25 @@ def run(job: Job, reader: Reader) -> Row:
     planned = batches(recipe, job.train, position.epoch)
     every = max(1, len(planned) // ROWS_AN_EPOCH)
     whole, recent, pending = Throughput(), Throughput(), deque[Outcome]()
-    coming = whole.waiting(recent.waiting(shares(job, reader, planned[position.batch :])))
-    for indices, batch in coming:
+    rest = shares(job, reader, planned[position.batch :])
+    for indices, batch in whole.waiting(recent.waiting(rest)):
         input_images.show(job, batch, rates)
         pending.append(step.make(job, indices, batch, rates))
         for speed in (whole, recent):
             speed.count(len(indices))
-        is_told = position.batch % every == 0
-        _settle(job, pending, 0 if is_told else job.lag)
-        if is_told:
-            _tell(job, rates, recent)
+        is_logged = position.batch % every == 0
+        _settle(job, pending, 0 if is_logged else job.lag)
+        if is_logged:
+            _log_step(job, rates, recent)
         job.progress(len(indices))
-        _heed(job, pending)
+        _save_or_leave(job, pending)
     _settle(job, pending, 0)
     position.epoch, position.batch = position.epoch + 1, 0
     return whole.read()
 
 
 def begin(job: Job) -> Rates:
-    """Set the optimiser's rates for the present epoch, and return all that holds during it."""
+    """Set the optimiser's rates for the present epoch, and return them."""
     rates = rates_at(job.recipe.schedule, job.position.epoch, job.position.errors)
     set_rates(job.optimiser, rates.table(job.layers))
     return rates
@@ -95,21 +96,21 @@ def begin(job: Job) -> Rates:
 def shares(
     job: Job, reader: Reader, planned: list[NDArray[np.int64]]
 ) -> Iterator[tuple[NDArray[np.int64], Batch]]:
-    """Return the indices of each whole batch, and this process's share of its images."""
+    """Yield (indices of the global batch, this rank's decoded share)."""
     own = (indices[job.processes.share(len(indices))] for indices in planned)
     return zip(planned, reader.read(own), strict=True)
 
 
 def _settle(job: Job, pending: deque[Outcome], most: int) -> None:
-    """Count in the oldest steps, until at most so many are left to the device."""
+    """Read the losses of the oldest steps, until at most `most` steps are pending on the device."""
     while len(pending) > most:
         outcome = pending.popleft()
         if job.lag:
             outcome.settle(job)
 
 
-def _tell(job: Job, rates: Rates, recent: Throughput) -> None:
-    """Log the step that has just been settled."""
+def _log_step(job: Job, rates: Rates, recent: Throughput) -> None:
+    """Write a row for the step that was read last."""
     rate, position = recent.read(), job.position
     recent.restart()
     job.session.record(
@@ -127,8 +128,8 @@ def _tell(job: Job, rates: Rates, recent: Throughput) -> None:
     )
 
 
-def _heed(job: Job, pending: deque[Outcome]) -> None:
-    """Save if it is time to, and leave if a signal has come: all processes after one step."""
+def _save_or_leave(job: Job, pending: deque[Outcome]) -> None:
+    """Save if a checkpoint is due, and leave if a signal has come: all ranks at the same step."""
     signal, is_due = job.session.signal(), job.session.is_due(job.position.step)
     is_signalled, is_due = job.processes.any_of(signal is not None, is_due)
     if is_signalled or is_due:

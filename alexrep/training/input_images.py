@@ -1,4 +1,4 @@
-"""Augmented inputs as pictures: what the network sees, now and then.
+"""Augmented inputs as pictures: what the network sees, every tenth epoch.
 
 Shapes: N images, P side of the patch.
 """
@@ -16,13 +16,13 @@ from alexrep.training import step
 from alexrep.training.job import Job
 
 EVERY = 10
-"""Epochs from one sheet to the next; it is of the epoch's first batch."""
+"""Epochs between two sheets; each shows the epoch's first batch."""
 MOST = 16
 """Images in a sheet, at most."""
 
 
 def show(job: Job, batch: Batch, rates: Rates) -> None:
-    """Show the inputs of the next step, if they are to be shown."""
+    """Show the inputs of the next step at the start of every tenth epoch."""
     position = job.position
     is_time = position.batch == 0 and position.epoch % EVERY == 0
     if is_time and job.session.writes and len(batch.indices):

@@ -1,4 +1,4 @@
-"""What the training loop works with: where the run is, and everything that it needs."""
+"""What the training loop works with: the position of a run, and all objects it uses."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -31,7 +31,7 @@ from alexrep.training.optimiser import Momentum2012
 
 @dataclass
 class Position:
-    """Where a run is; with weights and velocities, all that a restart needs."""
+    """How far a run is; with weights and velocities, all that a resume needs."""
 
     epoch: int = 0
     """Finished epochs."""
@@ -63,7 +63,7 @@ class Position:
 
 @dataclass
 class Job:
-    """Everything that the loop works with."""
+    """All objects that the loop works with."""
 
     recipe: Recipe
     model: nn.Module
@@ -77,15 +77,15 @@ class Job:
     threads: int
     position: Position
     session: Session
-    """The run's folder while it is written, and the signals that come."""
+    """Writes rows and checkpoints, and tells signals."""
     progress: Callable[[int], None] = lambda num: None
     """Told the number of training images of each step, over all processes."""
     say: Callable[[str], None] = lambda text: None
     """Says a line to the user."""
     processes: Processes = field(default_factory=Processes)
-    """Those that share the work; by default this one alone."""
+    """The ranks; by default this process alone."""
     constants: Mapping[str, Any] = field(default_factory=dict)
-    """What every checkpoint of the run holds alike: recipe, classes, inputs, conditions."""
+    """The constant part of every checkpoint: recipe, classes, inputs, conditions."""
     last_loss: float | None = None
     """Loss of the last step since this start."""
     network: Network = field(init=False)
@@ -93,14 +93,14 @@ class Job:
     average: MovingAverage | None = field(init=False, default=None)
     """The running average of the weights, if the recipe asks for one."""
     gradients: Gradients = field(init=False)
-    """The gradients of all processes."""
+    """Sums the gradients over the ranks."""
     layers: list[str] = field(init=False)
-    """Layers that rates are for."""
+    """Names of the layers with parameters."""
     labels: NDArray[np.int64] = field(init=False)
     """Label of each training image, permuted if the recipe says so."""
 
     def __post_init__(self) -> None:
-        """Make what follows from the rest."""
+        """Make what follows from the other fields."""
         compute = self.recipe.compute
         self.network = Network(self.model, compute, self.device)
         self.gradients = Gradients(self.model, self.processes)
@@ -115,7 +115,7 @@ class Job:
 
     @property
     def lag(self) -> int:
-        """Steps after which a step's loss is read: reading at once would halt a GPU."""
+        """Steps by which reading the loss lags behind: reading at once would stall a GPU."""
         return 1 if self.device.type == "cuda" else 0
 
     def event(self, text: str) -> None:
@@ -169,7 +169,7 @@ def assemble(
         resources: Device, threads, processes.
         content: The checkpoint to go on from; empty for a run that begins.
         session: Where rows and checkpoints go.
-        constants: What every checkpoint holds alike, see `saving.constants`.
+        constants: The constant part of every checkpoint, see `saving.constants`.
         progress: Told the number of training images of each step.
     """
     model = registry.build(recipe.model, len(data.train.classes), recipe.seed)

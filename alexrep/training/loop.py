@@ -1,4 +1,4 @@
-"""The training loop: epochs and validations in turn; no files but the log's rows."""
+"""The training loop: epochs and validations in turn."""
 
 import time
 
@@ -39,15 +39,15 @@ def train(job: Job) -> Scores:
 
 
 def rehearse(job: Job, steps: int = 3) -> Row:
-    """Make a few steps of a run without writing anything, for a dry run.
+    """Train for a few steps without writing anything, for a dry run.
 
     Args:
-        job: The run; its weights are others afterwards.
+        job: The run; its weights change.
         steps: Steps to make, at most.
 
     Returns:
-        `loss` of the last of them, `steps`, `seconds` per step without the first one, in which
-        much is made ready, and `memory_bytes`.
+        `loss` of the last step, `steps`, `seconds` per step without the first one, which includes
+        start-up work, and `memory_bytes`.
 
     Raises:
         AlexrepError: If the loss is not finite.
@@ -63,5 +63,5 @@ def rehearse(job: Job, steps: int = 3) -> Row:
                 outcome.settle(job)
             ends.append(time.perf_counter())
     between = (ends[-1] - ends[0]) / (len(ends) - 1) if len(ends) > 1 else None
-    told: Row = {"loss": job.last_loss, "steps": len(ends), "seconds": between}
-    return {**told, "memory_bytes": memory_bytes(job.device)}
+    measured: Row = {"loss": job.last_loss, "steps": len(ends), "seconds": between}
+    return {**measured, "memory_bytes": memory_bytes(job.device)}

@@ -1,4 +1,4 @@
-"""Going on with a run: whether it may, from where, and what has changed since."""
+"""Resuming a run: whether it may go on, from which checkpoint, and what has changed."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path

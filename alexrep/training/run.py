@@ -104,7 +104,7 @@ def finished(request: Request) -> Manifest | None:
         ManifestError: If the folder holds another run, or is not as the mode wants it.
         DataError: If a finished run has no whole checkpoint.
     """
-    with request.resources.processes.refusal_told():
+    with request.resources.processes.failure_shared():
         record, _ = resume.foresee(request.plan, request.folder, request.mode)
         if record is None:
             return None
@@ -141,7 +141,7 @@ def lead(
     """
     folder, processes = request.folder, request.resources.processes
     with contextlib.ExitStack() as stack:
-        with processes.refusal_told():
+        with processes.failure_shared():
             resume.require(folder, request.mode)
             check = stack.enter_context(locks.held(folder.path))
             record = resume.begin(request.plan, folder, request.mode)
@@ -165,7 +165,7 @@ def _train(
     recipe, folder, resources = request.recipe, request.folder, request.resources
     conditions = resume_conditions.describe(recipe, resources.device, resources.processes.size)
     with contextlib.ExitStack() as stack:
-        with resources.processes.refusal_told():
+        with resources.processes.failure_shared():
             start = resume.find(recipe, folder, conditions)
             _describe(request, check)
             session = RunSession(folder, check, signal, recipe.checkpoints, start)
@@ -191,7 +191,7 @@ def rehearse(request: Request) -> Rehearsal:
     """
     recipe, data, resources = request.recipe, request.data, request.resources
     conditions = resume_conditions.describe(recipe, resources.device, resources.processes.size)
-    with resources.processes.refusal_told():
+    with resources.processes.failure_shared():
         start = resume.find(recipe, request.folder, conditions)
     content = resources.processes.from_first(start.content if start else {})
     job = assemble(recipe, data, resources, content, Session())

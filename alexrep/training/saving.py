@@ -14,13 +14,13 @@ from alexrep.training.job import Job, generators
 
 
 def save(job: Job, is_best: bool = False) -> None:
-    """Begin to save a checkpoint; without effect in a session without a folder."""
+    """Begin to save a checkpoint; does nothing in a session without a folder."""
     if job.session.writes:
         job.session.save(_content(job), Also(is_best, _kept_epoch(job)))
 
 
 def constants(recipe: Recipe, data: TrainingData, conditions: Conditions) -> dict[str, Any]:
-    """Return what every checkpoint of a run holds alike, for readers without the data.
+    """Return the constant part of a run's checkpoints, so that they can be read without the data.
 
     Args:
         recipe: The recipe.

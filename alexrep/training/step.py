@@ -1,6 +1,6 @@
-"""One step: each process's share of a batch, the sums over all of them, one update.
+"""One step: each rank's part of a batch, sums over all ranks, one update.
 
-Shapes: N images of this process's share.
+Shapes: N images in this rank's part of the batch.
 """
 
 import math
@@ -25,19 +25,19 @@ from alexrep.training.job import Job
 
 @dataclass
 class Outcome:
-    """What a step comes to, once the device has made it."""
+    """Loss and top-1 credit of a step, read when the GPU is done."""
 
     step: int
     """Number of the step, from 1."""
     num_images: int
     """Images of the batch, over all processes."""
     sums: Tensor
-    """This process's part of the mean loss and of the credits, float64 (2,), for the host."""
+    """This rank's part of the mean loss and of the credits, float64 (2,)."""
     loss: float = field(init=False)
-    """Mean loss of the batch before the update, over all processes; there once settled."""
+    """Mean loss of the batch before the update, over all ranks; set by `settle`."""
 
     def __post_init__(self) -> None:
-        """Start to bring the sums to the host."""
+        """Start copying the sums to the host."""
         self._copied = None
         if self.sums.is_cuda:
             self.sums = self.sums.to("cpu", non_blocking=True)
@@ -45,7 +45,7 @@ class Outcome:
             self._copied.record()
 
     def settle(self, job: Job) -> None:
-        """Read the sums and count them in.
+        """Wait for the sums, and add them to the position's.
 
         Raises:
             AlexrepError: If the loss is not finite; no checkpoint is made of this step.
@@ -72,11 +72,11 @@ def make(job: Job, indices: NDArray[np.int64], batch: Batch, rates: Rates) -> Ou
     Args:
         job: The run.
         indices: Indices of the whole batch's images, over all processes.
-        batch: This process's share of it, in order; it may be empty.
-        rates: What holds during this epoch.
+        batch: This rank's part of it, in order; it may be empty.
+        rates: Rates and noise of this epoch.
 
     Returns:
-        What came of it; settled, unless the job's device makes it later than the host.
+        Loss and credit; already read unless the device runs behind the host, as a GPU does.
 
     Raises:
         AlexrepError: If the loss is not finite; then the update is not made, or not kept.
@@ -104,7 +104,7 @@ def make(job: Job, indices: NDArray[np.int64], batch: Batch, rates: Rates) -> Ou
 
 
 def draw(job: Job, indices: NDArray[np.int64]) -> Draws:
-    """Draw what is by chance in the inputs of images in the present epoch."""
+    """Draw offsets, reflections and noise for images in the present epoch."""
     recipe, feed = job.recipe, job.recipe.feed
     border = job.train.side - recipe.model.side
     return draws.draw(indices, border, feed.draws, feed.reflect, recipe.seed, job.position.epoch)

@@ -1,4 +1,4 @@
-"""How fast a run goes: images, seconds, waiting for the feed, memory."""
+"""Speed of a run: images per second, time spent waiting for the feed, memory."""
 
 import resource
 import time
@@ -13,19 +13,19 @@ Item = TypeVar("Item")
 
 
 class Throughput:
-    """Counts from its making, or from its last reading, on."""
+    """Counts images and waiting time since it was made or restarted."""
 
     def __init__(self) -> None:
-        """Start at nothing."""
+        """Start at zero."""
         self._num_images, self._waited_s = 0, 0.0
         self._start = time.perf_counter()
 
     def count(self, num_images: int) -> None:
-        """Count images over all processes."""
+        """Add images, over all ranks."""
         self._num_images += num_images
 
     def waiting(self, items: Iterator[Item]) -> Iterator[Item]:
-        """Yield `items`, and count the time that each makes one wait."""
+        """Yield `items`, and add up the time spent waiting for each."""
         while True:
             start = time.perf_counter()
             try:
@@ -37,7 +37,7 @@ class Throughput:
             yield item
 
     def read(self) -> Row:
-        """Return images per second and the share of time spent waiting; None without images."""
+        """Return images per second, seconds and the fraction of waiting; None without images."""
         seconds = time.perf_counter() - self._start
         row: Row = {"images_per_s": None, "feed_wait_share": None, "seconds": None}
         if self._num_images:
@@ -47,13 +47,13 @@ class Throughput:
         return row
 
     def restart(self) -> None:
-        """Start at nothing again."""
+        """Start at zero again."""
         self._num_images, self._waited_s = 0, 0.0
         self._start = time.perf_counter()
 
 
 def memory_bytes(device: torch.device) -> int:
-    """Return the most memory taken so far: of tensors on a GPU, else of the whole process."""
+    """Return the peak memory in bytes: of tensors on a GPU, else of the whole process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

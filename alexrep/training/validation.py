@@ -15,7 +15,7 @@ def run(job: Job, speed: Row) -> Scores:
 
     Args:
         job: The run, between two epochs.
-        speed: Images per second, seconds and share of waiting of the epoch that has ended.
+        speed: Images per second, seconds and fraction of waiting of the epoch that has ended.
 
     Raises:
         Interrupted: If a signal has come to a process; a checkpoint has been saved.
@@ -44,13 +44,13 @@ def run(job: Job, speed: Row) -> Scores:
 
 
 def score(job: Job) -> Scores:
-    """Score val by the centre patch, each image in one process.
+    """Score val by the centre patch, each image on one rank.
 
     Raises:
         Signalled: If a signal has come to a process; nothing has been saved.
     """
     processes = job.processes
-    # Batch normalisation's running values are each process's own.
+    # Each rank has its own running statistics of batch normalisation: all use the first one's.
     processes.spread([one for one in job.model.buffers() if one.device.type != "meta"])
     found, _ = evaluate(
         job.network,
@@ -70,7 +70,7 @@ def score(job: Job) -> Scores:
 
 
 def _row(job: Job, scores: Scores, speed: Row) -> Row:
-    """Describe the epoch that has ended; before training there is none."""
+    """Return the row of the epoch that has ended; before training it has val's scores only."""
     position, seen = job.position, job.position.seen
     ended = position.epoch - 1
     rates = None
