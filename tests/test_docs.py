@@ -1,6 +1,7 @@
 """The documentation: what it names is there, and what is there is named."""
 
 import ast
+import json
 import re
 import shlex
 import subprocess
@@ -170,6 +171,42 @@ def test_every_recipe_is_in_the_table_of_the_readme() -> None:
     table = README.read_text(encoding="utf-8").split("\n## Recipes\n")[1].split("\n## ")[0]
     listed = set(re.findall(r"`([\w-]+)`", table))
     assert set(recipes.names()) - listed == set()
+
+
+MEASURED = (
+    ("{:.1f} ms an image", "preprocess", "milliseconds an image", "alexrep"),
+    (
+        "{:.1f} times as fast as by",
+        "preprocess",
+        "ratio to plain Pillow (1.6, goal 2)",
+    ),
+    ("do {:.2f} times the work of one", "preprocess-workers", "two workers against one (1.8)"),
+    ("56 to {:.0f} times as fast", "moments", "ratio to its best batch (50, goal 100)"),
+    ("{:.0f} to 64 times as fast", "moments", "the same, images fetched from memory"),
+    ("{:.2f} ms for `mean` and `pca`", "moments", "milliseconds an image", "whole pass"),
+    ("{:.0f} MB/s for `pack`", "pack", "megabytes per second", "pack"),
+    ("{:,} images/s and core", "feed", "images per second and core", "augmented"),
+    ("{:.1%} ten-crop error", "real-input", "val ten-crop", "top1_error"),
+)
+"""What the README says, and where the number lies in which of the results of benchmarks."""
+
+
+@pytest.mark.parametrize(("text", "name", "path"), [(t, n, p) for t, n, *p in MEASURED])
+def test_a_measurement_in_the_readme_is_the_one_that_is_kept(
+    text: str, name: str, path: list[str]
+) -> None:
+    kept = json.loads((ROOT / f"benchmarks/results/{name}.json").read_text())
+    for key in path:
+        kept = kept[key]
+    assert text.format(kept).replace("%", " %") in " ".join(README.read_text().split())
+
+
+@every_page
+def test_every_target_of_make_that_a_page_names_exists(page: Path) -> None:
+    (line,) = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    lines = [text for block in blocks(page, "sh") for text in block.splitlines()] + spans(page)
+    named = {match[1] for text in lines if (match := re.match(r"make (\w+)", text))}
+    assert named - set(line.split()) == set()
 
 
 def folder_rows(page: Path) -> list[str]:
