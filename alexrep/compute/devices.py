@@ -1,4 +1,4 @@
-"""The device that an option names, and the processes that have one each."""
+"""The device named by an option, and one device for each rank."""
 
 import contextlib
 import os
@@ -35,7 +35,7 @@ def pick(name: str) -> torch.device:
 
 @contextlib.contextmanager
 def meeting(name: str, towers: Sequence[str] = ()) -> Iterator[tuple[torch.device, Processes]]:
-    """Meet the processes that torchrun or Slurm started with this one, if any.
+    """Join the ranks that torchrun or Slurm started, each on its device.
 
     Args:
         name: As for `pick`; "auto" and "cuda" give each process a GPU of its own.

@@ -9,7 +9,7 @@ import torch
 from alexrep.errors import AlexrepError, ConfigError, mismatch
 
 _PORTS = 12_000, 20_000
-"""First port and number of those that jobs get; under those that systems hand out."""
+"""First port for jobs and number of ports; below the range of ephemeral ports."""
 
 
 @dataclass(frozen=True)
@@ -17,13 +17,13 @@ class ProcessRank:
     """Rank and world size of a process."""
 
     rank: int = 0
-    """Number of this process, from 0."""
+    """Number of this process among all, from 0."""
     world_size: int = 1
-    """How many there are."""
+    """Number of processes."""
     local_rank: int = 0
     """Number of this process on its machine, from 0."""
     address: str = ""
-    """Where they meet, as host:port; none is needed by one alone."""
+    """Rendezvous address, host:port; empty for a single process."""
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> "ProcessRank":
@@ -46,13 +46,13 @@ class ProcessRank:
         return cls()
 
     def device(self, picked: torch.device) -> torch.device:
-        """Return this process's own device, if a kind of device was picked and not one."""
+        """Return this process's GPU if "cuda" was asked for without a number, else `picked`."""
         if str(picked) != "cuda" or self.world_size == 1:
             return picked
         return torch.device("cuda", self.local_rank % torch.cuda.device_count())
 
     def no_meeting(self, error: Exception) -> AlexrepError:
-        """Return the error of a process that found no others."""
+        """Return the error for a rendezvous that failed."""
         wanted, found = f"{self.world_size} processes", " ".join(str(error).split())[:200]
         advice = "see whether all were started, and whether this address can be reached"
         return AlexrepError(mismatch(self.address, wanted, found, advice))
@@ -103,7 +103,7 @@ def own_towers(towers: Sequence[str], local: int) -> tuple[str, ...]:
 
 
 def first_node(nodes: str) -> str:
-    """Return the first of Slurm's list of nodes.
+    """Return the first node of Slurm's node list.
 
     Args:
         nodes: As in `gpu[03-05,7]-ib,login1`.

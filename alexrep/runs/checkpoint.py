@@ -23,11 +23,11 @@ from alexrep.errors import DataError, mismatch
 from alexrep.runs.folder import RunFolder
 
 FORMAT = 2
-"""2 since checkpoints tell what they were computed on."""
+"""2: with the conditions that a checkpoint was computed under."""
 RESUME_ONLY = ("optimizer", "average", "sampler", "rng", "conditions", "log_size")
-"""Velocities, averages of weights, position, random states, what the bits depend on, log size."""
+"""Needed to resume only: velocities, averages, position, random states, conditions, log size."""
 STATES = ("state_dict", "average")
-"""Tables of weights by name."""
+"""Entries that are state dicts."""
 FAULTS = (RuntimeError, ValueError, LookupError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
 """What reading a damaged file can raise."""
 INSTEAD = {
@@ -38,12 +38,12 @@ INSTEAD = {
 
 
 class FormatError(DataError):
-    """A checkpoint is of another version of the format: sound, but not for this program."""
+    """A checkpoint has another format version: sound, but not readable by this version."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """The newest whole checkpoint of a run."""
+    """The newest whole checkpoint of a run, and the faults of newer ones."""
 
     path: Path
     content: dict[str, Any]
@@ -57,9 +57,9 @@ def save(path: Path, content: Mapping[str, Any], check: Callable[[], None] = fil
 
 
 def pack(content: Mapping[str, Any]) -> bytes:
-    """Return the bytes of a checkpoint; names of weights lose what wrappers put before them.
+    """Return the bytes of a checkpoint, without the prefixes of wrappers in parameter names.
 
-    By way of memory: torch turns a full disk into a RuntimeError that names nothing.
+    Packed in memory, since torch turns a full disk into a RuntimeError without a file name.
     """
     stream = io.BytesIO()
     torch.save({"format_version": FORMAT, **_bare(content)}, stream)
@@ -67,9 +67,9 @@ def pack(content: Mapping[str, Any]) -> bytes:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read a checkpoint to the CPU; every byte is checked against the file's own crc32.
+    """Read a checkpoint to the CPU, checking every byte against the crc32 in the file.
 
-    Names of weights lose what wrappers (data parallel, compiled) put before them.
+    Parameter names lose the prefixes of wrappers (data parallel, compiled).
 
     Raises:
         FormatError: If it is of another format.
@@ -120,7 +120,7 @@ def newest(folder: RunFolder) -> Found | None:
 
 
 def is_whole(path: Path) -> bool:
-    """Tell whether a checkpoint can be read, whatever its format."""
+    """Return whether a checkpoint is undamaged, whatever its format version."""
     try:
         load(path)
     except FormatError:
@@ -131,7 +131,7 @@ def is_whole(path: Path) -> bool:
 
 
 def bare_name(name: str) -> str:
-    """Remove what DistributedDataParallel and torch.compile put into a weight's name."""
+    """Remove the prefixes of DistributedDataParallel and torch.compile from a parameter name."""
     parts = [part for part in name.split(".") if part != "_orig_mod"]
     while parts[0] == "module" and len(parts) > 1:
         del parts[0]
@@ -139,7 +139,7 @@ def bare_name(name: str) -> str:
 
 
 def _bare(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Copy a checkpoint's table with bare names in its states."""
+    """Copy a checkpoint with bare parameter names."""
     return {
         key: {bare_name(name): tensor for name, tensor in value.items()}
         if key in STATES and isinstance(value, Mapping)
@@ -168,11 +168,11 @@ def weights_digest(state: Mapping[str, Tensor]) -> str:
 
 
 NUM_KEPT = 2
-"""Whole checkpoints that a run can go on from, at least: the last and the one before it."""
+"""Whole checkpoints that are kept at least: the last and the one before it."""
 
 
 def prunable(folder: RunFolder) -> list[Path]:
-    """Return the checkpoints that may be removed; nothing is. Reads every one of them.
+    """Return the checkpoints that may be removed, after reading every one; nothing is removed.
 
     The newest two whole ones stay, those of every `checkpoints.keep_epochs` epochs, and
     the best. The rest may go, and so may damaged ones; but where not one that a run can

@@ -1,4 +1,4 @@
-"""What a run runs on: versions, machine, devices."""
+"""The environment of a run: versions, machine, devices."""
 
 import platform
 from importlib import metadata

@@ -11,9 +11,9 @@ from alexrep.errors import DataError, mismatch
 from alexrep.manifest import NAME, Manifest
 
 IMPORT = "import-caffe"
-"""Stage of the manifest of a run that was imported and not trained."""
+"""Stage name in the manifest of a run that was imported, not trained."""
 EPOCH = re.compile(r"epoch-(\d{5,6})\.pt")
-"""Name of a checkpoint that is kept."""
+"""Name of an epoch checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,13 @@ class RunFolder:
         return self.checkpoints / f"epoch-{epoch:05}.pt"
 
     def epoch_checkpoints(self) -> dict[int, Path]:
-        """Return the kept checkpoints that are there by their epochs, newest first."""
+        """Return the existing epoch checkpoints by their number of epochs, newest first."""
         found = (EPOCH.fullmatch(path.name) for path in self.checkpoints.glob("epoch-*.pt"))
         epochs = sorted((int(match[1]) for match in found if match), reverse=True)
         return {epoch: self.epoch_checkpoint(epoch) for epoch in epochs}
 
     def resumable(self) -> list[Path]:
-        """Return the checkpoints that are there and a run can go on from, newest first."""
+        """Return the existing checkpoints that a run can resume from, newest first."""
         named = [self.checkpoint("last"), self.checkpoint("previous")]
         return [path for path in (*named, *self.epoch_checkpoints().values()) if path.is_file()]
 

@@ -29,7 +29,7 @@ class Log:
         self._stream = path.open("ab")
 
     def append(self, row: Mapping[str, JsonValue]) -> None:
-        """Write `row` as one line and hand it to the system at once.
+        """Write `row` as one line, flushed to the operating system.
 
         Raises:
             ValueError: If a number in it is not finite.
@@ -68,8 +68,8 @@ def read(path: Path, size: int | None = None) -> list[Row]:
 def cut(path: Path, size: int, check: Callable[[], None] = files.nothing) -> None:
     """Put the first `size` bytes of a log, as `Log.tell` gave them, in its place.
 
-    In another file: one who has lost the folder, but was stopped between his last look at the
-    lock and his row, writes it to the old one, which nobody reads.
+    The shorter log is a new file: a process that has lost the lock, but has not noticed yet,
+    goes on writing to the old one, which nobody reads.
 
     Args:
         path: The log.

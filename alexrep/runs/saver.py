@@ -29,11 +29,11 @@ CHECK_S = 5.0
 
 @dataclass(frozen=True)
 class Also:
-    """What a checkpoint is beside the last one."""
+    """What else a checkpoint is saved as, beside the last one."""
 
     is_best: bool = False
     kept_epoch: int | None = None
-    """Epochs after which it is kept for good."""
+    """Number of finished epochs, if it is kept for good; else None."""
 
 
 class CheckpointPolicy:
@@ -92,11 +92,11 @@ class Saver:
 
     @property
     def is_idle(self) -> bool:
-        """Whether a new checkpoint would be begun at once."""
+        """Whether no checkpoint is being written."""
         return self._writing is None or self._writing.done()
 
     def save(self, content: Mapping[str, Any], also: Also = Also()) -> None:
-        """Copy a checkpoint to host memory and have it written; first wait for the one before.
+        """Wait for the checkpoint before, copy this one to host memory, and write it in the thread.
 
         Raises:
             OSError: If one before could not be written.
@@ -141,7 +141,7 @@ class Saver:
             raise
 
     def _write_all(self, content: Mapping[str, Any], also: Also) -> None:
-        """Write the best, the kept and the last one: last is what a restart trusts."""
+        """Write the best, the kept and then the last one, which a resume starts from."""
         folder = self._folder
         if also.is_best:
             lean = {k: v for k, v in content.items() if k not in checkpoint.RESUME_ONLY}
@@ -156,7 +156,7 @@ class Saver:
         self._is_last_whole = True
 
     def _make_way(self) -> None:
-        """Give the last checkpoint its second name; the first one is about to be replaced."""
+        """Link the last checkpoint to previous.pt, just before last.pt is replaced."""
         self._check()
         last = self._folder.checkpoint("last")
         previous = self._folder.checkpoint("previous")
@@ -179,7 +179,7 @@ def to_host(value: Any) -> Any:  # noqa: ANN401 (plain data of any kind)
 
 
 def link(source: Path, target: Path) -> None:
-    """Give a file a second name; copy it where the file system knows no such thing."""
+    """Hard-link a file; copy it where the file system has no hard links."""
     target.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         os.link(source, target)

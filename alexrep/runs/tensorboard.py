@@ -1,4 +1,4 @@
-"""The curves of a run, and a sheet of its inputs, as event files for TensorBoard.
+"""Event files for TensorBoard: the curves of a run, and sheets of its inputs.
 
 Shapes: N images of H x W pixels.
 """
@@ -34,11 +34,11 @@ second for a megabyte."""
 GAP = 2
 """Pixels between the images of a sheet."""
 PLACES = ("kind", "epoch", "step")
-"""Fields of a row that tell where it belongs."""
+"""Fields of a row that are not drawn."""
 
 
 class EventFiles:
-    """Event files of one session of a run; every row is with the system once it is written.
+    """Event files of one session of a run; a row has left the process when its call returns.
 
     The log is the truth, this is its picture: a restart purges what the log lost, and rows
     that the log still has at that step and after are written again. So no step is there
@@ -70,7 +70,7 @@ class EventFiles:
                 self.row(row)
 
     def row(self, row: Mapping[str, JsonValue]) -> None:
-        """Draw every number of a row of the log at its step; what is no number is left out.
+        """Write every number of a row of the log as a scalar at its step.
 
         Tags are `step/loss` for rows of steps; in rows of epochs `train/loss` of train_loss,
         `val/top1_error` of val_top1_error and so on, and `epoch/seconds` of all others.
