@@ -131,7 +131,7 @@ def test_an_unknown_mean_or_order_of_colours_is_refused(name: str) -> None:
 @pytest.mark.parametrize("channels", normalise.CHANNELS)
 @settings(max_examples=20)
 @given(num=st.integers(1, 6), seed=st.integers(0, 50), noisy=st.booleans())
-def test_images_one_by_one_and_all_at_once_are_equal(
+def test_one_image_at_a_time_equals_the_whole_batch(
     mean: str, channels: str, num: int, seed: int, noisy: bool
 ) -> None:
     images = torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (num, 40, 40, 3), "u1"))
@@ -140,7 +140,7 @@ def test_images_one_by_one_and_all_at_once_are_equal(
     drawn = draw(np.arange(num), 8, "image", True, seed, 0)
     offsets, reflect = torch.from_numpy(drawn.offsets), torch.from_numpy(drawn.reflect)
     shift = torch.from_numpy(drawn.alphas) @ inputs.noise.T if noisy else None
-    expected = augmentation._all_at_once(images, offsets, reflect, inputs, shift)
+    expected = augmentation._whole_batch(images, offsets, reflect, inputs, shift)
     assert torch.equal(augment(images, drawn, inputs, noisy), expected.permute(0, 3, 1, 2))
 
 

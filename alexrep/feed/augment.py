@@ -1,4 +1,4 @@
-"""From stored images to network input, on the device that the images are on.
+"""Augmentation: stored images to network input, on the device of the images.
 
 Shapes: N images of a batch, S side of the stored images, P side of the patch.
 """
@@ -16,15 +16,15 @@ def augment(images: Tensor, draws: Draws, inputs: Inputs, noisy: bool) -> Tensor
 
     Args:
         images: uint8 (N, S, S, 3).
-        draws: The choices for these N images.
+        draws: The random draws for these N images.
         inputs: Constants, on the images' device.
-        noisy: Whether the colour noise is on; while it is off nothing is divided either.
+        noisy: Whether to add colour noise; without it nothing is divided either.
 
     Returns:
         Network input, float32 (N, 3, P, P), in grey levels about zero.
 
     Source: Krizhevsky et al. 2012, section 4.1. Departure: the released source
-    draws with the generator of each worker; here every choice is keyed.
+    draws from each worker's generator; here every draw is keyed by (seed, epoch, image).
     """
     shift = None
     if noisy:
@@ -43,7 +43,7 @@ def cut(images: Tensor, offsets: Tensor, reflect: Tensor, inputs: Inputs) -> Ten
         inputs: Constants, on the images' device.
 
     Returns:
-        float32 (N, P, P, 3), grey levels about zero, colours in the order of the input.
+        float32 (N, P, P, 3), grey levels about zero, channels in the order of the input.
     """
     return _patches(images, offsets, reflect, inputs, None)
 
@@ -51,16 +51,16 @@ def cut(images: Tensor, offsets: Tensor, reflect: Tensor, inputs: Inputs) -> Ten
 def _patches(
     images: Tensor, offsets: Tensor, reflect: Tensor, inputs: Inputs, shift: Tensor | None
 ) -> Tensor:
-    """Cut, reflect and normalise, float32 (N, P, P, 3); `shift` (N, 3) is the colour noise."""
+    """Cut, reflect and normalise to float32 (N, P, P, 3); `shift` (N, 3) is the colour noise."""
     if images.device.type != "cpu":
-        return _all_at_once(images, offsets, reflect, inputs, shift)
+        return _whole_batch(images, offsets, reflect, inputs, shift)
     side = inputs.side
     out = torch.from_numpy(inputs.buffers.take((len(offsets), side, side, 3), np.float32))
     noises = None if shift is None else shift.repeat(1, side)  # (N, 3 P)
-    # One image after the other stays in the processor's cache, and needs no indices:
-    # seven times as fast here as all at once.
-    choices = zip(offsets.tolist(), reflect.tolist(), strict=True)
-    for number, ((row, column), mirrored) in enumerate(choices):
+    # One image at a time stays in the processor's cache and needs no index arrays:
+    # seven times as fast on a CPU as the whole batch.
+    corners = zip(offsets.tolist(), reflect.tolist(), strict=True)
+    for number, ((row, column), mirrored) in enumerate(corners):
         rows, columns = slice(row, row + side), slice(column, column + side)
         patch, mean = images[number, rows, columns], inputs.mean
         if inputs.follows:
@@ -74,10 +74,10 @@ def _patches(
     return out
 
 
-def _all_at_once(
+def _whole_batch(
     images: Tensor, offsets: Tensor, reflect: Tensor, inputs: Inputs, shift: Tensor | None
 ) -> Tensor:
-    """Do the same in a few large operations, which is what a device other than the CPU wants."""
+    """Do the same for the whole batch in a few large operations, for a GPU."""
     side = inputs.side
     pixels = _gather(images, offsets, reflect, side)
     pixels = pixels.flip(3) if inputs.is_bgr else pixels
@@ -88,7 +88,7 @@ def _all_at_once(
 
 
 def _gather(images: Tensor, offsets: Tensor, reflect: Tensor, side: int) -> Tensor:
-    """Cut all patches at once, of the images' type, (N, P, P, 3)."""
+    """Cut all patches at once: (N, P, P, 3), in the images' dtype."""
     device, steps = images.device, torch.arange(side)
     forward = steps.expand(len(offsets), side)
     columns = torch.where(reflect[:, None], side - 1 - forward, forward) + offsets[:, 1:]
@@ -98,7 +98,7 @@ def _gather(images: Tensor, offsets: Tensor, reflect: Tensor, side: int) -> Tens
 
 
 def _means(offsets: Tensor, reflect: Tensor, inputs: Inputs) -> Tensor:
-    """Return what to subtract from the patches, (P, P, 3), or (N, P, P, 3) if it follows them."""
+    """Return the mean to subtract: (P, P, 3), or each patch's own part, (N, P, P, 3)."""
     if not inputs.follows:
         return inputs.mean
     return _gather(inputs.mean.expand(len(offsets), -1, -1, -1), offsets, reflect, inputs.side)

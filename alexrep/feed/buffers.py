@@ -1,4 +1,4 @@
-"""Memory for large arrays, used again: fresh pages cost as much as what fills them."""
+"""Reused memory for large arrays: touching fresh pages costs as much as filling them."""
 
 import math
 import weakref
@@ -9,23 +9,23 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 _LINE = 64
-"""Bytes of a line of the processor's cache."""
+"""Bytes of a cache line."""
 
 
 class Buffers:
-    """Gives arrays whose memory comes back when nothing refers to them any more.
+    """Hands out arrays and reuses their memory once nothing refers to them.
 
     May be used by several threads.
     """
 
     def __init__(self) -> None:
-        """Hold none."""
+        """Start without any memory."""
         self._free: deque[bytearray] = deque()
 
     def take(self, shape: tuple[int, ...], dtype: DTypeLike, past: int = 0) -> NDArray[Any]:
-        """Return an array of any content, which begins `past` bytes after a line of the cache.
+        """Return an uninitialised array that begins `past` bytes after a cache line.
 
-        Memory that came back and is too small is given up: sizes rarely change.
+        Free memory that is too small is dropped: sizes rarely change.
         """
         kind = np.dtype(dtype)
         size = math.prod(shape) * kind.itemsize

@@ -19,7 +19,7 @@ from alexrep.shards.subset import limited
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The inputs of a run."""
+    """Splits, statistics and digests that a run trains on."""
 
     folder: Path
     """The data folder."""
@@ -35,10 +35,10 @@ class TrainingData:
     """Digest of each input, for the manifest."""
 
     def inputs(self, recipe: Recipe) -> Inputs:
-        """Return the constants of augmentation.
+        """Return the constants of augmentation for a recipe.
 
         Raises:
-            ConfigError: If the patch is larger than the images.
+            ConfigError: If the patch is larger than the prepared images.
         """
         if recipe.model.side > self.train.side:
             wanted = f"at most {self.train.side}, the side of the prepared images"
@@ -67,15 +67,15 @@ def open_data(data: Path, wnids: Sequence[str] = ()) -> TrainingData:
 
     Args:
         data: The folder.
-        wnids: Classes to train and validate on, see `limit.limited`; none: all.
+        wnids: Classes to train and validate on, see `subset.limited`; all if empty.
 
     Raises:
-        ConfigError: If one of these is not in the class table.
-        ManifestError: If a stage has not finished, or mean or pca are of other images.
+        ConfigError: If a class is not in the class table.
+        ManifestError: If a stage has not finished, or mean or pca were made from other images.
         DataError: If a file is not what it should be.
     """
     packed = data / "shards" / manifest.NAME
-    # The prepared images may be gone, but not be others; a damaged manifest says nothing of these.
+    # The prepared images may be removed after packing, but must not be replaced by others.
     prepared = data / "images" / manifest.NAME
     if prepared.exists():
         manifest.read(prepared, "preprocess")

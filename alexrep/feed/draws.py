@@ -1,4 +1,4 @@
-"""The random choices for training patches: offset, reflection, colour noise.
+"""The random draws for training patches: offset, reflection, colour noise.
 
 Pure functions of (seed, epoch, image), so that worker count, batch size, number
 of devices and a restart change nothing. N images.
@@ -18,23 +18,23 @@ _ROW, _COLUMN, _REFLECT, _NOISE = 2, 3, 4, 5
 
 @dataclass(frozen=True)
 class Draws:
-    """The choices for N images."""
+    """The draws for N images."""
 
     offsets: NDArray[np.int64]
     """Row and column of the patch's corner, (N, 2), each 0 to border."""
     reflect: NDArray[np.bool_]
     """Whether to reflect, (N,)."""
     alphas: NDArray[np.float32]
-    """Normal numbers along the three colour axes, (N, 3)."""
+    """Standard normal factors along the three colour axes, (N, 3)."""
 
 
 def draw(
     images: NDArray[np.int64], border: int, draws: str, reflect: bool, seed: int, epoch: int
 ) -> Draws:
-    """Draw for `images` in one epoch.
+    """Draw offset, reflection and noise of `images` in one epoch.
 
     Args:
-        images: Indices in the order of the shards, (N,).
+        images: Indices of the images, (N,).
         border: Largest offset; 32 for 224 of 256, 33 positions each way as in
             the released source (the paper's 2048 counts 32).
         draws: "image", or "group32": offset and reflection once for each 32
@@ -64,5 +64,5 @@ def draw(
 
 
 def shuffled_labels(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """Permute the labels: the control experiment in which nothing can be learnt."""
+    """Permute the labels: the control experiment, in which nothing can be learnt."""
     return labels[keyed.permutation(len(labels), seed, 6)]

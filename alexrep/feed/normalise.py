@@ -1,4 +1,4 @@
-"""What turns stored pixels into network input: mean, colour noise, divisor, order of colours.
+"""Normalisation of patches: mean, colour noise, divisor, order of channels.
 
 Shapes: N images of a batch, S side of the stored images, P side of the patch.
 """
@@ -21,23 +21,23 @@ CHANNELS = ("rgb", "bgr")
 
 @dataclass(frozen=True)
 class Inputs:
-    """What turns stored pixels into network input; colours in the order of the input."""
+    """Constants of normalisation; channels in the order of the network input."""
 
     mean: Tensor
-    """Central part of the mean image, float32 (P, P, 3), grey levels; all of it, (S, S, 3), if
-    `follows`."""
+    """Centre of the mean image, float32 (P, P, 3), grey levels; with `follows` all of it,
+    (S, S, 3)."""
     noise: Tensor
     """Colour axes times their standard deviations times the scale, float32 (3, 3)."""
     divisor: float
-    """1 + scale, by which noisy patches are divided in the released source."""
+    """What noisy patches are divided by: 1 + scale in the released source, else 1."""
     side: int
     """P, the patch's side."""
     follows: bool = False
-    """Whether each patch's own part of the mean is subtracted, and reflected with it."""
+    """Whether to subtract the part of the mean at the patch's position, reflected with it."""
     is_bgr: bool = False
-    """Whether the input's colours are blue, green, red; stored pixels are RGB."""
+    """Whether the input's channels are blue, green, red; stored pixels are RGB."""
     buffers: Buffers = field(default_factory=Buffers, compare=False, repr=False)
-    """Where patches made on the CPU lie."""
+    """Memory of the patches that are made on the CPU."""
 
     def to(self, device: torch.device) -> "Inputs":
         """Return a copy on `device`."""
@@ -64,15 +64,15 @@ def make_inputs(
         side: P, the patch's side.
         scale: Factor on the standard deviations; 0.1 in the paper.
         divide: Whether noisy patches are divided by 1 + scale.
-        mean: One of MEANS: the mean's centre for every patch, or the part at the patch's place.
-        channels: One of CHANNELS, the order of the colours at the network's input.
+        mean: One of MEANS: the mean's centre for every patch, or the part at the patch's position.
+        channels: One of CHANNELS, the order of the channels of the network input.
 
     Raises:
         ValueError: If `mean` or `channels` is unknown.
 
     Source: the released source subtracts the central part of the mean image
-    from every patch, wherever that lies, after reflection. Caffe subtracts the part at the
-    patch's place before reflection, and has its colours from blue to red.
+    from every patch, wherever it was cut, after reflection. Caffe subtracts the part at the
+    patch's position, before reflection, and takes BGR.
     """
     for name, found, known in ("mean", mean, MEANS), ("channels", channels, CHANNELS):
         if found not in known:
@@ -95,7 +95,7 @@ def normalise(
 ) -> None:
     """Subtract the mean, add the noise, divide; write to `out`, float32 (..., P, P, 3).
 
-    Whole rows of a patch at a time, of 3 P numbers: three at a time are slow.
+    Works on whole rows of 3 P numbers: an innermost axis of three is slow.
     """
     rows = out.flatten(-2)
     rows.copy_(patches.flatten(-2)).sub_(mean.flatten(-2))

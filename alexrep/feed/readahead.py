@@ -1,4 +1,4 @@
-"""Telling the system which images will be read next, so that a cold disk is not waited for."""
+"""Readahead: tells the kernel which images come next, so that no batch waits for a cold disk."""
 
 import os
 
@@ -9,22 +9,25 @@ from alexrep.shards.read import Split
 
 
 class Readahead:
-    """Announces reads of a split; what is in memory already costs a call and no more."""
+    """Announces reads of a split; for bytes in the page cache that costs one system call."""
 
     def __init__(self, split: Split) -> None:
         """Open the shards.
 
         Args:
-            split: Where the images are.
+            split: The split to read.
         """
         self._shards = split.shards
         self._ends = np.cumsum([len(shard) for shard in split.shards])
         self._descriptors = [os.open(shard.path, os.O_RDONLY) for shard in split.shards]
 
     def announce(self, indices: NDArray[np.int64]) -> None:
-        """Start reading the images at `indices` into the page cache, and do not wait.
+        """Start reading images into the page cache, without waiting.
 
-        Images that lie one after another are announced as one piece.
+        Adjacent images are announced as one range.
+
+        Args:
+            indices: Indices of the images, (N,).
         """
         indices = np.sort(indices)
         numbers = np.searchsorted(self._ends, indices, side="right")

@@ -34,7 +34,7 @@ def corners(views: str, border: int) -> list[tuple[int, int, bool]]:
         return [(centre, centre, False)]
     if views == "ten-crop":
         five = [(0, 0), (0, border), (centre, centre), (border, 0), (border, border)]
-        return [(*place, reflect) for reflect in (False, True) for place in five]
+        return [(*corner, reflect) for reflect in (False, True) for corner in five]
     raise ValueError(f"views: expected one of {VIEWS}, found {views!r}")
 
 
@@ -44,7 +44,7 @@ def patches(images: Tensor, views: str, inputs: Inputs) -> Iterator[Tensor]:
     Args:
         images: uint8 (N, S, S, 3).
         views: One of VIEWS.
-        inputs: Constants, on the images' device.
+        inputs: Constants of normalisation, on the images' device.
     """
     num, border = len(images), images.shape[1] - inputs.side
     for row, column, reflect in corners(views, border):
