@@ -41,4 +41,5 @@ def command(
     if num_faults:
         raise DigestError(mismatch(data, "no fault", num_faults, "see the lines above"))
     unread = "" if deep else "; the prepared images were not read (--deep)"
-    typer.echo(f"{data}: every digest and count of {', '.join(check.held(data))} agrees{unread}")
+    outputs = ", ".join(check.finished_outputs(data))
+    typer.echo(f"{data}: every digest and count of {outputs} agrees{unread}")

@@ -1,4 +1,4 @@
-"""Verification of a data folder: every digest and count that the manifests record."""
+"""Verify a data folder against every digest and count in its manifests."""
 
 import os
 from collections import Counter
@@ -19,7 +19,7 @@ from alexrep.shards.layout import REPACK
 from alexrep.shards.listing import Images, list_images
 
 MOST = 10
-"""Wrong labels of a shard that are named; the rest are counted."""
+"""Wrong labels reported for one shard; the rest are counted."""
 
 
 def check(data: Path, deep: bool, done: Callable[[int], None]) -> Iterator[str]:
@@ -27,11 +27,11 @@ def check(data: Path, deep: bool, done: Callable[[int], None]) -> Iterator[str]:
 
     Args:
         data: The data folder.
-        deep: Whether to read every byte of the prepared tars as well.
-        done: Called with the number of images read each time.
+        deep: Whether to read every byte of the prepared tars, too.
+        done: Called with the number of images read since the last call.
 
     Raises:
-        ManifestError: If preprocess has not finished there.
+        ManifestError: If preprocess has not finished.
     """
     record = manifest.read(data / "images" / manifest.NAME, "preprocess")
     yield from _compare(record.outputs, data / "images", "preprocess")
@@ -39,18 +39,17 @@ def check(data: Path, deep: bool, done: Callable[[int], None]) -> Iterator[str]:
         prepared = open_prepared(data)
     except DataError as error:
         yield str(error)
-        return  # what the later stages hold refers to the class table
+        return  # the later stages refer to the class table
     yield from _images(prepared, done) if deep else _tars(prepared)
-    places = {stage: data / f"{stage}.{manifest.NAME}" for stage in ("mean", "pca")}
-    for stage, path in {**places, "pack": data / "shards" / manifest.NAME}.items():
-        if path.exists():
+    for stage, path in _manifests(data).items():
+        if stage != "preprocess" and path.exists():
             yield from _stage(stage, path, prepared, done)
 
 
 def _stage(
     stage: str, path: Path, prepared: Prepared, done: Callable[[int], None]
 ) -> Iterator[str]:
-    """Compare what a later stage made with its record, and the record with the images."""
+    """Compare a later stage's outputs with its manifest, and the manifest with the images."""
     try:
         record = manifest.read(path, stage)
     except ManifestError as error:
@@ -65,7 +64,7 @@ def _stage(
 
 
 def _compare(digests: dict[str, str], folder: Path, stage: str) -> Iterator[str]:
-    """Compare the files of a stage with their digests."""
+    """Compare a stage's files with their digests."""
     for name, digest in digests.items():
         path = folder / name
         if not path.is_file():
@@ -76,72 +75,82 @@ def _compare(digests: dict[str, str], folder: Path, stage: str) -> Iterator[str]
 
 
 def _chain(record: Manifest, prepared: Prepared, path: Path) -> Iterator[str]:
-    """Compare the input that a stage names with the images as they are."""
-    found = record.inputs.get("images", "none")
-    if found != prepared.digest:
+    """Compare the images digest in a stage's manifest with that of the prepared images."""
+    recorded = record.inputs.get("images", "none")
+    if recorded != prepared.digest:
         advice = f"{removal(path.parent)}, and run mean and pca again"
         if record.stage == "pack":
             advice = f"remove {path.parent} and pack again"
-        yield mismatch(path, f"images {prepared.digest[:12]}", found[:12], advice)
+        yield mismatch(path, f"images {prepared.digest[:12]}", recorded[:12], advice)
 
 
-def held(data: Path) -> list[str]:
-    """Return the names of the stages that have finished in a data folder, in their order."""
-    stages = {"images": data / "images" / manifest.NAME}
-    stages |= {stage: data / f"{stage}.{manifest.NAME}" for stage in ("mean", "pca")}
-    stages["shards"] = data / "shards" / manifest.NAME
-    return [stage for stage, path in stages.items() if path.exists()]
+def finished_outputs(data: Path) -> list[str]:
+    """Name the outputs whose stages have finished in a data folder, in the stages' order."""
+    names = {"preprocess": "images", "pack": "shards"}
+    return [names.get(stage, stage) for stage, path in _manifests(data).items() if path.exists()]
+
+
+def _manifests(data: Path) -> dict[str, Path]:
+    """Return the manifest's path of each stage, in the stages' order."""
+    return {
+        "preprocess": data / "images" / manifest.NAME,
+        "mean": data / f"mean.{manifest.NAME}",
+        "pca": data / f"pca.{manifest.NAME}",
+        "pack": data / "shards" / manifest.NAME,
+    }
 
 
 def _tars(prepared: Prepared) -> Iterator[str]:
-    """Look whether every tar is there and reaches to its last image, without reading it."""
+    """Check that every tar exists and reaches to the end of its last image, without reading it."""
     for split in prepared.splits:
         for unit in prepared.units(split):
             try:
-                end = max((one.offset + one.size for one in prepared.verdicts(unit)), default=0)
-                found = prepared.num_bytes(unit)
+                ends = [image.offset + image.size for image in prepared.verdicts(unit)]
+                end, num_bytes = max(ends, default=0), prepared.num_bytes(unit)
             except AlexrepError as error:
                 yield str(error)
                 continue
-            if found < end:
+            if num_bytes < end:
                 wanted = f"at least {end:,} bytes"
-                yield mismatch(prepared.tar(unit), wanted, f"{found:,}", REPREPARE)
+                yield mismatch(prepared.tar(unit), wanted, f"{num_bytes:,}", REPREPARE)
 
 
 def _images(prepared: Prepared, done: Callable[[int], None]) -> Iterator[str]:
-    """Compare the prepared images, and those in quarantine, with their digests."""
+    """Compare the prepared and the quarantined images with their digests."""
     for split in prepared.splits:
         for unit in prepared.units(split):
             try:
-                for verdict, content in jpegs(prepared, unit):
+                for verdict, jpeg in jpegs(prepared, unit):
                     done(1)
-                    if files.sha256_bytes(content) != verdict.sha256:
+                    if files.sha256_bytes(jpeg) != verdict.sha256:
                         where = f"{prepared.tar(unit)}: {verdict.name}"
                         wanted = f"sha256 {verdict.sha256[:12]}"
                         yield mismatch(where, wanted, "another", REPREPARE)
                 yield from _between(prepared, unit)
-                held = read_verdicts(prepared.folder / f"{unit}.jsonl")
-                kept = [one for one in held if one.verdict == "quarantined"]
-                digests = {f"quarantine/{split}/{one.name}": one.source_sha256 for one in kept}
+                digests = {
+                    f"quarantine/{split}/{verdict.name}": verdict.source_sha256
+                    for verdict in read_verdicts(prepared.folder / f"{unit}.jsonl")
+                    if verdict.verdict == "quarantined"
+                }
                 yield from _compare(digests, prepared.folder, "preprocess")
             except AlexrepError as error:
                 yield str(error)
 
 
 def _between(prepared: Prepared, unit: str) -> Iterator[str]:
-    """Compare what stands between the prepared images of a tar with what is written there."""
+    """Compare a tar's headers and padding with what preprocess writes."""
     tar = prepared.tar(unit)
     with tar.open("rb") as stream:
-        for name, place, wanted in between(prepared.verdicts(unit)):
-            stream.seek(place)
+        for name, offset, wanted in between(prepared.verdicts(unit)):
+            stream.seek(offset)
             if stream.read(len(wanted)) != wanted:
                 yield mismatch(f"{tar}: {name}", "the bytes written there", "others", REPREPARE)
         if stream.read(1):
-            yield mismatch(tar, f"{place + len(wanted):,} bytes", "more", REPREPARE)
+            yield mismatch(tar, f"{offset + len(wanted):,} bytes", "more", REPREPARE)
 
 
 def _foreign(packed: Manifest, shards: Path) -> Iterator[str]:
-    """Name the shards that the manifest does not."""
+    """Report shards that the manifest does not list."""
     for path in sorted(shards.glob("*.h5")):
         if path.name not in packed.outputs:
             yield mismatch(path, "only the shards of the manifest", "a foreign one", "remove it")
@@ -150,9 +159,9 @@ def _foreign(packed: Manifest, shards: Path) -> Iterator[str]:
 def _shards(
     packed: Manifest, shards: Path, prepared: Prepared, done: Callable[[int], None]
 ) -> Iterator[str]:
-    """Read every image of every shard, and count."""
+    """Read every image of every shard, and compare the counts."""
     counts: Counter[str] = Counter()
-    listed = _listed(packed, prepared)
+    expected = _expected(packed, prepared)
     for name, digest in packed.outputs.items():
         path = shards / name
         if not path.is_file():
@@ -160,7 +169,7 @@ def _shards(
             continue
         faults, num = list[str](), 0
         if path.suffix == ".h5":
-            faults, num = _shard(path, prepared, listed.get(name), done)
+            faults, num = _shard(path, prepared, expected.get(name), done)
         counts[f"{name.split('-')[0]} images"] += num
         yield from faults
         if not faults and files.sha256_file(path) != digest:
@@ -170,12 +179,12 @@ def _shards(
             yield mismatch(shards, f"{wanted} {key}", counts[key], "pack again")
 
 
-def _listed(packed: Manifest, prepared: Prepared) -> dict[str, Callable[[], Images]]:
-    """Return how to list the prepared images of each shard, in the order of packing.
+def _expected(packed: Manifest, prepared: Prepared) -> dict[str, Callable[[], Images]]:
+    """Return a function for each shard that lists the images it should hold, in order.
 
-    There are none where a list of prepared images is damaged, which is a fault of its own.
+    Splits whose lists of prepared images are damaged are left out: that is reported elsewhere.
     """
-    found: dict[str, Callable[[], Images]] = {}
+    expected: dict[str, Callable[[], Images]] = {}
     num = packed.settings["shard images"]
     assert isinstance(num, int), "set by write.make_plan"  # noqa: S101
     for split in prepared.splits:
@@ -184,12 +193,12 @@ def _listed(packed: Manifest, prepared: Prepared) -> dict[str, Callable[[], Imag
             continue
         listing = list_images(prepared, split, packed.seed or 0)
         for name, _, start, end in write.divide({split: listing}, num):
-            found[name] = partial(listing.part, start, end)
-    return found
+            expected[name] = partial(listing.part, start, end)
+    return expected
 
 
-def _others(shard: read.Shard, images: Images) -> list[str]:
-    """Name the first image of a shard that is not the one of the lists, and count the rest."""
+def _foreign_images(shard: read.Shard, images: Images) -> list[str]:
+    """Report the first image of a shard that is not the expected one, and count the rest."""
     if len(shard) != len(images):
         return [mismatch(shard.path, f"{len(images):,} images", f"{len(shard):,}", REPACK)]
     wrong = np.flatnonzero((shard.names != images.name) | (shard.labels != images.label))
@@ -207,7 +216,7 @@ def _others(shard: read.Shard, images: Images) -> list[str]:
 def _shard(
     path: Path,
     prepared: Prepared,
-    listed: Callable[[], Images] | None,
+    expected: Callable[[], Images] | None,
     done: Callable[[int], None],
 ) -> tuple[list[str], int]:
     """Return the faults of one shard and its number of images."""
@@ -216,18 +225,18 @@ def _shard(
         shard = read.open_shard(path)
     except AlexrepError as error:
         return [str(error)], 0
-    one = read.Split([shard], 0, table)
-    for index in range(len(one)):
+    split = read.Split([shard], 0, table)
+    for index in range(len(split)):
         try:
-            one.read(index)
+            split.read(index)
         except AlexrepError as error:
             faults.append(str(error))
-    one.close()
+    split.close()
     wrong = read.wrong_labels(shard, len(table)).tolist()
     faults += [read.label_fault(shard, row, len(table)) for row in wrong[:MOST]]
     if len(wrong) > MOST:
         faults.append(f"{path}: and {len(wrong) - MOST} more such labels")
-    if not wrong and listed is not None:
-        faults += _others(shard, listed())
+    if not wrong and expected is not None:
+        faults += _foreign_images(shard, expected())
     done(len(shard))
     return faults, len(shard)

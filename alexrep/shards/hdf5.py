@@ -1,9 +1,9 @@
-"""HDF5 files whose outline is made in memory: HDF5 itself never writes to the disk.
+"""Lays out an HDF5 file in memory, leaving the image bytes to plain writes.
 
-HDF5 does not survive a full disk: closing fails half way, and what is left of the
-file's objects ends the process by a segmentation fault. So HDF5 writes to memory what
-is small, leaves a hole for the images, and plain writes do the rest, in one go from
-the first byte to the last, so that the digest of the file needs no second reading.
+HDF5 does not survive a full disk: closing the file fails half way, and its remaining
+objects end the process with a segmentation fault. So HDF5 writes headers and small
+columns to memory around a hole for the images. The file is then written in order, from
+the first byte to the last, and digested on the way.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class FileWithHole(io.RawIOBase):
-    """A file in memory with a hole: what lies before the hole, and what lies after it."""
+    """A file in memory with a hole: `head` lies before the hole, `tail` after it."""
 
     def __init__(self) -> None:
         self.head, self.tail = bytearray(), bytearray()
@@ -31,54 +31,54 @@ class FileWithHole(io.RawIOBase):
         self._position = 0
 
     def readable(self) -> bool:
-        """Say that HDF5 may ask."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Say that places may be chosen."""
+        """Return True."""
         return True
 
     def writable(self) -> bool:
-        """Say that it takes bytes."""
+        """Return True."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Choose the place of the next write."""
+        """Set the position of the next write."""
         end = self._hole[1] + len(self.tail) if self._hole[1] < sys.maxsize else len(self.head)
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: end}[whence]
         self._position = base + offset
         return self._position
 
     def tell(self) -> int:
-        """Return the place of the next write."""
+        """Return the position of the next write."""
         return self._position
 
-    def write(self, content: ReadableBuffer, /) -> int:
-        """Keep bytes that lie on one side of the hole."""
-        kept = bytes(content)
-        side, place = self._side(self._position)
-        side.extend(bytes(max(0, place - len(side))))
-        side[place : place + len(kept)] = kept
-        self._position += len(kept)
-        return len(kept)
+    def write(self, values: ReadableBuffer, /) -> int:
+        """Store bytes that lie on one side of the hole."""
+        stored = bytes(values)
+        part, offset = self._part(self._position)
+        part.extend(bytes(max(0, offset - len(part))))
+        part[offset : offset + len(stored)] = stored
+        self._position += len(stored)
+        return len(stored)
 
     def truncate(self, size: int | None = None, /) -> int:
         """Set the size."""
         size = self._position if size is None else size
-        side, place = self._side(size)
-        side.extend(bytes(max(0, place - len(side))))
-        del side[place:]
+        part, offset = self._part(size)
+        part.extend(bytes(max(0, offset - len(part))))
+        del part[offset:]
         return size
 
     def leave_out(self, start: int, size: int) -> None:
-        """Leave a hole of `size` bytes that others fill; HDF5 has written nothing beyond it."""
+        """Leave a hole of `size` bytes for the caller to fill; nothing is written past it yet."""
         self.head.extend(bytes(max(0, start - len(self.head))))
         self._hole = start, start + size
 
-    def _side(self, place: int) -> tuple[bytearray, int]:
-        """Return head or tail, whichever holds `place`, and the place in it."""
+    def _part(self, position: int) -> tuple[bytearray, int]:
+        """Return head or tail, whichever covers a position of the file, and the offset in it."""
         start, end = self._hole
-        return (self.head, place) if place < start else (self.tail, place - end)
+        return (self.head, position) if position < start else (self.tail, position - end)
 
 
 def lay_out(
@@ -87,28 +87,28 @@ def lay_out(
     columns: Mapping[str, NDArray[np.generic]],
     attributes: Mapping[str, str | int],
 ) -> FileWithHole:
-    """Make a file with one contiguous dataset of bytes, which is the hole, and small columns.
+    """Lay out a file with one large dataset, which is the hole, and small columns.
 
-    What lies before the hole depends on the columns' shapes and types only.
+    The head depends on the columns' shapes and dtypes only, not on their values.
 
     Args:
-        name: Name of the large dataset, uint8.
-        shape: Its shape.
-        columns: The other datasets by name.
+        name: Name of the large dataset, uint8, contiguous.
+        shape: Shape of the large dataset.
+        columns: The small datasets by name.
         attributes: Attributes of the file.
     """
     out = FileWithHole()
-    with h5py.File(out, "w", libver="latest") as held:
-        how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        how.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-        how.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-        how.set_obj_track_times(False)
+    with h5py.File(out, "w", libver="latest") as file:
+        properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        properties.set_obj_track_times(False)
         space = h5py.h5s.create_simple(shape)
-        made = h5py.h5d.create(held.id, name.encode(), h5py.h5t.STD_U8LE, space, dcpl=how)
-        start = made.get_offset()
+        dataset = h5py.h5d.create(file.id, name.encode(), h5py.h5t.STD_U8LE, space, dcpl=properties)
+        start = dataset.get_offset()
         if start is not None:
             out.leave_out(start, int(np.prod(shape)))
         for column, values in columns.items():
-            held[column] = values
-        held.attrs.update(attributes)
+            file[column] = values
+        file.attrs.update(attributes)
     return out

@@ -1,4 +1,4 @@
-"""The images of a shard as one row of bytes, in pieces of bounded memory."""
+"""The image bytes of a shard, read and checked in pieces of bounded memory."""
 
 import itertools
 import os
@@ -16,35 +16,35 @@ from alexrep.prepare.prepared import REPREPARE, lost
 from alexrep.shards.listing import Images
 
 BUFFER = 1 << 21
-"""Bytes gathered before they are written: read, checked, written and digested in the cache."""
+"""Bytes of a piece: small enough to be read, checked, written and digested in the cache."""
 AHEAD = 2
-"""Pieces that may be at work elsewhere while the next is gathered: threads do not wait in step."""
+"""Pieces that may still be being written or digested while the next is read."""
 _OTHERS = 256
-"""Files that the rest of the process may have open."""
+"""File descriptors left for the rest of the process."""
 _FILES = 4096
-"""Open files that are enough for the tars of all classes."""
+"""File descriptors enough for the tars of all 1,000 classes and of val and test."""
 
 
 class Tars:
-    """The tars of prepared images, each opened once if the system allows so many open files.
+    """The tars of prepared images, kept open as far as the limit on open files allows.
 
     May be used by several threads.
     """
 
     def __init__(self) -> None:
-        """Open nothing yet; have the system allow as many files as it may."""
+        """Raise the soft limit on open files; tars are opened when they are first read."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         soft = max(soft, min(hard, _FILES))
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        self._room = max(0, soft - _OTHERS)
-        self._held: dict[Path, int] = {}
+        self._most_open = max(0, soft - _OTHERS)
+        self._descriptors: dict[Path, int] = {}
 
     def read(self, tar: Path, memory: NDArray[np.uint8], offset: int) -> int:
-        """Read bytes from a place into `memory` and return their number.
+        """Fill `memory` from an offset of a tar; return the number of bytes read.
 
         Raises:
             DataError: If the tar is missing.
-            OSError: If it cannot be read; the tar is named.
+            OSError: If it cannot be read; the error names the tar.
         """
         try:
             return self._read(tar, memory, offset)
@@ -53,35 +53,38 @@ class Tars:
             raise
 
     def _read(self, tar: Path, memory: NDArray[np.uint8], offset: int) -> int:
-        descriptor = self._held.get(tar)
+        descriptor = self._descriptors.get(tar)
         if descriptor is not None:
             return os.preadv(descriptor, [memory.data], offset)
         descriptor = _open(tar)
         num_read = os.preadv(descriptor, [memory.data], offset)
-        if len(self._held) >= self._room or self._held.setdefault(tar, descriptor) != descriptor:
+        if (
+            len(self._descriptors) >= self._most_open
+            or self._descriptors.setdefault(tar, descriptor) != descriptor
+        ):
             os.close(descriptor)
         return num_read
 
     def close(self) -> None:
-        """Close them."""
-        while self._held:
-            os.close(self._held.popitem()[1])
+        """Close the tars."""
+        while self._descriptors:
+            os.close(self._descriptors.popitem()[1])
 
 
 class ImageBytes:
-    """The bytes of N images, JPEG or decoded, and their crc32."""
+    """The bytes of N images, as JPEG or as RGB pixels, and their crc32."""
 
     def __init__(self, images: Images, side: int, encoding: str, tars: Tars) -> None:
-        """Lay out the bytes.
+        """Compute the offsets of the images.
 
         Args:
-            images: The images in order.
+            images: The images, in order.
             side: Their side, in pixels.
             encoding: "jpeg", or "raw" for RGB pixels.
-            tars: What the images are read through.
+            tars: Reads the images.
 
         Raises:
-            ValueError: If the encoding is neither.
+            ValueError: If the encoding is unknown.
         """
         if encoding not in ("jpeg", "raw"):
             raise ValueError(f"encoding: expected 'jpeg' or 'raw', found {encoding!r}")
@@ -94,16 +97,16 @@ class ImageBytes:
         self.crcs = np.zeros(len(images), np.uint32)
 
     def pieces(self) -> Iterator[memoryview]:
-        """Read the images; fill in their crc32.
+        """Yield the bytes of the images in pieces, and fill in their crc32.
 
-        A piece is there until AHEAD further ones have been given and one more is asked for.
+        A piece stays valid while the next AHEAD pieces are yielded; then its memory is reused.
 
         Raises:
-            DataError: If an image is not where its record says, is not the one of its
-                record, or cannot be decoded.
+            DataError: If a prepared image is missing, is not the recorded one, or cannot be
+                decoded.
         """
         largest = int(np.diff(self.offsets).max(initial=0))
-        # In turn: while some are written another is filled.
+        # Used in turn: one is filled while the others are written.
         memories = [np.empty(max(BUFFER, largest), np.uint8) for _ in range(AHEAD + 1)]
         start, offsets = 0, self.offsets
         for memory in itertools.cycle(memories):
@@ -111,14 +114,14 @@ class ImageBytes:
                 return
             fitting = np.searchsorted(offsets, offsets[start] + len(memory), side="right")
             end = int(fitting) - 1
-            places = (offsets[start : end + 1] - offsets[start]).tolist()
+            bounds = (offsets[start : end + 1] - offsets[start]).tolist()
             for row in range(start, end):
-                image = memory[places[row - start] : places[row - start + 1]]
+                image = memory[bounds[row - start] : bounds[row - start + 1]]
                 self._fill(row, image)
                 self.crcs[row] = zlib.crc32(image.data)
             if self.encoding == "jpeg":
                 _check(self.images, start, self.crcs[start:end])
-            yield memory[: places[-1]].data
+            yield memory[: bounds[-1]].data
             start = end
 
     def _fill(self, row: int, memory: NDArray[np.uint8]) -> None:
@@ -143,7 +146,7 @@ def _where(images: Images, row: int) -> str:
 
 
 def _read(images: Images, row: int, memory: NDArray[np.uint8], tars: Tars) -> None:
-    """Read the bytes of an image into `memory`, which has its size."""
+    """Read an image's bytes into `memory`, which has their length."""
     num_read = tars.read(images.tars[images.tar.item(row)], memory, images.offset.item(row))
     if num_read != len(memory):
         where, found = _where(images, row), f"{num_read} bytes"
@@ -151,7 +154,7 @@ def _read(images: Images, row: int, memory: NDArray[np.uint8], tars: Tars) -> No
 
 
 def _check(images: Images, start: int, crcs: NDArray[np.uint32]) -> None:
-    """Compare the crc32 of the JPEGs from image `start` on with those recorded, (N,)."""
+    """Compare crc32, (N,), of the JPEGs from image `start` on with those recorded."""
     recorded = images.crc32[start : start + len(crcs)]
     wrong = np.flatnonzero((recorded != crcs) & (recorded != 0))
     if len(wrong):

@@ -1,4 +1,4 @@
-"""The images of a split in the order of its shards, in little memory."""
+"""Lists the images of a split in the order of its shards, compactly."""
 
 import os
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from alexrep.prepare.prepared import Prepared
 
 @dataclass(frozen=True)
 class Images:
-    """Some images in order, N."""
+    """N images in the order of the shards."""
 
     tars: list[Path]
     tar: NDArray[np.int32]
     """Index into `tars`, (N,)."""
     offset: NDArray[np.int64]
-    """Place of the bytes in the tar, (N,)."""
+    """Offset of the bytes in the tar, (N,)."""
     size: NDArray[np.int64]
     """Number of bytes, (N,)."""
     label: NDArray[np.int32]
@@ -37,13 +37,13 @@ class Images:
 
 @dataclass(frozen=True)
 class SplitImages:
-    """All images of a split: some 46 bytes an image, of which 22 are its name."""
+    """All images of a split, in about 46 bytes each, 22 of them for the name."""
 
     tars: list[Path]
     units: list[NDArray[Any]]
-    """One record (offset, size, label, crc32, name) an image, for each tar, in its order."""
+    """For each tar, one record (offset, size, label, crc32, name) per image, in the tar's order."""
     order: NDArray[np.int64] | None
-    """Place, counted over the tars, of each image of the shards; none for that very order."""
+    """Row of each image of the shards, counted over all tars; None for the tars' own order."""
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -54,28 +54,28 @@ class SplitImages:
         return sum(int(unit["size"].sum(dtype=np.int64)) for unit in self.units)
 
     def part(self, start: int, end: int) -> Images:
-        """Return the images `start` to `end` - 1 in the order of the shards."""
+        """Return images `start` to `end` - 1 in the order of the shards."""
         ends = np.cumsum([len(unit) for unit in self.units])
-        indices = np.arange(start, end) if self.order is None else self.order[start:end]
-        tar = np.searchsorted(ends, indices, side="right").astype(np.int32)
+        rows = np.arange(start, end) if self.order is None else self.order[start:end]
+        tar = np.searchsorted(ends, rows, side="right").astype(np.int32)
         width = max((unit["name"].itemsize for unit in self.units if len(unit)), default=1)
-        found = np.empty(len(indices), _record(width))
-        # Grouped by tar once: a look at all of them for each of a thousand tars takes long.
+        records = np.empty(len(rows), _record(width))
+        # Grouped by tar once: comparing all rows with each of a thousand tars takes long.
         grouped = np.argsort(tar, kind="stable")
         numbers, firsts = np.unique(tar[grouped], return_index=True)
         for number, mine in zip(numbers, np.split(grouped, firsts[1:]), strict=True):
             unit = self.units[number]
-            found[mine] = unit[indices[mine] - (ends[number] - len(unit))]
-        # Sizes are summed up by the reader of this: 32 bits would not do.
-        size = found["size"].astype(np.int64)
-        label, name, crc32 = found["label"], found["name"], found["crc32"]
-        return Images(self.tars, tar, found["offset"], size, label, name, crc32)
+            records[mine] = unit[rows[mine] - (ends[number] - len(unit))]
+        # The caller sums sizes, which overflows 32 bits.
+        size = records["size"].astype(np.int64)
+        label, name, crc32 = records["label"], records["name"], records["crc32"]
+        return Images(self.tars, tar, records["offset"], size, label, name, crc32)
 
 
 def list_images(prepared: Prepared, split: str, seed: int) -> SplitImages:
-    """List a split's images: train shuffled by the seed, the others in order.
+    """List a split's images: train shuffled by the seed, val and test in the tars' order.
 
-    Verdicts are read unit by unit and only their numbers and names are kept.
+    Verdicts are read unit by unit; only their numbers and names stay in memory.
     """
     units = prepared.units(split)
     columns = [_columns(prepared, unit) for unit in units]
@@ -87,16 +87,18 @@ def list_images(prepared: Prepared, split: str, seed: int) -> SplitImages:
 def _columns(prepared: Prepared, unit: str) -> NDArray[Any]:
     """Return the records of a unit's images, (N,)."""
     verdicts = prepared.verdicts(unit)
-    names = [os.fsencode(one.name) for one in verdicts]
-    rows = zip(verdicts, names, strict=True)
-    # Four bytes hold a place in any tar of usual size.
-    offset = "u4" if all(one.offset < 1 << 32 for one in verdicts) else "i8"
+    names = [os.fsencode(image.name) for image in verdicts]
+    # Four bytes hold an offset in all but the largest tars.
+    offset = "u4" if all(image.offset < 1 << 32 for image in verdicts) else "i8"
     record = _record(max(map(len, names), default=1), offset)
-    listed = [(one.offset, one.size, one.label, one.crc32, name) for one, name in rows]
-    return np.array(listed, record)
+    rows = [
+        (image.offset, image.size, image.label, image.crc32, name)
+        for image, name in zip(verdicts, names, strict=True)
+    ]
+    return np.array(rows, record)
 
 
 def _record(width: int, offset: str = "i8") -> np.dtype[np.void]:
-    """Return the type of an image's record, whose name has `width` bytes."""
+    """Return the dtype of an image's record with a name of `width` bytes."""
     numbers = [("offset", offset), ("size", "u4"), ("label", "i4"), ("crc32", "u4")]
     return np.dtype([*numbers, ("name", f"S{width}")])

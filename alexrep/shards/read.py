@@ -1,4 +1,4 @@
-"""Reading shards: labels and names in memory, the images' bytes from the file when asked."""
+"""Reads shards: labels and names into memory, image bytes from the file on demand."""
 
 import os
 import zlib
@@ -21,7 +21,7 @@ from alexrep.shards import layout
 
 @dataclass(frozen=True)
 class Shard:
-    """One shard's index; its bytes are read at their place in the file."""
+    """Index of one shard, N images."""
 
     path: Path
     split: str
@@ -31,11 +31,15 @@ class Shard:
     classes: str
     """Digest of the class table."""
     start: int
-    """Place of the first image's bytes in the file."""
+    """Offset of the first image's bytes in the file."""
     offsets: NDArray[np.int64]
+    """Offset of each image's bytes from `start`, and of their end, (N + 1,)."""
     labels: NDArray[np.int32]
+    """Class index, -1 unknown, (N,)."""
     names: NDArray[np.bytes_]
+    """File name as distributed, (N,)."""
     crc32: NDArray[np.uint32]
+    """Of each image's bytes, (N,)."""
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -46,26 +50,26 @@ def open_shard(path: Path) -> Shard:
     """Read the index of a shard.
 
     Raises:
-        DataError: If it is missing, no shard, of another format, or its offsets lie.
+        DataError: If the file is missing, no shard, of another format, or has wrong offsets.
     """
     try:
-        with h5py.File(path) as held:
-            if held.attrs["format"] != layout.FORMAT:
-                found = f"format {held.attrs['format']}"
+        with h5py.File(path) as file:
+            if file.attrs["format"] != layout.FORMAT:
+                found = f"format {file.attrs['format']}"
                 raise DataError(mismatch(path, f"format {layout.FORMAT}", found, layout.REPACK))
-            encoding = str(held.attrs.get("encoding", "jpeg"))
-            start, offsets, total = _images(held, encoding, int(held.attrs["side"]))
+            encoding = str(file.attrs.get("encoding", "jpeg"))
+            start, offsets, total = _images(file, encoding, int(file.attrs["side"]))
             shard = Shard(
                 path=path,
-                split=str(held.attrs["split"]),
-                side=int(held.attrs["side"]),
+                split=str(file.attrs["split"]),
+                side=int(file.attrs["side"]),
                 encoding=encoding,
-                classes=str(held.attrs["classes"]),
+                classes=str(file.attrs["classes"]),
                 start=start,
                 offsets=offsets,
-                labels=_column(held, "labels", "i"),
-                names=_plain(_column(held, "names", "S")),
-                crc32=_column(held, "crc32", "u"),
+                labels=_column(file, "labels", "i"),
+                names=_plain(_column(file, "names", "S")),
+                crc32=_column(file, "crc32", "u"),
             )
     except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         if not path.exists():
@@ -76,9 +80,9 @@ def open_shard(path: Path) -> Shard:
     return shard
 
 
-def _images(held: h5py.File, encoding: str, side: int) -> tuple[int, NDArray[np.int64], int]:
-    """Return the place of the images' bytes in the file, their offsets, and their number."""
-    images = held[layout.DATASETS[encoding]]
+def _images(file: h5py.File, encoding: str, side: int) -> tuple[int, NDArray[np.int64], int]:
+    """Return the offset of the image bytes in the file, each image's offset, and the total."""
+    images = file[layout.DATASETS[encoding]]
     if not isinstance(images, h5py.Dataset) or images.dtype != np.uint8:
         raise ValueError("images of another kind")
     start = images.id.get_offset()
@@ -89,12 +93,12 @@ def _images(held: h5py.File, encoding: str, side: int) -> tuple[int, NDArray[np.
     if encoding == "raw":
         size = side * side * 3
         return start or 0, np.arange(len(images) + 1, dtype=np.int64) * size, images.size
-    return start or 0, _column(held, "offsets", "i"), images.size
+    return start or 0, _column(file, "offsets", "i"), images.size
 
 
-def _column(held: h5py.File, name: str, kind: str) -> NDArray[Any]:
-    """Return one column of the index, which must be of a kind in numpy's terms."""
-    column = held[name]
+def _column(file: h5py.File, name: str, kind: str) -> NDArray[Any]:
+    """Return one column of the index; `kind` is the dtype's kind that it must have."""
+    column = file[name]
     if not isinstance(column, h5py.Dataset) or column.ndim != 1 or column.dtype.kind != kind:
         raise ValueError(f"{name} of another kind")
     values: NDArray[Any] = column[:]
@@ -102,12 +106,12 @@ def _column(held: h5py.File, name: str, kind: str) -> NDArray[Any]:
 
 
 def _plain(names: NDArray[np.bytes_]) -> NDArray[np.bytes_]:
-    """Shed the note that h5py leaves on the type and numpy cannot save."""
+    """Drop the metadata that h5py adds to the dtype and numpy cannot save."""
     return names.view(f"S{names.dtype.itemsize}")
 
 
 def _check_index(shard: Shard, total: int) -> None:
-    """Refuse offsets that lie: all later reads trust them."""
+    """Refuse wrong offsets: all later reads trust them."""
     offsets, num = shard.offsets, len(shard)
     lengths_agree = len(offsets) == num + 1 and len(shard.names) == len(shard.crc32) == num
     rising = lengths_agree and offsets[0] == 0 and bool((np.diff(offsets) > 0).all())
@@ -117,20 +121,16 @@ def _check_index(shard: Shard, total: int) -> None:
 
 
 def wrong_labels(shard: Shard, num_classes: int) -> NDArray[np.int64]:
-    """Return the rows of a shard whose labels are not of the classes, in order.
+    """Return the rows of a shard whose labels are out of range, in ascending order.
 
-    -1, unknown, is right in the test split only.
-
-    Args:
-        shard: The shard.
-        num_classes: Number of classes.
+    -1, unknown, is allowed in the test split only.
     """
     least = -1 if shard.split == "test" else 0
     return np.flatnonzero((shard.labels < least) | (shard.labels >= num_classes))
 
 
 def label_fault(shard: Shard, row: int, num_classes: int) -> str:
-    """Return the line that tells of the wrong label of image `row`."""
+    """Return the message about the wrong label of image `row`."""
     return _fault(shard, row, f"a label from 0 to {num_classes - 1}", shard.labels[row])
 
 
@@ -140,14 +140,14 @@ def _fault(shard: Shard, row: int, wanted: str, found: object) -> str:
 
 
 def _check_labels(shard: Shard, num_classes: int) -> None:
-    """Refuse labels of no class: the loss would take them for places in the logits."""
+    """Refuse labels out of range: the loss would index the logits with them."""
     wrong = wrong_labels(shard, num_classes)
     if len(wrong):
         raise DataError(label_fault(shard, wrong.item(0), num_classes))
 
 
 class Split:
-    """All images of a split, addressed by their place in the order of the shards."""
+    """All images of a split, by their index in the order of the shards."""
 
     def __init__(
         self,
@@ -159,8 +159,8 @@ class Split:
         """Join the shards of a split.
 
         Args:
-            shards: In order.
-            num_quarantined: Images of the split that could not be prepared.
+            shards: The shards, in order.
+            num_quarantined: Number of images of the split that could not be prepared.
             table: The class table that the labels refer to.
             geometry: How the images were made square, one of pixels.rescale.GEOMETRIES.
         """
@@ -184,27 +184,27 @@ class Split:
 
         Raises:
             IndexError: If there is no such image.
-            DataError: If the file is shorter than its index says, or the bytes changed.
+            DataError: If the file is shorter than its index says, or the bytes have changed.
         """
         if not 0 <= index < len(self):
             raise IndexError(f"index: expected 0 to {len(self) - 1}, found {index}")
         number, row = self._locate(index)
         shard = self.shards[number]
-        # Plain numbers: numpy's own take longer to look up than the bytes to read.
+        # item() gives Python ints: numpy scalars cost more here than the read itself.
         start, end = shard.offsets.item(row), shard.offsets.item(row + 1)
-        content = os.pread(self._descriptors[number], end - start, shard.start + start)
-        if len(content) != end - start or zlib.crc32(content) != shard.crc32.item(row):
-            found = f"{len(content)} bytes of another crc32"
+        image_bytes = os.pread(self._descriptors[number], end - start, shard.start + start)
+        if len(image_bytes) != end - start or zlib.crc32(image_bytes) != shard.crc32.item(row):
+            found = f"{len(image_bytes)} bytes of another crc32"
             raise DataError(self.fault(index, f"{end - start} bytes as packed", found))
-        return content
+        return image_bytes
 
     def fault(self, index: int, wanted: str, found: object) -> str:
-        """Return the line that tells what is wrong with image `index`, and in which shard."""
+        """Return the message about a fault of image `index`, with its shard and name."""
         number, row = self._locate(index)
         return _fault(self.shards[number], row, wanted, found)
 
     def _locate(self, index: int) -> tuple[int, int]:
-        """Return the number of the shard that image `index` is in, and its row there."""
+        """Return the shard's number and the row in it of image `index`."""
         number = bisect_right(self._ends, index)
         return number, index - (self._ends[number - 1] if number else 0)
 
@@ -218,15 +218,15 @@ def open_split(data: Path, split: str) -> Split:
     """Open a split of a packed data folder.
 
     Raises:
-        ManifestError: If pack has not finished there, or the data has no such split.
-        DataError: If a shard is missing, broken, or of other data, or a label is of no class.
+        ManifestError: If pack has not finished, or there are no shards of the split.
+        DataError: If a shard is missing, broken, or of other data, or a label is out of range.
     """
     folder = data / "shards"
     record = manifest.read(folder / manifest.NAME, "pack")
     names = [name for name in record.outputs if name.startswith(f"{split}-")]
     if not names:
-        held = ", ".join(sorted({name.split("-")[0] for name in record.outputs if "-" in name}))
-        raise ManifestError(mismatch(folder, f"shards of {split}", held, "choose one of these"))
+        packed = ", ".join(sorted({name.split("-")[0] for name in record.outputs if "-" in name}))
+        raise ManifestError(mismatch(folder, f"shards of {split}", packed, "choose one of these"))
     shards = [open_shard(folder / name) for name in sorted(names)]
     table = classes.read(folder / layout.CLASSES)
     for shard in shards:
@@ -235,7 +235,7 @@ def open_split(data: Path, split: str) -> Split:
             advice = f"remove it and {layout.CLASSES}, and pack again"
             raise DataError(mismatch(shard.path, f"a shard of {split}", found, advice))
         if (shard.side, shard.encoding) != (shards[0].side, shards[0].encoding):
-            wanted, found = (f"{one.encoding}, side {one.side}" for one in (shards[0], shard))
+            wanted, found = (f"{s.encoding}, side {s.side}" for s in (shards[0], shard))
             raise DataError(mismatch(shard.path, wanted, found, layout.REPACK))
         _check_labels(shard, len(table))
     geometry = str(record.details.get("geometry", layout.GEOMETRY))

@@ -1,4 +1,4 @@
-"""Less than a whole split: the images of some classes, with a class table of their own."""
+"""Subsets of a split: the images of some classes, with a class table of just these."""
 
 import copy
 from collections.abc import Sequence
@@ -13,18 +13,18 @@ from alexrep.shards.read import Split
 
 
 def limited(split: Split, wnids: Sequence[str]) -> Split:
-    """Return the split as if its other classes were not known.
+    """Limit a split to some classes.
 
-    Images keep their indices, so that all that is drawn for them stays what it is among all
-    classes. Those of other classes have label -1, see `indices`. Quarantined images leave the
-    count: shards do not tell their classes.
+    Images keep their indices, so their random draws do not depend on the subset. Images of
+    other classes get label -1, see `indices`. No quarantined images are counted, as shards do
+    not record their classes.
 
     Args:
-        split: A split whose labels are all known; shares its open files with the result.
-        wnids: Classes to keep, in any order; none: all.
+        split: A split whose labels are all known; the result shares its open files.
+        wnids: Classes to keep, in any order; all if empty.
 
     Raises:
-        ConfigError: If one is not in the class table, or none of the images is of them.
+        ConfigError: If a class is not in the class table, or the split has no image of them.
     """
     if not wnids:
         return split
@@ -37,16 +37,16 @@ def limited(split: Split, wnids: Sequence[str]) -> Split:
     kept = [synset for synset in table.synsets if synset.wnid in set(wnids)]
     new = np.full(len(table), -1, np.int64)
     new[[synset.index for synset in kept]] = np.arange(len(kept))
-    found = copy.copy(split)
-    found.labels = new[split.labels]
-    found.classes = ClassTable(tuple(replace(one, index=n) for n, one in enumerate(kept)))
-    found.num_quarantined = 0
-    if not len(indices(found)):
+    subset = copy.copy(split)
+    subset.labels = new[split.labels]
+    subset.classes = ClassTable(tuple(replace(s, index=index) for index, s in enumerate(kept)))
+    subset.num_quarantined = 0
+    if not len(indices(subset)):
         name = split.shards[0].split
         raise ConfigError(mismatch("limits.classes", f"{name} images", "none", "add classes"))
-    return found
+    return subset
 
 
 def indices(split: Split) -> NDArray[np.int64]:
-    """Return the indices of the images whose class is known, in the order of the shards."""
+    """Return the indices of the images whose class is known, ascending, (N,)."""
     return np.flatnonzero(split.labels >= 0)

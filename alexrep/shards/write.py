@@ -1,4 +1,4 @@
-"""Packing: prepared images into shards, the training split shuffled once."""
+"""Packs prepared images into shards, the training split shuffled once."""
 
 import functools
 import hashlib
@@ -25,7 +25,7 @@ from alexrep.shards.listing import Images, SplitImages, list_images
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """One shard to write."""
+    """A shard to write."""
 
     name: str
     split: str
@@ -33,7 +33,7 @@ class ShardPlan:
 
 
 def make_plan(prepared: Prepared, seed: int, shard_images: int, encoding: str = "jpeg") -> Plan:
-    """State what decides the shards."""
+    """Return the plan of pack: the settings and inputs that decide the shards' bytes."""
     settings: dict[str, JsonValue] = {"encoding": encoding, "shard images": shard_images}
     return Plan(stage="pack", settings=settings, seed=seed, inputs={"images": prepared.digest})
 
@@ -46,21 +46,21 @@ def run(
     done: Callable[[int], None],
     before: Callable[[int], None] = lambda num: None,
 ) -> Manifest:
-    """Write every shard that is not there yet, then the manifest.
+    """Write every missing shard, then the manifest.
 
-    Of a stage that was finished and lost outputs the others are left unread: their digests
-    are those that its manifest holds, so that a fault in them stays one.
+    If pack had finished and shards were lost since, the others keep the digests of its
+    manifest and are not read, so that verify still finds a fault in them.
 
     Args:
         prepared: The prepared images.
         folder: Folder of the shards.
-        plan: As `make_plan` gives it.
-        workers: Threads at work.
-        done: Called with the number of images of each shard that is written.
-        before: Called with that of each shard that was there.
+        plan: From `make_plan`.
+        workers: Number of shards written at a time, each by a thread.
+        done: Called with the number of images of each shard that was written.
+        before: Called with the number of images of each shard that existed already.
 
     Raises:
-        DataError: If a prepared image is not what its record says, or the record has changed.
+        DataError: If a prepared image or its record has changed.
     """
     seed, shard_images = plan.seed or 0, plan.settings["shard images"]
     encoding = str(plan.settings["encoding"])
@@ -69,40 +69,40 @@ def run(
     listings = {split: list_images(prepared, split, seed) for split in prepared.splits}
     pixels = prepared.side**2 * 3 if encoding == "raw" else None
     outputs = {name: "" for name, *_ in divide(listings, shard_images)}
-    held = _held(folder, outputs)
-    files.require_space(folder, _space(listings, shard_images, held, pixels))
+    existing = _existing(folder, outputs)
+    files.require_space(folder, _space(listings, shard_images, existing, pixels))
     ending = threading.Event()
     with closing(Tars()) as tars:
-        begun = functools.partial(write, prepared=prepared, folder=folder, held=held)
-        work = functools.partial(begun, seed=seed, encoding=encoding, tars=tars, ending=ending)
+        work = functools.partial(write, prepared=prepared, folder=folder, existing=existing)
+        work = functools.partial(work, seed=seed, encoding=encoding, tars=tars, ending=ending)
         shards = _shards(listings, shard_images)
-        for shard, digest in pool.run(work, shards, workers, lambda one: one.name, ending=ending):
+        for shard, digest in pool.run(work, shards, workers, lambda s: s.name, ending=ending):
             outputs[shard.name] = digest
-            (before if shard.name in held else done)(len(shard.images))
+            (before if shard.name in existing else done)(len(shard.images))
     files.write_json(folder / layout.CLASSES, prepared.classes.rows())
     outputs[layout.CLASSES] = files.sha256_file(folder / layout.CLASSES)
     counts: dict[str, int] = {}
     for split, listing in listings.items():
         counts[f"{split} images"] = len(listing)
-        counts[f"{split} quarantined"] = sum(one["split"] == split for one in prepared.quarantine)
+        counts[f"{split} quarantined"] = sum(row["split"] == split for row in prepared.quarantine)
     details = {key: prepared.manifest.details[key] for key in ("edition", "side", "geometry")}
     sizes = manifest.sizes(folder, outputs)
     return manifest.finish(plan, folder / manifest.NAME, counts, outputs, details, sizes=sizes)
 
 
-def _held(folder: Path, names: Collection[str]) -> dict[str, str]:
-    """Return the sha256 of the shards that need not be written, empty where it is not known."""
+def _existing(folder: Path, names: Collection[str]) -> dict[str, str]:
+    """Return the sha256 of the shards that exist; empty if no manifest records it."""
     record = folder / manifest.NAME
     former = manifest.read(record, "pack") if record.exists() else None
     sizes, digests = (former.sizes, former.outputs) if former else ({}, {})
-    there = [name for name in names if manifest.is_held(folder, name, sizes)]
-    return {name: digests.get(name, "") for name in there}
+    existing = [name for name in names if manifest.is_held(folder, name, sizes)]
+    return {name: digests.get(name, "") for name in existing}
 
 
 def divide(
     listings: dict[str, SplitImages], shard_images: int
 ) -> Iterator[tuple[str, str, int, int]]:
-    """Yield name, split, first place and end of each shard."""
+    """Yield name, split, first image and end of each shard."""
     for split, listing in listings.items():
         for number, start in enumerate(range(0, len(listing), shard_images)):
             end = min(start + shard_images, len(listing))
@@ -110,24 +110,29 @@ def divide(
 
 
 def _shards(listings: dict[str, SplitImages], shard_images: int) -> Iterator[ShardPlan]:
-    """Yield the shards as they are asked for: their lists together would double the memory."""
+    """Yield the shards one by one: the lists of all of them would double the memory."""
     for name, split, start, end in divide(listings, shard_images):
         yield ShardPlan(name, split, listings[split].part(start, end))
 
 
 def _space(
-    listings: dict[str, SplitImages], shard_images: int, held: Collection[str], pixels: int | None
+    listings: dict[str, SplitImages],
+    shard_images: int,
+    existing: Collection[str],
+    pixels: int | None,
 ) -> int:
-    """Return the bytes of the images of all shards that are not there yet.
+    """Return the bytes of the images of all missing shards.
 
-    `pixels` are the bytes of a decoded image; none if they stay encoded.
+    `pixels` is the size of a decoded image in bytes; None if images stay encoded.
     """
     shards = list(divide(listings, shard_images))
     if pixels is not None:
-        return sum((end - start) * pixels for name, _, start, end in shards if name not in held)
-    there = (listings[split].part(start, end) for name, split, start, end in shards if name in held)
+        return sum((end - start) * pixels for name, _, start, end in shards if name not in existing)
+    written = (
+        listings[split].part(start, end) for name, split, start, end in shards if name in existing
+    )
     total = sum(listing.num_bytes() for listing in listings.values())
-    return total - sum(int(images.size.sum()) for images in there)
+    return total - sum(int(images.size.sum()) for images in written)
 
 
 def write(
@@ -137,68 +142,70 @@ def write(
     seed: int,
     encoding: str,
     tars: Tars,
-    held: Mapping[str, str],
+    existing: Mapping[str, str],
     ending: threading.Event,
 ) -> str:
-    """Write one shard, whole or not at all, unless it is there; return its sha256.
+    """Write one shard, whole or not at all, unless it exists; return its sha256.
 
     Raises:
         CancelledError: Once `ending` is set.
     """
     path, images = folder / shard.name, shard.images
-    if shard.name in held:
-        return held[shard.name] or files.sha256_file(path)
-    content = ImageBytes(images, prepared.side, encoding, tars)
+    if shard.name in existing:
+        return existing[shard.name] or files.sha256_file(path)
+    image_bytes = ImageBytes(images, prepared.side, encoding, tars)
     attributes = _attributes(shard, prepared, seed, encoding)
-    laid_out = functools.partial(_lay_out, images, content, attributes)
+    laid_out = functools.partial(_lay_out, images, image_bytes, attributes)
 
     def pieces() -> Iterator[bytearray | memoryview]:
         head = laid_out().head
         yield head
-        yield from content.pieces()
-        ended = laid_out()
-        if ended.head != head:
-            raise RuntimeError(f"{path}: HDF5 laid the file out otherwise for other crc32")
-        yield ended.tail
+        yield from image_bytes.pieces()
+        final = laid_out()  # now with the crc32
+        if final.head != head:
+            raise RuntimeError(f"{path}: HDF5 wrote another head once the crc32 were known")
+        yield final.tail
 
     with files.whole(path) as part, part.open("wb", buffering=0) as stream:
         return _pour(pieces(), stream, ending)
 
 
-def _lay_out(images: Images, content: ImageBytes, attributes: dict[str, str | int]) -> FileWithHole:
-    columns = {"labels": images.label, "names": images.name, "crc32": content.crcs}
-    if content.encoding == "jpeg":
-        columns["offsets"] = content.offsets
-    name = layout.DATASETS[content.encoding]
-    return lay_out(name, content.shape, columns, attributes)
+def _lay_out(
+    images: Images, image_bytes: ImageBytes, attributes: dict[str, str | int]
+) -> FileWithHole:
+    columns = {"labels": images.label, "names": images.name, "crc32": image_bytes.crcs}
+    if image_bytes.encoding == "jpeg":
+        columns["offsets"] = image_bytes.offsets
+    name = layout.DATASETS[image_bytes.encoding]
+    return lay_out(name, image_bytes.shape, columns, attributes)
 
 
 def _pour(
     pieces: Iterator[bytearray | memoryview], stream: RawIOBase, ending: threading.Event
 ) -> str:
-    """Write pieces and digest them, at the time at which the next is gathered; return the sha256.
+    """Write and digest pieces while the next are read; return the sha256.
 
-    All three let other threads run: none holds the interpreter.
+    Reading, writing and digesting all release the GIL.
     """
-    digest, taken = hashlib.sha256(), deque[Future[None]]()
-    with ThreadPoolExecutor(1) as disk, ThreadPoolExecutor(1) as beside:
+    digest, pending = hashlib.sha256(), deque[Future[None]]()
+    with ThreadPoolExecutor(1) as writer, ThreadPoolExecutor(1) as digester:
         for piece in pieces:
             if ending.is_set():
                 raise CancelledError
-            taken += disk.submit(_put, stream, piece), beside.submit(digest.update, piece)
-            while len(taken) > 2 * AHEAD:
-                taken.popleft().result()
-        for one in taken:
-            one.result()
+            pending += writer.submit(_put, stream, piece), digester.submit(digest.update, piece)
+            while len(pending) > 2 * AHEAD:
+                pending.popleft().result()
+        for future in pending:
+            future.result()
     return digest.hexdigest()
 
 
 def _put(stream: RawIOBase, piece: bytearray | memoryview) -> None:
-    """Write a piece."""
+    """Write a whole piece."""
     start, rest = stream.tell(), memoryview(piece)
     while rest:
         rest = rest[stream.write(rest) :]
-    # Has the disk begin at once: the flush at the end then finds little to wait for.
+    # Starts writing to the disk at once, so that the flush at the end is short.
     os.posix_fadvise(stream.fileno(), start, len(piece), os.POSIX_FADV_DONTNEED)
 
 
