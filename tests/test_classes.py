@@ -37,7 +37,9 @@ def test_words_may_occur_twice() -> None:
 
 
 def test_a_wnid_that_occurs_twice_is_refused() -> None:
-    with pytest.raises(DataError, match=r"meta\.mat: expected each wnid once, found n01; get the"):
+    with pytest.raises(
+        DataError, match=r"meta\.mat: expected each wnid once, found n01; download the"
+    ):
         classes.of_leaves([*LEAVES, ("n01", 4, "dog", 1)])
 
 

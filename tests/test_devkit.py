@@ -101,7 +101,7 @@ def test_an_unpacked_devkit_reads_the_same(
     assert devkit.read_val_labels(tmp_path, DEMO, table) == [0, 1, 2, 0, 1, 2, 0, 1]
     (tmp_path / folder / "data" / "meta.mat").unlink()
     with pytest.raises(
-        DataError, match=r"devkit: expected data/meta\.mat, found no such file; get"
+        DataError, match=r"devkit: expected data/meta\.mat, found no such file; download"
     ):
         devkit.read_classes(tmp_path, DEMO)
 
@@ -139,7 +139,9 @@ def test_the_devkit_of_the_other_year_under_the_right_name_is_told_by_its_ids(wr
 @pytest.mark.parametrize("content", [b"", b"text", b"\x1f\x8b", bytes(2000)])
 def test_a_file_that_is_no_tar_is_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / DEMO.devkit).write_bytes(content)
-    with pytest.raises(DataError, match=r"DEMO_devkit\.tar\.gz: expected .*; get the devkit anew"):
+    with pytest.raises(
+        DataError, match=r"DEMO_devkit\.tar\.gz: expected .*; download the devkit again"
+    ):
         devkit.read_classes(tmp_path, DEMO)
 
 
@@ -147,7 +149,9 @@ def test_a_file_that_is_no_tar_is_one_line(tmp_path: Path, content: bytes) -> No
 def test_a_devkit_that_is_cut_off_is_one_line(raw: Path, tmp_path: Path, share: float) -> None:
     content = (raw / DEMO.devkit).read_bytes()
     (tmp_path / DEMO.devkit).write_bytes(content[: int(share * len(content))])
-    with pytest.raises(DataError, match=r"devkit.*: expected .*; get the devkit anew") as caught:
+    with pytest.raises(
+        DataError, match=r"devkit.*: expected .*; download the devkit again"
+    ) as caught:
         devkit.read_val_labels(tmp_path, DEMO, devkit.read_classes(tmp_path, DEMO))
     assert "\n" not in str(caught.value)
 
@@ -173,14 +177,16 @@ def test_a_devkit_with_a_flipped_bit_never_reaches_the_reader_of_matlab_files(
             num_idle += 1
             assert devkit.read_classes(tmp_path, DEMO) == classes
             continue
-        with pytest.raises(DataError, match=r"^[^\n]*expected .*; get the devkit anew$"):
+        with pytest.raises(DataError, match=r"^[^\n]*expected .*; download the devkit again$"):
             devkit.read_classes(tmp_path, DEMO)
     assert num_idle < len(sound) * 8 / 100
 
 
 def test_a_devkit_without_meta_is_one_line(tmp_path: Path, make_tar: MakeTar) -> None:
     (tmp_path / DEMO.devkit).write_bytes(make_tar({"readme.txt": b""}, "w:gz"))
-    with pytest.raises(DataError, match=r"expected data/meta\.mat, found no such file; get the"):
+    with pytest.raises(
+        DataError, match=r"expected data/meta\.mat, found no such file; download the"
+    ):
         devkit.read_classes(tmp_path, DEMO)
 
 
@@ -200,7 +206,9 @@ def test_a_devkit_without_meta_is_one_line(tmp_path: Path, make_tar: MakeTar) ->
     ],
 )
 def test_a_meta_that_holds_no_synsets_is_one_line(write: Write, meta: bytes) -> None:
-    with pytest.raises(DataError, match=r"devkit\.tar\.gz: expected .*; (get|put) the devkit") as e:
+    with pytest.raises(
+        DataError, match=r"devkit\.tar\.gz: expected .*; (download|put) the devkit"
+    ) as e:
         devkit.read_classes(write({META: meta}), DEMO)
     assert "\n" not in str(e.value)
 
@@ -234,7 +242,9 @@ def test_a_line_that_is_no_id_of_a_leaf_is_named(
     write: Write, table: ClassTable, line: bytes
 ) -> None:
     raw = write({TRUTH: b"1\n2\n" + line + b"\n3\n"})
-    message = r"ground_truth\.txt: expected an id of the 3 classes in line 3, found '.{1,40}'; get"
+    message = (
+        r"ground_truth\.txt: expected an id of the 3 classes in line 3, found '.{1,40}'; download"
+    )
     with pytest.raises(DataError, match=message):
         devkit.read_val_labels(raw, DEMO, table)
 

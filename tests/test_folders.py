@@ -221,7 +221,7 @@ def test_what_is_no_plain_file_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_name_that_cannot_be_written_is_refused(tmp_path: Path, name: str) -> None:
     for number, path in enumerate((f"dog/{name}", f"{name}/0.jpg")):
         raw = write(tmp_path / str(number), {path: b""})
-        with pytest.raises(DataError, match="found a name that cannot be written") as caught:
+        with pytest.raises(DataError, match="found an unprintable name") as caught:
             folders.scan(raw)
         assert str(caught.value).isprintable()
 
@@ -236,7 +236,7 @@ def test_links_are_followed_but_not_in_circles(raw: Path) -> None:
         survey(raw)
     (raw / "train" / "dog" / "circle").unlink()
     (raw / "train" / "dog" / "self").symlink_to("self")
-    with pytest.raises(DataError, match=r"dog/self: expected a readable place, found Too many"):
+    with pytest.raises(DataError, match=r"dog/self: expected a readable folder, found Too many"):
         survey(raw)
 
 
@@ -428,7 +428,10 @@ def test_val_in_the_wrong_class_folder_is_named(odd: Path, tmp_path: Path) -> No
     (other / "val" / "n00000040").mkdir()
     path = other / "val" / "DEMO_val_00000001.JPEG"
     path.rename(path.parent / "n00000040" / path.name)
-    message = "val: expected images in the class folders that .*, found n00000040/DEMO_val_0000"
+    message = (
+        "val: expected images in the class folders of the ground truth, "
+        "found n00000040/DEMO_val_0000"
+    )
     with pytest.raises(DataError, match=message):
         survey(other, partial=True)
 
@@ -463,7 +466,7 @@ def test_an_image_missing_from_a_class_folder_is_counted(odd: Path, tmp_path: Pa
     counts = {"train": 18, "val": 8, "test": 4}
     edition = dataclasses.replace(EDITIONS["demo"], num_synsets=3, num_images=counts)
     unit = source.survey(other, edition, partial=False).units[1]
-    with pytest.raises(DataError, match="n00000030: expected 6 images, found 5; get"):
+    with pytest.raises(DataError, match="n00000030: expected 6 images, found 5; download"):
         units.prepare_unit(unit, tmp_path / "images", Target(SIDE))
 
 

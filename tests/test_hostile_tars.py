@@ -84,7 +84,7 @@ def test_one_member_again_and_again_is_refused(own: Path, tmp_path: Path) -> Non
     write(own / "DEMO_img_val.tar", again)
     line = refused(preprocess(own, tmp_path / "d"))
     assert "expected each image once, found DEMO_val_00000001.JPEG" in line
-    assert line.endswith(" and 1996 more; get it anew\n")
+    assert line.endswith(" and 1996 more; download it again\n")
 
 
 def test_one_member_again_and_again_in_a_synset_is_refused(

@@ -265,9 +265,13 @@ def test_an_unfinished_run_is_held_to_its_plan(raw: Path, prepare: Prepare, tmp_
 @pytest.mark.parametrize(
     ("promised", "partial", "message"),
     [
-        (7, False, "expected 7 images, found 6; get the tar anew, or accept it with --partial"),
-        (5, False, "expected 5 images, found 6; get the tar anew"),
-        (5, True, "expected at most 5 images, found 6; get the tar anew"),
+        (
+            7,
+            False,
+            "expected 7 images, found 6; download the tar again, or accept it with --partial",
+        ),
+        (5, False, "expected 5 images, found 6; download the tar again"),
+        (5, True, "expected at most 5 images, found 6; download the tar again"),
     ],
 )
 def test_a_synset_of_another_number_than_the_devkit_promises_is_refused(
@@ -300,7 +304,9 @@ def test_a_wrong_number_of_training_images_is_refused_or_accepted(
     found = survey(raw)
     plan = preprocess.make_plan(found, TARGET, partial=False)
     preprocess.run(found, tmp_path, TARGET, 1, lambda num: None)
-    message = r"DEMO_img_train\.tar: expected 1,297 train images, found 18; get the tars anew, or"
+    message = (
+        r"DEMO_img_train\.tar: expected 1,297 train images, found 18; download the tars again, or"
+    )
     with pytest.raises(DataError, match=message):
         preprocess.finish(plan, found, tmp_path, partial=False)
     assert preprocess.finish(plan, found, tmp_path, partial=True).counts["train images"] == 18
@@ -367,7 +373,9 @@ def test_an_image_of_another_synset_is_refused_by_name(
     raw = make_raw(tmp_path / "raw")
     nested = make_tar({"n00000020_1.JPEG": b"", "n00000030_77.JPEG": b"", "cat.JPEG": b""})
     (raw / "DEMO_img_train.tar").write_bytes(make_tar({"n00000020.tar": nested}))
-    message = r"train/n00000020: expected images named n00000020_\*, found n00000030_77\.JPEG; get"
+    message = (
+        r"train/n00000020: expected images named n00000020_\*, found n00000030_77\.JPEG; download"
+    )
     with pytest.raises(DataError, match=message):
         preprocess.run(survey(raw), tmp_path / "images", TARGET, 1, lambda num: None)
 
@@ -381,7 +389,7 @@ def test_a_broken_nested_tar_stops_the_run_and_is_named(
         held = {one.name: tar.extractfile(one).read() for one in tar}  # type: ignore[union-attr]
     held["n00000040.tar"] = content
     (raw / "DEMO_img_train.tar").write_bytes(make_tar(held))
-    with pytest.raises(DataError, match=r"^n00000040\.tar in .*; get it anew$"):
+    with pytest.raises(DataError, match=r"^n00000040\.tar in .*; download it again$"):
         preprocess.run(survey(raw), tmp_path / "images", TARGET, 1, lambda num: None)
 
 

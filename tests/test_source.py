@@ -121,7 +121,7 @@ def test_a_missing_train_or_val_tar_is_refused(own: Path, name: str) -> None:
 def test_an_empty_tar_is_refused_even_if_partial(own: Path, change: Change, name: str) -> None:
     change(name, {})
     with pytest.raises(
-        DataError, match=rf"{name}: expected \w+ images, found an empty tar; get it"
+        DataError, match=rf"{name}: expected \w+ images, found an empty tar; download"
     ):
         source.survey(own, tiny(), partial=True)
 
@@ -145,7 +145,7 @@ def test_a_missing_synset_is_refused_or_with_partial_a_remark(own: Path, change:
     change(TRAIN, {name: held[name] for name in list(held)[:2]})
     message = (
         r"DEMO_img_train\.tar: expected 3 synsets, found 2 \(n00000040 missing\); "
-        r"get it anew, or accept it with --partial"
+        r"download it again, or accept it with --partial"
     )
     with pytest.raises(DataError, match=message):
         source.survey(own, tiny(), partial=False)
@@ -169,7 +169,9 @@ def test_the_inner_node_is_a_foreign_synset(own: Path, change: Change) -> None:
 def test_a_synset_that_occurs_twice_is_refused(own: Path, change: Change) -> None:
     held = contents(own / TRAIN)
     change(TRAIN, held | {"again/n00000030.tar": held["n00000030.tar"]})
-    with pytest.raises(DataError, match="expected each synset once, found n00000030; get it anew"):
+    with pytest.raises(
+        DataError, match="expected each synset once, found n00000030; download it again"
+    ):
         source.survey(own, tiny(), partial=True)
 
 
@@ -179,7 +181,7 @@ def test_a_wrong_count_is_refused_or_with_partial_a_remark(raw: Path, split: str
     name, num = f"DEMO_img_{split}.tar", {"val": 8, "test": 4}[split]
     edition = tiny(num_images=counts)
     with pytest.raises(
-        DataError, match=rf"{name}: expected 50,000 {split} images, found {num}; get"
+        DataError, match=rf"{name}: expected 50,000 {split} images, found {num}; download"
     ):
         source.survey(raw, edition, partial=False)
     remark = f"{name}: {num} instead of 50,000 {split} images, accepted"
@@ -188,7 +190,7 @@ def test_a_wrong_count_is_refused_or_with_partial_a_remark(raw: Path, split: str
 
 def test_a_wrong_number_of_synsets_is_refused_or_a_remark(raw: Path) -> None:
     edition = tiny(num_synsets=10)
-    with pytest.raises(DataError, match="expected 10 synsets of demo, found 3; get it anew"):
+    with pytest.raises(DataError, match="expected 10 synsets of demo, found 3; download it again"):
         source.survey(raw, edition, partial=False)
     remark = "DEMO_img_train.tar: 3 instead of 10 synsets of demo, accepted"
     assert source.survey(raw, edition, partial=True).remarks == (remark,)
@@ -198,7 +200,9 @@ def test_fewer_images_than_lines_of_ground_truth_are_refused_or_a_remark(
     own: Path, change: Change
 ) -> None:
     change(VAL, dict(list(contents(own / VAL).items())[:5]))
-    with pytest.raises(DataError, match="found 8 lines of ground truth for 5 images; get it anew"):
+    with pytest.raises(
+        DataError, match="found 8 lines of ground truth for 5 images; download it again"
+    ):
         source.survey(own, tiny(), partial=False)
     (remark,) = source.survey(own, tiny(), partial=True).remarks
     assert remark.startswith(
@@ -257,7 +261,9 @@ def test_partial_is_advised_where_it_helps_only(
 )
 def test_a_name_of_another_form_is_refused(own: Path, change: Change, name: str) -> None:
     change(VAL, {name: b""})
-    message = rf"DEMO_img_val\.tar: expected names like DEMO_val_00000001\.JPEG, found {name}; get"
+    message = (
+        rf"DEMO_img_val\.tar: expected names like DEMO_val_00000001\.JPEG, found {name}; download"
+    )
     with pytest.raises(DataError, match=message):
         source.survey(own, tiny(), partial=True)
 
@@ -265,7 +271,9 @@ def test_a_name_of_another_form_is_refused(own: Path, change: Change, name: str)
 def test_an_image_that_occurs_twice_in_val_is_refused(own: Path, change: Change) -> None:
     held = contents(own / VAL)
     change(VAL, held | {"again/DEMO_val_00000004.JPEG": held["DEMO_val_00000004.JPEG"]})
-    message = r"DEMO_img_val\.tar: expected each image once, found DEMO_val_00000004\.JPEG; get it"
+    message = (
+        r"DEMO_img_val\.tar: expected each image once, found DEMO_val_00000004\.JPEG; download"
+    )
     with pytest.raises(DataError, match=message):
         source.survey(own, tiny(), partial=True)
 
@@ -338,7 +346,9 @@ def test_a_patch_outside_of_the_splits_is_refused(own: Path, change: Change) -> 
 
 def test_two_patches_of_one_name_are_refused(own: Path, change: Change) -> None:
     change(PATCHES, {"val/DEMO_val_00000002.JPEG": b"", "a/val/DEMO_val_00000002.JPEG": b"1"})
-    message = "expected each patch once, found a/val/DEMO_val_00000002.JPEG again; get it anew"
+    message = (
+        "expected each patch once, found a/val/DEMO_val_00000002.JPEG again; download it again"
+    )
     with pytest.raises(DataError, match=message):
         source.survey(own, tiny(), partial=True)
 

@@ -71,7 +71,7 @@ def test_its_files_that_are_no_images_are_said(raw: Path) -> None:
 
 
 def test_counts_are_those_of_the_edition(raw: Path) -> None:
-    with pytest.raises(DataError, match="train: expected 200 synsets of tiny, found 2; get it"):
+    with pytest.raises(DataError, match="train: expected 200 synsets of tiny, found 2; download"):
         survey(raw, partial=False)
     assert "val: 4 instead of 10,000 val images, accepted" in survey(raw).remarks
 
@@ -86,10 +86,10 @@ def test_other_annotations_are_another_input(raw: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("wnids.txt", "", r"wnids\.txt: expected lines of 1 fields, found none; get it anew"),
+        ("wnids.txt", "", r"wnids\.txt: expected lines of 1 fields, found none; download it again"),
         ("words.txt", "n00000020 cat", r"words\.txt: expected lines of 2 fields, found \['n0000"),
         ("wnids.txt", "n00000020\nn00000040", r"expected wnids of wnids\.txt, found n00000030; "),
-        ("wnids.txt", "n00000020\n" * 2, "expected each wnid once, found n00000020; get"),
+        ("wnids.txt", "n00000020\n" * 2, "expected each wnid once, found n00000020; download"),
     ],
 )
 def test_a_broken_list_is_one_line(raw: Path, name: str, content: str, message: str) -> None:
@@ -117,7 +117,9 @@ def test_an_image_without_annotation_is_named(raw: Path) -> None:
 
 def test_a_missing_list_is_one_line(raw: Path) -> None:
     (raw / "words.txt").unlink()
-    with pytest.raises(DataError, match=r"words\.txt: expected a text file, found .*; get it anew"):
+    with pytest.raises(
+        DataError, match=r"words\.txt: expected a text file, found .*; download it again"
+    ):
         survey(raw)
 
 

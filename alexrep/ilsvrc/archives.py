@@ -1,6 +1,6 @@
-"""Tars read where they lie: members by offset, nested tars without unpacking; and plain files.
+"""Reads members of tars in place, nested tars included, and files of folders.
 
-An archive is a tar, or a folder: its files are members like those of a tar.
+An archive is a tar or a folder; the files of a folder are members like those of a tar.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from alexrep.errors import DataError, mismatch
 
 MOST = 1 << 28
-"""Bytes that an image may have; the largest of ILSVRC has 15 MB."""
+"""Largest size of an image, in bytes; the largest of ILSVRC has 15 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +23,11 @@ class Member:
     path: str
     """Path inside the tar, or below the folder."""
     offset: int
-    """Place of its first byte in the outermost file; 0 below a folder."""
+    """Offset of its first byte in the outermost file; 0 below a folder."""
     size: int
-    """Bytes."""
+    """Size in bytes."""
     mtime: int
-    """Time of change, in seconds since 1970."""
+    """Modification time, in seconds since 1970."""
 
     @property
     def name(self) -> str:
@@ -36,7 +36,7 @@ class Member:
 
 
 class _Section(io.RawIOBase):
-    """A part of a file, read as if it were one."""
+    """A section of a file, readable like a file."""
 
     def __init__(self, descriptor: int, start: int, size: int) -> None:
         self._descriptor, self._start, self._size = descriptor, start, size
@@ -59,49 +59,49 @@ class _Section(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         left = max(0, self._size - self._position)
         size = left if size < 0 else min(size, left)
-        content = os.pread(self._descriptor, size, self._start + self._position)
-        self._position += len(content)
-        return content
+        section = os.pread(self._descriptor, size, self._start + self._position)
+        self._position += len(section)
+        return section
 
 
 def members(archive: Path, start: int = 0, size: int | None = None) -> list[Member]:
     """List the regular files of a tar, or of the tar that lies at `start` in `archive`.
 
-    Only headers are read. Folders are passed over.
+    Only headers are read. Folders are skipped.
 
     Raises:
-        DataError: If it is no tar or truncated, or holds a link, a device, or a
-            path that climbs.
+        DataError: If it is no tar, is truncated, or holds a link, a device, or a path that
+            leaves its folder.
     """
-    found = []
+    listed = []
     try:
         with archive.open("rb", buffering=0) as stream:
             whole = os.fstat(stream.fileno()).st_size - start if size is None else size
             section = _Section(stream.fileno(), start, whole)
             with tarfile.open(fileobj=section, mode="r:") as tar:
                 for info in tar:
-                    # tarfile keeps all of them, at half a kilobyte each.
+                    # tarfile would keep all headers, half a kilobyte each.
                     tar.members.clear()  # type: ignore[attr-defined]  # of typeshed
                     _refuse_truncated(archive, info, whole)
                     if not info.isdir():
                         _refuse_hostile(archive, info)
                         offset = start + info.offset_data
-                        found.append(Member(info.name, offset, info.size, int(info.mtime)))
+                        listed.append(Member(info.name, offset, info.size, int(info.mtime)))
                 _refuse_damaged(archive, section, tar.offset)
     except PermissionError:
-        raise  # the archive may be whole
-    # int(mtime) raises the last two: a header may call the time infinite.
+        raise  # says nothing about the archive
+    # int(mtime) raises the last two: a header may hold an infinite time.
     except (tarfile.TarError, OSError, ValueError, OverflowError) as error:
-        raise DataError(mismatch(archive, "a tar", error, "get it anew")) from None
-    return found
+        raise DataError(mismatch(archive, "a tar", error, "download it again")) from None
+    return listed
 
 
 def read(archive: Path, member: Member) -> bytes:
     """Read one member of a tar, or one file below a folder.
 
     Raises:
-        DataError: If it is too long for an image, the file ends before it does, or
-            is not the one that was listed.
+        DataError: If it is larger than MOST, the file ends before it, or it has changed
+            since it was listed.
     """
     if member.size > MOST:
         where, found = f"{archive}: {member.path}", f"{member.size} bytes"
@@ -109,61 +109,62 @@ def read(archive: Path, member: Member) -> bytes:
     if archive.is_dir():
         return _read_file(archive, member)
     with archive.open("rb", buffering=0) as stream:
-        content = os.pread(stream.fileno(), member.size, member.offset)
-    if len(content) != member.size:
-        found = f"{len(content)} bytes"
+        image_bytes = os.pread(stream.fileno(), member.size, member.offset)
+    if len(image_bytes) != member.size:
+        found = f"{len(image_bytes)} bytes"
         where = f"{archive}: {member.path}"
-        raise DataError(mismatch(where, f"{member.size} bytes", found, "get it anew"))
-    return content
+        raise DataError(mismatch(where, f"{member.size} bytes", found, "download it again"))
+    return image_bytes
 
 
 def _read_file(folder: Path, member: Member) -> bytes:
-    """Read a file that must have the size that it was listed with."""
-    path, advice = folder / member.path, "leave the folder alone, and start again"
+    """Read a file that must have the size it was listed with."""
+    path, advice = folder / member.path, "leave the folder unchanged and start again"
     try:
-        content = path.read_bytes()
+        image_bytes = path.read_bytes()
     except OSError as error:
         raise DataError(mismatch(path, "a readable file", error.strerror, advice)) from None
-    if len(content) != member.size:
-        found = f"{len(content)} bytes"
+    if len(image_bytes) != member.size:
+        found = f"{len(image_bytes)} bytes"
         raise DataError(mismatch(path, f"{member.size} bytes", found, advice))
-    return content
+    return image_bytes
 
 
 def index_digest(listed: list[Member]) -> str:
-    """Return a digest of names, offsets, sizes and times: an archive's identity, in seconds."""
+    """Return a digest of paths, offsets, sizes and times, which needs no reading of images."""
     digest = hashlib.sha256()
-    for one in listed:
-        line = f"{one.path}\t{one.offset}\t{one.size}\t{one.mtime}\n"
+    for member in listed:
+        line = f"{member.path}\t{member.offset}\t{member.size}\t{member.mtime}\n"
         digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 
 def _refuse_hostile(archive: Path, info: tarfile.TarInfo) -> None:
+    """Refuse a member that is no regular file, or whose name is unsafe or unprintable."""
     path = PurePosixPath(info.name)
     found = ""
     if info.name.startswith("/") or ".." in path.parts:
-        found = "a path that climbs"
+        found = "a path that leaves its folder"
     elif not path.name or not info.name.isprintable():
-        found = "a name that cannot be written"
+        found = "an unprintable name"
     elif not info.isreg() or info.issparse():
         found = "a link or a device"
     if found:
         where = f"{archive}: {info.name!a}"
-        raise DataError(mismatch(where, "a plain file", found, "get it anew"))
+        raise DataError(mismatch(where, "a plain file", found, "download it again"))
 
 
 def _refuse_truncated(archive: Path, info: tarfile.TarInfo, size: int) -> None:
-    """Refuse a member that ends after the tar, or before it begins: tarfile would read for ever."""
+    """Refuse a member that ends past the tar, or before it begins: tarfile would not stop."""
     if not 0 <= info.size <= size - info.offset_data:
         where, found = f"{archive}: {info.name!a}", f"an end after {size} bytes"
-        raise DataError(mismatch(where, f"{info.size} bytes", found, "get it anew"))
+        raise DataError(mismatch(where, f"{info.size} bytes", found, "download it again"))
 
 
 def _refuse_damaged(archive: Path, section: _Section, end: int) -> None:
-    """Refuse what tarfile takes for the end: any header that it does not understand."""
+    """Refuse a damaged header, which tarfile takes for the end of the tar."""
     section.seek(end)
     block = section.read(tarfile.BLOCKSIZE)
     if block.strip(b"\0"):
         wanted = f"a header at byte {end} of the tar"
-        raise DataError(mismatch(archive, wanted, "a damaged one", "get it anew"))
+        raise DataError(mismatch(archive, wanted, "a damaged one", "download it again"))

@@ -1,8 +1,8 @@
 """The class table: index, wnid, devkit id and words of every class.
 
-The class index is the rank of the wnid among the sorted wnids. The devkit's id
-is another order; every conversion goes through this table. Words are not
-unique (two classes are called "crane"), wnids are.
+The class index is the rank of the wnid among the sorted wnids. The devkit's ids are in
+another order; every conversion goes through this table. Wnids are unique, words are not
+(two classes are called "crane").
 """
 
 import json
@@ -27,7 +27,7 @@ class Synset:
     words: str
     """Names, separated by a comma and a space."""
     num_train_images: int
-    """Training images that the devkit promises."""
+    """Number of training images according to the devkit."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,11 @@ class ClassTable:
         return [asdict(synset) for synset in self.synsets]
 
     def digest(self) -> str:
-        """Return the SHA-256 that names this table in shards and checkpoints."""
+        """Return the SHA-256 that identifies this table in shards and checkpoints."""
         return sha256_bytes(to_json(self.rows()).encode())
 
     def short_names(self) -> list[str]:
-        """Return the first of each class's names, in index order."""
+        """Return the first name of each class, in index order."""
         return [synset.words.split(", ")[0] for synset in self.synsets]
 
 
@@ -74,7 +74,7 @@ def of_leaves(leaves: Sequence[tuple[str, int, str, int]]) -> ClassTable:
         twice = sorted({str(value) for value in seen if seen.count(value) > 1})
         if twice:
             raise DataError(
-                mismatch("meta.mat", f"each {what} once", twice[0], "get the devkit anew")
+                mismatch("meta.mat", f"each {what} once", twice[0], "download the devkit again")
             )
     ranked = sorted(leaves)
     return ClassTable(tuple(Synset(index, *leaf) for index, leaf in enumerate(ranked)))
@@ -97,11 +97,11 @@ def of_rows(rows: list[dict[str, object]], where: object) -> ClassTable:
 
 
 def _is_table(synsets: tuple[Synset, ...]) -> bool:
-    """Tell whether plain data has the right types, and the order that all labels rely on."""
-    for place, synset in enumerate(synsets):
+    """Tell whether plain data has the right types, and the order that labels refer to."""
+    for index, synset in enumerate(synsets):
         texts, numbers = (synset.wnid, synset.words), (synset.id, synset.num_train_images)
-        kinds = [isinstance(text, str) for text in texts] + [type(one) is int for one in numbers]
-        if synset.index != place or not all(kinds):
+        kinds = [isinstance(text, str) for text in texts] + [type(num) is int for num in numbers]
+        if synset.index != index or not all(kinds):
             return False
     wnids = [synset.wnid for synset in synsets]
     return bool(wnids) and wnids == sorted(set(wnids))

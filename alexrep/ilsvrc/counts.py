@@ -1,4 +1,4 @@
-"""Whether all synsets and images of an edition are there; with --partial, what is missing."""
+"""Checks that all synsets and images of an edition are present; --partial accepts fewer."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -13,13 +13,13 @@ from alexrep.ilsvrc.ground_truth import GroundTruth
 def check_synsets(
     edition: Edition, classes: ClassTable, where: Path, wnids: Collection[str], partial: bool
 ) -> list[str]:
-    """Check that train, a tar or a folder at `where`, has each class.
+    """Check that train, a tar or folder at `where`, has every class.
 
     Returns:
-        What `partial` accepted.
+        Remarks on what `partial` accepted.
 
     Raises:
-        DataError: If there is another class or, unless `partial`, one is missing.
+        DataError: If there is a class that the devkit lacks or, unless `partial`, one is missing.
     """
     foreign = sorted(set(wnids) - classes.index_of_wnid.keys())
     if foreign:
@@ -42,7 +42,7 @@ def check_images(
     """Check the number of images and labels of val or test.
 
     Returns:
-        What `partial` accepted.
+        Remarks on what `partial` accepted.
 
     Raises:
         DataError: If a number is wrong, unless `partial`.
@@ -58,7 +58,7 @@ def check_images(
 
 
 def remark_unlabelled(edition: Edition, labels: Sequence[int]) -> list[str]:
-    """Say how many test images have no label, if the edition's labels are public.
+    """Remark how many test images have no label, if the edition's labels are public.
 
     Args:
         edition: The edition.
@@ -73,8 +73,8 @@ def remark_unlabelled(edition: Edition, labels: Sequence[int]) -> list[str]:
 
 
 def _accept(where: Path, wanted: str, found: str, partial: bool) -> str:
-    """Refuse a wrong count, or with `partial` make a remark of it."""
+    """Refuse a wrong count, or with `partial` return a remark on it."""
     if not partial:
-        advice = "get it anew, or accept it with --partial"
+        advice = "download it again, or accept it with --partial"
         raise DataError(mismatch(where, wanted, found, advice))
     return f"{where.name}: {found} instead of {wanted}, accepted"

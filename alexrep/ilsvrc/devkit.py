@@ -1,4 +1,4 @@
-"""The devkit: class table from meta.mat, labels from the ground truth."""
+"""Reads the devkit: class table from meta.mat, labels from the ground truth."""
 
 import gzip
 import io
@@ -27,28 +27,29 @@ def read_classes(raw: Path, edition: Edition) -> ClassTable:
     synsets = _synsets(_member(where, META), where)
     fields = synsets.dtype.names or ()
     if edition.id_field not in fields:
-        found = next((name for name in fields if name.endswith("_ID")), "no id")
+        other = next((name for name in fields if name.endswith("_ID")), "no id")
         advice = f"put the devkit of {edition.name} there"
-        raise DataError(mismatch(where, edition.id_field, found, advice))
+        raise DataError(mismatch(where, edition.id_field, other, advice))
     return of_leaves(_leaves(synsets, edition.id_field, where))
 
 
 def _leaves(
     synsets: NDArray[np.void], id_field: str, where: Path
 ) -> list[tuple[str, int, str, int]]:
+    """Return (wnid, id, words, number of training images) of each synset without children."""
     try:
-        found = [
+        leaves = [
             (str(row["WNID"]), int(row[id_field]), str(row["words"]), int(row["num_train_images"]))
             for row in synsets
             if int(row["num_children"]) == 0
         ]
     except (KeyError, TypeError, ValueError) as error:
         wanted = "id, WNID, words, num_children and num_train_images of each synset"
-        raise DataError(mismatch(where, wanted, error, "get the devkit anew")) from None
-    if not found:
+        raise DataError(mismatch(where, wanted, error, "download the devkit again")) from None
+    if not leaves:
         wanted = "synsets without children"
-        raise DataError(mismatch(where, wanted, "none", "get the devkit anew"))
-    return found
+        raise DataError(mismatch(where, wanted, "none", "download the devkit again"))
+    return leaves
 
 
 def read_val_labels(raw: Path, edition: Edition, classes: ClassTable) -> list[int]:
@@ -58,31 +59,37 @@ def read_val_labels(raw: Path, edition: Edition, classes: ClassTable) -> list[in
         DataError: If the file is missing or a line is not the id of a class.
     """
     where = f"data/{edition.prefix}_validation_ground_truth.txt"
-    content = _member(_locate(raw, edition), where)
-    return _labels(content, f"{edition.devkit}: {where}", classes)
+    lines = _member(_locate(raw, edition), where)
+    return _labels(lines, f"{edition.devkit}: {where}", classes)
 
 
 def read_test_labels(raw: Path, edition: Edition, classes: ClassTable) -> list[int] | None:
-    """Read the class index of each test image, or None where the labels are not public."""
+    """Read the class index of each test image; None if the file is absent.
+
+    Raises:
+        DataError: If a line is not the id of a class.
+    """
     path = raw / edition.test_ground_truth
     return _labels(path.read_bytes(), str(path), classes) if path.exists() else None
 
 
-def _labels(content: bytes, where: str, classes: ClassTable) -> list[int]:
+def _labels(lines: bytes, where: str, classes: ClassTable) -> list[int]:
     index_of_line = {b"%d" % number: index for number, index in classes.index_of_id.items()}
     labels = []
-    for number, line in enumerate(content.split(), start=1):
+    for number, line in enumerate(lines.split(), start=1):
         if line not in index_of_line:
             wanted = f"an id of the {len(classes)} classes in line {number}"
             raise DataError(
-                mismatch(where, wanted, repr(line[:40].decode("latin1")), "get the devkit anew")
+                mismatch(
+                    where, wanted, repr(line[:40].decode("latin1")), "download the devkit again"
+                )
             )
         labels.append(index_of_line[line])
     return labels
 
 
 def _locate(raw: Path, edition: Edition) -> Path:
-    """Return the devkit's tar, or the folder it was unpacked to."""
+    """Return the devkit's tar, or the folder that it was unpacked to."""
     stem = edition.devkit.removesuffix(".tar.gz")
     unpacked = (raw / stem, raw / stem.removeprefix(f"{edition.prefix}_"))
     for candidate in (raw / edition.devkit, *unpacked):
@@ -94,38 +101,38 @@ def _locate(raw: Path, edition: Edition) -> Path:
 
 
 def _member(devkit: Path, suffix: str) -> bytes:
-    """Read the one file whose path ends in `suffix`."""
+    """Read the file whose path ends in `suffix`."""
     if devkit.is_dir():
         path = devkit / suffix
         if not path.is_file():
-            raise DataError(mismatch(devkit, suffix, "no such file", "get the devkit anew"))
+            raise DataError(mismatch(devkit, suffix, "no such file", "download the devkit again"))
         return path.read_bytes()
     try:
         packed = devkit.read_bytes()
-        # Unpacked to its end, where gzip's checksum is: scipy crashes on a damaged meta.mat.
-        content = gzip.decompress(packed) if packed.startswith(b"\x1f\x8b") else packed
-        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as tar:
+        # Unpacked as a whole, to check gzip's checksum: scipy crashes on a damaged meta.mat.
+        unpacked = gzip.decompress(packed) if packed.startswith(b"\x1f\x8b") else packed
+        with tarfile.open(fileobj=io.BytesIO(unpacked), mode="r:") as tar:
             for member in tar:
                 if member.isfile() and f"/{member.name}".endswith(f"/{suffix}"):
                     stream = tar.extractfile(member)
                     assert stream is not None, "a regular file has content"  # noqa: S101
                     return stream.read()
     except PermissionError:
-        raise  # the devkit may be whole
+        raise  # says nothing about the devkit
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise DataError(mismatch(devkit, "a tar.gz", error, "get the devkit anew")) from None
-    raise DataError(mismatch(devkit, suffix, "no such file", "get the devkit anew"))
+        raise DataError(mismatch(devkit, "a tar.gz", error, "download the devkit again")) from None
+    raise DataError(mismatch(devkit, suffix, "no such file", "download the devkit again"))
 
 
-def _synsets(content: bytes, where: Path) -> NDArray[np.void]:
-    """Read the struct array `synsets`, each field squeezed to a scalar or a vector."""
+def _synsets(meta: bytes, where: Path) -> NDArray[np.void]:
+    """Read the struct array `synsets` of meta.mat, each field squeezed to a scalar or a vector."""
     from scipy.io import loadmat  # noqa: PLC0415 (slow to import)
 
-    stream: Any = io.BytesIO(content)  # the stubs know paths only
+    stream: Any = io.BytesIO(meta)  # scipy's stubs take paths only
     try:
         table: NDArray[np.void] = loadmat(stream, squeeze_me=True)["synsets"]
-    except Exception as error:  # scipy raises whatever the bytes make it raise
+    except Exception as error:  # scipy raises anything on damaged bytes
         found = " ".join(repr(error).split())
-        message = mismatch(where, "synsets in meta.mat", found, "get the devkit anew")
+        message = mismatch(where, "synsets in meta.mat", found, "download the devkit again")
         raise DataError(message) from None
     return np.asarray(table).reshape(-1)

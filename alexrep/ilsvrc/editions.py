@@ -1,4 +1,4 @@
-"""The editions of the data set: archive names, counts, and how to tell which one a folder holds."""
+"""Editions of the data set: archive names, counts, and which edition a folder holds."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +16,9 @@ class Edition:
     name: str
     """Name on the command line."""
     prefix: str
-    """Prefix of its file names and of the devkit's id field."""
+    """Prefix of file names and of the devkit's id field."""
     archives: dict[str, str]
-    """Name of each split's tar, or of the folder of its images."""
+    """Name of each split's tar, or of its folder of images."""
     devkit: str
     """File name of the devkit's tar."""
     patches: str
@@ -26,15 +26,15 @@ class Edition:
     test_ground_truth: str
     """File name of the test labels; the file may be absent."""
     num_synsets: int
-    """Classes."""
+    """Number of classes."""
     num_images: dict[str, int]
-    """Images of each split."""
+    """Number of images of each split."""
     has_test_labels: bool = False
-    """Whether that file is public."""
+    """Whether the test labels are public."""
     inner: str = ""
     """Folder between each class folder of train and its images."""
     is_open: bool = False
-    """Whether its classes and counts are those of whatever class folders there are."""
+    """Whether classes and counts are taken from the class folders that are found."""
 
     @property
     def id_field(self) -> str:
@@ -43,12 +43,12 @@ class Edition:
 
     @property
     def devkits(self) -> tuple[str, ...]:
-        """Names of the devkit's tar and of the folder it may have been unpacked to."""
+        """Names of the devkit's tar and of the folders it may have been unpacked to."""
         stem = self.devkit.removesuffix(".tar.gz")
         return self.devkit, stem, stem.removeprefix(f"{self.prefix}_")
 
-    def places(self, split: str) -> tuple[str, ...]:
-        """Names that a split may have: its tar, or a folder of its images."""
+    def names(self, split: str) -> tuple[str, ...]:
+        """Names that a split may have: that of its tar, or of a folder of its images."""
         tar = self.archives[split]
         return tuple(dict.fromkeys((tar, split, tar.removesuffix(".tar"))))
 
@@ -120,14 +120,14 @@ NAMED = {**EDITIONS, "folder": FOLDER, "tiny": TINY}
 
 
 def find(raw: Path, name: str | None = None) -> Edition:
-    """Tell which edition the folder `raw` holds, by the names in it.
+    """Return the edition that the folder `raw` holds, by the names in it.
 
-    Tars tell it; of folders named train and val the devkit beside them does, and
-    without one they are class folders of any other set.
+    Tars have the edition in their names. Folders named train and val are told apart by the
+    devkit beside them; without one they are class folders of any data set.
 
     Raises:
         DataError: If there is no such folder, no edition in it, or more than one.
-        ConfigError: If `name` is not an edition's.
+        ConfigError: If there is no edition `name`.
     """
     if name is not None and name not in NAMED:
         known = "one of " + ", ".join(NAMED)
@@ -136,23 +136,23 @@ def find(raw: Path, name: str | None = None) -> Edition:
         raise DataError(mismatch(raw, "a folder with the ILSVRC tars", "no folder", "see devkit/"))
     if name is not None:
         return NAMED[name]
-    found = [edition for edition in EDITIONS.values() if _is_in(raw, edition)]
-    if not found and (raw / "train").is_dir():
+    present = [edition for edition in EDITIONS.values() if _is_in(raw, edition)]
+    if not present and (raw / "train").is_dir():
         return TINY if (raw / TINY.devkit).exists() else FOLDER
-    if len(found) != 1:
+    if len(present) != 1:
         tars = " or ".join(edition.archives["train"] for edition in EDITIONS.values())
-        held, advice = folders.describe(raw)
-        held = ", ".join(edition.name for edition in found) or held
-        raise DataError(mismatch(raw, f"{tars} or train/ with class folders", held, advice))
-    return found[0]
+        found, advice = folders.describe(raw)
+        found = ", ".join(edition.name for edition in present) or found
+        raise DataError(mismatch(raw, f"{tars} or train/ with class folders", found, advice))
+    return present[0]
 
 
 def _is_in(raw: Path, edition: Edition) -> bool:
-    """Look for tars, or for folders beside the devkit."""
+    """Tell whether a folder has tars of the edition, or folders of images beside its devkit."""
     splits = ("train", "val")
     if any((raw / edition.archives[split]).exists() for split in splits):
         return True
-    names = [name for split in splits for name in edition.places(split)]
+    names = [name for split in splits for name in edition.names(split)]
     return any((raw / name).is_dir() for name in names) and any(
         (raw / name).exists() for name in edition.devkits
     )

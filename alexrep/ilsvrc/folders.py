@@ -1,4 +1,4 @@
-"""Images as files in folders: what is there, what is passed over, which class each is of."""
+"""Lists images in class folders, and what is skipped there."""
 
 import itertools
 import os
@@ -11,99 +11,99 @@ from alexrep.ilsvrc.archives import Member
 from alexrep.ilsvrc.classes import ClassTable, Synset
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
-"""Ends of the names of images, in small letters."""
+"""Suffixes of image files, in lower case."""
 DEPTH = 4
-"""Folders above an image at most; unpacked patches have patch_images/train/<wnid> in a folder."""
+"""Most folders above an image; unpacked patches are in patch_images/train/<wnid> in a folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClassFile(Member):
-    """A file whose name may occur in other class folders too, so that its class is part of it."""
+    """A file named by its path, as its file name may occur in other class folders, too."""
 
     @property
     def name(self) -> str:
-        """Its path below the folder of the split."""
+        """The path below the folder of the split."""
         return self.path
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The images of a split as they lie, in a tar or below a folder."""
+    """The images of a split, in a tar or below a folder."""
 
     where: Path
     members: list[Member]
     others: list[str] = field(default_factory=list)
-    """What is passed over below a folder: hidden, or no image by its name."""
+    """Skipped files below a folder: hidden, or not an image by the suffix."""
     empty: list[str] = field(default_factory=list)
     """Folders with nothing in them."""
 
     def remarks(self) -> list[str]:
-        """Say what is passed over."""
-        said = []
+        """Return remarks on what is skipped."""
+        remarks = []
         if self.others:
             named = f"hidden or no images by their names: {examples(self.others)}"
-            said.append(f"{self.where.name}: {len(self.others):,} passed over, {named}")
+            remarks.append(f"{self.where.name}: {len(self.others):,} passed over, {named}")
         if self.empty:
             named = examples(self.empty)
-            said.append(f"{self.where.name}: {len(self.empty):,} empty folders: {named}")
-        return said
+            remarks.append(f"{self.where.name}: {len(self.empty):,} empty folders: {named}")
+        return remarks
 
 
 def scan(folder: Path, kind: type[Member] = Member) -> Listing:
     """List the images below a folder in the order of their paths; links are followed.
 
-    Nothing is opened: a million files take seconds.
+    No file is opened: a million files take seconds.
 
     Raises:
-        DataError: If a folder cannot be read or lies too deep, or an image is no
-            regular file or has a name that cannot be written.
+        DataError: If a folder cannot be read or is too deep, or an image is no regular file
+            or has an unprintable name.
     """
-    found = Listing(folder, [], [], [])
+    listing = Listing(folder, [], [], [])
     pending = [""]
     while pending:
         inside = pending.pop()
         try:
-            pending += _visit(found, inside, kind)
+            pending += _visit(listing, inside, kind)
         except OSError as error:
             where, advice = error.filename or folder, "change its permissions or remove it"
-            raise DataError(mismatch(where, "a readable place", error.strerror, advice)) from None
-    found.members.sort(key=attrgetter("path"))
-    found.others.sort()
-    found.empty.sort()
-    return found
+            raise DataError(mismatch(where, "a readable folder", error.strerror, advice)) from None
+    listing.members.sort(key=attrgetter("path"))
+    listing.others.sort()
+    listing.empty.sort()
+    return listing
 
 
-def _visit(found: Listing, inside: str, kind: type[Member]) -> list[str]:
-    """Note what is in one folder; return the folders in it."""
+def _visit(listing: Listing, inside: str, kind: type[Member]) -> list[str]:
+    """Add the files of one folder to the listing; return its subfolders."""
     if not inside.isprintable():
-        raise _refused(found.where, inside, "a name that cannot be written")
+        raise _refused(listing.where, inside, "an unprintable name")
     if inside.count("/") >= DEPTH:
         wanted = f"images under at most {DEPTH} folders"
-        message = mismatch(found.where, wanted, f"the folder {inside}", "name the right folder")
+        message = mismatch(listing.where, wanted, f"the folder {inside}", "name the right folder")
         raise DataError(message)
     below, is_empty = [], True
-    with os.scandir(found.where / inside) as entries:
+    with os.scandir(listing.where / inside) as entries:
         for entry in entries:
             path, is_empty = inside + entry.name, False
             is_hidden = entry.name.startswith(".")
             if entry.is_dir() and not is_hidden:
                 below.append(f"{path}/")
             elif entry.name.lower().endswith(SUFFIXES) and not is_hidden:
-                found.members.append(_image(found.where, path, entry, kind))
+                listing.members.append(_image(listing.where, path, entry, kind))
             else:
-                found.others.append(path if path.isprintable() else ascii(path))
+                listing.others.append(path if path.isprintable() else ascii(path))
     if is_empty and inside:
-        found.empty.append(inside)
+        listing.empty.append(inside)
     return below
 
 
 def _image(folder: Path, path: str, entry: os.DirEntry[str], kind: type[Member]) -> Member:
     if not path.isprintable():
-        raise _refused(folder, path, "a name that cannot be written")
+        raise _refused(folder, path, "an unprintable name")
     if not entry.is_file():
         raise _refused(folder, path, "a device or a link to nothing")
-    facts = entry.stat()
-    return kind(path, 0, facts.st_size, int(facts.st_mtime))
+    status = entry.stat()
+    return kind(path, 0, status.st_size, int(status.st_mtime))
 
 
 def _refused(folder: Path, path: str, found: str) -> DataError:
@@ -114,7 +114,7 @@ def by_class(listing: Listing, inner: str = "") -> dict[str, list[Member]]:
     """Group images that lie as <class>/<name>, or as <class>/<inner>/<name>.
 
     Raises:
-        DataError: If one lies elsewhere.
+        DataError: If an image is at another depth.
     """
     groups: dict[str, list[Member]] = {}
     strays = []
@@ -133,10 +133,10 @@ def by_class(listing: Listing, inner: str = "") -> dict[str, list[Member]]:
 
 
 def class_table(train: Listing) -> ClassTable:
-    """Make the classes of the sorted names of the class folders: id is rank plus 1.
+    """Make the class table from the sorted names of the class folders; the id is rank plus 1.
 
     Raises:
-        DataError: If there are fewer than two, or one has no image.
+        DataError: If there are fewer than two class folders, or one has no image.
     """
     groups = by_class(train)
     if train.empty:
@@ -150,25 +150,25 @@ def class_table(train: Listing) -> ClassTable:
             mismatch(train.where, "two class folders or more", found, "name the right folder")
         )
     ranked = enumerate(sorted(groups))
-    # No kit promises a number of images, and a part of the set has the same classes.
+    # No number of images: there is no devkit, and a subset has the same classes.
     return ClassTable(tuple(Synset(index, name, index + 1, name, 0) for index, name in ranked))
 
 
 def describe(raw: Path) -> tuple[str, str]:
-    """Say what a folder without train/ holds instead, and what to do."""
+    """Say what a folder without train/ has instead, and what to do."""
     inside = sorted(path.name for path in raw.iterdir() if path.is_dir())
     below = [name for name in inside if (raw / name / "train").is_dir()]
     if below:
         return f"it in {below[0]}/", f"name {raw / below[0]}"
-    held = [name for name in inside if _holds_images(raw / name)]
-    if held or _holds_images(raw):
-        found = f"class folders ({examples(held)})" if held else "images in no folder"
+    classes = [name for name in inside if _has_images(raw / name)]
+    if classes or _has_images(raw):
+        found = f"class folders ({examples(classes)})" if classes else "images in no folder"
         return found, "name the folder that has train/ in it"
     return "neither", "put one edition's tars there; see devkit/"
 
 
-def _holds_images(folder: Path) -> bool:
-    """Look at the first names only."""
+def _has_images(folder: Path) -> bool:
+    """Look for images among the first 100 names."""
     with os.scandir(folder) as entries:
         names = [entry.name.lower() for entry in itertools.islice(entries, 100)]
     return any(name.endswith(SUFFIXES) for name in names)

@@ -1,4 +1,4 @@
-"""What a distribution says beside its images: the classes, and the labels of val and test."""
+"""Class table and val/test labels of a distribution."""
 
 import functools
 import re
@@ -17,19 +17,19 @@ from alexrep.ilsvrc.folders import Listing
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """Classes and labels."""
+    """Class table and val/test labels of a distribution."""
 
     classes: ClassTable
     label: Callable[[str, Member], int]
-    """Class index of an image by its split, val or test, and its place; -1 unknown."""
+    """Return the class index of an image from its split, val or test, and member; -1 unknown."""
     num_labels: dict[str, int] = field(default_factory=dict)
-    """Number of labels of each split whose labels are listed apart from its images."""
+    """Number of labels of each split that has a list of labels."""
     digests: dict[str, str] = field(default_factory=dict)
-    """Digest of each such list."""
+    """Digest of each list of labels."""
 
 
 def of_devkit(raw: Path, edition: Edition) -> GroundTruth:
-    """Read a devkit of ILSVRC: labels go by the number in an image's name.
+    """Read a devkit of ILSVRC; labels are listed by the number in the image's name.
 
     Raises:
         DataError: If the devkit is missing, broken, or of another edition.
@@ -42,8 +42,8 @@ def of_devkit(raw: Path, edition: Edition) -> GroundTruth:
     return GroundTruth(
         classes,
         functools.partial(_label, edition, labels, classes.index_of_wnid),
-        {split: len(known) for split, known in labels.items() if known is not None},
-        {f"{split} labels": digest(known) for split, known in labels.items()},
+        {split: len(listed) for split, listed in labels.items() if listed is not None},
+        {f"{split} labels": digest(listed) for split, listed in labels.items()},
     )
 
 
@@ -59,37 +59,36 @@ def _label(
     split: str,
     member: Member,
 ) -> int:
-    """Return the label in the line that the number in the image's name tells."""
+    """Return the label in the line of the number in the image's name."""
     start, where = f"{edition.prefix}_{split}_", edition.archives[split]
     number = member.name.removeprefix(start).partition(".")[0]
     if not member.name.startswith(start) or not re.fullmatch("[0-9]{1,18}", number):
         wanted = f"names like {start}00000001.JPEG"
-        raise DataError(mismatch(where, wanted, member.name, "get it anew"))
-    known = labels[split]
+        raise DataError(mismatch(where, wanted, member.name, "download it again"))
+    listed = labels[split]
     of_folder = index_of_wnid.get(PurePosixPath(member.path).parent.name, -1)
-    if known is None:
+    if listed is None:
         return of_folder
-    if not 1 <= int(number) <= len(known):
-        wanted = f"a number up to {len(known)}, the lines of ground truth"
+    if not 1 <= int(number) <= len(listed):
+        wanted = f"a number up to {len(listed)}, the lines of ground truth"
         raise DataError(mismatch(where, wanted, member.name, "match the two"))
-    label = known[int(number) - 1]
+    label = listed[int(number) - 1]
     if of_folder not in (-1, label):
-        wanted = "images in the class folders that the ground truth tells"
-        raise DataError(mismatch(where, wanted, member.path, "sort them into folders anew"))
+        wanted = "images in the class folders of the ground truth"
+        raise DataError(mismatch(where, wanted, member.path, "sort them into folders again"))
     return label
 
 
 def of_folders(listed: Mapping[str, Listing]) -> GroundTruth:
-    """Take classes and labels from class folders; images of test in no folder have no label.
+    """Take classes and labels from class folders; test images outside of folders have no label.
 
     Raises:
-        DataError: If the folders of train are no classes, or those of another split
-            are not among them.
+        DataError: If train has no proper class folders, or another split has other classes.
     """
     classes = folders.class_table(listed["train"])
     index_of_wnid = classes.index_of_wnid
     for split in listed.keys() - {"train"}:
-        if split == "test" and not any("/" in one.path for one in listed[split].members):
+        if split == "test" and not any("/" in member.path for member in listed[split].members):
             continue
         foreign = sorted(folders.by_class(listed[split]).keys() - index_of_wnid.keys())
         if foreign:

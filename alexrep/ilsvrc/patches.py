@@ -1,4 +1,4 @@
-"""Corrected images that replace others, or are added to a synset."""
+"""Patches: corrected images that replace others or are added to a synset."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -18,31 +18,31 @@ class Patches:
     by_name: dict[tuple[str, str], Member]
     """Member by (split, file name)."""
     remarks: tuple[str, ...] = ()
-    """What is passed over."""
+    """Remarks on what is skipped."""
 
 
 def read(raw: Path, edition: Edition) -> Patches | None:
     """List the patches, nested or flat, in their tar or unpacked; None if there are none.
 
     Raises:
-        DataError: If one is of no split, or occurs twice.
+        DataError: If a patch is of no split, or occurs twice.
     """
     names = (edition.patches, edition.patches.removesuffix(".tar"))
     path, remarks = splits.first(raw, filter(None, names))
     if path is None:
         return None
     by_name: dict[tuple[str, str], Member] = {}
-    listing = splits.list_place(path)
+    listing = splits.list_archive(path)
     for member in listing.members:
         named = [part for part in PurePosixPath(member.path).parts[:-1] if part in SPLITS]
         if not named:
             found = f"{member.path} outside of them"
             raise DataError(
-                mismatch(path, "patches below train, val or test", found, "get it anew")
+                mismatch(path, "patches below train, val or test", found, "download it again")
             )
         if (named[-1], member.name) in by_name:
             found = f"{member.path} again"
-            raise DataError(mismatch(path, "each patch once", found, "get it anew"))
+            raise DataError(mismatch(path, "each patch once", found, "download it again"))
         by_name[named[-1], member.name] = member
     return Patches(path, by_name, (*remarks, *listing.remarks()))
 
@@ -59,31 +59,31 @@ def require(raw: Path, edition: Edition, patches: Patches | None, partial: bool)
 
 
 def pick(patches: Patches | None, split: str, wanted: Callable[[str], bool]) -> dict[str, Member]:
-    """Return the patches of a split whose names are wanted, by name."""
+    """Return the patches of a split that `wanted` accepts, by file name."""
     if patches is None:
         return {}
     return {
         name: member
-        for (place, name), member in patches.by_name.items()
-        if place == split and wanted(name)
+        for (patch_split, name), member in patches.by_name.items()
+        if patch_split == split and wanted(name)
     }
 
 
 def check_unused(
     patches: Patches | None, used: Iterable[tuple[str, str]], partial: bool
 ) -> list[str]:
-    """Refuse patches that no unit uses, or note them where images may be missing.
+    """Refuse patches that no unit uses, or with `partial` remark on them.
 
     Args:
         patches: All patches.
-        used: Split and name of each that one does.
+        used: Split and name of each patch that a unit uses.
         partial: Whether fewer images than the edition has are accepted.
 
     Returns:
-        A remark on those that are left out, if there are any.
+        A remark on the unused patches, if there are any.
 
     Raises:
-        DataError: If there are any without `partial`; they are named.
+        DataError: If there are unused patches, unless `partial`; they are named.
     """
     if patches is None:
         return []
@@ -91,5 +91,5 @@ def check_unused(
     if unused and not partial:
         advice = "put the archives of the same edition together"
         raise DataError(mismatch(patches.archive, "a use for each patch", examples(unused), advice))
-    found = f"{len(unused):,} patches of images that are not here: {examples(unused)}"
-    return [f"{patches.archive}: left out {found}"] if unused else []
+    left_out = f"{len(unused):,} patches of images that are not here: {examples(unused)}"
+    return [f"{patches.archive}: left out {left_out}"] if unused else []

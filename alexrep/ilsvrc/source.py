@@ -1,4 +1,4 @@
-"""What is to be prepared: the raw archives divided into units, with labels and patches."""
+"""Divides the raw archives into units of work, with labels and patches."""
 
 import dataclasses
 import functools
@@ -17,28 +17,28 @@ from alexrep.ilsvrc.ground_truth import GroundTruth
 from alexrep.ilsvrc.patches import Patches
 
 UNIT = 1000
-"""Images in a unit of val or test."""
+"""Most images in a unit of val, test or a class folder."""
 
 
 @dataclass(frozen=True)
 class Unit:
-    """A part of the work: a class of train, or a range of 1,000 images."""
+    """A unit of work: a class of train, or up to 1,000 images."""
 
     name: str
-    """As in train/n01440764 or val/00000; also the stem of its output."""
+    """Such as train/n01440764 or val/00000; also the stem of its outputs."""
     archive: Path
     """A tar, or a folder."""
     members: tuple[Member, ...]
-    """The images; if nested the one tar, listed only when its turn comes."""
+    """The images; if nested the class's tar, which is listed when it is prepared."""
     labels: tuple[int, ...]
-    """Class index of each image, -1 unknown; for train the one of all."""
+    """Class index of each image, -1 unknown; for train a single index for all."""
     patches: dict[str, Member] = field(default_factory=dict)
-    """Replacements by file name; for train also additions."""
+    """Replacements by file name; for train additions, too."""
     patch_archive: Path | None = None
     num_expected: int | None = None
-    """Images that the devkit promises; None: as many as there are."""
+    """Number of images according to the devkit; None if it does not say."""
     is_partial: bool = False
-    """Whether fewer are accepted."""
+    """Whether fewer images are accepted."""
     is_nested: bool = False
     """Whether the images lie in a tar inside the archive."""
 
@@ -50,24 +50,24 @@ class Unit:
 
 @dataclass(frozen=True)
 class Source:
-    """A folder of raw archives, understood."""
+    """A surveyed folder of raw archives."""
 
     edition: Edition
-    """With the names of the archives that were found, and for class folders their counts."""
+    """The edition, with the archives' names as found, and for class folders their counts."""
     classes: ClassTable
     units: tuple[Unit, ...]
     digests: dict[str, str]
-    """Size and index digest of each archive read."""
+    """Size and index digest of each archive."""
     remarks: tuple[str, ...]
-    """What is missing or passed over and was accepted."""
+    """Remarks on what is missing or skipped, and was accepted."""
 
 
 def survey(raw: Path, edition: Edition, partial: bool) -> Source:
-    """Read devkit and outer indices, check the counts, and divide the work.
+    """Read devkit and outer tar indices, check the counts, and divide the work.
 
     Args:
-        raw: Folder with the archives, or with folders of images in place of them.
-        edition: The edition that it holds.
+        raw: Folder with the archives, or with folders of images instead.
+        edition: The edition that the folder holds.
         partial: Whether fewer images than the edition has are accepted.
 
     Raises:
@@ -84,14 +84,14 @@ def survey(raw: Path, edition: Edition, partial: bool) -> Source:
     units = list(_train_units(edition, truth.classes, where, groups, patched, partial))
     for split, listing in listed.items():
         if split != "train":
-            # Names that are refused in any case come before counts that --partial accepts.
+            # Names first: --partial accepts a wrong count, but never a wrong name.
             units += _flat_units(split, listing, truth, patched)
             remarks += counts.check_images(edition, split, listing, truth, partial)
     of_test = [label for unit in units if unit.split == "test" for label in unit.labels]
     remarks += counts.remark_unlabelled(edition, of_test)
     used = ((unit.split, name) for unit in units for name in unit.patches)
     remarks += patches.check_unused(patched, used, partial)
-    digests = {one.where.name: _digest(one) for one in listed.values()}
+    digests = {listing.where.name: _digest(listing) for listing in listed.values()}
     digests |= {"classes": truth.classes.digest(), **truth.digests}
     if patched:
         remarks += patched.remarks
@@ -100,10 +100,10 @@ def survey(raw: Path, edition: Edition, partial: bool) -> Source:
 
 
 def train_members(unit: Unit) -> list[Member]:
-    """List the images of a train unit: its files, or what is in its nested tar.
+    """List the images of a train unit: its files, or the members of its nested tar.
 
     Raises:
-        DataError: If that is broken or empty; it is named.
+        DataError: If the nested tar is broken or empty; the message names it.
     """
     if not unit.is_nested:
         return list(unit.members)
@@ -114,7 +114,7 @@ def train_members(unit: Unit) -> list[Member]:
         raise DataError(f"{tar.path} in {error}") from None
     if not listed:
         where = f"{tar.path} in {unit.archive}"
-        raise DataError(mismatch(where, "images", "an empty tar", "get it anew"))
+        raise DataError(mismatch(where, "images", "an empty tar", "download it again"))
     return listed
 
 
@@ -125,24 +125,24 @@ def _ground_truth(raw: Path, edition: Edition, listed: dict[str, Listing]) -> Gr
 
 
 def _as_found(edition: Edition, listed: dict[str, Listing]) -> Edition:
-    """Note where the splits lie, and of an open edition the counts: it has no others."""
-    names = {split: one.where.name for split, one in listed.items()}
-    found = dataclasses.replace(edition, archives=edition.archives | names)
+    """Return the edition with the archives' names as found, and if open with their counts."""
+    names = {split: listing.where.name for split, listing in listed.items()}
+    edition = dataclasses.replace(edition, archives=edition.archives | names)
     if not edition.is_open:
-        return found
+        return edition
     numbers = {split: len(listed[split].members) if split in listed else 0 for split in SPLITS}
-    return dataclasses.replace(found, num_images=numbers)
+    return dataclasses.replace(edition, num_images=numbers)
 
 
 def _digest(listing: Listing) -> str:
-    """Return size and index digest; the size of a folder is that of its images."""
+    """Return size and index digest of an archive; a folder has the size of its images."""
     where, members = listing.where, listing.members
     size = where.stat().st_size if where.is_file() else sum(member.size for member in members)
     return f"{size} bytes, index {archives.index_digest(members)}"
 
 
 def _by_wnid(edition: Edition, train: Listing) -> dict[str, list[Member]]:
-    """Return the images, or the one tar, of each class."""
+    """Return the images of each class, or its nested tar."""
     if train.where.is_dir():
         return folders.by_class(train, edition.inner)
     groups: dict[str, list[Member]] = {}
@@ -150,8 +150,9 @@ def _by_wnid(edition: Edition, train: Listing) -> dict[str, list[Member]]:
         groups.setdefault(tar.name.removesuffix(".tar"), []).append(tar)
     twice = sorted(wnid for wnid, tars in groups.items() if len(tars) > 1)
     if twice:
-        found = examples(twice)
-        raise DataError(mismatch(train.where, "each synset once", found, "get it anew"))
+        raise DataError(
+            mismatch(train.where, "each synset once", examples(twice), "download it again")
+        )
     return groups
 
 
@@ -177,12 +178,12 @@ def _train_units(
             is_partial=partial,
             is_nested=not where.is_dir(),
         )
-        # A synset of ILSVRC stays whole: its images are counted, and a tar's are one unit too.
+        # A synset of ILSVRC stays one unit: its images are counted, and they share a tar.
         yield from _divide(unit) if edition.is_open else (unit,)
 
 
 def _divide(unit: Unit) -> Iterator[Unit]:
-    """Divide the unit of a large class into ranges."""
+    """Divide the unit of a large class into units of at most UNIT images."""
     if len(unit.members) <= UNIT:
         yield unit
         return
@@ -198,21 +199,21 @@ def _flat_units(
     _refuse_twice(listing.where, [member.name for member in ordered])
     for start in range(0, len(ordered), UNIT):
         part = tuple(ordered[start : start + UNIT])
-        held = {member.name for member in part}
+        names = {member.name for member in part}
         yield Unit(
             name=f"{split}/{start // UNIT:05d}",
             archive=listing.where,
             members=part,
             labels=tuple(truth.label(split, member) for member in part),
-            patches=patches.pick(patched, split, held.__contains__),
+            patches=patches.pick(patched, split, names.__contains__),
             patch_archive=patched.archive if patched else None,
         )
 
 
 def _refuse_twice(where: Path, ordered: list[str]) -> None:
-    twice = [one for one, following in itertools.pairwise(ordered) if one == following]
+    twice = [name for name, following in itertools.pairwise(ordered) if name == following]
     if twice:
-        raise DataError(mismatch(where, "each image once", examples(twice), "get it anew"))
+        raise DataError(mismatch(where, "each image once", examples(twice), "download it again"))
 
 
 def _is_of(wnid: str, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Where each split of an edition lies, in a tar or in a folder, and what is there."""
+"""Finds and lists the tar or folder of each split of an edition."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,55 +11,54 @@ from alexrep.ilsvrc.folders import ClassFile, Listing
 
 
 def list_splits(raw: Path, edition: Edition) -> tuple[dict[str, Listing], list[str]]:
-    """List the tar or the folder of each split that exists; train and val must.
+    """List the tar or folder of each split that exists; train and val are required.
 
     Returns:
-        The listing of each split, in the order of SPLITS, and what is to be said
-        about them.
+        The listing of each split, in the order of SPLITS, and remarks.
 
     Raises:
         DataError: If train or val is missing, or one is broken or empty.
     """
-    places, remarks = _find(raw, edition)
+    paths, remarks = _find(raw, edition)
     for split in ("train", "val"):
-        if split not in places:
+        if split not in paths:
             raise _absent(raw, edition, split)
-    listed = {split: _list(place, split, edition) for split, place in places.items()}
-    remarks += [remark for one in listed.values() for remark in one.remarks()]
+    listed = {split: _list(path, split, edition) for split, path in paths.items()}
+    remarks += [remark for listing in listed.values() for remark in listing.remarks()]
     return listed, remarks
 
 
 def first(raw: Path, names: Iterable[str]) -> tuple[Path | None, list[str]]:
-    """Return the first of `names` that exists in `raw`, and a remark on each other that does."""
-    there = [raw / name for name in names if (raw / name).exists()]
-    remarks = [f"{one.name} is not read: {there[0].name} is there too" for one in there[1:]]
-    return (there[0] if there else None), remarks
+    """Return the first of `names` that exists in `raw`, and a remark on each other that exists."""
+    paths = [raw / name for name in names if (raw / name).exists()]
+    remarks = [f"{path.name} is not read: {paths[0].name} is there too" for path in paths[1:]]
+    return (paths[0] if paths else None), remarks
 
 
-def list_place(place: Path, kind: type[Member] = Member) -> Listing:
+def list_archive(archive: Path, kind: type[Member] = Member) -> Listing:
     """List the files of a tar, or the images below a folder.
 
     Raises:
         DataError: If it is broken.
     """
-    if place.is_dir():
-        return folders.scan(place, kind)
-    return Listing(place, archives.members(place))
+    if archive.is_dir():
+        return folders.scan(archive, kind)
+    return Listing(archive, archives.members(archive))
 
 
 def _find(raw: Path, edition: Edition) -> tuple[dict[str, Path], list[str]]:
-    places, remarks = {}, []
+    paths, remarks = {}, []
     for split in SPLITS:
-        place, said = first(raw, edition.places(split))
-        if place:
-            places[split] = place
-        remarks += said
-    if edition.is_open and "val" not in places and "test" in places:
-        places["val"] = places.pop("test")
+        path, others = first(raw, edition.names(split))
+        if path:
+            paths[split] = path
+        remarks += others
+    if edition.is_open and "val" not in paths and "test" in paths:
+        paths["val"] = paths.pop("test")
         remarks.append("no val: the images of test are taken for it, and there is no test split")
-    elif "test" not in places:
+    elif "test" not in paths:
         remarks.append(f"no {edition.archives['test']}: no test split")
-    return places, remarks
+    return paths, remarks
 
 
 def _absent(raw: Path, edition: Edition, split: str) -> DataError:
@@ -73,12 +72,12 @@ def _absent(raw: Path, edition: Edition, split: str) -> DataError:
     return DataError(mismatch(raw, f"{wanted} beside train/", "no such folder", "put it there"))
 
 
-def _list(place: Path, split: str, edition: Edition) -> Listing:
-    listed = list_place(place, ClassFile if edition.is_open else Member)
+def _list(archive: Path, split: str, edition: Edition) -> Listing:
+    listed = list_archive(archive, ClassFile if edition.is_open else Member)
     if not listed.members:
-        found, advice = "an empty tar", "get it anew"
-        if place.is_dir():
+        found, advice = "an empty tar", "download it again"
+        if archive.is_dir():
             found = f"only {examples(listed.others)}" if listed.others else "none"
             advice = "name the right folder, with its images unpacked"
-        raise DataError(mismatch(place, f"{split} images", found, advice))
+        raise DataError(mismatch(archive, f"{split} images", found, advice))
     return listed

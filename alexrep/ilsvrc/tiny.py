@@ -28,7 +28,9 @@ def read(raw: Path) -> GroundTruth:
     )
     foreign = sorted(set(wnid_of_name.values()) - set(wnids))
     if foreign:
-        raise DataError(mismatch(annotations, "wnids of wnids.txt", foreign[0], "get it anew"))
+        raise DataError(
+            mismatch(annotations, "wnids of wnids.txt", foreign[0], "download it again")
+        )
     index_of_wnid = classes.index_of_wnid
     labels = {name: index_of_wnid[wnid] for name, wnid in wnid_of_name.items()}
 
@@ -42,7 +44,7 @@ def read(raw: Path) -> GroundTruth:
 def _label(labels: Mapping[str, int], annotations: Path, member: Member) -> int:
     if member.name not in labels:
         wanted = f"a line for {member.name}"
-        raise DataError(mismatch(annotations, wanted, "none", "get it anew"))
+        raise DataError(mismatch(annotations, wanted, "none", "download it again"))
     return labels[member.name]
 
 
@@ -51,9 +53,9 @@ def _lines(path: Path, num: int) -> list[list[str]]:
     try:
         rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines() if line]
     except (OSError, ValueError) as error:
-        raise DataError(mismatch(path, "a text file", error, "get it anew")) from None
+        raise DataError(mismatch(path, "a text file", error, "download it again")) from None
     short = next((row for row in rows if len(row) < num), None)
     if short or not rows:
         found = repr(short) if short else "none"
-        raise DataError(mismatch(path, f"lines of {num} fields", found, "get it anew"))
+        raise DataError(mismatch(path, f"lines of {num} fields", found, "download it again"))
     return rows

@@ -291,7 +291,7 @@ def _check_promise(found: Source) -> None:
 def _check_counts(found: Source, counts: Counter[str], partial: bool) -> None:
     wanted, held = found.edition.num_images["train"], counts["train images"]
     if held != wanted and not partial:
-        advice = "get the tars anew, or accept them with --partial"
+        advice = "download the tars again, or accept them with --partial"
         where = found.edition.archives["train"]
         raise DataError(mismatch(where, f"{wanted:,} train images", f"{held:,}", advice))
 

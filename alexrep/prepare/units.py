@@ -119,7 +119,7 @@ def _contents(unit: Unit) -> Iterator[tuple[str, int, bytes, str]]:
     entries = {one.name: (one, label) for one, label in zip(listed, labels, strict=True)}
     twice = sorted(name for name, num in Counter(one.name for one in listed).items() if num > 1)
     if twice:
-        advice = "get the tar anew"
+        advice = "download the tar again"
         raise DataError(mismatch(unit.name, "each image once", f"{examples(twice)} twice", advice))
     if is_train:
         _refuse_foreign(unit, list(entries))
@@ -144,7 +144,7 @@ def _refuse_foreign(unit: Unit, names: list[str]) -> None:
     wnid = unit.name.removeprefix("train/")
     foreign = sorted(one for one in names if WNID.match(one) and not one.startswith(f"{wnid}_"))
     if foreign and unit.num_expected is not None:
-        wanted, advice = f"images named {wnid}_*", "get the tar anew"
+        wanted, advice = f"images named {wnid}_*", "download the tar again"
         raise DataError(mismatch(unit.name, wanted, examples(foreign), advice))
 
 
@@ -154,7 +154,7 @@ def _check_count(unit: Unit, found: int) -> None:
     if wanted is None or found == wanted or (unit.is_partial and found < wanted):
         return
     expected = f"{'at most ' if unit.is_partial else ''}{wanted:,} images"
-    advice = "get the tar anew" + ("" if found > wanted else ", or accept it with --partial")
+    advice = "download the tar again" + ("" if found > wanted else ", or accept it with --partial")
     raise DataError(mismatch(unit.name, expected, f"{found:,}", advice))
 
 
