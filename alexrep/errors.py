@@ -1,11 +1,11 @@
 """The exceptions that alexrep raises for a user's mistake, and their exit codes.
 
-AlexrepError            1   anything expected that went wrong
+AlexrepError            1   an expected error
     ConfigError         2   a recipe, a field of one, or an option is wrong
     ManifestError       1   a stage's output is missing, unfinished, or of other settings
     DataError           1   a file is not what it should be
         DigestError     4   a check of digests or counts failed
-    Interrupted        75   a first signal stopped the work, which can go on
+    Interrupted        75   a first signal stopped the work, which can be resumed
 
 Every message reads `<path or name>: expected <what>, found <what>; <what to do>`.
 """
@@ -38,17 +38,17 @@ class DigestError(DataError):
 
 
 class Interrupted(AlexrepError):
-    """A first signal stopped the work; started again, it goes on from there."""
+    """A first signal stopped the work; the same command resumes it."""
 
     exit_code = 75
 
 
 def mismatch(where: object, expected: object, found: object, advice: str) -> str:
-    """Build the one-line message of every expected error."""
+    """Return the one-line message of an expected error."""
     return f"{where}: expected {expected}, found {found}; {advice}"
 
 
 def examples(names: list[str], most: int = 3) -> str:
-    """Name at most `most` of `names` and count the rest."""
+    """Return at most `most` of `names`, and the count of the rest."""
     rest = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + rest

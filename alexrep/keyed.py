@@ -1,8 +1,8 @@
-"""Random numbers that are pure functions of their keys: no generator, no state, no order.
+"""Random numbers as pure functions of their keys: no generator, no state, no order.
 
-The same keys give the same numbers on any machine, in any process, for any
-batch; that is what makes a restart exact. The mixing is SplitMix64's (Steele,
-Lea and Flood 2014), applied once per key.
+The same keys give the same numbers on any machine, in any process and for any batch, which
+makes a resume exact. Mixing is that of SplitMix64 (Steele, Lea and Flood 2014), applied once
+per key.
 """
 
 import numpy as np
@@ -20,14 +20,14 @@ def bits(*keys: ArrayLike) -> NDArray[np.uint64]:
         keys: Integers from 0 to 2**64 - 1.
     """
     mixed = np.zeros((), np.uint64)
-    with np.errstate(over="ignore"):  # wrapping is the point
+    with np.errstate(over="ignore"):  # wrapping is intended
         for key in keys:
             mixed = _mix(mixed ^ _mix(np.asarray(key).astype(np.uint64) + _GAMMA))
     return mixed
 
 
 def below(bound: int, *keys: ArrayLike) -> NDArray[np.int64]:
-    """Return integers from 0 to bound - 1, all equally likely to within bound / 2**32.
+    """Return integers from 0 to bound - 1, equally likely to within bound / 2**32.
 
     Raises:
         ValueError: If `bound` is not from 1 to 2**32.
@@ -39,19 +39,19 @@ def below(bound: int, *keys: ArrayLike) -> NDArray[np.int64]:
 
 
 def normal(*keys: ArrayLike) -> NDArray[np.float64]:
-    """Return normal numbers of mean 0 and variance 1, by Box and Muller's transform."""
+    """Return normal numbers of mean 0 and variance 1, by the Box-Muller transform."""
     first, second = _uniform(bits(*keys, 1)), _uniform(bits(*keys, 2))
     values: NDArray[np.float64] = np.sqrt(-2 * np.log(first)) * np.cos(2 * np.pi * second)
     return values
 
 
 def permutation(num: int, *keys: ArrayLike) -> NDArray[np.int64]:
-    """Return a random order of 0 .. num - 1; cost num log(num)."""
+    """Return a random permutation of 0 .. num - 1; costs num log(num)."""
     return np.argsort(bits(*keys, np.arange(num)), kind="stable")
 
 
 def _uniform(random: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """Map to (0, 1], where the logarithm is finite."""
+    """Map 64 random bits to (0, 1], where the logarithm is finite."""
     return ((random >> np.uint64(11)).astype(np.float64) + 1) * 2.0**-53
 
 

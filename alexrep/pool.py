@@ -1,4 +1,4 @@
-"""Units of work over processes of one machine: none lost, none left behind."""
+"""Runs units of work on processes or threads of one machine."""
 
 import multiprocessing
 import multiprocessing.connection
@@ -24,7 +24,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 LOOK_S = 0.1
-"""Seconds after which a signal is noticed at the latest."""
+"""Seconds until a signal is noticed at the latest."""
 
 
 def available() -> int:
@@ -33,7 +33,7 @@ def available() -> int:
 
 
 def default_threads() -> int:
-    """Return the number of decoding threads to use where none is asked for."""
+    """Return the default number of decoding threads."""
     return min(8, len(os.sched_getaffinity(0)))
 
 
@@ -45,17 +45,22 @@ def run(
     *,
     ending: threading.Event | None = None,
 ) -> Iterator[tuple[Item, Result]]:
-    """Do `work` on each item, at most `workers` at once, and yield as they end.
+    """Do `work` on each item, at most `workers` at a time; yield items and results as they end.
 
-    An exception in a worker is raised here and ends the others' work after
-    their present item. Workers end when this process does, however it ends.
-    Processes by default; with `ending`, for work that leaves the interpreter
-    to others, threads, which start at once. It is set where nobody waits for
-    their items any more: work that looks at it can leave in the midst of one.
+    An exception in a worker is raised here, after the others have finished their current
+    items. Workers end when this process does, however it ends.
+
+    Args:
+        work: Called once for each item.
+        items: The items; taken one by one, as workers become free.
+        workers: Number of workers; with one, work is done in this process.
+        name: Returns the name of an item for messages.
+        ending: If given, workers are threads instead of processes, for work that releases the
+            GIL. It is set when results are no longer wanted, so that work may stop early.
 
     Raises:
-        AlexrepError: If a worker was killed, or ran out of memory; the items it may have been
-            at are named.
+        AlexrepError: If a worker was killed or ran out of memory; the message names the items
+            that it may have been working on.
         KeyboardInterrupt: After SIGINT.
         SystemExit: After SIGTERM, with code 143.
     """
@@ -79,11 +84,11 @@ def run(
                     yield pending.pop(future), result
                 look()
         except BrokenProcessPool:
-            look(is_broken=True)  # whoever ends this process may have ended a worker before it
-            held = ", ".join(name(item) for item in pending.values()) or "a worker between items"
+            look(is_broken=True)  # a signal to the whole group may have killed a worker first
+            unfinished = ", ".join(map(name, pending.values())) or "a worker between items"
             advice = "look for a memory limit, then start again"
             raise AlexrepError(
-                mismatch(held, "a result", "a worker that was killed", advice)
+                mismatch(unfinished, "a result", "a worker that was killed", advice)
             ) from None
         except BaseException:
             if ending is not None:
@@ -95,68 +100,74 @@ def run(
 
 @contextmanager
 def _enough_memory(item: str) -> Iterator[None]:
-    """Name the item for which there was too little memory."""
+    """Turn a MemoryError into a message that names the item."""
     try:
         yield
     except MemoryError:
-        advice = "take fewer workers or allow more memory, then start again"
+        advice = "use fewer workers or allow more memory, then start again"
         raise AlexrepError(mismatch(item, "a result", "no memory left", advice)) from None
 
 
 class _Look(Protocol):
-    """Raise what a signal that has come asks for; end what is left of a broken pool."""
+    """Raise the exception of a signal that has come; kill the workers of a broken pool."""
 
     def __call__(self, *, is_broken: bool = False) -> None: ...
 
 
 @contextmanager
 def _threads(workers: int) -> Iterator[tuple[Executor, _Look]]:
-    """Yield threads; an exception of a signal comes wherever this thread is."""
+    """Yield a pool of threads; signals raise in the main thread as usual."""
     with ThreadPoolExecutor(workers) as pool:
         yield pool, lambda *, is_broken=False: None
 
 
 @contextmanager
 def _processes(workers: int) -> Iterator[tuple[Executor, _Look]]:
-    """Yield processes, and what ends them once a signal has come or one of them died."""
+    """Yield a pool of processes, and a check for signals and dead workers."""
     context = multiprocessing.get_context("spawn")
     others = multiprocessing.active_children()
-    with _noted() as come, ProcessPoolExecutor(workers, context, _watch_parent) as pool:
+    with (
+        _recorded_signals() as received,
+        ProcessPoolExecutor(workers, context, _watch_parent) as pool,
+    ):
 
         def look(*, is_broken: bool = False) -> None:
-            if come or is_broken:  # a worker born while the pool broke would wait for ever
+            if received or is_broken:  # a worker started while the pool broke would hang
                 for process in multiprocessing.active_children():
                     if process not in others:
                         process.kill()
-            if come:
-                raise KeyboardInterrupt if come[0] == signal.SIGINT else SystemExit(128 + come[0])
+            if received:
+                number = received[0]
+                raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
         yield pool, look
 
 
 @contextmanager
-def _noted() -> Iterator[list[int]]:
-    """Note SIGINT and SIGTERM in what this yields, and do nothing else about them.
+def _recorded_signals() -> Iterator[list[int]]:
+    """Record SIGINT and SIGTERM in the list that this yields, instead of raising.
 
-    An exception in the midst of the start of a worker would leave it without the
-    words it waits for, and it would say so on many lines.
+    An exception while a worker starts would cut off the data that it reads from its pipe, and
+    it would print a long traceback.
     """
-    come: list[int] = []
+    received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield come  # signals are the main thread's
+        yield received  # only the main thread gets signals
         return
     numbers = signal.SIGINT, signal.SIGTERM
-    former = [signal.signal(number, lambda number, _: come.append(number)) for number in numbers]
+    former = [
+        signal.signal(number, lambda number, _: received.append(number)) for number in numbers
+    ]
     try:
-        yield come
+        yield received
     finally:
         for number, handler in zip(numbers, former, strict=True):
             signal.signal(number, handler)
 
 
 @contextmanager
-def _deaf() -> Iterator[None]:
-    """Have processes that are started in the block hear no Ctrl-C, from their birth on."""
+def _sigint_blocked() -> Iterator[None]:
+    """Block SIGINT in processes that are started in the block, from their start on."""
     former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -171,7 +182,7 @@ def _refill(
     pending: dict[Future[Result], Item],
     workers: int,
 ) -> None:
-    """Keep one item per worker under way, so that few are named when one is killed."""
+    """Submit one item per worker, so that few are named when a worker is killed."""
     while len(pending) < workers:
         item = next(rest, None)
         if item is None:
@@ -180,25 +191,25 @@ def _refill(
 
 
 def _submit(pool: Executor, work: Callable[[Item], Result], item: Item) -> Future[Result]:
-    """Hand an item to the pool, which starts a worker when there is work for it.
+    """Submit an item to the pool, which starts a worker if none is free.
 
     Raises:
-        BrokenProcessPool: If a worker died; also in the midst of another's start, when the
-            pool closes the pipes that are about to be passed on.
+        BrokenProcessPool: If a worker died, also while another was starting, when the pool
+            closes the pipes that the new one should inherit.
     """
     try:
-        with _deaf():
+        with _sigint_blocked():
             return pool.submit(work, item)
-    except ValueError:  # two pipes of one number
+    except ValueError:  # a closed pipe's descriptor was reused
         raise BrokenProcessPool from None
     except OSError as error:
-        if error.errno is None:  # a pipe that is closed; a full table of processes has a number
+        if error.errno is None:  # a closed pipe; a failed fork has an errno
             raise BrokenProcessPool from None
         raise
 
 
 def _watch_parent() -> None:
-    """Leave Ctrl-C to the parent, and end at once when it is gone."""
+    """Ignore Ctrl-C, which the parent handles, and end as soon as the parent has ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:

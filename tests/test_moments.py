@@ -79,7 +79,7 @@ def test_the_largest_values_stay_exact_on_the_largest_side() -> None:
 def test_sums_may_be_read_between_images_and_when_a_float_is_full(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(moments, "_WAITING", 3)
+    monkeypatch.setattr(moments, "_MOST_PENDING", 3)
     images, total = noise(8, 40), Moments.zero(40)
     for num, image in enumerate(images, start=1):
         total.add(image)

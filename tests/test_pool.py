@@ -171,7 +171,7 @@ def test_a_killed_worker_is_named_with_its_unit_within_seconds(work: ModuleType)
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_worker_without_memory_is_named_with_its_unit(work: ModuleType, workers: int) -> None:
-    message = "unit-3: expected a result, found no memory left; take fewer workers"
+    message = "unit-3: expected a result, found no memory left; use fewer workers"
     with pytest.raises(AlexrepError, match=message):
         list(pool.run(work.exhaust_at_3, range(1000), workers, lambda number: f"unit-{number}"))
 

@@ -1,4 +1,4 @@
-"""Image files to RGB, whatever they really are."""
+"""Decodes image files to RGB, whatever their format really is."""
 
 import io
 import warnings
@@ -11,23 +11,23 @@ from PIL import Image, UnidentifiedImageError, features
 from alexrep.pixels import header
 
 MAX_PIXELS = 100_000_000
-"""Larger pictures are refused: ILSVRC's largest has about 60 million pixels."""
+"""Largest image that is decoded; ILSVRC's largest has about 60 million pixels."""
 
 Picture = Image.Image
 
 
 class UndecodableError(ValueError):
-    """The bytes are not a whole JPEG or PNG of a sane size; the text says why."""
+    """The bytes are no whole JPEG or PNG of a sane size; the message says why."""
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """A decoded image and what it was."""
+    """A decoded image, and how it was stored."""
 
     picture: Picture
     """The image in mode RGB."""
     format: str
-    """JPEG or PNG."""
+    """Format of the file, JPEG or PNG."""
     mode: str
     """Mode as stored, in Pillow's terms."""
 
@@ -39,10 +39,10 @@ def version() -> str:
 
 
 def is_clean(jpeg: bytes) -> bool:
-    """Tell whether a JPEG decodes to RGB without one complaint.
+    """Tell whether a JPEG decodes to RGB without a warning.
 
-    Pillow passes over damaged data in silence; the decoder that later reads the
-    prepared images does not.
+    Pillow decodes damaged data silently; the decoder that later reads the prepared images
+    does not.
     """
     try:
         simplejpeg.decode_jpeg(jpeg, "RGB")
@@ -51,23 +51,22 @@ def is_clean(jpeg: bytes) -> bool:
     return True
 
 
-def decode(content: bytes) -> Decoded:
+def decode(image_bytes: bytes) -> Decoded:
     """Decode a JPEG or PNG to RGB.
 
-    Only these two decoders are ever opened. EXIF is ignored. Gray is repeated
-    over the channels, 16-bit gray is divided by 257, CMYK (stored inverted in
-    Adobe's files, which Pillow undoes) becomes (255-C)(255-K)/255 and so on, alpha is
-    dropped.
+    No other decoder is tried. EXIF is ignored. Gray is repeated over the channels, 16-bit gray
+    is divided by 257, CMYK (stored inverted in Adobe's files, which Pillow undoes) becomes
+    (255-C)(255-K)/255 and so on, alpha is dropped.
 
     Raises:
         UndecodableError: If the bytes are no JPEG or PNG, are truncated or
             damaged, or describe more than MAX_PIXELS pixels.
-        MemoryError: If there is too little.
+        MemoryError: If there is too little memory.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # EXIF noise must not reach the user
+        warnings.simplefilter("ignore")  # of broken EXIF, which nothing depends on
         try:
-            picture = Image.open(io.BytesIO(content), formats=("JPEG", "PNG"))
+            picture = Image.open(io.BytesIO(image_bytes), formats=("JPEG", "PNG"))
             width, height = picture.size
             if width * height > MAX_PIXELS:
                 raise UndecodableError(f"{width}x{height} pixels, over {MAX_PIXELS}")
@@ -75,11 +74,11 @@ def decode(content: bytes) -> Decoded:
             picture.load()
             rgb = _to_rgb(picture)
         except (UndecodableError, MemoryError):
-            raise  # too little memory says nothing about the image
+            raise  # a lack of memory says nothing about the image
         except UnidentifiedImageError:
-            raise UndecodableError(header.describe(content)) from None
-        except Exception as error:  # decoders raise whatever hostile bytes make them raise
-            raise UndecodableError(header.rare_kind(content) or _reason(error)) from None
+            raise UndecodableError(header.describe(image_bytes)) from None
+        except Exception as error:  # decoders raise anything on hostile bytes
+            raise UndecodableError(header.rare_kind(image_bytes) or _reason(error)) from None
     return Decoded(rgb, "PNG" if kind == "PNG" else "JPEG", mode)
 
 
@@ -93,5 +92,5 @@ def _to_rgb(picture: Picture) -> Picture:
 
 
 def _reason(error: Exception) -> str:
-    """Say why in one line."""
+    """Return the message of an error, or its type, in one line."""
     return " ".join(str(error).split())[:200] or type(error).__name__

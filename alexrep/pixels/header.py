@@ -1,29 +1,29 @@
-"""What a file is that no decoder opens, as far as its header tells."""
+"""Says from the header what a file is that could not be decoded."""
 
 SIGNATURES = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG"}
 """First bytes of the two formats."""
 FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
-"""Markers of a JPEG's frame, which tells its kind and its size. Source: ITU-T T.81, table B.1."""
+"""Markers of a JPEG's frame header, with kind and size. Source: ITU-T T.81, table B.1."""
 LOSSLESS = {0xC3, 0xC7, 0xCB, 0xCF}
 HIERARCHICAL = {0xC5, 0xC6, 0xCD, 0xCE}
 BARE = {0x01, *range(0xD0, 0xD9)}
-"""Markers with nothing after them."""
+"""Markers without a segment after them."""
 
 
-def describe(content: bytes) -> str:
-    """Say in a few words what a file is that is not even opened."""
-    form = next((of for start, of in SIGNATURES.items() if content.startswith(start)), None)
+def describe(image_bytes: bytes) -> str:
+    """Say in a few words what a file is that Pillow does not recognise."""
+    form = next((name for start, name in SIGNATURES.items() if image_bytes.startswith(start)), None)
     if form is None:
         return "neither JPEG nor PNG"
-    return rare_kind(content) or f"{form} with a damaged header"
+    return rare_kind(image_bytes) or f"{form} with a damaged header"
 
 
-def rare_kind(content: bytes) -> str | None:
-    """Return the kind of JPEG that no decoder here knows, or None if it is another file."""
-    found = _frame(content) if content.startswith(b"\xff\xd8\xff") else None
-    if found is None:
+def rare_kind(image_bytes: bytes) -> str | None:
+    """Return the kind of a JPEG that the decoders do not support, or None."""
+    frame = _frame(image_bytes) if image_bytes.startswith(b"\xff\xd8\xff") else None
+    if frame is None:
         return None
-    marker, bits, height, width = found
+    marker, bits, height, width = frame
     if marker in LOSSLESS:
         return "lossless JPEG"
     if marker in HIERARCHICAL:
@@ -33,18 +33,18 @@ def rare_kind(content: bytes) -> str | None:
     return None if width and height else f"JPEG of {width}x{height} pixels"
 
 
-def _frame(content: bytes) -> tuple[int, int, int, int] | None:
-    """Return marker, bits a sample, height and width of a JPEG's first frame, or None."""
-    place = 2
-    while place + 9 <= len(content) and content[place] == 0xFF:
-        marker = content[place + 1]
+def _frame(image_bytes: bytes) -> tuple[int, int, int, int] | None:
+    """Return marker, bits per sample, height and width of a JPEG's first frame, or None."""
+    offset = 2
+    while offset + 9 <= len(image_bytes) and image_bytes[offset] == 0xFF:
+        marker = image_bytes[offset + 1]
         if marker in FRAMES:
-            height, width = (int.from_bytes(content[place + at :][:2]) for at in (5, 7))
-            return marker, content[place + 4], height, width
+            height, width = (int.from_bytes(image_bytes[offset + at :][:2]) for at in (5, 7))
+            return marker, image_bytes[offset + 4], height, width
         if marker == 0xFF:  # padding
-            place += 1
+            offset += 1
         elif marker in BARE:
-            place += 2
+            offset += 2
         else:
-            place += 2 + int.from_bytes(content[place + 2 : place + 4])
+            offset += 2 + int.from_bytes(image_bytes[offset + 2 : offset + 4])
     return None

@@ -15,56 +15,56 @@ from alexrep import files
 from alexrep.errors import DataError, mismatch
 
 _MASKS = np.array([[0xFF], [0xFF00], [0xFF0000]], np.int32)
-"""Where each channel lies in the four bytes of a pixel, the first one lowest."""
+"""Mask of each channel in the four bytes of a pixel, little endian."""
 _SCALES = np.array([1, 256, 65536], np.float32)
-"""What a channel is multiplied with that is cut out by its mask and not moved."""
+"""Factor of each channel that is masked but not shifted."""
 _PAIRS = ((0, 0), (1, 1), (2, 2), (0, 1), (1, 2), (0, 2))
-"""Channels whose products are summed, in the order in which they are."""
-_PLACES = np.array([[0, 3, 5], [3, 1, 4], [5, 4, 2]])
-"""Which of these stands where in a matrix of products."""
+"""Pairs of channels whose products are summed, in the order of the sums."""
+_MATRIX = np.array([[0, 3, 5], [3, 1, 4], [5, 4, 2]])
+"""Which pair stands where in the matrix of products."""
 _UNITS = np.array([1 / (float(_SCALES[i]) * float(_SCALES[j])) for i, j in _PAIRS])
 _BLOCK = 256
-"""Pixels whose products are summed in float32: 256 times 255**2 is under 2**24, up to which it
-counts exactly, whatever the order. A power of two as a factor changes nothing."""
+"""Pixels whose products are summed in float32: 256 * 255**2 < 2**24, so the sum is exact in any
+order. The scales are powers of two and change nothing."""
 _CHUNK = 32768
-"""Pixels worked on at once, so that all of them stay in the processor's second cache."""
+"""Pixels per chunk: all its arrays stay in the L2 cache."""
 _BUFFER = 4096
-"""Numbers that numpy converts at once, so that they stay in the first."""
-_WAITING = 65536
-"""Images whose sum a float32 holds exactly: 2**16 times 255 is under 2**24."""
+"""Numbers that numpy converts at a time: they stay in the L1 cache."""
+_MOST_PENDING = 65536
+"""Images whose sum is exact in float32: 2**16 * 255 < 2**24."""
 
 
 class Moments:
-    """Sums over images; those of parts add up to those of the whole, bit for bit."""
+    """Exact sums over images; the sums of parts add up to those of the whole, bit for bit."""
 
     def __init__(
         self, num_images: int, sums: NDArray[np.int64], products: NDArray[np.int64]
     ) -> None:
-        """Hold sums that are known.
+        """Start from given sums.
 
         Args:
-            num_images: Images counted.
+            num_images: Number of images summed.
             sums: Sum over images, (S, S, 3), grey levels; exact for up to 3e16 images.
-            products: Sum over images and places of the channels' products, (3, 3);
+            products: Sum over images and pixels of the channels' products, (3, 3);
                 exact for 2e9 images.
         """
         self.num_images = num_images
         self.products = products
         self._sums = sums
-        self._waiting = 0
-        self._spare = *sums.shape[:2], 4
+        self._num_pending = 0
+        self._padded_shape = *sums.shape[:2], 4
         area = sums.size // 3
         chunk = min(_CHUNK, -(-area // _BLOCK) * _BLOCK)
         self._planes = np.zeros((3, chunk), np.float32)
-        self._late = np.zeros((3, area), np.float32)
+        self._pending = np.zeros((3, area), np.float32)
         self._dots = np.zeros((len(_PAIRS), -(-area // chunk), chunk // _BLOCK), np.float32)
-        # Made once: to cut them out for every image takes a tenth of the time.
+        # Views made once: slicing them for every image takes a tenth of the time.
         blocks = self._planes.reshape(3, -1, _BLOCK)
         self._factors = (blocks, blocks), (blocks[:2], blocks[1:]), (blocks[0], blocks[2])
         self._chunks = [
-            (late, self._planes[:, : late.shape[1]], (dots[:3], dots[3:5], dots[5]))
+            (pending, self._planes[:, : pending.shape[1]], (dots[:3], dots[3:5], dots[5]))
             for number, start in enumerate(range(0, area, chunk))
-            for late, dots in [(self._late[:, start : start + chunk], self._dots[:, number])]
+            for pending, dots in [(self._pending[:, start : start + chunk], self._dots[:, number])]
         ]
 
     @classmethod
@@ -84,50 +84,50 @@ class Moments:
         return self._sums
 
     def add(self, image: NDArray[np.uint8]) -> None:
-        """Count in one image, uint8 (S, S, 3), or faster (S, S, 4), of which the last is ignored.
+        """Add an image, uint8 (S, S, 3), or faster (S, S, 4), whose fourth channel is ignored.
 
-        Four bytes a pixel are one number to the processor: three masks part the channels. All
-        sums are made in float32, in parts so small that it is exact, and gathered in int64.
+        The four bytes of a pixel are read as one int32, and masks separate the channels. Sums
+        are made in float32, over so few values that they are exact, and then added in int64.
 
         Raises:
             ValueError: If the image has another shape.
         """
         if image.shape == self.shape:
             image = np.concatenate([image, image[..., :1]], axis=2)
-        if image.shape != self._spare:
+        if image.shape != self._padded_shape:
             raise ValueError(f"image: expected shape {self.shape}, found {image.shape}")
         self._sum(np.ascontiguousarray(image).view("<i4").reshape(-1))
-        found = self._dots.sum(axis=(1, 2), dtype=np.float64) * _UNITS
-        self.products += found.astype(np.int64)[_PLACES]
+        products = self._dots.sum(axis=(1, 2), dtype=np.float64) * _UNITS
+        self.products += products.astype(np.int64)[_MATRIX]
         self.num_images += 1
-        self._waiting += 1
-        if self._waiting == _WAITING:
+        self._num_pending += 1
+        if self._num_pending == _MOST_PENDING:
             self._settle()
 
     def _sum(self, pixels: NDArray[np.int32]) -> None:
-        """Sum the places, and the products of each block."""
-        start, held = 0, np.setbufsize(_BUFFER)
-        for late, planes, dots in self._chunks:
+        """Add the pixels to the pending sums, and sum the products of each block."""
+        start, former = 0, np.setbufsize(_BUFFER)
+        for pending, planes, dots in self._chunks:
             end = start + planes.shape[1]
             np.bitwise_and(pixels[start:end], _MASKS, out=planes, casting="unsafe")
-            np.add(late, planes, out=late)
+            np.add(pending, planes, out=pending)
             if planes.shape[1] < self._planes.shape[1]:
                 self._planes[:, planes.shape[1] :] = 0
-            for (one, other), out in zip(self._factors, dots, strict=True):
-                np.vecdot(one, other, out=out)
+            for (left, right), out in zip(self._factors, dots, strict=True):
+                np.vecdot(left, right, out=out)
             start = end
-        np.setbufsize(held)
+        np.setbufsize(former)
 
     def _settle(self) -> None:
-        """Move what waits in float32 into the sums."""
-        if self._waiting:
-            self._late /= _SCALES[:, None]
-            for channel, late in enumerate(self._late.reshape(3, *self.shape[:2])):
-                self._sums[..., channel] += late.astype(np.int64)
-            self._late[:], self._waiting = 0, 0
+        """Move the pending float32 sums into the int64 sums."""
+        if self._num_pending:
+            self._pending /= _SCALES[:, None]
+            for channel, pending in enumerate(self._pending.reshape(3, *self.shape[:2])):
+                self._sums[..., channel] += pending.astype(np.int64)
+            self._pending[:], self._num_pending = 0, 0
 
     def __iadd__(self, other: "Moments") -> "Moments":
-        """Count in the images of `other`."""
+        """Add the images of `other`."""
         self.num_images += other.num_images
         self._sums += other.sums
         self.products += other.products
@@ -146,15 +146,15 @@ class Moments:
             DataError: If the file is missing or damaged.
         """
         try:
-            with path.open("rb") as stream, np.load(stream) as held:
-                return cls(int(held["num_images"]), held["sums"], held["products"])
+            with path.open("rb") as stream, np.load(stream) as sums:
+                return cls(int(sums["num_images"]), sums["sums"], sums["products"])
         except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
             advice = "remove it and run the stage again"
             raise DataError(mismatch(path, "the sums of a unit", error, advice)) from None
 
     @property
     def num_pixels(self) -> int:
-        """Pixels counted."""
+        """Number of pixels summed."""
         return self.num_images * self._sums.size // 3
 
     def mean_image(self) -> NDArray[np.float32]:
@@ -167,15 +167,15 @@ class Moments:
         return means
 
     def _totals(self) -> NDArray[np.int64]:
-        """Return the sum of each channel, (3,); rows first, since sums of threes are slow."""
+        """Return the sum of each channel, (3,); rows first, as an innermost axis of 3 is slow."""
         totals: NDArray[np.int64] = self.sums.sum(axis=0).sum(axis=0)
         return totals
 
     def covariance(self) -> NDArray[np.float64]:
         """Return the RGB covariance about the channel means, (3, 3), squared grey levels.
 
-        Divided by the number of pixels less one, as numpy.cov does. The
-        difference of the large sums is taken in exact fractions.
+        Divided by the number of pixels minus one, as in numpy.cov. The difference of the large
+        sums is taken in exact fractions.
         """
         totals = [int(value) for value in self._totals()]
         num = self.num_pixels
@@ -192,18 +192,17 @@ class ColourAxes:
     """The principal components of RGB."""
 
     stds: NDArray[np.float64]
-    """Standard deviations along the axes, (3,), falling, in grey levels."""
+    """Standard deviations along the axes, (3,), descending, in grey levels."""
     axes: NDArray[np.float64]
     """Unit eigenvectors, (3, 3), one per column, in the order of `stds`."""
 
 
 def colour_axes(covariance: NDArray[np.float64]) -> ColourAxes:
-    """Decompose an RGB covariance.
+    """Return the principal components of an RGB covariance, (3, 3).
 
-    The sign of each axis makes its largest component positive, as in
-    scikit-learn. The *standard deviations* are kept, not the eigenvalues: the
-    paper's section 4.1 reads as if eigenvalues scaled the noise, the released
-    source uses their roots.
+    The sign of each axis makes its largest component positive, as in scikit-learn. Standard
+    deviations are returned, not eigenvalues: section 4.1 of the paper reads as if eigenvalues
+    scaled the noise, but the released source uses their square roots.
     """
     values, vectors = np.linalg.eigh(covariance)
     values, vectors = values[::-1], vectors[:, ::-1]

@@ -1,4 +1,4 @@
-"""Rescale to a square: shorter side to the wanted one, central part, JPEG again."""
+"""Rescales an image so that the shorter side fits, cuts the central square, encodes as JPEG."""
 
 import io
 
@@ -22,13 +22,13 @@ def version() -> str:
 def to_square(picture: Picture, side: int, geometry: str = "crop") -> Picture:
     """Rescale so that the shorter side is `side`, and cut the central square.
 
-    The central square of the source is resampled at once, with an antialiased
-    bicubic filter: nothing outside it is computed, however long the image is.
+    Only the central square of the source is resampled, with an antialiased bicubic filter.
 
     Args:
         picture: RGB image of any size.
         side: Side of the result, in pixels; 256 in the paper.
-        geometry: "crop", or "squash" to give up the aspect ratio, as for Caffe's models.
+        geometry: "crop", or "squash" to resize the whole image without keeping its aspect
+            ratio, as for Caffe's models.
 
     Returns:
         RGB image, side x side.
@@ -36,8 +36,8 @@ def to_square(picture: Picture, side: int, geometry: str = "crop") -> Picture:
     Raises:
         ValueError: If `geometry` is unknown.
 
-    Source: Krizhevsky et al. 2012, section 2. Assumption: the filter, on which
-    the paper and its released source are silent.
+    Source: Krizhevsky et al. 2012, section 2. Assumption: the filter, which neither the paper
+    nor its released source names.
     """
     if geometry not in GEOMETRIES:
         raise ValueError(f"geometry: expected one of {GEOMETRIES}, found {geometry!r}")
@@ -53,6 +53,6 @@ def to_square(picture: Picture, side: int, geometry: str = "crop") -> Picture:
 def encode(picture: Picture) -> bytes:
     """Encode an RGB image as baseline JPEG of quality 90, chroma 4:2:0, no metadata."""
     stream = io.BytesIO()
-    # Pillow would keep the comment of the file that the picture came from.
+    # Without comment=b"" Pillow would copy that of the source file.
     picture.save(stream, "JPEG", quality=QUALITY, subsampling=SUBSAMPLING, comment=b"")
     return stream.getvalue()
