@@ -1,4 +1,4 @@
-"""The devkit of the demo edition: its classes, and the files that tell of them."""
+"""The devkit of the demo edition: its classes and its files."""
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
@@ -44,7 +44,7 @@ LEAVES = (
 """The classes, by digit. Digits, ids and sorted wnids are three different orders."""
 
 INNER = Leaf("n90000000", 11, "digit, figure")
-"""The parent of the classes, no class itself; its wnid sorts before theirs."""
+"""The parent of the classes, itself no class; its wnid sorts before theirs."""
 
 README = b"""The devkit of the demo edition, in the form of ILSVRC's.
 
@@ -56,7 +56,7 @@ The pictures are made of scikit-learn's load_digits and load_sample_images.
 
 
 def ground_truth(digits: Iterable[int]) -> bytes:
-    """List the ids of digits, one a line.
+    """List the ids of digits, one per line.
 
     Args:
         digits: The digit of each picture, in ascending order of file names.
@@ -65,10 +65,10 @@ def ground_truth(digits: Iterable[int]) -> bytes:
 
 
 def files(num_train: Sequence[int], val_digits: Iterable[int]) -> Iterator[tuple[str, bytes]]:
-    """Yield the devkit's files: path and content.
+    """Yield path and bytes of each file of the devkit.
 
     Args:
-        num_train: Training pictures of each digit, (10,).
+        num_train: Number of training pictures of each digit, (10,).
         val_digits: The digit of each val picture, in ascending order of file names.
     """
     yield "DEMO_devkit/readme.txt", README
@@ -86,16 +86,16 @@ def _meta(num_train: Sequence[int]) -> bytes:
     gloss = "one of the ten signs that numbers are written with"
     synsets.append((INNER.id, INNER.wnid, INNER.words, gloss, len(children), children, 1, 0))
     column = np.empty((len(synsets), 1), [(name, object) for name in FIELDS])
-    for place, values in enumerate(sorted(synsets)):
-        column[place, 0] = tuple(v if isinstance(v, str) else _least(v) for v in values)
+    for row, values in enumerate(sorted(synsets)):
+        column[row, 0] = tuple(v if isinstance(v, str) else _least(v) for v in values)
     stream = io.BytesIO()
-    # Some stubs know paths only.
+    # scipy's stubs take paths only.
     savemat(cast(Any, stream), {"synsets": column})
-    # The first 116 bytes are free text, into which scipy writes the time.
+    # The first 116 bytes are free text, where scipy writes the time.
     return b"MATLAB 5.0 MAT-file, alexrep demo edition".ljust(116) + stream.getvalue()[116:]
 
 
 def _least(value: int | Sequence[int]) -> NDArray[np.unsignedinteger[Any]]:
-    """Return integers as a row of the smallest type that holds them, as MATLAB stores them."""
+    """Return integers as a row of the smallest dtype that fits, as MATLAB stores them."""
     row = np.array(value, np.uint16).reshape(1, -1)
     return row if (row > 255).any() else row.astype(np.uint8)

@@ -1,6 +1,6 @@
 """The demo edition: 1,797 handwritten digits in the form of ILSVRC, made without a download.
 
-Train, val and test never share a digit. Every byte is a function of the seed.
+No digit is in two splits. Every byte is a function of the seed.
 """
 
 import io
@@ -23,7 +23,7 @@ from alexrep.files import write_bytes
 from alexrep.ilsvrc.editions import EDITIONS
 
 NUM_VAL, NUM_TEST = 30, 20
-"""Pictures of each digit in val and in test; the others are in train."""
+"""Number of pictures of each digit in val and in test; the others are in train."""
 
 ODD = {
     "gray": "n90000005_21.JPEG",
@@ -37,11 +37,11 @@ ODD = {
 """File name of each odd kind. The two damaged ones have replacements among the patches."""
 
 Entries = Iterable[tuple[str, bytes]]
-"""Names and contents of an archive's members, in order."""
+"""Name and bytes of each member of an archive, in order."""
 
 
 class Picture(NamedTuple):
-    """What one picture shows, and where it goes."""
+    """A picture: its digit, split and name."""
 
     row: int
     """Row of the handwritten digit in scikit-learn's `load_digits`."""
@@ -54,14 +54,14 @@ class Picture(NamedTuple):
 
 
 def plan(digits: NDArray[np.integer], seed: int) -> list[Picture]:
-    """Give every digit one split and one name.
+    """Assign a split and a name to every digit.
 
     Args:
         digits: The digit of each row of `load_digits`, (N,), in 0..9.
         seed: Seed of the splits, of the numbers in val and test, and of the order.
 
     Returns:
-        N pictures in the order of storing, which is no order of names.
+        N pictures in the order of storing, which is not that of their names.
     """
     rng = np.random.default_rng([seed, 0])
     planned = []
@@ -76,13 +76,13 @@ def plan(digits: NDArray[np.integer], seed: int) -> list[Picture]:
         in_train = f"{LEAVES[digit].wnid}_{7 + 13 * rank + rank * rank % 5}.JPEG"
         name = in_train if split == "train" else f"DEMO_{split}_{of_split[split]:08d}.JPEG"
         planned.append(Picture(row, digit, split, name))
-    return [planned[place] for place in rng.permutation(len(planned))]
+    return [planned[row] for row in rng.permutation(len(planned))]
 
 
 def write(raw: Path, seed: int = 1) -> None:
     """Write the archives, the devkit and the test ground truth of the demo edition.
 
-    Files are whole or absent, so one that exists is kept and a killed call can be
+    A file is written whole or not at all, and kept if it exists, so a killed call can be
     repeated. Takes about 3 s and 15 MB.
 
     Args:
@@ -97,8 +97,8 @@ def write(raw: Path, seed: int = 1) -> None:
     test_truth = devkit.ground_truth(_digits(pictures, "test"))
     _refuse_another(raw / edition.test_ground_truth, test_truth, seed)
     studio = _Studio(bunch.images, photographs(), seed)
-    contents: dict[str, Callable[[], bytes]] = {
-        # First, as it tells the seed of what stands in the folder.
+    makers: dict[str, Callable[[], bytes]] = {
+        # First, as it depends on the seed and so identifies that of the folder.
         edition.test_ground_truth: lambda: test_truth,
         edition.devkit: lambda: gzipped(_tar(_devkit(pictures))),
         edition.patches: lambda: _tar(_patches(pictures, studio)),
@@ -106,21 +106,21 @@ def write(raw: Path, seed: int = 1) -> None:
         edition.archives["test"]: lambda: _tar(_members(pictures, "test", studio)),
         edition.archives["train"]: lambda: _tar(_synset_tars(pictures, studio)),
     }
-    for name, content in contents.items():
+    for name, make in makers.items():
         if not (raw / name).exists():
-            write_bytes(raw / name, content())
+            write_bytes(raw / name, make())
 
 
 class _Studio(NamedTuple):
-    """What every picture is made of."""
+    """Source images and seed of all pictures."""
 
     digits: NDArray[np.float64]
     photos: list[NDArray[np.uint8]]
     seed: int
 
-    def content(self, picture: Picture, kind: str | None = None) -> bytes:
-        """Make the file of a picture, odd if `kind` says so."""
-        # Keyed by the digit: no picture depends on how many were made before it.
+    def image_bytes(self, picture: Picture, kind: str | None = None) -> bytes:
+        """Return the file of a picture, as an odd file if `kind` is given."""
+        # Seeded by the digit's row: no picture depends on those made before it.
         rng = np.random.default_rng([self.seed, 1, picture.row])
         pixels = draw(self.digits[picture.row], self.photos, rng)
         quality = int(rng.integers(85, 96))
@@ -129,8 +129,8 @@ class _Studio(NamedTuple):
 
 def _refuse_another(test_truth: Path, expected: bytes, seed: int) -> None:
     if test_truth.exists() and test_truth.read_bytes() != expected:
-        asked, found = f"the demo edition of seed {seed}", "that of another seed"
-        raise ManifestError(mismatch(test_truth, asked, found, "name another folder"))
+        wanted, found = f"the demo edition of seed {seed}", "that of another seed"
+        raise ManifestError(mismatch(test_truth, wanted, found, "name another folder"))
 
 
 def _digits(pictures: list[Picture], split: str) -> list[int]:
@@ -147,7 +147,9 @@ def _devkit(pictures: list[Picture]) -> Entries:
 
 def _members(pictures: list[Picture], split: str, studio: _Studio) -> Entries:
     kinds = {name: kind for kind, name in ODD.items()}
-    return ((p.name, studio.content(p, kinds.get(p.name))) for p in pictures if p.split == split)
+    return (
+        (p.name, studio.image_bytes(p, kinds.get(p.name))) for p in pictures if p.split == split
+    )
 
 
 def _synset_tars(pictures: list[Picture], studio: _Studio) -> Entries:
@@ -157,19 +159,19 @@ def _synset_tars(pictures: list[Picture], studio: _Studio) -> Entries:
 
 
 def _patches(pictures: list[Picture], studio: _Studio) -> Entries:
-    """Yield sound pictures in place of the damaged ones, laid out as in ILSVRC-2010."""
+    """Yield intact versions of the damaged pictures, at the paths of ILSVRC-2010's patches."""
     by_name = {picture.name: picture for picture in pictures}
     train, val = by_name[ODD["damaged"]], by_name[ODD["damaged_val"]]
-    yield f"patch_images/train/{LEAVES[train.digit].wnid}/{train.name}", studio.content(train)
-    yield f"patch_images/val/{val.name}", studio.content(val)
+    yield f"patch_images/train/{LEAVES[train.digit].wnid}/{train.name}", studio.image_bytes(train)
+    yield f"patch_images/val/{val.name}", studio.image_bytes(val)
 
 
 def _tar(entries: Entries) -> bytes:
-    """Make a tar whose headers hold no time, owner or group."""
+    """Return a tar whose headers have no time, owner or group."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for name, content in entries:
+        for name, member in entries:
             header = tarfile.TarInfo(name)
-            header.size = len(content)
-            archive.addfile(header, io.BytesIO(content))
+            header.size = len(member)
+            archive.addfile(header, io.BytesIO(member))
     return stream.getvalue()

@@ -1,4 +1,4 @@
-"""The odd files of the demo edition, one of each kind that ILSVRC is known to hold.
+"""The odd files of the demo edition, one of each kind known in ILSVRC.
 
 Shapes: H and W are a picture's height and width, in pixels.
 """
@@ -20,16 +20,16 @@ QUALITY = 90
 
 
 def encode_odd(kind: str, picture: Pixels, rng: np.random.Generator) -> bytes:
-    """Make an odd file of a picture.
+    """Encode a picture as an odd file.
 
     Args:
         kind: "gray", "cmyk", "png", "gzip", "truncated" (the first half of a JPEG),
-            "damaged" (noise, not an image) or "damaged_val" (a banner in place of the picture).
+            "damaged" (noise, not an image) or "damaged_val" (a banner instead of the picture).
         picture: RGB, uint8 in [0, 255], (H, W, 3).
         rng: Generator of the noise and the banner.
 
     Returns:
-        The file's content.
+        The file's bytes.
 
     Raises:
         ValueError: If there is no such kind.
@@ -49,16 +49,16 @@ def encode_odd(kind: str, picture: Pixels, rng: np.random.Generator) -> bytes:
     return encoders[kind]()
 
 
-def gzipped(content: bytes) -> bytes:
-    """Wrap bytes with gzip; the header holds neither time nor name."""
+def gzipped(data: bytes) -> bytes:
+    """Compress bytes with gzip; the header has neither time nor name."""
     stream = io.BytesIO()
     with gzip.GzipFile("", "wb", fileobj=stream, mtime=0) as packed:
-        packed.write(content)
+        packed.write(data)
     return stream.getvalue()
 
 
-def _first_half(content: bytes) -> bytes:
-    return content[: len(content) // 2]
+def _first_half(jpeg: bytes) -> bytes:
+    return jpeg[: len(jpeg) // 2]
 
 
 def _gray(picture: Pixels) -> bytes:
@@ -70,7 +70,7 @@ def _gray(picture: Pixels) -> bytes:
 
 
 def _cmyk(picture: Pixels) -> bytes:
-    """Encode four inks, inverted as Adobe's programs do: 255 is no ink, red is C * K / 255."""
+    """Encode as CMYK, inverted as in Adobe's files: 255 is no ink, red is C * K / 255."""
     brightest = np.maximum(picture.max(axis=2, keepdims=True), 1).astype(np.float64)
     inks = np.concatenate([picture * (255 / brightest), brightest], axis=2)
     jpeg: bytes = simplejpeg.encode_jpeg(to_uint8(inks), QUALITY, "CMYK", "444")
@@ -78,7 +78,7 @@ def _cmyk(picture: Pixels) -> bytes:
 
 
 def _png(picture: Pixels) -> bytes:
-    """Encode as PNG by hand, as Pillow's bytes depend on which Pillow is installed."""
+    """Encode as PNG without Pillow, whose bytes depend on its version."""
     height, width, _ = picture.shape
     rows = np.pad(picture.reshape(height, -1), ((0, 0), (1, 0)))
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
@@ -90,11 +90,11 @@ def _png(picture: Pixels) -> bytes:
 
 
 def _banner(height: int, width: int, rng: np.random.Generator) -> Pixels:
-    """Draw what stands where a photograph was taken off the web: a strip with a line of text."""
+    """Draw the banner that replaces a removed photograph: a strip with a line of text."""
     picture = rng.uniform(220, 240, (height, width, 3))
     strip = picture[height * 2 // 5 : height * 3 // 5, width // 8 : width * 7 // 8]
     strip[...] = 80
-    # Bars at random places, as letters look from afar.
+    # Random bars, as letters look from afar.
     bars = np.repeat(rng.random(strip.shape[1] // 4) < 0.5, 4)
     strip[len(strip) // 3 : len(strip) * 2 // 3, : len(bars)] += 150 * bars[:, None]
     return to_uint8(picture)

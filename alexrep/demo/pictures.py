@@ -1,7 +1,7 @@
 """The pictures of the demo edition: handwritten digits over darkened photographs.
 
-Only numpy and simplejpeg touch the pixels, with elementwise arithmetic, so that
-neither the Pillow installed nor the processor changes a byte.
+Pixels are computed by numpy's elementwise arithmetic and simplejpeg only, so that neither the
+installed Pillow nor the processor changes a byte.
 
 Shapes: H and W are a picture's height and width, in pixels.
 """
@@ -35,7 +35,7 @@ def draw(digit: Floats, photos: list[Pixels], rng: np.random.Generator) -> Pixel
     Args:
         digit: Ink in each cell, in [0, 16], (8, 8).
         photos: RGB, uint8 in [0, 255], each at least 266 pixels high and wide.
-        rng: Generator of shape, size, place, colour and crop.
+        rng: Generator of shape, size, position, colour and crop.
 
     Returns:
         RGB picture, uint8 in [0, 255], (H, W, 3); H and W are 96 to 266 pixels.
@@ -61,7 +61,7 @@ def encode(picture: Pixels, quality: int) -> bytes:
 
 
 def to_uint8(values: Floats) -> Pixels:
-    """Round to the nearest grey level in [0, 255]; halves go to the even one."""
+    """Round to the nearest grey level in [0, 255], halves to the even one."""
     return np.rint(values).clip(0, 255).astype(np.uint8)
 
 
@@ -82,11 +82,11 @@ def _shape(rng: np.random.Generator) -> tuple[int, int]:
 def _enlarge(cells: Floats, length: int, start: float, side: float) -> Floats:
     """Resample the rows of `cells` to `length` pixels, smoothly (Catmull-Rom).
 
-    The cells fill `side` pixels from `start` on; beyond them all is 0.
+    The cells cover `side` pixels from `start` on; outside them the result is 0.
     """
-    place = (np.arange(length) + 0.5 - start) * (len(cells) / side) - 0.5
-    cell = np.floor(place)
-    t = place - cell
+    position = (np.arange(length) + 0.5 - start) * (len(cells) / side) - 0.5
+    cell = np.floor(position)
+    t = position - cell
     weights = (
         t * (-1 + t * (2 - t)) / 2,
         1 + t * t * (3 * t - 5) / 2,
