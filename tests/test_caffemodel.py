@@ -65,6 +65,48 @@ def test_single_numbers_of_a_large_blob_are_read_at_once(caffe: Caffe) -> None:
 
 
 @pytest.mark.parametrize(
+    ("single", "other"),
+    [
+        (b"\x2d" + bytes(4), b"\x2a\0"),
+        (b"\x2d" + bytes(4), b"\x0d" + bytes(4)),
+        (b"\x41" + bytes(8), b"\x42\0"),
+    ],
+    ids=["float, none packed", "float, unknown field", "double, none packed"],
+)
+def test_the_work_grows_with_the_length_of_a_blob_of_short_runs(
+    monkeypatch: pytest.MonkeyPatch, caffe: Caffe, single: bytes, other: bytes
+) -> None:
+    """Work is the keys that are searched: with the square, twice the blob is four times that."""
+    searched: list[int] = []
+    flatnonzero = np.flatnonzero
+
+    def counting(keys: NDArray[np.bool_]) -> NDArray[np.intp]:
+        searched.append(len(keys))
+        return flatnonzero(keys)
+
+    monkeypatch.setattr(np, "flatnonzero", counting)
+    work = []
+    for num in 1000, 2000:
+        searched.clear()
+        shape = caffe.field(7, caffe.field(1, caffe.number(num)))
+        assert blob(shape + (single + other) * num).shape == (num,)
+        work.append(sum(searched))
+    assert 0 < work[1] <= 2.1 * work[0]
+
+
+@pytest.mark.parametrize("num", [1, 2, 3, 4, 5, 7, 8, 9, 100])
+def test_a_run_of_single_numbers_of_any_length_ends_where_another_field_begins(
+    caffe: Caffe, num: int
+) -> None:
+    numbers = np.arange(num, dtype=np.float32)
+    run = b"".join(b"\x2d" + number.tobytes() for number in numbers)
+    shape = caffe.field(7, caffe.field(1, caffe.number(2 * num)))
+    for between in b"", shape, b"\x0d" + bytes(4), caffe.field(5, b""):
+        content = shape + run + between + run + between
+        assert np.array_equal(blob(content), np.tile(numbers, 2))
+
+
+@pytest.mark.parametrize(
     ("content", "said"),
     [
         (b"", "0 numbers in a blob of shape 0 x 0 x 0 x 0"),

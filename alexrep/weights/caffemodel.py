@@ -118,12 +118,26 @@ def _joined(message: memoryview) -> Iterator[Field]:
             yield one
             message = message[_length(message, one) :]
             continue
-        rows = np.frombuffer(message, np.uint8)[: len(message) // (width + 1) * (width + 1)]
-        rows = rows.reshape(-1, width + 1)
-        others = np.flatnonzero(rows[:, 0] != message[0])
-        run = rows[: others[0] if len(others) else len(rows), 1:]
+        rows = np.frombuffer(message, np.uint8, _run_length(message, width + 1) * (width + 1))
+        run = rows.reshape(-1, width + 1)[:, 1:]
         yield Field(message[0] >> 3, LENGTH, 0, memoryview(run.tobytes()))
-        message = message[len(run) * (width + 1) :]
+        message = message[len(rows) :]
+
+
+def _run_length(message: memoryview, size: int) -> int:
+    """Count the fields of `size` bytes at the start of a message that have its first key.
+
+    It looks at most twice as far as they reach: a search through the whole message at each of
+    many short runs would take time that grows with the square of their number.
+    """
+    keys = np.frombuffer(message, np.uint8)[: len(message) // size * size : size]
+    length = 1
+    while length < len(keys):
+        others = np.flatnonzero(keys[length : 2 * length] != keys[0])
+        if len(others):
+            return length + int(others[0])
+        length *= 2
+    return len(keys)
 
 
 def _length(message: memoryview, one: Field) -> int:
