@@ -3,6 +3,7 @@
     python tests/ranks.py
 
 For each job, a line of JSON on stdin, it writes a line: exit code and seconds by size and rank.
+A process that hangs is ended after a while, by SIGALRM.
 A job: data, recipe, settings, sizes (numbers of processes, one after another), out (a folder),
 said (file for stderr), patience_s, and victim, step, manner: which rank does what at which step.
 """
@@ -38,6 +39,9 @@ from alexrep.training import loop
 from alexrep.training.groups import parameter_groups
 from alexrep.training.job import Job, Position
 from alexrep.training.optimiser import Momentum2012
+
+LIMIT_S = 50
+"""Seconds after which a process is ended: under the minute that tests wait for an answer."""
 
 
 class Double(nn.Module):
@@ -134,6 +138,7 @@ def fork(task: dict[str, Any], size: int) -> dict[int, list[float]]:
         child = os.fork()
         if child == 0:
             code = 70
+            signal.alarm(LIMIT_S)
             try:
                 said = os.open(task["said"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
                 os.dup2(said, sys.stderr.fileno())

@@ -134,6 +134,17 @@ def test_a_frozen_process_ends_all_with_its_name(start: Start, tmp_path: Path) -
     assert "rank 1: expected to go on, found no sign of life for 5 s" in said
 
 
+def test_the_first_process_frozen_ends_all_with_its_name(start: Start, tmp_path: Path) -> None:
+    """It holds the store in which the others look for signs of life."""
+    ends, said = start(tmp_path, sizes=(3,), victim=0, step=7, manner="freeze")
+    assert [ends["3"][rank][0] for rank in ("1", "2")] == [1, 1], said
+    lines = [line for line in said.splitlines() if "expected to go on" in line]
+    assert len(lines) == 2
+    for line in lines:
+        assert line.startswith("alexrep: rank 0: expected to go on, found no answer for ")
+        assert line.endswith("keeps; see its own output, then start again to go on")
+
+
 def test_the_fault_of_one_process_is_told_by_the_others(start: Start, tmp_path: Path) -> None:
     ends, said = start(tmp_path, victim=1, step=7, manner="fail")
     assert [code for code, _ in ends["2"].values()] == [1, 1]

@@ -1,6 +1,5 @@
 """Signs of life of the processes of a run, so that the dead are named and waited for by none."""
 
-import contextlib
 import os
 import sys
 import threading
@@ -24,11 +23,12 @@ class _Lost(AlexrepError):
 
 
 class Heartbeat:
-    """A thread that gives this process's sign of life and looks for those of the others.
+    """Two threads: one gives this process's sign of life and looks for those of the others.
 
     A process that leaves says so. One that falls silent, or fails, ends this one too: with an
     error where a sum has failed (see `blame`), else, as a sum on a GPU may hang for good, by a
-    line on stderr and the end of the process.
+    line on stderr and the end of the process. The process that holds the store may be stopped
+    as well as any other; then the first thread hangs in the store, and the second one sees it.
     """
 
     def __init__(self, store: Store, process: ProcessRank, patience_s: float) -> None:
@@ -44,16 +44,21 @@ class Heartbeat:
         self._rank, self._patience_s = process.rank, patience_s
         self._others = [rank for rank in range(process.world_size) if rank != process.rank]
         self._beats = dict.fromkeys(self._others, 0)
-        self._heard = dict.fromkeys(self._others, time.monotonic())
+        self._silence_s = dict.fromkeys(self._others, 0.0)
+        self._listened_at = time.monotonic()
+        self._unanswered_s = 0.0
         self._left: set[int] = set()
-        self._is_alone = False
+        self._failure: str | None = None
         self._failed_at: float | None = None
+        self._error: BaseException | None = None
         self._leaving = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._listener = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._watcher = threading.Thread(target=self._watch, name="watcher", daemon=True)
 
     def __enter__(self) -> "Heartbeat":
-        """Start the thread."""
-        self._thread.start()
+        """Start the threads."""
+        self._listener.start()
+        self._watcher.start()
         return self
 
     def __exit__(
@@ -63,19 +68,13 @@ class Heartbeat:
         trace: TracebackType | None,
     ) -> None:
         """Say that this process leaves, and why if not all do; see that the others leave too."""
+        self._error = error
         self._leaving.set()
-        self._thread.join()
-        # Without the store there is nobody to tell.
-        with contextlib.suppress(RuntimeError):
-            if isinstance(error, Exception) and not isinstance(error, _Lost):
-                number = self._store.add("failed", 1)
-                text = " ".join(str(error).split()) or type(error).__name__
-                self._store.set(f"failed/{number}", f"rank {self._rank}: {text}")
-            self._store.add(f"left/{self._rank}", 1)
-            # The first process may hold the store: it stays until the others need it no more.
-            while self._rank == 0 and len(self._silent(SILENCE_S)) < len(self._absent()):
-                self._listen()
-                time.sleep(BEAT_S / 10)
+        self._watcher.join()
+        # A store that no longer answers is not waited for.
+        while self._listener.is_alive() and self._unanswered_s <= self._patience_s:
+            self._listener.join(BEAT_S)
+            self._unanswered_s += BEAT_S
 
     def blame(self, error: Exception) -> AlexrepError:
         """Wait until it shows who has failed or fallen silent, and return the error to raise."""
@@ -89,14 +88,20 @@ class Heartbeat:
             text = mismatch(f"rank {self._rank}", "to reach the others", said, _ADVICE)
         return _Lost(text)
 
-    def _run(self) -> None:
+    def _beat(self) -> None:
+        """Be in touch with the others until this process leaves; all talk to the store is here."""
+        try:
+            while not self._leaving.wait(BEAT_S):
+                self._listen()
+            self._leave()
+        except RuntimeError:  # asked again, torch would print its own complaint again
+            self._fail(mismatch("rank 0", "to go on", "it gone, and where all met", _ADVICE))
+
+    def _watch(self) -> None:
+        """End this process if another one has failed or fallen silent, and nothing else does."""
         while not self._leaving.wait(BEAT_S):
-            try:
-                if not self._is_alone:
-                    self._listen()
-            except RuntimeError:
-                # Asked again, torch would print its own complaint again.
-                self._is_alone, self._failed_at = True, time.monotonic()
+            # Counted, not taken from a clock: while this process is stopped, nobody answers it.
+            self._unanswered_s += BEAT_S
             text = self._fault(self._patience_s)
             # What has failed shows in the next sum, too; only where that hangs, end it here.
             if text is not None and self._is_overdue() and not self._leaving.is_set():
@@ -110,38 +115,56 @@ class Heartbeat:
     def _listen(self) -> None:
         """Give a sign of life, and note whose has come."""
         self._store.add(f"beat/{self._rank}", 1)
+        now = time.monotonic()
+        passed_s, self._listened_at = now - self._listened_at, now
         for rank in self._absent():
             beats = self._store.add(f"beat/{rank}", 0)
-            if beats != self._beats[rank]:
-                self._beats[rank], self._heard[rank] = beats, time.monotonic()
+            is_silent = beats == self._beats[rank]
+            self._silence_s[rank] = self._silence_s[rank] + passed_s if is_silent else 0.0
+            self._beats[rank] = beats
             if self._store.add(f"left/{rank}", 0):
                 self._left.add(rank)
-        if self._failed_at is None and self._store.add("failed", 0):
+        if self._failure is None and self._store.check(["failed/1"]):
+            rank_name, _, why = self._store.get("failed/1").decode().partition(": ")
+            self._fail(mismatch(rank_name, "to go on", f"its end ({why})", _ADVICE))
+        self._unanswered_s = 0.0
+
+    def _leave(self) -> None:
+        """Say that this process leaves; the first one may hold the store, and stays for others."""
+        if isinstance(self._error, Exception) and not isinstance(self._error, _Lost):
+            number = self._store.add("failed", 1)
+            text = " ".join(str(self._error).split()) or type(self._error).__name__
+            self._store.set(f"failed/{number}", f"rank {self._rank}: {text}")
+        self._store.add(f"left/{self._rank}", 1)
+        while self._rank == 0 and len(self._silent(SILENCE_S)) < len(self._absent()):
+            self._listen()
+            time.sleep(BEAT_S / 10)
+
+    def _fail(self, text: str) -> None:
+        """Note the first failure; its time before its text, which is looked at first."""
+        if self._failure is None:
             self._failed_at = time.monotonic()
+            self._failure = text
 
     def _absent(self) -> list[int]:
         return [rank for rank in self._others if rank not in self._left]
 
     def _fault(self, silence_s: float) -> str | None:
         """Say who has failed, or has been silent for so long; None if nobody."""
-        if self._failed_at is not None:
-            return self._failure()
+        if self._failure is not None:
+            return self._failure
         silent = self._silent(silence_s)
-        if not silent:
-            return None
-        named = ", ".join(f"rank {rank}" for rank in silent)
-        found = f"no sign of life for {max(silent.values()):.0f} s"
-        return mismatch(named, "to go on", found, _ADVICE)
+        if silent:
+            named = ", ".join(f"rank {rank}" for rank in silent)
+            found = f"no sign of life for {max(silent.values()):.0f} s"
+            return mismatch(named, "to go on", found, _ADVICE)
+        if self._unanswered_s > silence_s:
+            where = "from the store that it, or its torchrun, keeps"
+            found = f"no answer for {self._unanswered_s:.0f} s {where}"
+            return mismatch("rank 0", "to go on", found, _ADVICE)
+        return None
 
     def _silent(self, silence_s: float) -> dict[int, float]:
-        """Return the seconds since the last sign of life of those silent for so long."""
-        now = time.monotonic()
-        silent = {rank: now - self._heard[rank] for rank in self._absent()}
-        return {rank: seconds for rank, seconds in silent.items() if seconds > silence_s}
-
-    def _failure(self) -> str:
-        if self._is_alone:
-            return mismatch("rank 0", "to go on", "it gone, and where all met", _ADVICE)
-        said = self._store.get("failed/1").decode()
-        rank, _, why = said.partition(": ")
-        return mismatch(rank, "to go on", f"its end ({why})", _ADVICE)
+        """Return the seconds of silence, when last asked, of those silent for so long."""
+        silence = {rank: self._silence_s[rank] for rank in self._absent()}
+        return {rank: seconds for rank, seconds in silence.items() if seconds > silence_s}
