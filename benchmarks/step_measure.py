@@ -24,8 +24,9 @@ from alexrep.models.normalisation import AcrossMaps
 from alexrep.runs.session import Session
 from alexrep.training import epoch, step
 from alexrep.training.groups import parameter_groups
-from alexrep.training.job import Job, Resources, assemble
+from alexrep.training.job import Job, assemble
 from alexrep.training.optimiser import Momentum2012
+from alexrep.training.request import Resources
 from alexrep.training.throughput import Throughput
 
 RATE = 1e-6

@@ -33,8 +33,8 @@ from alexrep.pool import default_threads
 from alexrep.runs.folder import RunFolder
 from alexrep.training import run as training
 from alexrep.training.groups import parameter_groups, set_rates
-from alexrep.training.job import Resources
 from alexrep.training.optimiser import Momentum2012
+from alexrep.training.request import Request, Resources
 
 CHECKPOINTS = 5
 
@@ -72,7 +72,7 @@ def whole(chosen: Recipe, data: Path, folder: Path, device: torch.device) -> tup
     every, ends = chosen.checkpoints.every_steps or 1, [0.0]
     run = RunFolder(folder)
     with contextlib.closing(held_data.open_data(data, chosen.limits.classes)) as held:
-        request = training.Request(chosen, held, folder, Resources(device, default_threads()))
+        request = Request(chosen, held, folder, Resources(device, default_threads()))
         training.lead(request, lambda: None, lambda num: ends.append(time.perf_counter()))
     # The first call tells where the run starts, which is step 0.
     steps = ends[-every * (CHECKPOINTS + 1) :]

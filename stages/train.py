@@ -1,6 +1,5 @@
 """`alexrep train`: shards to a trained network."""
 
-import contextlib
 from typing import Annotated
 
 import typer
@@ -38,21 +37,22 @@ def command(
     from alexrep.feed.dataset import open_data
     from alexrep.pool import default_threads
     from alexrep.training import run as training
-    from alexrep.training.job import Resources
+    from alexrep.training.rehearsal import rehearse
+    from alexrep.training.request import Request, Resources, require_runnable
 
     options.require_apart(run, data)
     short = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
     chosen = recipes.load(recipe, recipes.together(short, setting or ()))
-    training.require_runnable(chosen, inputs := open_data(data, chosen.limits.classes))
-    with contextlib.closing(inputs), meeting(device, chosen.compute.towers) as (own, group):
+    require_runnable(chosen, inputs := open_data(data, chosen.limits.classes))
+    with inputs, meeting(device, chosen.compute.towers) as (own, group):
         resources = Resources(own, workers or default_threads(), group, options.note)
-        request = training.Request(chosen, inputs, run, resources, mode)
+        request = Request(chosen, inputs, run, resources, mode)
         if not group.leads:
             training.follow(request, signal, dry_run)
         elif options.is_finished(record := training.finished(request), run):
             options.say_errors(None if dry_run else record, run)
         elif dry_run:
-            printing.say_rehearsal(training.rehearse(request), chosen, run)
+            printing.say_rehearsal(rehearse(request), chosen, run)
         else:
             with progress.meter(request.num_images, "images", progress.is_quiet(ctx)) as done:
                 record = training.lead(request, signal, done, done.before)

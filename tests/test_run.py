@@ -34,7 +34,7 @@ from alexrep.runs.folder import RunFolder
 from alexrep.runs.saver import Saver
 from alexrep.runs.state import TIMES
 from alexrep.training import run as training
-from alexrep.training.job import Resources
+from alexrep.training.request import Request, Resources, make_plan, require_runnable
 
 TINY = tiny_recipe(4, drop_at=3)
 STEPS = 5
@@ -81,7 +81,7 @@ def start(
 ) -> Manifest:
     """Start a run, or start it again, as `alexrep train` does."""
     resources = Resources(torch.device(device), threads, say=say)
-    request = training.Request(chosen, held, path, resources)
+    request = Request(chosen, held, path, resources)
     record = training.finished(request)
     if record is not None:
         return record
@@ -488,7 +488,7 @@ def test_another_recipe_is_refused_with_the_field_named(
 def test_other_data_is_refused_with_the_input_named(
     chosen: Recipe, held: TrainingData, whole: RunFolder
 ) -> None:
-    plan = training.make_plan(chosen, held)
+    plan = make_plan(chosen, held)
     other = plan.model_copy(update={"inputs": plan.inputs | {"mean": "0" * 64}})
     with pytest.raises(ManifestError, match=r"expected inputs\.mean = '0000"):
         manifest.begin(other, whole.manifest, whole.plan)
@@ -829,11 +829,11 @@ def test_a_recipe_that_cannot_run_is_refused_before_anything_is_written(
     tiny: Path, held: TrainingData, setting: str, wanted: str
 ) -> None:
     with pytest.raises(ConfigError, match=wanted):
-        training.require_runnable(recipes.load(str(tiny), (setting,)), held)
+        require_runnable(recipes.load(str(tiny), (setting,)), held)
 
 
 def test_a_recipe_that_can_run_passes(chosen: Recipe, held: TrainingData) -> None:
-    training.require_runnable(chosen, held)
+    require_runnable(chosen, held)
 
 
 def test_towers_placed_one_by_one_train_to_the_same_bits(

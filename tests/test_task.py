@@ -26,7 +26,7 @@ from alexrep.runs.folder import RunFolder
 from alexrep.runs.results import Result, sheet_rows
 from alexrep.shards.read import open_split
 from alexrep.training import run as training
-from alexrep.training.job import Resources
+from alexrep.training.request import Request, Resources
 
 CPU = torch.device("cpu")
 SETTINGS = (
@@ -44,7 +44,7 @@ def trained_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("runs") / "run"
     chosen = recipes.load("demo", SETTINGS)
     with closing(open_data(data)) as held:
-        training.lead(training.Request(chosen, held, path, Resources(CPU, 2)), lambda: None)
+        training.lead(Request(chosen, held, path, Resources(CPU, 2)), lambda: None)
     return path
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,14 @@ class TrainingData:
             mean=feed.mean,
             channels=feed.channels,
         )
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the shards."""
+        self.close()
 
     def close(self) -> None:
         """Close the shards."""

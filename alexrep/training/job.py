@@ -27,6 +27,7 @@ from alexrep.shards.read import Split
 from alexrep.training.ema import MovingAverage
 from alexrep.training.groups import parameter_groups
 from alexrep.training.optimiser import Momentum2012
+from alexrep.training.request import Resources
 
 
 @dataclass
@@ -137,19 +138,6 @@ def set_generators(states: dict[str, torch.Tensor], device: torch.device) -> Non
     torch.set_rng_state(states["cpu"])
     if device.type == "cuda" and "cuda" in states:
         torch.cuda.set_rng_state(states["cuda"], device)
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What a run may use; it changes no result on one kind of device."""
-
-    device: torch.device
-    threads: int
-    """Decoding threads."""
-    processes: Processes = field(default_factory=Processes)
-    """Those that share the work; by default this one alone."""
-    say: Callable[[str], None] = lambda text: None
-    """Says a line to the user."""
 
 
 def assemble(

@@ -1,97 +1,21 @@
 """A training run in its folder: begun, gone on with, finished."""
 
 import contextlib
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 from pydantic import JsonValue
 
 from alexrep import files, locks, manifest
 from alexrep.compute import precision
-from alexrep.config import recipes
-from alexrep.config.recipe import Recipe
 from alexrep.evaluation.scores import Scores
-from alexrep.feed.dataset import TrainingData
-from alexrep.manifest import Manifest, Plan
-from alexrep.models import count, registry
+from alexrep.manifest import Manifest
+from alexrep.models import count
 from alexrep.runs import checkpoint, environment, resume_conditions
-from alexrep.runs.folder import RunFolder
-from alexrep.runs.log import Row
 from alexrep.runs.session import RunSession, Session, Signal
 from alexrep.shards import subset
-from alexrep.training import epoch, groups, loop, resume, saving
-from alexrep.training.groups import parameter_groups
-from alexrep.training.job import Job, Resources, assemble
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is asked for: a recipe, what to train on, where to keep it, with what."""
-
-    recipe: Recipe
-    data: TrainingData
-    run: Path
-    """The run's folder."""
-    resources: Resources
-    mode: str = "auto"
-    """One of resume.MODES."""
-
-    @property
-    def folder(self) -> RunFolder:
-        """The run's folder and the names in it."""
-        return RunFolder(self.run)
-
-    @property
-    def plan(self) -> Plan:
-        """What decides the weights."""
-        return make_plan(self.recipe, self.data)
-
-    @property
-    def num_images(self) -> int:
-        """Training images to count in all epochs, those that come again included."""
-        return self.recipe.schedule.epochs * epoch.num_images(self.recipe, self.data.train)
-
-
-@dataclass(frozen=True)
-class Rehearsal:
-    """What a training would do and take, after a few steps of it."""
-
-    epoch: int
-    step: int
-    """Epoch and step that it would go on from."""
-    num_images: int
-    """Training images in an epoch."""
-    steps_an_epoch: int
-    num_val: int
-    measured: Row
-    """`loss`, `steps`, `seconds` and `memory_bytes`, see `loop.rehearse`."""
-
-
-def make_plan(recipe: Recipe, data: TrainingData) -> Plan:
-    """State what decides the weights."""
-    fields: dict[str, JsonValue] = json.loads(recipe.model_dump_json())
-    return Plan(
-        stage="train",
-        settings=dict(_dotted(fields)),
-        seed=recipe.seed,
-        inputs={**data.digests, "classes": data.train.classes.digest()},
-    )
-
-
-def require_runnable(recipe: Recipe, data: TrainingData) -> None:
-    """Refuse a recipe that cannot run on this data, before anything is written.
-
-    Raises:
-        ConfigError: If the network cannot be made so, the schedule names a layer that it
-            does not have, the patch is larger than the images, or a tower's device is not there.
-    """
-    data.inputs(recipe)
-    model = registry.build(recipe.model, len(data.train.classes), recipe.seed)
-    precision.require_places(model, recipe.compute)
-    found = parameter_groups(model, layer_decays=recipe.optimiser.layer_decays)
-    groups.require_layers(recipe.schedule, [group["layer"] for group in found])
+from alexrep.training import epoch, loop, resume, saving
+from alexrep.training.job import Job, assemble
+from alexrep.training.request import Request, copied_inputs
 
 
 def finished(request: Request) -> Manifest | None:
@@ -181,31 +105,6 @@ def _train(
     return _finish(request, job, scores, check)
 
 
-def rehearse(request: Request) -> Rehearsal:
-    """Make a few steps from where the run is, and write nothing.
-
-    Raises:
-        DataError: If there are checkpoints, but none is whole.
-        ManifestError: If the run may not go on like this; see `resume.find`.
-        AlexrepError: If the loss is not finite.
-    """
-    recipe, data, resources = request.recipe, request.data, request.resources
-    conditions = resume_conditions.describe(recipe, resources.device, resources.processes.size)
-    with resources.processes.failure_shared():
-        start = resume.find(recipe, request.folder, conditions)
-    content = resources.processes.from_first(start.content if start else {})
-    job = assemble(recipe, data, resources, content, Session())
-    position = job.position
-    return Rehearsal(
-        epoch=position.epoch,
-        step=position.step,
-        num_images=epoch.num_images(recipe, data.train),
-        steps_an_epoch=len(epoch.batches(recipe, data.train, 0)),
-        num_val=len(data.val),
-        measured=loop.rehearse(job),
-    )
-
-
 def follow(request: Request, signal: Signal, dry_run: bool = False) -> None:
     """Take part in a run that the first process leads; write nothing.
 
@@ -224,32 +123,22 @@ def _describe(request: Request, check: Callable[[], None]) -> None:
     resources, path = request.resources, request.run
     facts = precision.facts(request.recipe.compute, resources.device, resources.processes.size)
     files.write_json(path / "environment.json", {**environment.describe(), **facts}, check)
-    for name, content in _inputs(request).items():
+    for name, content in copied_inputs(request).items():
         files.write_bytes(path / name, content, check)
 
 
 def _lost(request: Request) -> list[str]:
     """Name the copies of its inputs that a finished run lacks."""
-    return [name for name in _inputs(request) if not (request.run / name).exists()]
+    return [name for name in copied_inputs(request) if not (request.run / name).exists()]
 
 
 def _restore(request: Request, check: Callable[[], None]) -> None:
     """Write the copies of its inputs that a finished run lacks, and name them."""
-    lost, inputs = _lost(request), _inputs(request)
+    lost, inputs = _lost(request), copied_inputs(request)
     for name in lost:
         files.write_bytes(request.run / name, inputs[name], check)
     if lost:
         request.resources.say(f"{request.run}: {', '.join(lost)} missing, made anew")
-
-
-def _inputs(request: Request) -> dict[str, bytes]:
-    """Return the files of a run that repeat its inputs."""
-    data = request.data
-    return {
-        "recipe.toml": recipes.dump(request.recipe).encode(),
-        "classes.json": files.to_json(data.train.classes.rows()).encode(),
-        **{name: (data.folder / name).read_bytes() for name in ("mean.npy", "pca.json")},
-    }
 
 
 def _finish(request: Request, job: Job, scores: Scores, check: Callable[[], None]) -> Manifest:
@@ -281,14 +170,3 @@ def _num_seen(job: Job) -> int:
     position = job.position
     rest = position.seen if position.batch else 0
     return position.epoch * epoch.num_images(job.recipe, job.train) + rest
-
-
-def _dotted(table: dict[str, JsonValue], prefix: str = "") -> list[tuple[str, JsonValue]]:
-    """Give nested fields dotted names, so that a difference names the field."""
-    flat: list[tuple[str, JsonValue]] = []
-    for key, value in table.items():
-        if isinstance(value, dict):
-            flat += _dotted(value, f"{prefix}{key}.")
-        else:
-            flat.append((prefix + key, value))
-    return flat

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from alexrep.config.recipe import Recipe
     from alexrep.runs.description import Comparison, Description
     from alexrep.runs.listing import Overview
-    from alexrep.training.run import Rehearsal
+    from alexrep.training.rehearsal import Rehearsal
 
 ROW = {
     "epoch": "epoch",

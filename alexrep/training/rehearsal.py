@@ -1,0 +1,50 @@
+"""A dry run: a few steps of a training, without writing anything."""
+
+from dataclasses import dataclass
+
+from alexrep.runs import resume_conditions
+from alexrep.runs.log import Row
+from alexrep.runs.session import Session
+from alexrep.training import epoch, loop, resume
+from alexrep.training.job import assemble
+from alexrep.training.request import Request
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a training would do and take, after a few steps of it."""
+
+    epoch: int
+    step: int
+    """Epoch and step that it would go on from."""
+    num_images: int
+    """Training images in an epoch."""
+    steps_an_epoch: int
+    num_val: int
+    measured: Row
+    """`loss`, `steps`, `seconds` and `memory_bytes`, see `loop.rehearse`."""
+
+
+def rehearse(request: Request) -> Rehearsal:
+    """Make a few steps from where the run is, and write nothing.
+
+    Raises:
+        DataError: If there are checkpoints, but none is whole.
+        ManifestError: If the run may not go on like this; see `resume.find`.
+        AlexrepError: If the loss is not finite.
+    """
+    recipe, data, resources = request.recipe, request.data, request.resources
+    conditions = resume_conditions.describe(recipe, resources.device, resources.processes.size)
+    with resources.processes.failure_shared():
+        start = resume.find(recipe, request.folder, conditions)
+    content = resources.processes.from_first(start.content if start else {})
+    job = assemble(recipe, data, resources, content, Session())
+    position = job.position
+    return Rehearsal(
+        epoch=position.epoch,
+        step=position.step,
+        num_images=epoch.num_images(recipe, data.train),
+        steps_an_epoch=len(epoch.batches(recipe, data.train, 0)),
+        num_val=len(data.val),
+        measured=loop.rehearse(job),
+    )
