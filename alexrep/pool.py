@@ -1,4 +1,9 @@
-"""Runs units of work on processes or threads of one machine."""
+"""Runs units of work on processes or threads of one machine.
+
+Not a plain ProcessPoolExecutor, which leaves its workers behind when its process ends by SIGKILL
+or SIGTERM; nor joblib, which does so too, cannot name the item of a killed worker, and takes
+hundreds of items ahead of a slow reader.
+"""
 
 import multiprocessing
 import multiprocessing.connection

@@ -1,4 +1,9 @@
-"""Signs of life of the processes of a run, so that the dead are named and waited for by none."""
+"""Signs of life of the processes of a run, so that the dead are named and waited for by none.
+
+torchrun, srun and gloo notice a process that has ended. None of them notices one that is stopped:
+the others wait for it until a collective times out. torch's monitored_barrier names it, but never
+rank 0, and is one more collective in each step.
+"""
 
 import os
 import sys

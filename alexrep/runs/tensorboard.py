@@ -42,8 +42,10 @@ class EventFiles:
 
     The log is the truth, this is its picture: a restart purges what the log lost, and rows
     that the log still has at that step and after are written again. So no step is there
-    twice and none is missing, whichever moment the session before was killed at. There is no
-    thread behind it, as behind torch's own writer: a full disk is met where it is written to.
+    twice and none is missing, whichever moment the session before was killed at.
+
+    Not torch's SummaryWriter, which writes in a thread: a killed process loses up to 11 rows, and
+    on a full disk the error comes several rows late, with a traceback of the thread beside it.
 
     Args:
         folder: Where event files lie; made if it is not there. Each session adds one.

@@ -4,6 +4,10 @@ HDF5 does not survive a full disk: closing the file fails half way, and its rema
 objects end the process with a segmentation fault. So HDF5 writes headers and small
 columns to memory around a hole for the images. The file is then written in order, from
 the first byte to the last, and digested on the way.
+
+Room reserved by posix_fallocate does not replace this: HDF5 gives it back when it creates the
+file. Reserved once HDF5 has laid out the file, it prevents the crash, but the digest then needs
+a second reading, since HDF5 writes its header last: 1.5 to 2.2 times as long.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Stages one after the other, each as its own process."""
+"""Stages one after the other, each as its own process.
+
+A stage is killed with this process by PR_SET_PDEATHSIG. subprocess has no option for it; the
+setpriv of util-linux has one, but cannot set the signal mask, which needs a preexec_fn anyway.
+"""
 
 import contextlib
 import ctypes
