@@ -11,12 +11,12 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import cluster_setup
 import pytest
+from waiting import wait_until
 
 NODES = ("127.0.0.11", "127.0.0.12")
 """Names of the nodes: loopback addresses, which any program can connect to."""
@@ -51,11 +51,11 @@ class Cluster:
         options = [f"--{option}={folder / name}" for option, name in files.items()]
         # --force: a folder that others cannot enter would be refused.
         self._spawn("munged", "munged", "--foreground", "--force", *options)
-        wait_until((folder / "munge.socket").exists, 60, "munged")
+        wait_until((folder / "munge.socket").exists, "munged")
         self._spawn("slurmctld", "slurmctld", "-D", "-f", str(folder / "slurm.conf"))
         for name in NODES:
             self.start_node(name)
-        wait_until(self._is_ready, 120, "the nodes")
+        wait_until(self._is_ready, "the nodes", 120)
 
     def start_node(self, name: str) -> None:
         """Start the slurmd of a node."""
@@ -132,7 +132,7 @@ class Cluster:
         """Wait until every task of a job has ended, or is in one of the states `wanted`."""
         states = wanted or ENDED
         wait_until(
-            lambda: all(one in states for one in self.states(job)), seconds, f"job {job} {states}"
+            lambda: all(one in states for one in self.states(job)), f"job {job} {states}", seconds
         )
         return self.states(job)
 
@@ -142,8 +142,8 @@ class Cluster:
         for name in NODES:
             if self.daemons[name].poll() is not None:
                 self.start_node(name)
-        wait_until(lambda: not self.run("squeue", "--noheader"), 120, "the jobs' end")
-        wait_until(self._is_ready, 120, "the nodes")
+        wait_until(lambda: not self.run("squeue", "--noheader"), "the jobs' end", 120)
+        wait_until(self._is_ready, "the nodes", 120)
 
     def stop(self) -> None:
         """End jobs, daemons, and whatever of the jobs has outlived them."""
@@ -179,14 +179,6 @@ class Cluster:
         except OSError:  # ended meanwhile, or another user's
             return False
         return any(one.startswith(f"{self.folder}/") and one.endswith(node) for one in opened)
-
-
-def wait_until(is_so: Callable[[], bool], seconds: float, what: str) -> None:
-    """Wait, with a limit, until something is so."""
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end, f"waited {seconds} s in vain for {what}"
-        time.sleep(0.2)
 
 
 def _die_with_parent() -> None:

@@ -8,7 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cluster import Cluster, wait_until
+from cluster import Cluster
+from waiting import wait_until
 
 SCRIPT = str(Path(__file__).resolve().parent.parent / "slurm" / "train.slurm")
 RECIPE = """\
@@ -107,7 +108,7 @@ class Lab:
 
     def wait_for_step(self, run: str, step: int) -> None:
         """Wait until the run's log has come to a step."""
-        wait_until(lambda: max(self.rows(run), default=0) >= step, 180, f"step {step} of {run}")
+        wait_until(lambda: max(self.rows(run), default=0) >= step, f"step {step} of {run}", 180)
 
     def pause(self, job: str, run: str) -> "Paused":
         """Pause the training that a job is at, in the midst of its run."""

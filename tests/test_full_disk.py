@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from recipes import tiny_recipe
@@ -357,8 +358,8 @@ def full_device(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
     def make(name: str) -> None:
         @contextlib.contextmanager
-        def whole(path: Path, before_rename: Callable[[], None] = files.nothing) -> Iterator[Path]:
-            with begin(path, before_rename) as part:
+        def whole(path: Path, *given: Any) -> Iterator[Path]:
+            with begin(path, *given) as part:
                 if path.name == name:
                     part.symlink_to("/dev/full")
                 yield part

@@ -86,4 +86,4 @@ def test_a_second_signal_ends_at_once(child: subprocess.Popen[str], second: sign
     assert told(child) == "SIGTERM"
     assert child.poll() is None
     child.send_signal(second)
-    assert child.wait(timeout=5) == -second
+    assert child.wait(timeout=30) == -second

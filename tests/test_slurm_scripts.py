@@ -4,11 +4,11 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE_S, wait_until
 
 SLURM = Path(__file__).resolve().parent.parent / "slurm"
 JOBS = ("preprocess", "mean", "pca", "pack", "train", "eval")
@@ -202,13 +202,12 @@ def train_and_signal(
     with subprocess.Popen(
         command, cwd=place, env=environment, stderr=subprocess.PIPE, text=True
     ) as shell:
-        while not (place / "ready").exists():
-            time.sleep(0.02)
+        wait_until((place / "ready").exists, "the training")
         to_step = number == signal.SIGTERM and job
         os.kill(int((place / "ready").read_text()) if to_step else shell.pid, number)
         if job == CANCELLED:
             shell.send_signal(number)
-        _, errors = shell.communicate(timeout=20)
+        _, errors = shell.communicate(timeout=PATIENCE_S)
     return subprocess.CompletedProcess(command, shell.returncode, None, errors)
 
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cluster import Cluster, running, wait_until
+from cluster import Cluster, running
 from slurm_lab import Lab, losses, ranks
+from waiting import wait_until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
@@ -43,7 +44,7 @@ def test_a_training_out_of_time_is_requeued_and_ends_with_the_same_bits(
     # Slurm looks every 30 s: the warning comes within the first 30 s, the end would after 60.
     job = lab.submit("limited", "--time=1", "--signal=B:USR2@60")
     with lab.pause(job, "limited") as paused:  # Else a quick machine would be done by then.
-        wait_until(lambda: paused.have_been_sent(signal.SIGUSR2), 60, "the warning")
+        wait_until(lambda: paused.have_been_sent(signal.SIGUSR2), "the warning")
     lab.ends_like(job, "limited", undisturbed)
     assert int(lab.cluster.fact(job, "Restarts")) >= 1
     assert "SIGUSR2, saved" in lab.output("limited")
@@ -85,7 +86,7 @@ def test_a_training_cut_off_with_its_node_leaves_the_run_to_the_next(
     assert lab.cluster.fact(job, "Restarts") == "1"
     lab.ends_like(job, run, undisturbed)
     assert lab.node(job) != lost
-    wait_until(lambda: not ranks(lab.cluster, lost) & old.processes, 60, "the old process's end")
+    wait_until(lambda: not ranks(lab.cluster, lost) & old.processes, "the old process's end")
 
 
 def test_a_preempted_training_is_requeued(lab: Lab, undisturbed: str) -> None:
@@ -105,7 +106,7 @@ def test_a_cancelled_training_is_over(lab: Lab) -> None:
     lab.cluster.run("scancel", job)
     assert lab.cluster.wait(job, seconds=60) == ["CANCELLED"]
     assert lab.cluster.fact(job, "Restarts") == "0"
-    wait_until(lambda: "SIGTERM, saved" in lab.output("cancelled"), 10, "the checkpoint")
+    wait_until(lambda: "SIGTERM, saved" in lab.output("cancelled"), "the checkpoint")
     assert (lab.folder / "cancelled/checkpoints/last.pt").exists()
     assert not (lab.folder / "cancelled/manifest.json").exists()
 

@@ -4,12 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from recipes import tiny_recipe
+from waiting import PATIENCE_S, wait_until
 
 STAGE = """
 import signal, sys, typer
@@ -44,11 +44,9 @@ def test_a_signal_comes_to_the_stage_once_and_it_saves(
     command = [sys.executable, "-P", "-c", STAGE.format(words)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, start_new_session=True, stderr=pipe, text=True) as chain:
-        until = time.monotonic() + 60
-        while not (run / "checkpoints" / "last.pt").exists() and time.monotonic() < until:
-            time.sleep(0.02)
+        wait_until((run / "checkpoints" / "last.pt").exists, "a checkpoint")
         send(chain.pid, number)
-        said = chain.communicate(timeout=60)[1].splitlines()
+        said = chain.communicate(timeout=PATIENCE_S)[1].splitlines()
     assert chain.returncode == 75
     assert f"found {number.name}, saved; start again to go on" in said[-2]
     assert said[-1] == "alexrep: stopped: alexrep train left with 75; start again to go on"

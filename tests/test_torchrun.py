@@ -8,12 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from recipes import tiny_recipe
+from waiting import PATIENCE_S, wait_until
 
 from alexrep import locks
 from alexrep.runs import checkpoint, log, state
@@ -58,7 +58,7 @@ def test_two_processes_make_the_errors_of_one(data: Path, recipe: Path, tmp_path
     details = []
     for name, start in (("one", ALONE), ("two", TWO)):
         line = command(start, data, tmp_path / name, recipe)
-        done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=120)
+        done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
         assert done.returncode == 0, done.stderr
         # One process prints: the counts and the errors.
         assert len(done.stdout.splitlines()) == 2
@@ -73,7 +73,7 @@ def test_two_processes_make_the_errors_of_one(data: Path, recipe: Path, tmp_path
             value = first[key]
             near = pytest.approx(value, rel=1e-3) if isinstance(value, float) else value
             assert second[key] == near, key
-    again = subprocess.run(line, capture_output=True, text=True, check=False, timeout=120)
+    again = subprocess.run(line, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     assert again.returncode == 0, again.stderr
     assert "finished before" in again.stdout
 
@@ -99,14 +99,13 @@ def tasks(line: list[str]) -> Iterator[list[subprocess.Popen[str]]]:
 
 
 def wait_for_rows(run: Path, num: int) -> None:
-    rows, until = run / "log.jsonl", time.monotonic() + 60
-    while not (rows.exists() and len(log.read(rows)) > num) and time.monotonic() < until:
-        time.sleep(0.02)
+    rows = run / "log.jsonl"
+    wait_until(lambda: rows.exists() and len(log.read(rows)) > num, f"{num} rows of the log")
 
 
 def ends(ranks: list[subprocess.Popen[str]]) -> tuple[list[int], list[str]]:
     """Wait for both; return their exit codes and all lines that they have said."""
-    said = [rank.communicate(timeout=60)[1].splitlines() for rank in ranks]
+    said = [rank.communicate(timeout=PATIENCE_S)[1].splitlines() for rank in ranks]
     return [rank.returncode for rank in ranks], [line for lines in said for line in lines]
 
 
@@ -116,7 +115,7 @@ def test_a_killed_process_ends_the_run_and_is_named(
     with tasks(command(ALONE, data, tmp_path / "run", recipe, "--epochs", "100000")) as ranks:
         wait_for_rows(tmp_path / "run", 10)
         ranks[1].send_signal(signal.SIGKILL)
-        _, said = ranks[0].communicate(timeout=60)
+        _, said = ranks[0].communicate(timeout=PATIENCE_S)
         assert ranks[0].returncode == 1
     assert said.splitlines()[-1].startswith("alexrep: rank 1: expected to go on, found no sign")
 
