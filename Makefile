@@ -2,15 +2,22 @@
 
 # Allows root's tests to install Debian's packages of Slurm; empty forbids it.
 ALEXREP_INSTALL_SLURM ?= yes
-test: export ALEXREP_INSTALL_SLURM := $(ALEXREP_INSTALL_SLURM)
+test coverage: export ALEXREP_INSTALL_SLURM := $(ALEXREP_INSTALL_SLURM)
 
-.PHONY: help install demo test lint
+# One thread each: networks at work on the same cores wait for one another. Three workers for two
+# cores: many tests wait for signals, locks and Slurm.
+python = OMP_NUM_THREADS=1 .venv/bin/python
+tests = pytest -n 3 --dist loadfile
+
+.PHONY: help install demo test check coverage lint
 
 help:
 	@echo 'make install   set up .venv, with pillow-simd if it can be built'
 	@echo 'make demo      make install, then the whole pipeline on the demo edition'
 	@echo 'make test      make install with the test extras, then all tests; as root, with Slurm'
-	@echo 'make lint      make install with the test extras, then the linters only'
+	@echo 'make check     make lint, then the tests that take no seconds: before each commit'
+	@echo 'make coverage  make test, and the share of lines that it ran, by folder'
+	@echo 'make lint      make install with the test extras, then linters and types only'
 
 install:
 	@./install.sh
@@ -20,9 +27,20 @@ demo: install
 
 test:
 	@./install.sh test
-	@# One thread each: networks at work on the same cores wait for one another. Three workers for
-	@# two cores: many tests wait for signals, locks and Slurm.
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 3 --dist loadfile
+	$(python) -m $(tests)
+
+check: lint
+	$(python) -m $(tests) -m 'not slow and not slurm and not gpu'
+
+# Processes that the tests start are counted; those that they kill take their counts with them.
+coverage:
+	@./install.sh test
+	@rm -f .coverage .coverage.*
+	$(python) -m coverage run -m $(tests)
+	@$(python) -m coverage combine --quiet
+	@for folder in alexrep stages plots; do \
+		printf '%-8s' $$folder; $(python) -m coverage report --include="$$folder/*" | tail -n 1; \
+	done
 
 lint:
 	@./install.sh test
