@@ -5,25 +5,25 @@ usage() {
     cat <<'END'
 Usage: slurm/pipeline.sh [--dry-run] [--partial]
 
-Submit the whole way, each job waiting until the one before has ended well:
+Submit all stages, each job waiting until the one before has succeeded:
 preprocess (an array) -> mean -> pca -> pack -> train -> eval. Prints the job ids.
-If one fails, its log says so in its last line, and those after it are cancelled;
-submitted again, each goes on where it was.
+If one fails, the last line of its log says so, and those after it are cancelled;
+submitted again, each resumes.
 
-  --dry-run   print the commands, submit nothing; RAW need not be there
+  --dry-run   print the commands, submit nothing; RAW need not exist
   --partial   accept fewer images than the edition has
 
-Set in the environment, paths relative to where you are:
+Environment variables; paths are relative to the current folder:
   RAW          folder of the ILSVRC tars and the devkit        default raw
   DATA         folder of the prepared data                     default data
   SIDE         side of the prepared images, in pixels          default 256
-  PARTS        jobs that prepare at the same time              default 8
+  PARTS        preprocess jobs at the same time                default 8
   RECIPE       name or .toml file                              default alexnet-2012
   RUN          folder of the run                               default runs/RECIPE
   GPUS         GPUs to train on, one process each; or 0        default 1
-  NODES        nodes that they are on                          default as Slurm likes
-  CPUS         processors of each process                      default as in each script
-  ALEXREP_ENV  a venv or a file to source                      default .venv, if there
+  NODES        nodes of the training                           default as Slurm decides
+  CPUS         processors per process                          default as in each script
+  ALEXREP_ENV  a venv or a file to source                      default .venv, if any
   SBATCH_PARTITION, SBATCH_ACCOUNT, ...                        read by sbatch itself
 
 Example: RAW=/data/raw DATA=/data/ilsvrc2012 RUN=runs/1 GPUS=4 slurm/pipeline.sh
@@ -64,7 +64,7 @@ fi
 folder=$(cd "$(dirname "$0")" && pwd)
 before=''
 
-# Submit job $1 with options $2 of sbatch (words), after the one before; the rest goes to its
+# Submit job $1 with sbatch options $2 (words) after the one before; the other arguments go to its
 # script.
 submit() {
     local name=$1 options command=(sbatch --parsable)
@@ -82,7 +82,7 @@ submit() {
     fi
 }
 
-# Without GPUs there is one process, and none is asked for.
+# Without GPUs there is one process, and no GPU is requested.
 gpus='' tasks=''
 ((GPUS == 0)) && gpus=--gpus-per-task=0
 ((GPUS > 1)) && tasks=--ntasks=$GPUS

@@ -1,4 +1,4 @@
-"""slurm/pipeline.sh on a real cluster: the whole way on the demo edition, and parts that fail."""
+"""slurm/pipeline.sh on a real cluster: all stages on the demo edition, and parts that fail."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def place(cluster: Cluster, tmp_path: Path) -> Iterator[Path]:
+def folder(cluster: Cluster, tmp_path: Path) -> Iterator[Path]:
     """Return a working folder with the demo edition; end all jobs afterwards."""
     edition.write(tmp_path / "raw")
     (tmp_path / "small.toml").write_text(RECIPE)
@@ -48,12 +48,12 @@ def place(cluster: Cluster, tmp_path: Path) -> Iterator[Path]:
     cluster.cancel_all()
 
 
-def submit(cluster: Cluster, place: Path) -> dict[str, str]:
-    """Submit the whole way from `place`; return the number of each job."""
+def submit(cluster: Cluster, folder: Path) -> dict[str, str]:
+    """Submit all stages from `folder`; return the number of each job."""
     variables = VARIABLES | {"RUN": "run", "ALEXREP_ENV": "env.sh"}
     said = subprocess.run(
         ["bash", SCRIPT],
-        cwd=place,
+        cwd=folder,
         env=cluster.environment | variables,
         capture_output=True,
         text=True,
@@ -64,13 +64,13 @@ def submit(cluster: Cluster, place: Path) -> dict[str, str]:
     return numbers
 
 
-def output(place: Path) -> str:
+def output(folder: Path) -> str:
     """Return what all jobs have printed."""
-    return "\n".join(f"{one.name}: {one.read_text()}" for one in sorted(place.glob("*.log")))
+    return "\n".join(f"{one.name}: {one.read_text()}" for one in sorted(folder.glob("*.log")))
 
 
-def ends_well(cluster: Cluster, place: Path, jobs: dict[str, str]) -> None:
-    assert cluster.wait(jobs["eval"], seconds=500) == ["COMPLETED"], output(place)
+def ends_well(cluster: Cluster, folder: Path, jobs: dict[str, str]) -> None:
+    assert cluster.wait(jobs["eval"], seconds=500) == ["COMPLETED"], output(folder)
 
 
 def directly(folder: Path) -> None:
@@ -89,30 +89,30 @@ def records(folder: Path) -> dict[str, object]:
 
 
 def test_the_pipeline_ends_with_the_errors_of_the_demo(
-    cluster: Cluster, place: Path, tmp_path: Path
+    cluster: Cluster, folder: Path, tmp_path: Path
 ) -> None:
-    jobs = submit(cluster, place)
+    jobs = submit(cluster, folder)
     directly(tmp_path / "demo")
-    ends_well(cluster, place, jobs)
+    ends_well(cluster, folder, jobs)
     assert cluster.states(jobs["preprocess"]) == ["COMPLETED"] * 3
-    assert records(place) == records(tmp_path / "demo")
-    assert "3 (done, with quarantined images) is 0 for" in output(place)
+    assert records(folder) == records(tmp_path / "demo")
+    assert "3 (done, with quarantined images) is 0 for dependent jobs" in output(folder)
 
 
-def test_a_failing_part_is_named_and_stops_the_chain(cluster: Cluster, place: Path) -> None:
+def test_a_failing_part_is_named_and_stops_the_chain(cluster: Cluster, folder: Path) -> None:
     # Nothing can be renamed to what is a folder: the part that has this unit fails.
-    (place / UNIT / "in the way").mkdir(parents=True)
-    jobs = submit(cluster, place)
-    assert cluster.wait(jobs["eval"]) == ["CANCELLED"], output(place)
+    (folder / UNIT / "in the way").mkdir(parents=True)
+    jobs = submit(cluster, folder)
+    assert cluster.wait(jobs["eval"]) == ["CANCELLED"], output(folder)
     states = [cluster.states(jobs[name]) for name in JOBS]
     assert sorted(states[0]) == ["COMPLETED", "COMPLETED", "FAILED"]
     assert states[1:] == [["CANCELLED"]] * 5
     failed = states[0].index("FAILED")
-    line = r"preprocess\.slurm: task (\d) of job (\d+) on .*: left with 1; the jobs that wait"
-    named = re.search(line, output(place))
+    line = r"preprocess\.slurm: task (\d) of job (\d+) on .*: exited with 1; the jobs that depend"
+    named = re.search(line, output(folder))
     assert named is not None
     assert named.groups() == (str(failed), jobs["preprocess"])
-    (place / UNIT / "in the way").rmdir()
-    (place / UNIT).rmdir()
-    again = submit(cluster, place)
-    ends_well(cluster, place, again)
+    (folder / UNIT / "in the way").rmdir()
+    (folder / UNIT).rmdir()
+    again = submit(cluster, folder)
+    ends_well(cluster, folder, again)

@@ -116,7 +116,7 @@ def test_a_training_is_requeued_a_bounded_number_of_times(lab: Lab) -> None:
     lab.wait_for_step("bounded", 20)
     lab.cluster.run("scancel", "--batch", "--signal=USR2", job)
     assert lab.cluster.wait(job, seconds=60) == ["FAILED"]
-    assert "requeued 0 times, which is enough" in lab.output("bounded")
+    assert "requeued 0 times, the limit" in lab.output("bounded")
 
 
 def test_a_task_sees_all_gpus_that_the_job_has_on_its_node(lab: Lab) -> None:
