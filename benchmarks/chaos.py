@@ -1,13 +1,13 @@
-"""A training killed at random moments; the final bits must not care.
+"""Kills a training at random moments; its final bits must not change.
 
     python benchmarks/chaos.py FOLDER [--data DATA] [--kills 100] [--epochs 30] [--seed 1]
         [--every-steps 10] [--recipe demo] [--set path=value] [--device cpu] [--name chaos]
 
-A run is started again and again and gets SIGKILL, SIGTERM or SIGUSR2 (now and then two of
-them) at a random moment: while it starts, sooner than a checkpoint is due, or after several.
-Its weights, log and best checkpoint must equal those of an undisturbed run, its curves and table
-must show the log, and nothing may be left behind: no process, partial file, lock, or shared
-memory. DATA is made if not given.
+A run is started again and again and gets SIGKILL, SIGTERM or SIGUSR2 (sometimes two signals)
+at a random moment: while it starts, before its first checkpoint, or after several. Its weights,
+log and best checkpoint must equal those of an undisturbed run, its curves and table must agree
+with the log, and nothing may be left behind: no process, partial file, lock or shared memory.
+Without --data the demo edition is prepared.
 """
 
 import argparse
@@ -35,35 +35,35 @@ from alexrep.runs.folder import RunFolder
 
 SOFT = (signal.SIGTERM, signal.SIGUSR2)
 AT_START = 0.1
-"""Share of kills that come before the run has taken its lock."""
+"""Share of kills before the run has taken its lock."""
 TWICE = 0.15
 """Share of soft signals that are followed by a second one."""
 ORPHAN_S = 10.0
-"""How long what a killed run had just started, as a look at the machine, may take to end."""
+"""Seconds that child processes of a killed run may take to end."""
 PATIENCE_S = 600.0
 
 
 @dataclass
-class Seen:
+class Findings:
     """What the kills have shown so far."""
 
     signals: Counter[str] = field(default_factory=Counter)
     lost: list[int] = field(default_factory=list)
-    """Steps in the log that the next start has to make again."""
+    """Steps in the log that the next start has to repeat."""
     resumed_s: list[float] = field(default_factory=list)
     """Seconds from a start to the first row of its log."""
     saved_s: list[float] = field(default_factory=list)
-    """Seconds from a soft signal to the end."""
+    """Seconds from a soft signal to the end of the process."""
 
 
 class Victim:
-    """One start of a run, in a session of its own."""
+    """One start of a run, in its own process group."""
 
     def __init__(self, command: list[str], folder: RunFolder) -> None:
         self.folder = folder
-        found = checkpoint.newest(folder)
-        self.size = found.content["log_size"] if found else 0
-        self.step = found.content["step"] if found else 0
+        newest = checkpoint.newest(folder)
+        self.size = newest.content["log_size"] if newest else 0
+        self.step = newest.content["step"] if newest else 0
         full = [sys.executable, "-m", "alexrep.stages", *command]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
         self.start = time.perf_counter()
@@ -74,7 +74,7 @@ class Victim:
         self._is_cut = False
 
     def wait(self, seconds: float, for_lock: bool) -> None:
-        """Wait, counting from when the lock is taken; look when the first row is written."""
+        """Wait some seconds, from when the lock is taken if `for_lock`; time the first row."""
         while for_lock and self.process.poll() is None and not self._holds_lock():
             time.sleep(0.005)
         end = time.perf_counter() + seconds
@@ -96,7 +96,7 @@ class Victim:
         """Send signals; return the exit code.
 
         Raises:
-            RuntimeError: If it leaves a process behind.
+            RuntimeError: If a child process is left behind.
         """
         for number in numbers:
             if self.process.poll() is None:
@@ -112,13 +112,13 @@ class Victim:
             time.sleep(0.05)
         raise RuntimeError("a process was left behind")
 
-    def said(self) -> str:
+    def errors(self) -> str:
         """Return what it wrote to stderr, once it has ended."""
         return self.process.stderr.read() if self.process.stderr else ""
 
 
 def text(path: Path) -> str:
-    """Return a file's text; nothing if it is just being removed."""
+    """Return a file's text; empty if it has been removed."""
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -132,47 +132,47 @@ def disturb(
     whole: tuple[float, int],
     seed: int,
     most_s: float = math.inf,
-) -> Seen:
+) -> Findings:
     """Kill a run again and again, then let it end.
 
     Args:
-        command: What starts it, or has it go on.
-        folder: Where it lives.
-        kills: How often.
-        whole: Seconds in the undisturbed run's epochs, and its steps.
-        seed: Of the moments and the signals.
-        most_s: Seconds after which it is killed no more.
+        command: Command line that starts or resumes the run.
+        folder: Folder of the run.
+        kills: Number of kills.
+        whole: Seconds of the undisturbed run's epochs, and its number of steps.
+        seed: Seed of the moments and signals.
+        most_s: Seconds after which there are no more kills.
     """
     whole_s, num_steps = whole
-    chance, seen, end = random.Random(seed), Seen(), time.perf_counter() + most_s
-    while sum(seen.signals.values()) < kills and not folder.manifest.exists():
+    chance, findings, end = random.Random(seed), Findings(), time.perf_counter() + most_s
+    while sum(findings.signals.values()) < kills and not folder.manifest.exists():
         if time.perf_counter() > end:
             break
         victim, is_early = Victim(command, folder), chance.random() < AT_START
-        # What is left to train, over the kills that are left: all come before the end.
+        # The rest of the training divided by the rest of the kills: all come before the end.
         left_s = whole_s * (1 - victim.step / num_steps)
-        mean_s = 0.3 + left_s / (kills - sum(seen.signals.values()))
+        mean_s = 0.3 + left_s / (kills - sum(findings.signals.values()))
         victim.wait(chance.uniform(0, 1.5 if is_early else 2 * mean_s), for_lock=not is_early)
-        strike(victim, pick(chance, is_early), seen)
+        strike(victim, pick(chance, is_early), findings)
     victim = Victim(command, folder)
     if victim.end([]) != 0:
-        raise RuntimeError(f"the last start failed: {victim.said()}")
-    return seen
+        raise RuntimeError(f"the last start failed: {victim.errors()}")
+    return findings
 
 
 def pick(chance: random.Random, is_early: bool) -> list[signal.Signals]:
-    """Choose what to send."""
+    """Choose the signals to send."""
     if is_early or chance.random() < 0.5:
         return [signal.SIGKILL]
     first = chance.choice(SOFT)
     return [first, chance.choice(SOFT)] if chance.random() < TWICE else [first]
 
 
-def strike(victim: Victim, numbers: list[signal.Signals], seen: Seen) -> None:
-    """Send signals to a run, look at how it ends, and note it.
+def strike(victim: Victim, numbers: list[signal.Signals], findings: Findings) -> None:
+    """Send signals to a run, check how it ends, and record it.
 
     Raises:
-        RuntimeError: If it ends otherwise than it should.
+        RuntimeError: If it does not end as it should.
     """
     if victim.process.poll() is None:
         start = time.perf_counter()
@@ -181,40 +181,40 @@ def strike(victim: Victim, numbers: list[signal.Signals], seen: Seen) -> None:
         if signal.SIGKILL in numbers:
             allowed = {0, -signal.SIGKILL}
         elif len(numbers) == 1:
-            seen.saved_s.append(time.perf_counter() - start)
+            findings.saved_s.append(time.perf_counter() - start)
         if code not in allowed:
-            raise RuntimeError(f"{numbers} led to {code}: {victim.said()}")
-        seen.signals[" ".join(number.name for number in numbers)] += 1
+            raise RuntimeError(f"{numbers} led to {code}: {victim.errors()}")
+        findings.signals[" ".join(number.name for number in numbers)] += 1
     elif victim.process.returncode != 0:
-        raise RuntimeError(f"it failed by itself: {victim.said()}")
+        raise RuntimeError(f"it failed by itself: {victim.errors()}")
     if victim.resumed_s is not None:
-        seen.resumed_s.append(victim.resumed_s)
-    seen.lost.append(reached(victim.folder) - kept(victim.folder))
+        findings.resumed_s.append(victim.resumed_s)
+    findings.lost.append(logged_steps(victim.folder) - saved_steps(victim.folder))
 
 
-def in_epochs(folder: RunFolder) -> float:
-    """Return the seconds of a run's epochs, those of its start left out."""
-    found = [row.get("seconds") for row in listing.epoch_rows(folder)]
-    return sum(one for one in found if isinstance(one, float))
+def epoch_seconds(folder: RunFolder) -> float:
+    """Return the seconds of a run's epochs, without its start."""
+    seconds = [row.get("seconds") for row in listing.epoch_rows(folder)]
+    return sum(value for value in seconds if isinstance(value, float))
 
 
-def reached(folder: RunFolder) -> int:
+def logged_steps(folder: RunFolder) -> int:
     """Return the last step in the log."""
     rows = log.read(folder.log) if folder.log.exists() else []
     steps = [row["step"] for row in rows]
     return max((step for step in steps if isinstance(step, int)), default=0)
 
 
-def kept(folder: RunFolder) -> int:
-    """Return the step that the next start goes on from."""
-    found = checkpoint.newest(folder)
-    if found is not None and found.faults:
-        raise RuntimeError(f"a kill damaged a checkpoint: {found.faults}")
-    return int(found.content["step"]) if found else 0
+def saved_steps(folder: RunFolder) -> int:
+    """Return the step that the next start resumes from."""
+    newest = checkpoint.newest(folder)
+    if newest is not None and newest.faults:
+        raise RuntimeError(f"a kill damaged a checkpoint: {newest.faults}")
+    return int(newest.content["step"]) if newest else 0
 
 
 def digests(folder: RunFolder) -> dict[str, str]:
-    """Return the digests of weights, optimiser state, log and manifest, times left out."""
+    """Return the digests of weights, optimiser state, log and manifest, without timings."""
     best = checkpoint.load(folder.checkpoint("best"))
     states = checkpoint.load(folder.checkpoint("last"))["optimizer"]["state"]
     velocities = {str(key): value["velocity"] for key, value in states.items()}
@@ -226,23 +226,23 @@ def digests(folder: RunFolder) -> dict[str, str]:
     }
 
 
-def astray(folder: RunFolder) -> list[str]:
-    """Return which pictures of the log, TensorBoard's curves and log.csv, differ from it."""
+def disagreeing(folder: RunFolder) -> list[str]:
+    """Name the curves of TensorBoard, and log.csv, that do not agree with the log."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(folder.events), size_guidance={"scalars": 0})
     events.Reload()
     rows = log.read(folder.log)
     shown = {"step": events.Scalars("step/loss"), "epoch": events.Scalars("val/loss")}
-    found = [
+    wrong = [
         f"curve of {kind}s"
         for kind, points in shown.items()
-        if [one.step for one in points] != [row["step"] for row in rows if row["kind"] == kind]
+        if [point.step for point in points] != [row["step"] for row in rows if row["kind"] == kind]
     ]
     is_same = (folder.path / table.NAME).read_text(encoding="utf-8") == table.text(
         listing.epoch_rows(folder)
     )
-    return found if is_same else [*found, table.NAME]
+    return wrong if is_same else [*wrong, table.NAME]
 
 
 def make_data(folder: Path) -> Path:
@@ -259,36 +259,38 @@ def make_data(folder: Path) -> Path:
 
 def leftovers(folder: RunFolder) -> list[str]:
     """Return the partial files and locks in a run folder."""
-    found = [*folder.path.rglob(f"*{files.PARTIAL}"), *folder.path.glob(".lock-run-*")]
-    return [path.name for path in found]
+    paths = [*folder.path.rglob(f"*{files.PARTIAL}"), *folder.path.glob(".lock-run-*")]
+    return [path.name for path in paths]
 
 
 def shared_memory() -> set[str]:
-    """Return the names in shared memory that no living process has mapped."""
-    place = Path("/dev/shm")
-    names = {path.name for path in place.iterdir()} if place.is_dir() else set()
+    """Return the names in shared memory that no process has mapped."""
+    folder = Path("/dev/shm")
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     for maps in Path("/proc").glob("[0-9]*/maps"):
         with contextlib.suppress(OSError):
             names -= set(re.findall(r"/dev/shm/(\S+)", maps.read_text(encoding="utf-8")))
     return names
 
 
-def figures(seen: Seen, seconds: dict[str, float], every_steps: int) -> dict[str, JsonValue]:
-    """Gather what was seen."""
+def figures(
+    findings: Findings, seconds: dict[str, float], every_steps: int
+) -> dict[str, JsonValue]:
+    """Return the figures of the benchmark."""
     return {
-        "kills survived": sum(seen.signals.values()),
-        "signals": dict(seen.signals),
+        "kills survived": sum(findings.signals.values()),
+        "signals": dict(findings.signals),
         "steps between checkpoints": every_steps,
-        "steps lost at most": max(seen.lost, default=0),
-        "steps lost, mean": round(sum(seen.lost) / max(1, len(seen.lost)), 2),
-        "seconds to resume": spread(seen.resumed_s),
-        "seconds from signal to end": spread(seen.saved_s),
+        "steps lost at most": max(findings.lost, default=0),
+        "steps lost, mean": round(sum(findings.lost) / max(1, len(findings.lost)), 2),
+        "seconds to resume": spread(findings.resumed_s),
+        "seconds from signal to end": spread(findings.saved_s),
         "seconds": {name: round(value, 1) for name, value in seconds.items()},
     }
 
 
 def spread(values: list[float]) -> JsonValue:
-    """Return median and greatest of some seconds."""
+    """Return count, median and maximum of some seconds."""
     if not values:
         return None
     ordered = sorted(values)
@@ -303,13 +305,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--seconds", type=float, default=math.inf, help="of killing, at most")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="most seconds of killing")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--every-steps", type=int, default=10)
     parser.add_argument("--recipe", default="demo")
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--name", default="chaos", help="of the result; none: keep no result")
+    parser.add_argument("--name", default="chaos", help="name of the result; empty: print it only")
     return parser.parse_args()
 
 
@@ -322,17 +324,25 @@ def main() -> None:
     data = options.data or make_data(options.folder)
     common = ["-q", "train", str(data), "--recipe", options.recipe, "--device", options.device]
     chosen = [f"checkpoints.every_steps={options.every_steps}", *options.set]
-    common += ["--epochs", str(options.epochs), *(f"--set={one}" for one in chosen), "--run"]
+    common += [
+        "--epochs",
+        str(options.epochs),
+        *(f"--set={setting}" for setting in chosen),
+        "--run",
+    ]
     before, seconds = shared_memory(), {"whole": alexrep(*common, str(whole.path))}
     start = time.perf_counter()
     command = [*common, str(disturbed.path)]
-    undisturbed = in_epochs(whole), whole.read_manifest().counts["steps"]
-    seen = disturb(command, disturbed, options.kills, undisturbed, options.seed, options.seconds)
+    undisturbed = epoch_seconds(whole), whole.read_manifest().counts["steps"]
+    findings = disturb(
+        command, disturbed, options.kills, undisturbed, options.seed, options.seconds
+    )
     seconds["disturbed"] = time.perf_counter() - start
-    found, expected = digests(disturbed), digests(whole)
-    other = [name for name in expected if found.get(name) != expected[name]] + astray(disturbed)
+    actual, expected = digests(disturbed), digests(whole)
+    other = [name for name in expected if actual.get(name) != expected[name]]
+    other += disagreeing(disturbed)
     left = leftovers(disturbed) + sorted(shared_memory() - before)
-    result = figures(seen, seconds, options.every_steps)
+    result = figures(findings, seconds, options.every_steps)
     result |= {"recipe": options.recipe, "epochs": options.epochs, "device": options.device}
     result |= {"digests equal": not other, "left behind": [*left]}
     if other or left:

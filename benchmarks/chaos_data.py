@@ -1,10 +1,10 @@
-"""SIGKILL at random moments of data preparation, on real data; the bytes must not care.
+"""Kills data preparation at random moments, on real data; its bytes must not change.
 
     python benchmarks/chaos_data.py FOLDER [--raw RAW] [--kills 20] [--seed 1]
 
-Each of preprocess, mean, pca and pack is started again and again and killed after a random
-time, `--kills` times, then let end. Every file of DATA must equal that of an undisturbed run.
-RAW defaults to ilsvrc2012-dogs in ALEXREP_TEST_DATA.
+Each of preprocess, mean, pca and pack is started again and again and gets SIGKILL after a
+random time, `--kills` times, and then runs to its end. Every file of DATA must equal that of an
+undisturbed run. RAW defaults to ilsvrc2012-dogs in ALEXREP_TEST_DATA.
 """
 
 import argparse
@@ -34,20 +34,20 @@ def words(stage: str, raw: Path, data: Path) -> list[str]:
 
 
 def tree(data: Path) -> dict[str, str]:
-    """Return the digest of each file but the locks."""
-    found = (path for path in data.rglob("*") if path.is_file() and ".lock" not in path.name)
-    return {str(path.relative_to(data)): files.sha256_file(path) for path in found}
+    """Return the digest of each file except locks."""
+    paths = (path for path in data.rglob("*") if path.is_file() and ".lock" not in path.name)
+    return {str(path.relative_to(data)): files.sha256_file(path) for path in paths}
 
 
 def start_and_kill(command: list[str], after_s: float) -> bool:
-    """Start a stage and kill it; tell whether it was still at work."""
+    """Start a stage and kill it; return whether it was still running."""
     full = [sys.executable, "-m", "alexrep.stages", *command]
     with subprocess.Popen(full, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         time.sleep(after_s)
-        at_work = process.poll() is None
-        if at_work:
+        is_running = process.poll() is None
+        if is_running:
             os.kill(process.pid, signal.SIGKILL)
-    return at_work
+    return is_running
 
 
 def main() -> None:
@@ -66,7 +66,7 @@ def main() -> None:
         seconds = alexrep(*words(stage, raw, whole))
         kills = starts = 0
         while kills < options.kills and starts < 3 * options.kills:
-            # Later starts have less left to do: aim at what is left of the time to start up.
+            # Later starts have less left to do, so the kill comes sooner.
             after_s = chance.uniform(0.1, 0.3 + seconds * (1 - kills / options.kills))
             kills += start_and_kill(words(stage, raw, disturbed), after_s)
             starts += 1
@@ -90,16 +90,16 @@ def finished(data: Path, stage: str) -> bool:
 
 
 def manifests(stage: str) -> list[str]:
-    """Return where the manifest of a stage lies."""
-    places = {"preprocess": "images/manifest.json", "pack": "shards/manifest.json"}
-    return [places.get(stage, f"{stage}.manifest.json")]
+    """Return the path of a stage's manifest below the data folder."""
+    paths = {"preprocess": "images/manifest.json", "pack": "shards/manifest.json"}
+    return [paths.get(stage, f"{stage}.manifest.json")]
 
 
 def remove(data: Path, stage: str) -> None:
-    """Have a finished stage begin anew, so that there is something to kill."""
-    places = {"preprocess": ["images"], "pack": ["shards"]}
+    """Remove the outputs of a finished stage, so that there is something to kill again."""
+    outputs = {"preprocess": ["images"], "pack": ["shards"]}
     sums = ["statistics/train", f"statistics/{stage}.plan.json"]
-    for name in [*places.get(stage, sums), *manifests(stage)]:
+    for name in [*outputs.get(stage, sums), *manifests(stage)]:
         path = data / name
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 

@@ -1,9 +1,9 @@
-"""CIFAR-10 through the same commands as ILSVRC: one of the four small nets, by its recipe.
+"""CIFAR-10 by the same commands as ILSVRC: one of the four small nets, by its recipe.
 
     python benchmarks/cifar10.py FOLDER [--recipe cifar10-80sec] [--raw TAR] [--device cuda]
 
 TAR holds cifar10/{train,test}/<class>/*.jpg; it defaults to cifar10.tar.gz in
-ALEXREP_TEST_DATA. Val is the test set. The peer is the error published for the net.
+ALEXREP_TEST_DATA. Val is the test set. Compared with the published error of the net.
 """
 
 import argparse
@@ -27,7 +27,7 @@ SIDE = 32
 
 
 def main() -> None:
-    """Prepare, train, evaluate, and keep the figures and the log."""
+    """Prepare, train and evaluate; keep the figures and the log."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--recipe", choices=PUBLISHED, default="cifar10-80sec")
@@ -64,10 +64,10 @@ def train(
     where = ("--device", device)
     seconds["train"] = alexrep("-q", "train", data, "--run", str(run), "--recipe", name, *where)
     views = ["centre"] if recipes.load(name).model.side == SIDE else ["centre", "ten-crop"]
-    for one in views:
-        chosen = ["--ten-crop"] if one == "ten-crop" else []
+    for view in views:
+        chosen = ["--ten-crop"] if view == "ten-crop" else []
         words = ("eval", str(run), "--data", data, *where, *chosen)
-        seconds[f"eval {one}"] = alexrep("-q", *words)
+        seconds[f"eval {view}"] = alexrep("-q", *words)
     alexrep("plot", str(run))
     epochs = rows(run, "epoch")
     rates = sorted(float(str(row["images_per_s"])) for row in epochs[1:])
@@ -77,7 +77,7 @@ def train(
         "threads of torch": os.environ.get("OMP_NUM_THREADS", "all"),
         "seconds": seconds,
         "training images per second, median of epochs": rates[len(rates) // 2],
-        **{f"test {one}": errors(run, "val", one) for one in views},
+        **{f"test {view}": errors(run, "val", view) for view in views},
         "test error after each epoch": [row["val_top1_error"] for row in epochs],
         "training error in each epoch": [row["train_error"] for row in epochs],
     }

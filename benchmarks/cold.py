@@ -1,14 +1,14 @@
-"""Reading ahead in the known order, where memory holds a tenth of the images only.
+"""Readahead in the known order, with memory for a tenth of the images only.
 
     python benchmarks/cold.py FOLDER [--data DATA] [--images 40000]
 
-The prepared training images are repeated until there are enough, and packed. Then a program of
-its own reads some of them in the order of an epoch, a batch after the other, with one decoding
-thread: once with its reads announced and once without, turn by turn. Before each pass the
-shards are dropped from the page cache, and a control group (version 1 or 2, which takes a
-superuser) bounds the memory of the program and of the pages that it reads: to what the program
-holds when it begins, and a tenth of the shards' bytes. Shown are milliseconds an image, and how
-often the bound was hit. In memory: without the bound, the shards read through before.
+The prepared training images are repeated until there are enough, and packed. Then a separate
+process reads some of them in the order of an epoch, batch by batch, with one decoding thread:
+with its reads announced and without, in turn. Before each pass the shards are dropped from the
+page cache, and a control group (version 1 or 2; needs root) limits the memory of the process
+and of the pages that it reads: to the memory in use at the start, plus a tenth of the shards'
+bytes. The figures are milliseconds per image, and how often the limit was hit. "in memory" is
+without a limit, with the shards read before.
 """
 
 import argparse
@@ -41,13 +41,13 @@ MODES = ("announced", "not announced", "in memory")
 
 
 class Bound:
-    """A control group of the kernel, of one version or the other, for this process."""
+    """A control group for this process, of version 1 or 2."""
 
     def __init__(self) -> None:
         """Make a group and join it.
 
         Raises:
-            OSError: If the system does not let us.
+            OSError: If this process may not.
         """
         self._is_v2 = (GROUPS / "cgroup.controllers").exists()
         parent = GROUPS if self._is_v2 else GROUPS / "memory"
@@ -58,14 +58,14 @@ class Bound:
         (self._folder / "cgroup.procs").write_text(str(os.getpid()), encoding="utf-8")
 
     def limit(self, page_cache: int) -> int:
-        """Allow so many bytes of page cache beside what the process holds; return the bound."""
-        bound = self._held("anon" if self._is_v2 else "rss") + page_cache
+        """Limit memory to what is in use plus `page_cache` bytes; return the limit."""
+        bound = self._statistic("anon" if self._is_v2 else "rss") + page_cache
         name = "memory.max" if self._is_v2 else "memory.limit_in_bytes"
         (self._folder / name).write_text(str(bound), encoding="utf-8")
         return bound
 
     def hits(self) -> int:
-        """Return how often the bound was hit."""
+        """Return how often the limit was hit."""
         if not self._is_v2:
             return int((self._folder / "memory.failcnt").read_text(encoding="utf-8"))
         events = dict(
@@ -74,10 +74,10 @@ class Bound:
         return int(events["max"])
 
     def cached(self) -> int:
-        """Return the bytes of pages read that are in memory."""
-        return self._held("file" if self._is_v2 else "cache")
+        """Return the bytes of the page cache that are charged to the group."""
+        return self._statistic("file" if self._is_v2 else "cache")
 
-    def _held(self, key: str) -> int:
+    def _statistic(self, key: str) -> int:
         rows = dict(line.split() for line in (self._folder / "memory.stat").open(encoding="utf-8"))
         return int(rows[key])
 
@@ -93,23 +93,23 @@ def drop(split: Split) -> None:
 
 @contextmanager
 def announcing(wanted: bool) -> Iterator[None]:
-    """Have reads announced, or not."""
-    held, number = readahead.Readahead.announce, batches.ANNOUNCED
+    """Have the feed announce its reads, or not."""
+    announce, number = readahead.Readahead.announce, batches.ANNOUNCED
     if not wanted:
         readahead.Readahead.announce = lambda self, indices: None  # type: ignore[method-assign]
         batches.ANNOUNCED = 0
     try:
         yield
     finally:
-        readahead.Readahead.announce = held  # type: ignore[method-assign]
+        readahead.Readahead.announce = announce  # type: ignore[method-assign]
         batches.ANNOUNCED = number
 
 
 def read(split: Split, plan: list[NDArray[np.int64]], mode: str) -> float:
-    """Read batches; return milliseconds an image."""
+    """Read batches; return milliseconds per image."""
     with announcing(mode != "not announced"), batches.Reader(split, 1) as reader:
         for _ in reader.read(plan[:8]):
-            pass  # its memory is there now
+            pass  # allocates the batches' memory
         start = time.perf_counter()
         for _ in reader.read(plan[8:]):
             pass
@@ -117,7 +117,7 @@ def read(split: Split, plan: list[NDArray[np.int64]], mode: str) -> float:
 
 
 def one_pass(data: Path, mode: str, seed: int) -> dict[str, JsonValue]:
-    """Do one pass in this process, bounded unless it is to be in memory."""
+    """Do one pass in this process, with limited memory unless the mode is "in memory"."""
     with closing(open_split(data, "train")) as split:
         plan = order.batches(order.epoch_order("shuffled", len(split), seed, 0)[:NUM], BATCH)
         if mode == "in memory":
@@ -125,7 +125,7 @@ def one_pass(data: Path, mode: str, seed: int) -> dict[str, JsonValue]:
                 shard.path.read_bytes()
             return {"ms": read(split, plan, mode)}
         bound = Bound()
-        read(split, plan[:16], mode)  # so that the batches' memory is counted
+        read(split, plan[:16], mode)  # so that the limit counts the batches' memory
         drop(split)
         num_bytes = sum(shard.path.stat().st_size for shard in split.shards)
         memory = bound.limit(num_bytes // 10)
@@ -134,7 +134,7 @@ def one_pass(data: Path, mode: str, seed: int) -> dict[str, JsonValue]:
 
 
 def large(options: argparse.Namespace) -> tuple[str, Path]:
-    """Pack enough images; return what they are and their data folder."""
+    """Pack enough images; return their description and data folder."""
     name, small = inputs.prepared(options)
     data: Path = options.folder / "large"
     if not (data / "shards/manifest.json").exists():
@@ -146,7 +146,7 @@ def large(options: argparse.Namespace) -> tuple[str, Path]:
 
 
 def main() -> None:
-    """Measure, print, keep."""
+    """Measure; print and keep the figures."""
     parser = inputs.parser(__doc__)
     parser.add_argument("--images", type=int, default=40_000)
     parser.add_argument("--mode", choices=MODES, help=argparse.SUPPRESS)
@@ -159,24 +159,24 @@ def main() -> None:
     with closing(open_split(data, "train")) as split:
         num_images = len(split)
         megabytes = sum(shard.path.stat().st_size for shard in split.shards) / 1e6
-    found: dict[str, list[dict[str, float]]] = {mode: [] for mode in MODES}
+    passes: dict[str, list[dict[str, float]]] = {mode: [] for mode in MODES}
     for seed in range(options.rounds):
         for mode in MODES:
             command = [sys.executable, __file__, str(data), "--mode", mode, "--seed", str(seed)]
             done = subprocess.run(command, check=True, capture_output=True)
-            found[mode].append(json.loads(done.stdout))
+            passes[mode].append(json.loads(done.stdout))
     for group in (GROUPS, GROUPS / "memory"):
         for left in group.glob("alexrep-cold-*"):
             left.rmdir()
-    times = {mode: median(one["ms"] for one in passes) for mode, passes in found.items()}
-    bounded = [one for mode in MODES[:2] for one in found[mode]]
+    times = {mode: median(row["ms"] for row in rows) for mode, rows in passes.items()}
+    bounded = [row for mode in MODES[:2] for row in passes[mode]]
     figures: dict[str, JsonValue] = {
         "images": f"{num_images}, {name}, {megabytes:.0f} MB; {NUM} of them a pass",
         "megabytes of page cache allowed": round(megabytes / 10),
-        "of it in use at the end": round(max(one["cached"] for one in bounded) / 1e6),
-        "times that the bound was hit in a pass, at least": min(one["hits"] for one in bounded),
+        "of it in use at the end": round(max(row["cached"] for row in bounded) / 1e6),
+        "times that the bound was hit in a pass, at least": min(row["hits"] for row in bounded),
         "milliseconds an image": {mode: round(taken, 3) for mode, taken in times.items()},
-        "of each pass": {mode: [round(one["ms"], 3) for one in found[mode]] for mode in MODES},
+        "of each pass": {mode: [round(row["ms"], 3) for row in passes[mode]] for mode in MODES},
         "not announced, to announced": round(times["not announced"] / times["announced"], 2),
     }
     print(keep("cold", figures).read_text(encoding="utf-8"))

@@ -1,8 +1,8 @@
-"""The demo by seeds, its time, and the control with shuffled labels.
+"""The demo for several seeds, its time, and the control with shuffled labels.
 
     python benchmarks/demo.py FOLDER [--seeds 1 2 3]
 
-Each seed is a whole `alexrep demo` in its own folder. The peer is chance: 90 %.
+Each seed is a whole `alexrep demo` in its own folder. Compared with chance, 90 % error.
 """
 
 import argparse
@@ -19,17 +19,17 @@ def measure(folder: Path, *words: str) -> dict[str, JsonValue]:
     """Run one demo and return its errors and seconds."""
     shutil.rmtree(folder, ignore_errors=True)
     seconds = alexrep("-q", "demo", str(folder), *words)
-    found: dict[str, JsonValue] = {"seconds": round(seconds, 1)}
+    figures: dict[str, JsonValue] = {"seconds": round(seconds, 1)}
     for split in ("val", "test"):
         for views in ("centre", "ten-crop"):
-            one = errors(folder / "run", split, views)
-            found[f"{split} {views} top1_error"] = one["top1_error"]
-            found[f"{split} num_images"] = one["num_images"]
-    return found
+            result = errors(folder / "run", split, views)
+            figures[f"{split} {views} top1_error"] = result["top1_error"]
+            figures[f"{split} num_images"] = result["num_images"]
+    return figures
 
 
 def main() -> None:
-    """Run every seed and the control, and keep the figures and the pictures of the first."""
+    """Run every seed and the control; keep the figures, and the pictures of the first seed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])

@@ -4,14 +4,14 @@
 
 Processor seconds per image on the training images at 256x256, one decoding thread, torch
 with one thread, in shuffled order:
-- host: batches of 128, decoded, and their draws, augmentation left to a device;
+- host: batches of 128, decoded, with their draws; augmentation is left to a device;
 - augmented: batches of 32 with crop, reflection, mean and noise on this core;
 - torchvision: ImageFolder, DataLoader without workers (the cheapest per core), and the same
-  augmentation an image at a time;
-- webdataset, where it is installed: the same from a tar in the order that it lies in.
-Bare decodes the same bytes from memory, always into the same array: harsher than anything
-that keeps its result. Targets: host 0.9 of bare; augmented 0.45 of bare and 3 torchvision.
-cold.py has the same reads with little memory.
+  augmentation, one image at a time;
+- webdataset, if it is installed: the same from a tar, in the order of the tar.
+Bare decodes the same bytes from memory into one array, which is faster than anything that
+keeps its result. Targets: host 0.9 of bare; augmented 0.45 of bare and 3 torchvision.
+cold.py measures the same reads with little memory.
 """
 
 import io
@@ -41,19 +41,19 @@ from alexrep.shards.read import Split, open_split
 
 BATCH, HOST_BATCH, BORDER, SEED = 32, 128, 32, 1
 NUM = 1024
-"""Images a pass."""
+"""Images per pass."""
 
 
-def bare(contents: list[bytes], memory: NDArray[np.uint8]) -> None:
+def bare(images: list[bytes], memory: NDArray[np.uint8]) -> None:
     """Decode and nothing else."""
-    for content in contents:
-        simplejpeg.decode_jpeg(content, "RGB", buffer=memory)
+    for jpeg in images:
+        simplejpeg.decode_jpeg(jpeg, "RGB", buffer=memory)
 
 
 def unaligned(side: int) -> NDArray[np.uint8]:
-    """Return memory for an image where the decoder is fastest: at no multiple of 32 bytes.
+    """Return memory for an image at no multiple of 32 bytes, where the decoder is fastest.
 
-    Where numpy's own happens to lie decides over a seventh of the time.
+    The alignment that numpy happens to give changes the time by up to a seventh.
     """
     size = side * side * 3
     whole = np.empty(size + 64, np.uint8)
@@ -62,7 +62,7 @@ def unaligned(side: int) -> NDArray[np.uint8]:
 
 
 def host(reader: batches.Reader, plan: list[NDArray[np.int64]], inputs_: Inputs | None) -> None:
-    """Read, decode, draw; and augment here if the constants are given."""
+    """Read, decode and draw; augment, too, if the constants are given."""
     for batch in reader.read(plan):
         drawn = draw(batch.indices, BORDER, "image", True, SEED, 0)
         if inputs_ is not None:
@@ -70,7 +70,7 @@ def host(reader: batches.Reader, plan: list[NDArray[np.int64]], inputs_: Inputs 
 
 
 class SameAugmentation:
-    """The same operations in torchvision's terms, for one image at a time."""
+    """The same augmentation by torchvision's transforms, one image at a time."""
 
     def __init__(self, constants: Inputs) -> None:
         """Keep the constants, channels first."""
@@ -90,7 +90,7 @@ class SameAugmentation:
 
 
 def torchvision(folder: Path, constants: Inputs, num: int) -> Callable[[], int]:
-    """Return a pass over class folders, shuffled."""
+    """Return a function that reads class folders once, shuffled."""
     from torchvision.datasets import ImageFolder
 
     dataset: Any = ImageFolder(str(folder), SameAugmentation(constants))
@@ -100,16 +100,16 @@ def torchvision(folder: Path, constants: Inputs, num: int) -> Callable[[], int]:
 
 
 def webdataset(split: Split, folder: Path, constants: Inputs, num: int) -> Callable[[], int]:
-    """Return a pass over a tar of the same images, in the order that it lies in."""
+    """Return a function that reads a tar of the same images once, in its order."""
     import webdataset as wds  # type: ignore[import-not-found]
 
     tar = folder / "webdataset.tar"
     with tarfile.open(tar, "w") as out:
         for index in range(num):
-            for suffix, content in (("jpg", split.read(index)), ("cls", b"0")):
+            for suffix, member in (("jpg", split.read(index)), ("cls", b"0")):
                 info = tarfile.TarInfo(f"{index:06d}.{suffix}")
-                info.size = len(content)
-                out.addfile(info, io.BytesIO(content))
+                info.size = len(member)
+                out.addfile(info, io.BytesIO(member))
     same = SameAugmentation(constants)
     source = wds.WebDataset(str(tar), shardshuffle=False, empty_check=False).decode("pil")
     loader = source.to_tuple("jpg", "cls").map_tuple(same, int).batched(BATCH)
@@ -117,7 +117,7 @@ def webdataset(split: Split, folder: Path, constants: Inputs, num: int) -> Calla
 
 
 def peers(split: Split, data: Path, folder: Path, constants: Inputs) -> Iterator[tuple[str, Any]]:
-    """Yield the peers that are installed."""
+    """Yield name and work of each peer that is installed."""
     classes = folder / "classes"
     if not classes.exists():
         alexrep("-q", "extract", str(data), str(classes))
@@ -129,21 +129,21 @@ def peers(split: Split, data: Path, folder: Path, constants: Inputs) -> Iterator
 
 
 def main() -> None:
-    """Measure, print, keep."""
+    """Measure; print and keep the figures."""
     options = inputs.parser(__doc__).parse_args()
     torch.set_num_threads(1)
     name, data = inputs.prepared(options, "mean", "pca", "pack")
-    held = open_data(data)
-    held.close()
+    packed = open_data(data)
+    packed.close()
     side = 256 - BORDER
-    constants = make_inputs(held.mean, held.axes, held.stds, side, 0.1, True)
+    constants = make_inputs(packed.mean, packed.axes, packed.stds, side, 0.1, True)
     with closing(open_split(data, "train")) as split, batches.Reader(split, 1) as reader:
         indices = order.epoch_order("shuffled", len(split), SEED, 0)[:NUM]
         plan, host_plan = (order.batches(indices, size) for size in (BATCH, HOST_BATCH))
-        contents = [split.read(int(index)) for index in indices]
+        jpegs = [split.read(int(index)) for index in indices]
         memory = unaligned(split.side)
         contestants = {
-            "bare": processor_seconds(partial(bare, contents, memory)),
+            "bare": processor_seconds(partial(bare, jpegs, memory)),
             "host": processor_seconds(partial(host, reader, host_plan, None)),
             "augmented": processor_seconds(partial(host, reader, plan, constants)),
         }
@@ -160,8 +160,8 @@ def main() -> None:
         "augmented, to torchvision (3)": round(rates["augmented"] / rates["torchvision"], 2),
     }
     if "webdataset" in rates:
-        found = rates["augmented"] / rates["webdataset"]
-        figures["augmented, to webdataset"] = round(found, 2)
+        ratio = rates["augmented"] / rates["webdataset"]
+        figures["augmented, to webdataset"] = round(ratio, 2)
     print(keep("feed", figures).read_text(encoding="utf-8"))
 
 

@@ -2,9 +2,9 @@
 
     python benchmarks/figure1.py FOLDER [--images 512] [--epochs 60] [--raw TAR] [--device cuda]
 
-TAR is as for cifar10.py. With --images only the first so many training images of each class
-are taken, and a fifth as many test images, which nothing is decided by. Killed and started
-again, it goes on. The peer is the paper: tanh takes six times as many epochs.
+TAR is as for cifar10.py. --images takes the first so many training images of each class, and a
+fifth as many test images, which decide nothing. Killed and started again, it resumes. Compared
+with the paper, where tanh takes six times as many epochs.
 """
 
 import argparse
@@ -22,7 +22,7 @@ SIDE = 32
 
 
 def main() -> None:
-    """Prepare, train at every rate, and keep the figures and the picture."""
+    """Prepare, and train at every rate; keep the figures and the picture."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--images", type=int)
@@ -39,12 +39,12 @@ def main() -> None:
         alexrep("-q", stage, str(data))
     words = (str(data), str(out), "--epochs", str(options.epochs), "--device", options.device)
     alexrep("-q", "figure1", *words)
-    found = json.loads((out / "figure1.json").read_text(encoding="utf-8"))
+    result = json.loads((out / "figure1.json").read_text(encoding="utf-8"))
     figures: dict[str, JsonValue] = {
         "training images of a class": options.images or "all",
         "most epochs": options.epochs,
         "threads of torch": os.environ.get("OMP_NUM_THREADS", "all"),
-        **found,
+        **result,
         "training error in each epoch": {run.name: errors(run) for run in runs(out)},
         "seconds of training": sum(seconds(run) for run in runs(out)),
     }
@@ -58,11 +58,11 @@ def unpack(raw: Path, folder: Path, most: int | None) -> None:
         return
     part, taken = folder.with_name(f"{folder.name}.part"), Counter[Path]()
     with tarfile.open(raw) as tar:
-        for member in sorted(filter(tarfile.TarInfo.isfile, tar), key=lambda one: one.name):
-            place = Path(member.name)
-            share = most if place.parts[-3] == "train" else most and most // 5
-            if share is None or taken[place.parent] < share:
-                taken[place.parent] += 1
+        for member in sorted(filter(tarfile.TarInfo.isfile, tar), key=lambda info: info.name):
+            path = Path(member.name)
+            share = most if path.parts[-3] == "train" else most and most // 5
+            if share is None or taken[path.parent] < share:
+                taken[path.parent] += 1
                 tar.extract(member, part, filter="data")
     part.rename(folder)
 

@@ -1,4 +1,4 @@
-"""What the benchmarks of data preparation run on: real data, or the demo's, said aloud."""
+"""Inputs of the data benchmarks: real data, or the demo edition with a warning."""
 
 import argparse
 import os
@@ -11,31 +11,31 @@ from alexrep.ilsvrc import archives
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """Return a parser that knows the folders."""
-    one = argparse.ArgumentParser(
+    """Return a parser with the options for folders and rounds."""
+    options = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    one.add_argument("folder", type=Path, help="folder to work in; finished work there is used")
+    options.add_argument("folder", type=Path, help="working folder; finished work in it is reused")
     data = os.environ.get("ALEXREP_TEST_DATA")
-    one.add_argument(
+    options.add_argument(
         "--data", type=Path, default=Path(data) if data else None, help="folder of real data"
     )
-    one.add_argument("--rounds", type=int, default=7)
-    return one
+    options.add_argument("--rounds", type=int, default=7)
+    return options
 
 
 def photographs(options: argparse.Namespace) -> tuple[str, Path]:
-    """Return what they are, and a tar of pictures of their original sizes."""
+    """Return a description, and a tar of photographs of their original sizes."""
     if options.data and (options.data / "imagenet-samples.tar").exists():
         return "ILSVRC at original size", options.data / "imagenet-samples.tar"
     print("no real data (ALEXREP_TEST_DATA): demo images instead; the targets are not meant for it")
     raw = _demo(options.folder)
-    kept = options.folder / "photographs.tar"
-    held = raw / "ILSVRC2010_images_val.tar"
-    with tarfile.open(kept, "w") as tar, tarfile.open(held) as source:
-        for member in archives.members(held):
+    photos = options.folder / "photographs.tar"
+    val = raw / "ILSVRC2010_images_val.tar"
+    with tarfile.open(photos, "w") as tar, tarfile.open(val) as source:
+        for member in archives.members(val):
             tar.addfile(info := source.getmember(member.path), source.extractfile(info))
-    return "demo", kept
+    return "demo", photos
 
 
 def contents(tar: Path) -> list[bytes]:
@@ -44,7 +44,7 @@ def contents(tar: Path) -> list[bytes]:
 
 
 def prepared(options: argparse.Namespace, *stages: str) -> tuple[str, Path]:
-    """Return what they are, and a data folder in which preprocess and `stages` have run."""
+    """Return a description, and a data folder in which preprocess and `stages` have run."""
     name, words = "ten classes of ILSVRC-2012, 256x256", ["--partial"]
     raw = options.data / "ilsvrc2012-dogs" if options.data else None
     if raw is None or not raw.exists():

@@ -1,17 +1,17 @@
-"""Does the big net begin to learn: the source's initialisation beside the paper's, by seeds.
+"""Whether the large net starts to learn, with the source's and the paper's initialisation.
 
     python benchmarks/learning.py FOLDER [--raw RAW] [--width 0.25] [--device cuda]
 
 RAW is ilsvrc2012-dogs in ALEXREP_TEST_DATA if not given: ten classes of ILSVRC-2012. Each run
-is net 145 but for the initial standard deviations of conv3 to conv5 (FIDELITY D3), and ends
+is net 145 except for the initial standard deviations of conv3 to conv5 (FIDELITY D3), and ends
 when its running loss is under 0.8 ln 10, or after 5,000 steps. Killed and started again, the
-benchmark goes on. The running loss at a step is the mean over that step and those before it,
-as many as an epoch has; it is of training patches, with noise and dropout.
+benchmark resumes. The running loss is the mean training loss over the last epoch's number of
+steps; it is of training patches, with noise and dropout.
 
-Under width 1 three things are scaled: every initial standard deviation by 1/sqrt(width), which
-keeps sums over a layer's maps as large as at full width (conv1 reads three colours at any width,
-so its sums grow); the patch to 112 of 128 pixels and the batch to 64, for time; and the rates by
-batch / 128, as run 170-256-double did.
+Below width 1 three things are scaled: every initial standard deviation by 1/sqrt(width), which
+keeps sums over a layer's maps as large as at full width (conv1 reads three channels at any
+width, so its sums grow); the patch to 112 of 128 pixels and the batch to 64, for time; and the
+rates by batch / 128, as in run 170-256-double.
 """
 
 import argparse
@@ -34,12 +34,12 @@ INITIALISATIONS = ("code", "paper")
 WIDTH = 0.25
 TARGET, CAP = 0.8 * log(10), 5000
 MOST_STEPS = 39
-"""Steps of an epoch up to which the log has every one."""
+"""Most steps of an epoch for which the log has every step."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """What differs between a trial on a CPU and the net of 2012."""
+    """What differs between a small trial on a CPU and the net of 2012."""
 
     width: float
 
@@ -54,7 +54,7 @@ class Size:
         return 128 if self.width >= 1 else 64
 
     def settings(self, num_images: int, initialisation: str, seed: int) -> list[str]:
-        """Return the fields of the recipe, as path=value, for `num_images` to train on."""
+        """Return the recipe's settings, as path=value, for `num_images` training images."""
         steps, rate = self.steps(num_images), 0.01 * self.batch / 128
         change = f"[{{epoch = 0, weights = {rate}, biases = {2 * rate}}}]"
         return [
@@ -73,24 +73,24 @@ class Size:
         ]
 
     def steps(self, num_images: int) -> int:
-        """Return the steps of an epoch, all of whole batches."""
+        """Return the number of steps of an epoch, all with whole batches."""
         return min(MOST_STEPS, num_images // self.batch)
 
 
 def main() -> None:
-    """Prepare, train, and keep the figures and the picture."""
+    """Prepare and train; keep the figures and the picture."""
     options = arguments()
     size, folder = Size(options.width), options.folder
     raw = options.raw or Path(os.environ["ALEXREP_TEST_DATA"]) / "ilsvrc2012-dogs"
     data = folder / f"data-{size.stored}"
     num_images = prepare(raw, data, size.stored)
-    found = []
-    for seed in options.seeds:  # in turn, so that what stands after an interruption compares
-        for one in INITIALISATIONS:
-            run = folder / f"width-{size.width:g}" / f"{one}-{seed}"
-            settings = [*size.settings(num_images, one, seed), *options.given]
+    results = []
+    for seed in options.seeds:  # in turn, so that an interrupted benchmark can be compared, too
+        for initialisation in INITIALISATIONS:
+            run = folder / f"width-{size.width:g}" / f"{initialisation}-{seed}"
+            settings = [*size.settings(num_images, initialisation, seed), *options.given]
             train(data, run, options.device, settings)
-            found.append(read(data, run, settings, size.steps(num_images)))
+            results.append(read(data, run, settings, size.steps(num_images)))
     name = "learning" if size.width == WIDTH else f"learning-width-{size.width:g}"
     figures: dict[str, JsonValue] = {
         "recipe": RECIPE,
@@ -100,10 +100,10 @@ def main() -> None:
         "most steps": CAP,
         "steps of the running mean": size.steps(num_images),
         "threads of torch": os.environ.get("OMP_NUM_THREADS", "all"),
-        "runs": [kept for _, kept in found],
+        "runs": [figures for _, figures in results],
     }
     print(keep(name, figures).read_text(encoding="utf-8"))
-    learning_plot.draw([curve for curve, _ in found], TARGET, CAP, RESULTS / f"{name}.png")
+    learning_plot.draw([curve for curve, _ in results], TARGET, CAP, RESULTS / f"{name}.png")
 
 
 def arguments() -> argparse.Namespace:
@@ -119,7 +119,7 @@ def arguments() -> argparse.Namespace:
 
 
 def prepare(raw: Path, data: Path, side: int) -> int:
-    """Prepare the images; return how many there are to train on."""
+    """Prepare the images; return the number of training images."""
     alexrep("-q", "preprocess", str(raw), str(data), "--partial", "--side", str(side))
     for stage in ("mean", "pca", "pack", "verify"):
         alexrep("-q", stage, str(data))
@@ -128,8 +128,8 @@ def prepare(raw: Path, data: Path, side: int) -> int:
 
 
 def train(data: Path, run: Path, device: str, settings: Sequence[str]) -> None:
-    """Train one run to its end; one that has ended is left as it is."""
-    words = [word for one in settings for word in ("--set", one)]
+    """Train a run to its end; a finished run is left as it is."""
+    words = [word for setting in settings for word in ("--set", setting)]
     where = ("--run", str(run), "--recipe", RECIPE, "--device", device)
     alexrep("-q", "train", str(data), *where, *words)
 
@@ -137,7 +137,7 @@ def train(data: Path, run: Path, device: str, settings: Sequence[str]) -> None:
 def read(
     data: Path, run: Path, settings: Sequence[str], window: int
 ) -> tuple[learning_plot.Curve, dict[str, JsonValue]]:
-    """Return the running loss of a run and what is kept of it."""
+    """Return the running loss of a run, and its figures."""
     chosen, steps, epochs = (
         recipes.load(RECIPE, tuple(settings)),
         rows(run, "step"),

@@ -1,4 +1,4 @@
-"""Running training loss by step for each initialisation and seed, and where it is under a target.
+"""Draws the running training loss by step for each initialisation and seed, and its target.
 
 Shapes: S steps, W steps of the running mean.
 """
@@ -61,34 +61,34 @@ def draw(curves: Sequence[Curve], target: float, cap: int, out: Path) -> None:
 
     Args:
         curves: Runs of both initialisations.
-        target: Running loss to come under.
-        cap: Step at which a run was given up.
+        target: Running loss to reach.
+        cap: Step at which a run is given up.
         out: The PNG file, whole or not at all.
     """
     with style.canvas(out, WIDTH, HEIGHT) as figure:
         style.title(figure, "First steps of net 145, by initialisation", summary(curves, target))
-        place = (panels.LEFT / WIDTH, BOTTOM / HEIGHT)
+        corner = (panels.LEFT / WIDTH, BOTTOM / HEIGHT)
         size = (1 - (panels.LEFT + style.MARGIN) / WIDTH, 1 - (TOP + BOTTOM) / HEIGHT)
-        axes = figure.add_axes((*place, *size))
+        axes = figure.add_axes((*corner, *size))
         axes.axhline(target, zorder=1, **panels.DASHES)
         lines = {curve.initialisation: _line(axes, curve, target) for curve in curves}
         end = min(cap, max(int(curve.steps[-1]) for curve in curves))
         axes.set(xlim=(0, 1.02 * end), xlabel="step", ylabel="running training loss (nats)")
         axes.annotate(f"{target:.3f}", (0, target), textcoords="offset points", xytext=(4, -11))
-        panels.legend(axes, [lines[one] for one in LOOKS if one in lines])
+        panels.legend(axes, [lines[name] for name in LOOKS if name in lines])
 
 
 def summary(curves: Sequence[Curve], target: float) -> str:
-    """Say at which steps the runs of each initialisation come under the target."""
+    """Say at which steps the runs of each initialisation reach the target."""
     parts = []
-    for one in LOOKS:
-        found = [curve.crossing(target) for curve in curves if curve.initialisation == one]
-        there = sorted(step for step in found if step is not None)
-        said = [f"{step:,}" for step in there]
-        if len(there) < len(found):
-            said.append(f"never in {len(found) - len(there)} of {len(found)} runs")
-        if found:
-            parts.append(f"{NAMES[one]} {', '.join(said)}")
+    for name in LOOKS:
+        runs = [curve.crossing(target) for curve in curves if curve.initialisation == name]
+        steps = sorted(step for step in runs if step is not None)
+        texts = [f"{step:,}" for step in steps]
+        if len(steps) < len(runs):
+            texts.append(f"never in {len(runs) - len(steps)} of {len(runs)} runs")
+        if runs:
+            parts.append(f"{NAMES[name]} {', '.join(texts)}")
     return f"first under {target:.3f} at step: " + "; ".join(parts)
 
 

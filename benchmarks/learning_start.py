@@ -1,4 +1,4 @@
-"""How much of a picture reaches the logits of a network that has not learnt anything yet.
+"""How much of an image reaches the logits of an untrained network.
 
 Shapes: N images.
 """
@@ -17,14 +17,14 @@ from alexrep.models import registry
 from alexrep.shards.read import open_split
 
 NUM_IMAGES = 64
-"""Val images, the first in the order of the shards."""
+"""Number of val images, the first ones of the shards."""
 
 
 def logit_std(data: Path, chosen: Recipe) -> float:
     """Return the standard deviation over images of each logit, mean over the logits.
 
     Args:
-        data: Packed data; its centre patches are taken.
+        data: Packed data, of which centre patches are used.
         chosen: Network, seed and normalisation. The network has its initial values and is in
             evaluation mode, on the CPU in float32.
     """
@@ -40,9 +40,9 @@ def logit_std(data: Path, chosen: Recipe) -> float:
         channels=chosen.feed.channels,
     )
     val = open_split(data, "val")
-    encoded = [val.read(place) for place in range(min(NUM_IMAGES, len(val)))]
+    jpegs = [val.read(index) for index in range(min(NUM_IMAGES, len(val)))]
     val.close()
-    images = torch.stack([torch.from_numpy(simplejpeg.decode_jpeg(one, "RGB")) for one in encoded])
+    images = torch.stack([torch.from_numpy(simplejpeg.decode_jpeg(jpeg, "RGB")) for jpeg in jpegs])
     num_classes = len(json.loads((data / "images/classes.json").read_text(encoding="utf-8")))
     network = registry.build(chosen.model, num_classes, chosen.seed).eval()
     with torch.no_grad():

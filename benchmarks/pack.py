@@ -1,11 +1,11 @@
-"""Packing, against cp of the same bytes; and the memory of its list.
+"""Packing against cp of the same bytes, and the memory of the list of images.
 
     python benchmarks/pack.py FOLDER [--data DATA] [--images 40000]
 
 The prepared training images are repeated until there are enough. Both read from the page
-cache and write to the disk of FOLDER; cp is measured as it is, and with the flush to disk
-that pack cannot do without. pack also shuffles, and computes a crc32 an image and a sha256
-a shard. Targets: 0.8 of the bytes per second of cp; 64 bytes an image.
+cache and write to the disk of FOLDER; cp is measured without and with a flush to disk, which
+pack always does. pack also shuffles, and computes a crc32 per image and a sha256 per shard.
+Targets: 0.8 of the bytes per second of cp; 64 bytes per image.
 """
 
 import dataclasses
@@ -38,15 +38,15 @@ def enlarge(prepared: Prepared, folder: Path, num_images: int) -> Prepared:
     """Copy the training units until there are `num_images`; return them as prepared images."""
     units: list[JsonValue] = []
     outputs: dict[str, str] = {}
-    held, originals = 0, prepared.units("train")
-    while held < num_images:
+    num_copied, originals = 0, prepared.units("train")
+    while num_copied < num_images:
         unit, name = originals[len(units) % len(originals)], f"train/{len(units):05d}"
         for suffix in ("tar", "jsonl"):
             target = folder / f"{name}.{suffix}"
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(prepared.folder / f"{unit}.{suffix}", target)
         outputs[f"{name}.jsonl"] = prepared.manifest.outputs[f"{unit}.jsonl"]
-        held += len(prepared.verdicts(unit))
+        num_copied += len(prepared.verdicts(unit))
         units.append(name)
     shutil.copyfile(prepared.folder / "manifest.json", folder / "manifest.json")
     details = {**prepared.manifest.details, "units": units}
@@ -56,13 +56,13 @@ def enlarge(prepared: Prepared, folder: Path, num_images: int) -> Prepared:
 
 
 def pack(prepared: Prepared, folder: Path, workers: int) -> None:
-    """Pack into a folder that is empty."""
+    """Pack into an empty folder."""
     plan = write.make_plan(prepared, 1, SHARD_IMAGES)
     write.run(prepared, folder, plan, workers, lambda num: None)
 
 
 def copy(tars: list[Path], folder: Path, flushed: bool) -> None:
-    """Copy into a folder that is empty."""
+    """Copy into an empty folder."""
     subprocess.run(["cp", *map(str, tars), str(folder)], check=True)
     for path in [*folder.iterdir(), folder] if flushed else []:
         descriptor = os.open(path, os.O_RDONLY)
@@ -71,7 +71,7 @@ def copy(tars: list[Path], folder: Path, flushed: bool) -> None:
 
 
 def emptied(folder: Path, work: Measure) -> Measure:
-    """Empty a folder, and have the disk do so, before each measurement."""
+    """Empty a folder, on the disk too, before each measurement."""
 
     def measure() -> float:
         shutil.rmtree(folder, ignore_errors=True)
@@ -83,7 +83,7 @@ def emptied(folder: Path, work: Measure) -> Measure:
 
 
 def hash_all(tars: list[Path]) -> None:
-    """Compute the digests that pack must: its floor on one core."""
+    """Compute the digests that pack needs: a lower bound of its time on one core."""
     for tar in tars:
         files.sha256_file(tar)
 
@@ -93,8 +93,8 @@ def _verdicts(unit: str) -> list[Verdict]:
     return [Verdict(f"n01440764_{first + k}.JPEG", 3, *FIELDS) for k in range(1000)]
 
 
-def kept_memory(num_images: int) -> None:
-    """Print the growth of this process's largest memory by a list of so many images, bytes."""
+def print_list_memory(num_images: int) -> None:
+    """Print by how many bytes a list of so many images grows the peak memory of this process."""
 
     def listed(num: int) -> object:
         units = [f"train/{number}" for number in range(num // 1000)]
@@ -103,20 +103,20 @@ def kept_memory(num_images: int) -> None:
 
     listed(2000)
     before = _peak()
-    kept = listed(num_images)
+    images = listed(num_images)
     print(_peak() - before)
-    del kept
+    del images
 
 
 def _peak() -> int:
-    """Return the largest memory of this program so far, bytes; getrusage would add its parent's."""
-    found = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
-    assert found is not None  # noqa: S101
-    return int(found[1]) * 1024
+    """Return the peak memory of this program in bytes; getrusage would add its parent's."""
+    line = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
+    assert line is not None  # noqa: S101
+    return int(line[1]) * 1024
 
 
 def memory_an_image() -> float:
-    """Return the bytes an image that a longer list takes, at the most."""
+    """Return the bytes per image that a longer list takes."""
     sizes, taken = (10_000, 200_000), []
     for num in sizes:
         command = [sys.executable, __file__, ".", "--list", str(num)]
@@ -125,13 +125,13 @@ def memory_an_image() -> float:
 
 
 def main() -> None:
-    """Measure, print, keep."""
+    """Measure; print and keep the figures."""
     parser = inputs.parser(__doc__)
     parser.add_argument("--images", type=int, default=40_000)
     parser.add_argument("--list", type=int)
     options = parser.parse_args()
     if options.list:
-        kept_memory(options.list)
+        print_list_memory(options.list)
         return
     name, data = inputs.prepared(options)
     source = options.folder / "many"

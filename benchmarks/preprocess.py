@@ -1,12 +1,12 @@
-"""Preparing real photographs, against plain Pillow, OpenCV, libvips and bare libjpeg-turbo.
+"""Preparing photographs, against plain Pillow, OpenCV, libvips and bare libjpeg-turbo.
 
     python benchmarks/preprocess.py FOLDER [--data DATA] [--peer-python PYTHON]
 
-Per core (processor seconds), on imagenet-samples.tar: decode, resize to 256, JPEG of quality
-90 and 4:2:0. Peers run in PYTHON, which has plain Pillow; if that is not given, in this one,
-or in an environment made in FOLDER when this one has pillow-simd. The quality is PSNR of the
-squares before they are encoded, against a float64 bicubic one of the same box.
-Two programs that share nothing show what two workers could reach on this machine at this time.
+Processor seconds on imagenet-samples.tar: decode, resize to 256, JPEG of quality 90 and 4:2:0.
+Peers run in PYTHON, which has plain Pillow; if it is not given, in this Python, or in an
+environment made in FOLDER if this one has pillow-simd. The quality is PSNR of the squares
+before encoding, against a float64 bicubic resize of the same box.
+Two independent programs show what two workers could reach on this machine at this time.
 Targets: 1.6 times Pillow (2 the goal), 0.6 of bare decoding and encoding, two workers 1.8.
 """
 
@@ -44,10 +44,10 @@ HERE = Path(__file__).parent
 
 
 class Peers:
-    """The other program, asked line by line."""
+    """The program of the peers, which answers line by line."""
 
     def __init__(self, python: str, tar: Path) -> None:
-        """Start it."""
+        """Start the program."""
         os.environ["VIPS_CONCURRENCY"] = "1"
         self._process = subprocess.Popen(
             [python, str(HERE / "resizers.py"), str(tar)],
@@ -76,7 +76,7 @@ class Peers:
 
 
 def peer_python(options: argparse.Namespace) -> str:
-    """Return a Python that has plain Pillow; make one if need be."""
+    """Return a Python that has plain Pillow; make an environment if needed."""
     if options.peer_python or not _has_simd():
         return options.peer_python or sys.executable
     folder = options.folder / "peers"
@@ -91,53 +91,55 @@ def peer_python(options: argparse.Namespace) -> str:
 
 
 def _has_simd() -> bool:
-    return any(one.metadata["Name"].lower() == "pillow-simd" for one in metadata.distributions())
+    return any(
+        package.metadata["Name"].lower() == "pillow-simd" for package in metadata.distributions()
+    )
 
 
 def bare(jpegs: list[bytes], square: NDArray[np.uint8], memory: NDArray[np.uint8]) -> None:
-    """Decode each into the same memory and encode a square: nothing in between."""
+    """Decode each image into the same memory and encode a square, and nothing else."""
     for jpeg in jpegs:
         simplejpeg.decode_jpeg(jpeg, "RGB", buffer=memory)
         simplejpeg.encode_jpeg(square, rescale.QUALITY, "RGB", "420")
 
 
 def quality(jpegs: list[bytes], peers: Peers, folder: Path) -> dict[str, JsonValue]:
-    """Return the median PSNR in dB of each, of the first 60 colour images."""
+    """Return the median PSNR in dB of each resizer over the first 60 images."""
     squares: dict[str, NDArray[np.uint8]] = {}
     for name in peers.versions:
         peers.ask(f"keep {name} {folder / f'{name}.npy'}")
         squares[name] = np.load(folder / f"{name}.npy")
-    found: dict[str, list[float]] = {name: [] for name in ("alexrep", *squares)}
+    ratios: dict[str, list[float]] = {name: [] for name in ("alexrep", *squares)}
     for number, jpeg in enumerate(jpegs[:60]):
         picture = decode.decode(jpeg).picture
         image, (width, height) = np.asarray(picture), picture.size
         cut = reference.resize(image, reference.central(width, height), SIDE)
         whole = reference.resize(image, reference.rounded(width, height, SIDE), SIDE)
         ours = np.asarray(rescale.to_square(picture, SIDE))
-        found["alexrep"].append(reference.psnr(ours, cut))
-        for name, held in squares.items():
-            found[name].append(reference.psnr(held[number], whole))
-    return {name: round(median(values), 1) for name, values in found.items()}
+        ratios["alexrep"].append(reference.psnr(ours, cut))
+        for name, resized in squares.items():
+            ratios[name].append(reference.psnr(resized[number], whole))
+    return {name: round(median(values), 1) for name, values in ratios.items()}
 
 
-def prepare_some(places: range, tar: Path) -> None:
-    """Prepare images of the tar: the work of a unit."""
+def prepare_some(numbers: range, tar: Path) -> None:
+    """Prepare images of the tar, as a unit does."""
     jpegs = inputs.contents(tar)
-    for place in places:
-        prepare("", 0, jpegs[place % len(jpegs)], Target(SIDE))
+    for number in numbers:
+        prepare("", 0, jpegs[number % len(jpegs)], Target(SIDE))
 
 
-def decode_some(places: range, tar: Path) -> None:
-    """Decode images of the tar and do nothing else: what the machine itself scales by."""
+def decode_some(numbers: range, tar: Path) -> None:
+    """Decode images of the tar and nothing else: how the machine itself scales."""
     jpegs = [jpeg for jpeg in inputs.contents(tar) if decode.is_clean(jpeg)]
-    for place in places:
-        decode.is_clean(jpegs[place % len(jpegs)])
+    for number in numbers:
+        decode.is_clean(jpegs[number % len(jpegs)])
 
 
 def with_workers(work: Callable[[range], None], workers: int) -> float:
-    """Do sixteen units of 250 images through alexrep.pool; return the seconds of all but the first.
+    """Run sixteen units of 250 images in alexrep.pool; return seconds per unit.
 
-    Processes take a while to start; in a real run that is nothing.
+    The first unit of each worker is left out: starting processes does not matter in a real run.
     """
     units = [range(start, start + 250) for start in range(0, 4000, 250)]
     ends = [time.perf_counter() for _ in pool.run(work, units, workers, str)]
@@ -145,12 +147,12 @@ def with_workers(work: Callable[[range], None], workers: int) -> float:
 
 
 def speedup(work: Callable[[range], None]) -> float:
-    """Return how many times as fast two workers are as one, median of three."""
+    """Return the speedup of two workers over one, median of three."""
     return median(with_workers(work, 1) / with_workers(work, 2) for _ in range(3))
 
 
 def alone(tar: Path, start: Barrier, seconds: "SimpleQueue[float]") -> None:
-    """Prepare 1,000 images in a program that shares nothing with others but the start."""
+    """Prepare 1,000 images in a program that shares only the start with others."""
     prepare_some(range(50), tar)
     start.wait()
     begun = time.perf_counter()
@@ -159,25 +161,25 @@ def alone(tar: Path, start: Barrier, seconds: "SimpleQueue[float]") -> None:
 
 
 def apart(tar: Path, number: int) -> float:
-    """Return the seconds that so many such programs take at once, the mean of theirs."""
+    """Return the mean seconds of `number` such programs that run at the same time."""
     context = multiprocessing.get_context("spawn")
     start, seconds = context.Barrier(number), context.SimpleQueue()
     programs = [context.Process(target=alone, args=(tar, start, seconds)) for _ in range(number)]
-    for one in programs:
-        one.start()
+    for program in programs:
+        program.start()
     taken = [seconds.get() for _ in programs]
-    for one in programs:
-        one.join()
+    for program in programs:
+        program.join()
     return float(sum(taken)) / number
 
 
 def ceiling(tar: Path) -> float:
-    """Return what two programs that know nothing of each other get done against one, median."""
+    """Return the speedup of two independent programs over one, median of three."""
     return median(2 * apart(tar, 1) / apart(tar, 2) for _ in range(3))
 
 
 def main() -> None:
-    """Measure, print, keep."""
+    """Measure; print and keep the figures."""
     parser = inputs.parser(__doc__)
     parser.add_argument("--peer-python")
     options = parser.parse_args()
@@ -190,7 +192,7 @@ def main() -> None:
     square = np.asarray(rescale.to_square(decode.decode(plain[0]).picture, SIDE)).copy()
     target = Target(SIDE)
     contestants = {
-        "alexrep": processor_seconds(lambda: [prepare("", 0, one, target) for one in jpegs]),
+        "alexrep": processor_seconds(lambda: [prepare("", 0, jpeg, target) for jpeg in jpegs]),
         "bare": processor_seconds(lambda: bare(plain, square, memory)),
     }
     for peer in peers.versions:

@@ -1,9 +1,9 @@
-"""Ten classes of ILSVRC-2012 through the same commands, at a quarter of the width.
+"""Ten classes of ILSVRC-2012 by the usual commands, at a quarter of the width.
 
     python benchmarks/real_input.py FOLDER [--raw RAW]
 
-RAW holds the subset's tars and devkit; it defaults to ilsvrc2012-dogs in
-ALEXREP_TEST_DATA. The peer is chance: 90 % top-1 error.
+RAW has the subset's tars and devkit; it defaults to ilsvrc2012-dogs in ALEXREP_TEST_DATA.
+Compared with chance, 90 % top-1 error.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from record import alexrep, errors, keep, rows
 
 
 def main() -> None:
-    """Prepare, train, evaluate, and keep the figures."""
+    """Prepare, train and evaluate; keep the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--raw", type=Path)

@@ -1,4 +1,4 @@
-"""Where a benchmark's numbers go, with the machine that made them."""
+"""Keeps the figures of benchmarks, with the machine that they were measured on."""
 
 import json
 import platform
@@ -14,7 +14,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def machine() -> dict[str, JsonValue]:
-    """Describe the machine: processor, memory, versions, devices; no names."""
+    """Describe the machine: processor, memory, versions, devices; no host name."""
     from alexrep.runs import environment  # imports torch: no worker of a benchmark needs that
 
     processor = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
@@ -39,18 +39,18 @@ def alexrep(*words: str, accept: tuple[int, ...] = (0, 3)) -> float:
     """Run a command of alexrep and return its seconds.
 
     Raises:
-        RuntimeError: If it leaves with another exit code than `accept` has.
+        RuntimeError: If its exit code is not in `accept`.
     """
     start = time.perf_counter()
     command = [sys.executable, "-m", "alexrep.stages", *words]
     code = subprocess.run(command, check=False).returncode
     if code not in accept:
-        raise RuntimeError(f"alexrep {' '.join(words)} left with {code}")
+        raise RuntimeError(f"alexrep {' '.join(words)} exited with {code}")
     return time.perf_counter() - start
 
 
 def rows(run: Path, kind: str) -> list[dict[str, JsonValue]]:
-    """Return the log's rows of one kind."""
+    """Return the rows of one kind of a run's log."""
     lines = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
     return [row for row in map(json.loads, lines) if row["kind"] == kind]
 

@@ -1,4 +1,4 @@
-"""The square that a resizer should give: bicubic, antialiased, in float64, rounded nowhere."""
+"""Reference resize: bicubic, antialiased, in float64, without rounding."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,14 +9,14 @@ Box = tuple[float, float, float, float]
 
 
 def central(width: int, height: int) -> Box:
-    """Return the central square: what alexrep cuts, to fractions of a pixel."""
+    """Return the central square, to fractions of a pixel, as alexrep cuts it."""
     short = min(width, height)
     left, top = (width - short) / 2, (height - short) / 2
     return left, top, left + short, top + short
 
 
 def rounded(width: int, height: int, side: int) -> Box:
-    """Return what is left when all is resized to whole pixels first and cut then."""
+    """Return the box that remains if the image is resized to whole pixels first, then cut."""
     short = min(width, height)
     wide, high = round(width * side / short), round(height * side / short)
     left, top = (wide - side) // 2, (high - side) // 2
@@ -25,7 +25,7 @@ def rounded(width: int, height: int, side: int) -> Box:
 
 
 def resize(image: NDArray[np.uint8], box: Box, side: int) -> Floats:
-    """Resize a part of an RGB image to (side, side, 3), grey levels, clipped at the end."""
+    """Resize a box of an RGB image to (side, side, 3), grey levels, clipped to [0, 255]."""
     height, width = image.shape[:2]
     down = _weights(height, box[1], box[3], side)
     across = _weights(width, box[0], box[2], side)
@@ -34,13 +34,13 @@ def resize(image: NDArray[np.uint8], box: Box, side: int) -> Floats:
     return square
 
 
-def psnr(found: NDArray[np.uint8], expected: Floats) -> float:
-    """Return the peak signal to noise ratio, dB; that of rounding alone is 58.9."""
-    return float(10 * np.log10(255**2 / np.square(found - expected).mean()))
+def psnr(image: NDArray[np.uint8], expected: Floats) -> float:
+    """Return the peak signal-to-noise ratio in dB; rounding alone gives 58.9."""
+    return float(10 * np.log10(255**2 / np.square(image - expected).mean()))
 
 
 def _weights(length: int, start: float, end: float, side: int) -> Floats:
-    """Return the weight of each source pixel in each result, (side, length)."""
+    """Return the weight of each source pixel in each resized pixel, (side, length)."""
     scale = (end - start) / side
     stretch = max(scale, 1.0)
     centres = start + (np.arange(side) + 0.5) * scale

@@ -1,9 +1,9 @@
-"""The peers of preprocess: a program of its own, since pillow and pillow-simd share a name.
+"""The peers of preprocess.py, as a separate program: pillow and pillow-simd share a name.
 
     PEER_PYTHON benchmarks/resizers.py TAR
 
-Reads the name of a peer from each line of stdin and answers with the processor seconds it
-took for all images; a line "keep PEER FILE" writes its squares, (N, 256, 256, 3), instead.
+Reads the name of a peer from each line of stdin and answers with its processor seconds for all
+images; a line "keep PEER FILE" saves its squares, (N, 256, 256, 3), too.
 """
 
 import importlib
@@ -21,11 +21,11 @@ SIDE, QUALITY = 256, 90
 Resizer = Callable[[bytes], tuple[bytes, Any]]
 
 
-def pillow(content: bytes) -> tuple[bytes, Any]:
-    """Open, resize, crop, save: the four lines that everyone writes."""
+def pillow(jpeg: bytes) -> tuple[bytes, Any]:
+    """Open, resize, crop and save, as most scripts do."""
     from PIL import Image
 
-    image = Image.open(io.BytesIO(content)).convert("RGB")
+    image = Image.open(io.BytesIO(jpeg)).convert("RGB")
     wide, high = (round(length * SIDE / min(image.size)) for length in image.size)
     image = image.resize((wide, high), Image.Resampling.BICUBIC)
     left, top = (wide - SIDE) // 2, (high - SIDE) // 2
@@ -35,25 +35,25 @@ def pillow(content: bytes) -> tuple[bytes, Any]:
     return stream.getvalue(), image
 
 
-def opencv(content: bytes) -> tuple[bytes, Any]:
+def opencv(jpeg: bytes) -> tuple[bytes, Any]:
     """Do the same with OpenCV, area averaging."""
     cv2: Any = importlib.import_module("cv2")
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR | 128)
+    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR | 128)
     high, wide = (round(length * SIDE / min(image.shape[:2])) for length in image.shape[:2])
     image = cv2.resize(image, (wide, high), interpolation=cv2.INTER_AREA)
     left, top = (wide - SIDE) // 2, (high - SIDE) // 2
     image = image[top : top + SIDE, left : left + SIDE]
     sampling = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420]
-    _, found = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY, *sampling])
-    return found.tobytes(), image[:, :, ::-1]
+    _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY, *sampling])
+    return encoded.tobytes(), image[:, :, ::-1]
 
 
-def libvips(content: bytes) -> tuple[bytes, Any]:
-    """Do the same with libvips' thumbnail, which lets the decoder shrink first."""
+def libvips(jpeg: bytes) -> tuple[bytes, Any]:
+    """Do the same with libvips' thumbnail, which shrinks while decoding."""
     pyvips: Any = importlib.import_module("pyvips")
-    image = pyvips.Image.thumbnail_buffer(content, SIDE, height=SIDE, crop="centre", no_rotate=True)
-    found = image.jpegsave_buffer(Q=QUALITY, subsample_mode="on", keep="none")
-    return found, image
+    image = pyvips.Image.thumbnail_buffer(jpeg, SIDE, height=SIDE, crop="centre", no_rotate=True)
+    encoded = image.jpegsave_buffer(Q=QUALITY, subsample_mode="on", keep="none")
+    return encoded, image
 
 
 def pixels(image: Any) -> Any:  # noqa: ANN401 (the image of any library)
@@ -71,20 +71,20 @@ PEERS: dict[str, tuple[str, Resizer]] = {
 
 def present() -> dict[str, str]:
     """Return the version of each peer that is installed."""
-    found = {}
+    versions = {}
     for name, (module, _) in PEERS.items():
         try:
-            found[name] = str(importlib.import_module(module).__version__)
+            versions[name] = str(importlib.import_module(module).__version__)
         except (ImportError, OSError):
             continue
-    return found
+    return versions
 
 
 def main() -> None:
-    """Answer lines until there are no more."""
+    """Answer lines until stdin ends."""
     with tarfile.open(sys.argv[1]) as tar:
-        files = [tar.extractfile(one) for one in tar if one.isfile()]
-        contents = [file.read() for file in files if file]
+        files = [tar.extractfile(member) for member in tar if member.isfile()]
+        jpegs = [file.read() for file in files if file]
     versions = present()
     if "opencv" in versions:
         importlib.import_module("cv2").setNumThreads(1)
@@ -93,10 +93,10 @@ def main() -> None:
         name, *file = line.split()[1:] if line.startswith("keep") else line.split()
         work = PEERS[name][1]
         if file:
-            np.save(file[0], np.stack([pixels(work(content)[1]) for content in contents]))
+            np.save(file[0], np.stack([pixels(work(jpeg)[1]) for jpeg in jpegs]))
         start = time.process_time()
-        for content in contents:
-            work(content)
+        for jpeg in jpegs:
+            work(jpeg)
         print(time.process_time() - start, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Contestants measured in turn, so that whatever else the machine does falls on all of them."""
+"""Measures contestants in turn, so that other load on the machine affects all of them."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -8,9 +8,9 @@ Measure = Callable[[], float]
 
 
 def alternate(contestants: Mapping[str, Measure], rounds: int) -> dict[str, float]:
-    """Let each contestant measure itself once a round; return the medians.
+    """Measure each contestant once per round; return the median seconds.
 
-    The first round warms up and is not counted.
+    The first round is a warm-up and is not counted.
     """
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for number in range(rounds + 1):
@@ -22,7 +22,7 @@ def alternate(contestants: Mapping[str, Measure], rounds: int) -> dict[str, floa
 
 
 def processor_seconds(work: Callable[[], object]) -> Measure:
-    """Measure the processor time of all threads of this process: what one core would need."""
+    """Return a measure of the processor time of all threads of this process."""
 
     def measure() -> float:
         start = time.process_time()
@@ -33,7 +33,7 @@ def processor_seconds(work: Callable[[], object]) -> Measure:
 
 
 def wall_seconds(work: Callable[[], object]) -> Measure:
-    """Measure the time that passes."""
+    """Return a measure of the elapsed time."""
 
     def measure() -> float:
         start = time.perf_counter()

@@ -1,21 +1,21 @@
-"""A training step of the full net: images per second, beside torchvision's AlexNet and a naive net.
+"""A training step of the full net in images per second, beside torchvision's and a naive net.
 
     python benchmarks/step.py FOLDER [--quick] [--only steps normalisation fed] [--device cuda]
 
 - steps: forward, backward and update without feed, for each precision, layout, with and
   without torch.compile, and each batch size. Contestants: the network in both its forms;
   torchvision's AlexNet (another network: one tower, no normalisation); and the network
-  written naively, with nn.LocalResponseNorm and grouped convolutions. In turn, so that
-  whatever else the machine does falls on all; and the share of the rate of a large matrix
-  product, measured here too.
-- normalisation: across maps, conv1's, each way, against a copy of the same bytes on the
-  device; beside torch's own. Target: at most 2 copies each way.
-- fed: what `alexrep train` does, JPEGs and all, for a minute on 20,000 distinct images.
+  written naively, with nn.LocalResponseNorm and grouped convolutions. They run in turn, so
+  that other load on the machine affects all. Also the share of the rate of a large matrix
+  product, which is measured, too.
+- normalisation: that of conv1, across maps, forward and backward, in copies of the same bytes
+  on the device; beside torch's. Target: at most 2 copies each way.
+- fed: training as in `alexrep train`, from JPEGs, for a minute on 20,000 distinct images.
   Target on one H200, bf16, batch 256: 40,000 images per second.
 
-Rows are kept as they come. Rows of another call on the same machine stay where they are not
-measured again, so that the settings may be divided among calls: --precision, --layout,
---compile, --batch. --quick is for a CPU: batch 128, few rounds, few images.
+Each row is saved once it is measured. Rows of other calls on the same machine stay, so that the
+settings may be divided among calls: --precision, --layout, --compile, --batch. --quick is for a
+CPU: batch 128, few rounds, few images.
 """
 
 import argparse
@@ -43,11 +43,11 @@ NETS = tuple(step_nets.all_of_them(224, 1.0))
 
 
 def parse(words: list[str] | None) -> argparse.Namespace:
-    """Read the options; what is not asked for is chosen for the device."""
+    """Read the options; defaults depend on the device."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path, help="folder for images; those there are used")
+    parser.add_argument("folder", type=Path, help="folder for images; existing ones are reused")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -55,19 +55,19 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--layout", nargs="+", choices=["first", "last"], default=["last", "first"])
     parser.add_argument("--compile", nargs="+", choices=["no", "yes"], default=["no", "yes"])
     parser.add_argument("--nets", nargs="+", choices=NETS, default=NETS)
-    parser.add_argument("--form", choices=["towers", "joined"], help="of the fed network")
+    parser.add_argument("--form", choices=["towers", "joined"], help="form of the fed network")
     parser.add_argument("--batch", nargs="+", type=int)
-    parser.add_argument("--steps", type=int, help="steps a round")
+    parser.add_argument("--steps", type=int, help="steps per round")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--images", type=int, help="images to make for the fed steps")
     parser.add_argument("--seconds", type=float, help="length of the fed training")
-    parser.add_argument("--threads", type=int, default=default_threads(), help="that decode")
-    parser.add_argument("--data", type=Path, help="prepared images to use instead")
-    parser.add_argument("--side", type=int, default=224, help="of the patch; to try this out")
-    parser.add_argument("--width", type=float, default=1.0, help="of the net; to try this out")
+    parser.add_argument("--threads", type=int, default=default_threads(), help="decoding threads")
+    parser.add_argument("--data", type=Path, help="prepared images to use instead of made ones")
+    parser.add_argument("--side", type=int, default=224, help="side of the patch, for a trial")
+    parser.add_argument("--width", type=float, default=1.0, help="width of the net, for a trial")
     options = parser.parse_args(words)
     is_cuda = options.device.startswith("cuda")
-    # TF32 is a rounding of NVIDIA's products only.
+    # Only NVIDIA GPUs have TF32.
     options.precision = options.precision or ["fp32", *(["tf32"] if is_cuda else []), "bf16"]
     options.batch = options.batch or ([128] if options.quick else [128, 256, 1024])
     options.form = options.form or ("joined" if is_cuda else "towers")
@@ -79,25 +79,25 @@ def parse(words: list[str] | None) -> argparse.Namespace:
 
 
 def main(words: list[str] | None = None) -> None:
-    """Measure, print, keep."""
+    """Measure; print and keep the figures."""
     options = parse(words)
     for part in options.only:
         {"steps": steps, "normalisation": normalisations, "fed": fed}[part](options)
 
 
 def keep(part: str, row: str, figures: dict[str, JsonValue]) -> None:
-    """Keep a row, beside all others of this machine."""
+    """Save a row beside the others of this machine."""
     path = record.RESULTS / f"{NAME}.json"
-    held: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    is_same = held.get("machine") == record.machine()
-    parts = {name: held[name] if is_same and name in held else {} for name in PARTS}
+    saved: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    is_same = saved.get("machine") == record.machine()
+    parts = {name: saved[name] if is_same and name in saved else {} for name in PARTS}
     parts[part][row] = figures
     record.keep(NAME, parts)
     print(f"{part}, {row}: {json.dumps(figures)}", flush=True)
 
 
 def settings(options: argparse.Namespace) -> list[Compute]:
-    """Return what is asked for of precision, layout and compilation."""
+    """Return the settings of precision, layout and compilation to measure."""
     return [
         Compute(
             precision=rounding,
@@ -112,26 +112,26 @@ def settings(options: argparse.Namespace) -> list[Compute]:
     ]
 
 
-def told(compute: Compute, batch: int) -> str:
-    """Name a setting."""
+def row_name(compute: Compute, batch: int) -> str:
+    """Return the name of a setting's row."""
     layout = "last" if compute.channels_last else "first"
     compiled = "compiled" if compute.compile else "not compiled"
     return f"{compute.precision}, channels {layout}, {compiled}, batch {batch}"
 
 
 def steps(options: argparse.Namespace) -> None:
-    """Measure the steps without feed."""
+    """Measure steps without the feed."""
     device = torch.device(options.device)
-    known = step_nets.all_of_them(options.side, options.width)
-    nets = {name: known[name] for name in options.nets}
+    makers = step_nets.all_of_them(options.side, options.width)
+    nets = {name: makers[name] for name in options.nets}
     first = options.nets[0]
     operations = {name: step_nets.operations(make(), options.side) for name, make in nets.items()}
     for compute, batch in product(settings(options), options.batch):
         if compute.compile and (missing := precision.missing_compiler(device)):
-            print(f"{told(compute, batch)}: left out, {missing}")
+            print(f"{row_name(compute, batch)}: left out, {missing}")
             continue
         torch.compiler.reset()
-        # Grey levels less their mean.
+        # Grey levels minus their mean.
         images = 70 * torch.randn(batch, 3, options.side, options.side, device=device)
         is_half = compute.precision == "bf16"
         edge = 8192 if device.type == "cuda" else 2048
@@ -156,11 +156,11 @@ def steps(options: argparse.Namespace) -> None:
                 if name != first
             },
         }
-        keep("steps", told(compute, batch), figures)
+        keep("steps", row_name(compute, batch), figures)
 
 
 def normalisations(options: argparse.Namespace) -> None:
-    """Measure the normalisation of conv1 as the joined form has it: two towers apart."""
+    """Measure the normalisation of conv1 in the joined form, each tower by itself."""
     device = torch.device(options.device)
     side, num_maps = map_sides(options.side)[0], max(1, round(48 * options.width))
     forms = ["written out", "torch"]
@@ -173,9 +173,9 @@ def normalisations(options: argparse.Namespace) -> None:
         maps = 70 * torch.randn(batch, 2, num_maps, side, side, device=device).to(dtype)
         for form in forms:
             if form == "torch" and dtype == torch.bfloat16 and device.type == "cpu":
-                continue  # torch has no such pooling
+                continue  # not in torch
             torch.compiler.reset()
-            # Torch's own knows no groups: the second tower's images beside the first's.
+            # torch's has no groups: the towers become further images of the batch.
             shaped = maps.flatten(0, 1) if form == "torch" else maps
             seconds = alternate(step_measure.normalisation(shaped, form), options.rounds)
             copies: dict[str, JsonValue] = {
@@ -188,7 +188,7 @@ def normalisations(options: argparse.Namespace) -> None:
 
 
 def fed(options: argparse.Namespace) -> None:
-    """Measure the steps with feed, in the layout and the compilation asked for first."""
+    """Measure steps with the feed."""
     images: dict[str, JsonValue] = {"images": str(options.data)}
     if options.data is None:
         data = step_images.prepared(options.folder, options.images, options.threads)
@@ -203,9 +203,10 @@ def fed(options: argparse.Namespace) -> None:
             *(f"feed.batch_size={batch}", f"model.side={options.side}"),
             f"model.width={options.width}",
         )
-        held = options.data or data
-        figures = step_measure.fed(held, chosen, device, options.threads, options.seconds)
-        keep("fed", f"{told(compute, batch)}, {options.form}", {**images, **figures})
+        figures = step_measure.fed(
+            options.data or data, chosen, device, options.threads, options.seconds
+        )
+        keep("fed", f"{row_name(compute, batch)}, {options.form}", {**images, **figures})
 
 
 if __name__ == "__main__":

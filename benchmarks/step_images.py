@@ -1,7 +1,7 @@
-"""Images for a training that is measured: 256x256 JPEGs of 20 to 35 KB, made on the spot.
+"""Makes images for measuring a training: 256x256 JPEGs of 20 to 35 KB.
 
-Crops of the two photographs that scikit-learn ships, with noise of their own: as large as
-the prepared images of ILSVRC, and no two alike.
+Crops of the two photographs that scikit-learn ships, each with its own noise: as large as the
+prepared images of ILSVRC, and all different.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -17,11 +17,11 @@ from alexrep.demo.pictures import Pixels
 SIDE, SEED = 256, 1
 NUM_CLASSES, NUM_VAL = 10, 50
 LEAST, MOST = 20_000, 35_000
-"""Bytes of a JPEG."""
+"""Range of a JPEG's size, in bytes."""
 
 
 def prepared(folder: Path, num: int, threads: int) -> Path:
-    """Return a prepared data folder of `num` training images; made if it is not there."""
+    """Return a prepared data folder of `num` training images; made if needed."""
     raw, data = folder / f"step-{num}/raw", folder / f"step-{num}/data"
     if not (raw / "val").exists():
         write(raw / "train", num, 0, threads)
@@ -33,7 +33,7 @@ def prepared(folder: Path, num: int, threads: int) -> Path:
 
 
 def facts(raw: Path) -> dict[str, JsonValue]:
-    """Return how many training images there are, and how large."""
+    """Return the number of training images, and their sizes."""
     sizes = sorted(path.stat().st_size for path in (raw / "train").glob("*/*.jpg"))
     return {"images": len(sizes), "bytes of an image, least, median, most": [
         sizes[0], sizes[len(sizes) // 2], sizes[-1]
@@ -41,23 +41,23 @@ def facts(raw: Path) -> dict[str, JsonValue]:
 
 
 def write(folder: Path, num: int, first: int, threads: int) -> None:
-    """Write images number `first` and following into class folders, which come last."""
+    """Write images from number `first` on into class folders, whole or not at all."""
     part = folder.with_name(f"{folder.name}.partial")
     for label in range(NUM_CLASSES):
         (part / f"class{label}").mkdir(parents=True, exist_ok=True)
     photos = pictures.photographs()
 
-    def one(number: int) -> None:
+    def write_image(number: int) -> None:
         path = part / f"class{number % NUM_CLASSES}" / f"{number:06d}.jpg"
         path.write_bytes(jpeg(photos, number))
 
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(one, range(first, first + num)))
+        list(pool.map(write_image, range(first, first + num)))
     part.rename(folder)
 
 
 def jpeg(photos: list[Pixels], number: int) -> bytes:
-    """Make one image, of the quality in the middle of those that give the right size."""
+    """Make an image, at a quality that gives a size from LEAST to MOST, found by bisection."""
     rng = np.random.default_rng([SEED, number])
     photo = photos[rng.integers(len(photos))]
     top, left = (int(rng.integers(length - SIDE + 1)) for length in photo.shape[:2])
@@ -66,8 +66,8 @@ def jpeg(photos: list[Pixels], number: int) -> bytes:
     noisy, low, high = pictures.to_uint8(picture + noise), 1, 100
     while low < high:
         quality = (low + high) // 2
-        found = pictures.encode(noisy, quality)
-        if LEAST <= len(found) <= MOST:
+        encoded = pictures.encode(noisy, quality)
+        if LEAST <= len(encoded) <= MOST:
             break
-        low, high = (quality + 1, high) if len(found) < LEAST else (low, quality)
-    return found
+        low, high = (quality + 1, high) if len(encoded) < LEAST else (low, quality)
+    return encoded

@@ -1,4 +1,4 @@
-"""What is measured of a step: bare, of a device's own operations, and fed."""
+"""Measures a training step: bare, fed, and single operations of the device."""
 
 import time
 from collections import deque
@@ -30,11 +30,11 @@ from alexrep.training.request import Resources
 from alexrep.training.throughput import Throughput
 
 RATE = 1e-6
-"""So small that the values stay what they were: their size must not decide the speed."""
+"""So small that the weights do not change, as their values affect the speed."""
 
 
 def wait(device: torch.device) -> None:
-    """Wait until a device has done all that it was told."""
+    """Wait until a device has done all its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -42,7 +42,7 @@ def wait(device: torch.device) -> None:
 def bare(
     network: nn.Module, compute: Compute, device: torch.device, images: Tensor, steps: int
 ) -> Measure:
-    """Measure the seconds of a step without feed: forward, backward, update."""
+    """Return a measure of the seconds of a step without feed: forward, backward, update."""
     if isinstance(network, AlexNet):
         compute = compute.model_copy(update={"form": network.form})
     placed = precision.place(network, compute, device).train()
@@ -66,16 +66,16 @@ def bare(
 
 
 def product(side: int, half: bool, device: torch.device, times: int) -> Measure:
-    """Measure the seconds of one product of two square matrices."""
+    """Return a measure of the seconds of a product of two square matrices."""
     dtype = torch.bfloat16 if half else torch.float32
-    one, other = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
-    out = torch.empty_like(one)
+    left, right = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+    out = torch.empty_like(left)
 
     def measure() -> float:
         wait(device)
         start = time.perf_counter()
         for _ in range(times):
-            torch.mm(one, other, out=out)
+            torch.mm(left, right, out=out)
         wait(device)
         return (time.perf_counter() - start) / times
 
@@ -83,13 +83,13 @@ def product(side: int, half: bool, device: torch.device, times: int) -> Measure:
 
 
 def timed(device: torch.device, work: Callable[[], object]) -> float:
-    """Return the seconds that a device takes for `work`, without those of telling it."""
+    """Return the seconds that a device takes for `work`, without launch times."""
     if device.type != "cuda":
         start = time.perf_counter()
         work()
         return time.perf_counter() - start
     begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    # Busy for milliseconds, the device finds all of `work` told when it comes to it.
+    # Keeps the device busy for milliseconds, until all of `work` is in its queue.
     torch.cuda._sleep(20_000_000)
     begin.record()
     work()
@@ -99,7 +99,7 @@ def timed(device: torch.device, work: Callable[[], object]) -> float:
 
 
 def normalisation(maps: Tensor, form: str) -> dict[str, Measure]:
-    """Return how to measure a copy of `maps`, and one form of normalisation each way."""
+    """Return measures of a copy of `maps`, and of a form of normalisation forward and backward."""
     device, target = maps.device, torch.empty_like(maps)
     layer: Callable[[Tensor], Tensor] = AcrossMaps()
     if form == "torch":
@@ -122,11 +122,11 @@ def normalisation(maps: Tensor, form: str) -> dict[str, Measure]:
 def fed(
     data: Path, settings: tuple[str, ...], device: torch.device, threads: int, seconds: float
 ) -> dict[str, JsonValue]:
-    """Train as `alexrep train` does, for some seconds after some steps; return rate and waits."""
+    """Train as `alexrep train` does for some seconds after a warm-up; return rate and waits."""
     chosen = recipes.load("alexnet-170-256", (*settings, "compute.deterministic=false"))
-    held = inputs.open_data(data)
-    job = assemble(chosen, held, Resources(device, threads), {}, Session())
-    # A GPU tries out algorithms first, and fills its queue.
+    packed = inputs.open_data(data)
+    job = assemble(chosen, packed, Resources(device, threads), {}, Session())
+    # A GPU first tries out algorithms, and fills its queue.
     throughput, warm = Throughput(), 10 if device.type == "cuda" else 1
     with Reader(job.train, threads) as reader, precision.settled(chosen.compute):
         rates, pending = epoch.begin(job), deque[step.Outcome]()
@@ -144,11 +144,11 @@ def fed(
                 if float(str(throughput.read()["seconds"])) > seconds:
                     break
         wait(device)
-    held.close()
+    packed.close()
     return {**throughput.read(), "decoding threads": threads, "steps": number + 1 - warm}
 
 
 def _endless(job: Job, reader: Reader) -> Iterator[tuple[NDArray[np.int64], Batch]]:
-    """Yield batches of one epoch after the other."""
+    """Yield the batches of the same epoch again and again."""
     while True:
         yield from epoch.shares(job, reader, epoch.batches(job.recipe, job.train, 0))

@@ -1,4 +1,4 @@
-"""The networks whose steps are compared, and what a step of each takes."""
+"""The networks whose steps are compared, and the operations of a step."""
 
 from collections.abc import Callable
 
@@ -15,10 +15,10 @@ NUM_CLASSES = 1000
 
 
 class TowerByTower(nn.Module):
-    """Torch's own local response normalisation, one tower after the other."""
+    """torch's local response normalisation, for each tower by itself."""
 
     def __init__(self) -> None:
-        """Take the constants of the released source."""
+        """Use the constants of the released source."""
         super().__init__()
         self.norm = nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=2)
 
@@ -28,7 +28,7 @@ class TowerByTower(nn.Module):
 
 
 class Within(nn.Module):
-    """The normalisation within maps, in torch's own functions."""
+    """The normalisation within maps, by torch's functions."""
 
     def forward(self, maps: Tensor) -> Tensor:
         """Normalise `maps` (N, C, H, W)."""
@@ -38,7 +38,7 @@ class Within(nn.Module):
 
 
 def naive(side: int, width: float) -> nn.Sequential:
-    """Make net 145 of torch's own layers: grouped convolutions and `nn.LocalResponseNorm`."""
+    """Return net 145 made of torch's layers: grouped convolutions and `nn.LocalResponseNorm`."""
     one, two, three, four, five = (2 * num_kernels(f"conv{k}", width) for k in range(1, 6))
     units, edge = 2 * num_units(width), margin(side)
     return nn.Sequential(
@@ -55,7 +55,7 @@ def naive(side: int, width: float) -> nn.Sequential:
 
 
 def all_of_them(side: int, width: float) -> dict[str, Callable[[], nn.Module]]:
-    """Return how to make each network; torchvision's is always of full width."""
+    """Return a builder of each network; torchvision's always has full width."""
     model = Model(side=side, width=width)
     return {
         "alexrep, joined": lambda: registry.build(model, NUM_CLASSES, 1, form="joined"),
@@ -66,9 +66,9 @@ def all_of_them(side: int, width: float) -> dict[str, Callable[[], nn.Module]]:
 
 
 def operations(network: nn.Module, side: int) -> int:
-    """Return the floating point operations of a step, for one image.
+    """Return the floating-point operations of a step for one image.
 
-    Two for each multiply-add, forward and for both gradients; the images need none.
+    Two per multiply-add, forward and for both gradients; there is no gradient of the images.
     """
     each = [row.cost.multiply_adds for row in count.layers(network, side) if row.cost.parameters]
     return 6 * sum(each) - 2 * each[0]

@@ -1,12 +1,12 @@
-"""What logging, checkpoints and the feed cost a training, against a bare loop in this process.
+"""The cost of logging, checkpoints and feed in a training, against a bare loop.
 
     python benchmarks/throughput.py FOLDER [--data DATA] [--device cuda] [--recipe alexnet-2012]
 
-The network has its full size, with as many classes as the data has. Bare: forward, loss,
-backward and update on one batch that lies on the device. Whole: the training itself, with
-shards, draws, augmentation, log and event files, timed from one checkpoint to the sixth, so
-that five are copied and written meanwhile. The bare loop runs before and after the whole one,
-so that a machine that grows slower is seen. Target: the whole at least 0.97 of the bare.
+The network has its full size, and as many classes as the data. Bare: forward, loss, backward
+and update on one batch on the device. Whole: the training itself, with shards, draws,
+augmentation, log and event files, timed from the first checkpoint to the sixth, so that five
+are copied and written meanwhile. The bare loop runs before and after the whole one, which shows
+whether the machine slows down. Target: whole at least 0.97 of bare.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from alexrep.compute import precision
 from alexrep.config import recipes
 from alexrep.config.rates import rates_at
 from alexrep.config.recipe import Recipe
-from alexrep.feed import dataset as held_data
+from alexrep.feed import dataset
 from alexrep.models import dropout, registry
 from alexrep.pool import default_threads
 from alexrep.runs.folder import RunFolder
@@ -40,7 +40,7 @@ CHECKPOINTS = 5
 
 
 def bare(chosen: Recipe, classes: int, device: torch.device, steps: int) -> list[float]:
-    """Return the seconds of each step, on images that are there already."""
+    """Return the seconds of each step, on images that are on the device already."""
     model = registry.build(chosen.model, classes, chosen.seed)
     model = precision.place(model, chosen.compute, device)
     rule, size = chosen.optimiser, chosen.feed.batch_size
@@ -67,21 +67,21 @@ def bare(chosen: Recipe, classes: int, device: torch.device, steps: int) -> list
 
 
 def whole(chosen: Recipe, data: Path, folder: Path, device: torch.device) -> tuple[float, float]:
-    """Train; return the seconds per step over five checkpoints, and the bytes of one."""
+    """Train; return the seconds per step over five checkpoints, and a checkpoint's bytes."""
     shutil.rmtree(folder, ignore_errors=True)
     every, ends = chosen.checkpoints.every_steps or 1, [0.0]
     run = RunFolder(folder)
-    with contextlib.closing(held_data.open_data(data, chosen.limits.classes)) as held:
-        request = Request(chosen, held, folder, Resources(device, default_threads()))
+    with contextlib.closing(dataset.open_data(data, chosen.limits.classes)) as packed:
+        request = Request(chosen, packed, folder, Resources(device, default_threads()))
         training.lead(request, lambda: None, lambda num: ends.append(time.perf_counter()))
-    # The first call tells where the run starts, which is step 0.
+    # The first call reports the step that the run starts from, 0.
     steps = ends[-every * (CHECKPOINTS + 1) :]
     seconds = (steps[-1] - steps[every - 1]) / (CHECKPOINTS * every)
     return seconds, float(run.checkpoint("last").stat().st_size)
 
 
 def main() -> None:
-    """Measure, and keep the figures."""
+    """Measure; print and keep the figures."""
     parser = inputs.parser(__doc__)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--recipe", default="alexnet-2012")
@@ -96,7 +96,7 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace, data: Path) -> dict[str, JsonValue]:
-    """Alternate the two, and return the figures."""
+    """Measure both in turn; return the figures."""
     every, device = options.every, torch.device(options.device)
     limits = f"limits.steps={every * (CHECKPOINTS + 1)}"
     chosen = recipes.load(
@@ -109,8 +109,8 @@ def measure(options: argparse.Namespace, data: Path) -> dict[str, JsonValue]:
             *options.set,
         ),
     )
-    with contextlib.closing(held_data.open_data(data)) as held:
-        classes = len(held.train.classes)
+    with contextlib.closing(dataset.open_data(data)) as packed:
+        classes = len(packed.train.classes)
     alone, together, size = bare(chosen, classes, device, every), [], 0.0
     for number in range(options.rounds):
         seconds, size = whole(chosen, data, options.folder / f"run-{number}", device)
