@@ -88,6 +88,7 @@ def befall(job: Job, manner: str, step: int) -> None:
     """Have something happen in this process."""
     ends: dict[str, Callable[[], None]] = {
         "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+        "pause": lambda: os.kill(os.getpid(), signal.SIGSTOP),
         "freeze": lambda: os.kill(os.getpid(), signal.SIGSTOP),
         "fail": fail,
         "signal": lambda: setattr(job.session, "signal", lambda: "SIGUSR2"),
@@ -147,6 +148,8 @@ def fork(task: dict[str, Any], size: int) -> dict[int, list[float]]:
                 sys.stderr.flush()
                 os._exit(code)
         ranks[child] = rank
+    if task.get("manner") == "pause":
+        pause(list(ranks), task)
     ends: dict[int, list[float]] = {}
     frozen = {
         pid
@@ -160,6 +163,17 @@ def fork(task: dict[str, Any], size: int) -> dict[int, list[float]]:
         pid, status = os.waitpid(-1, 0)
         ends[ranks[pid]] = [os.waitstatus_to_exitcode(status), time.monotonic() - start]
     return ends
+
+
+def pause(processes: list[int], task: dict[str, Any]) -> None:
+    """Stop all for longer than they are patient once the victim has; the last goes on last."""
+    os.waitpid(processes[task["victim"]], os.WUNTRACED)
+    for pid in processes:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(task["patience_s"] + 1)
+    for pid in processes:
+        os.kill(pid, signal.SIGCONT)
+        time.sleep(1)
 
 
 if __name__ == "__main__":

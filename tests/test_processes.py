@@ -145,6 +145,12 @@ def test_the_first_process_frozen_ends_all_with_its_name(start: Start, tmp_path:
         assert line.endswith("keeps; see its own output, then start again to go on")
 
 
+def test_processes_that_were_suspended_go_on(start: Start, tmp_path: Path) -> None:
+    """As by Slurm, for longer than they are patient; the second goes on a second later."""
+    ends, said = start(tmp_path, victim=1, step=7, manner="pause")
+    assert [code for code, _ in ends["2"].values()] == [0, 0], said
+
+
 def test_the_fault_of_one_process_is_told_by_the_others(start: Start, tmp_path: Path) -> None:
     ends, said = start(tmp_path, victim=1, step=7, manner="fail")
     assert [code for code, _ in ends["2"].values()] == [1, 1]

@@ -121,7 +121,9 @@ class Heartbeat:
         """Give a sign of life, and note whose has come."""
         self._store.add(f"beat/{self._rank}", 1)
         now = time.monotonic()
-        passed_s, self._listened_at = now - self._listened_at, now
+        # While this process was stopped, the others may have been too, as a suspended job is.
+        passed_s = min(now - self._listened_at, 2 * BEAT_S)
+        self._listened_at = now
         for rank in self._absent():
             beats = self._store.add(f"beat/{rank}", 0)
             is_silent = beats == self._beats[rank]
