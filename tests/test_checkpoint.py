@@ -1,6 +1,7 @@
 """Checkpoints: what is saved comes back; what is damaged or foreign is one line."""
 
 import random
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -290,3 +291,18 @@ def test_the_digest_is_of_names_shapes_types_and_bits(other: dict[str, Tensor]) 
 def test_the_digest_takes_scalars_and_half_precision() -> None:
     state = {"a": torch.tensor(3), "b": torch.ones(3, dtype=torch.bfloat16), "c": torch.zeros(0)}
     assert len(checkpoint.weights_digest(state)) == 64
+
+
+def test_a_checkpoint_that_is_replaced_while_it_is_read_comes_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, test_it = tmp_path / "last.pt", zipfile.ZipFile.testzip
+    checkpoint.save(path, {"state_dict": STATE, "epoch": 1})
+
+    def replace_it(archive: zipfile.ZipFile) -> str | None:
+        checkpoint.save(path, {"state_dict": STATE, "epoch": 2})
+        spoilt: str | None = test_it(archive)
+        return spoilt
+
+    monkeypatch.setattr(zipfile.ZipFile, "testzip", replace_it)
+    assert checkpoint.load(path)["epoch"] == 1

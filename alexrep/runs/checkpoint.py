@@ -149,12 +149,15 @@ def _bare(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _load(path: Path) -> object:
-    # torch.load compares no crc32: a changed bit would become another weight.
-    with zipfile.ZipFile(path) as held:
-        spoilt = held.testzip()
-    if spoilt is not None:
-        raise zipfile.BadZipFile(f"another crc32 of {spoilt}")
-    return torch.load(path, map_location="cpu", weights_only=True)
+    # Opened once: a training may put another checkpoint in its place meanwhile.
+    with path.open("rb") as stream:
+        # torch.load compares no crc32: a changed bit would become another weight.
+        with zipfile.ZipFile(stream) as archive:
+            spoilt = archive.testzip()
+        if spoilt is not None:
+            raise zipfile.BadZipFile(f"another crc32 of {spoilt}")
+        stream.seek(0)
+        return torch.load(stream, map_location="cpu", weights_only=True)
 
 
 def weights_digest(state: Mapping[str, Tensor]) -> str:
