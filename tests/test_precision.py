@@ -126,6 +126,19 @@ def test_without_a_compiler_the_network_stays_uncompiled(monkeypatch: pytest.Mon
     assert not precision.facts(Compute(compile=True), CPU, 1)["compiled"]
 
 
+def test_on_one_device_nothing_but_towers_and_compilation_is_left_out() -> None:
+    compute = Compute(
+        precision="bf16",
+        channels_last=False,
+        compile=True,
+        deterministic=False,
+        towers=("cuda:0", "cuda:1"),
+    )
+    alone = precision.on_one_device(compute)
+    assert (alone.compile, alone.towers) == (False, ())
+    assert alone.model_copy(update={"compile": True, "towers": compute.towers}) == compute
+
+
 def test_the_compiler_that_is_named_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     assert missing_compiler(CPU) == "no C++ compiler (no-such-compiler)"

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from alexrep import manifest
+from alexrep.compute import precision
 from alexrep.config import recipes
 from alexrep.errors import ConfigError, DataError, ManifestError
 from alexrep.manifest import Plan
@@ -214,3 +215,30 @@ def test_conditions_are_of_what_changes_bits() -> None:
     assert resume_conditions.difference(found, {}) == sorted(
         f"{k}: {v!r} -> None" for k, v in found.items()
     )
+
+
+@pytest.mark.parametrize("has_compiler", [True, False])
+def test_conditions_tell_whether_it_was_compiled_not_the_wish(
+    monkeypatch: pytest.MonkeyPatch, has_compiler: bool
+) -> None:
+    missing = None if has_compiler else "no compiler"
+    monkeypatch.setattr(precision, "missing_compiler", lambda device: missing)
+    chosen = recipes.load("demo", ("compute.compile=true",))
+    assert resume_conditions.describe(chosen, torch.device("cpu"))["compiled"] is has_compiler
+
+
+@pytest.mark.parametrize(
+    ("wish", "is_compiled", "others"),
+    [
+        (False, False, []),
+        (False, True, ["compiled: False -> True"]),
+        (True, True, []),
+        (True, False, []),  # a compiler may have been missing then, too
+    ],
+)
+def test_conditions_of_older_checkpoints_which_had_the_wish_are_compared(
+    wish: bool, is_compiled: bool, others: list[str]
+) -> None:
+    now = resume_conditions.describe(recipes.load("demo"), torch.device("cpu"))
+    before = {key: value for key, value in now.items() if key != "compiled"} | {"compile": wish}
+    assert resume_conditions.difference(before, now | {"compiled": is_compiled}) == others

@@ -49,7 +49,7 @@ class Network(nn.Module):
         self.is_half = compute.precision == "bf16"
         self.layout = torch.channels_last if compute.channels_last else torch.contiguous_format
         self.missing = missing_compiler(device) if compute.compile else None
-        self.is_compiled = compute.compile and self.missing is None
+        self.is_compiled = is_compiled(compute, device)
         # In a tuple: a second name for the network must not make it a second part of this one.
         self.computed: tuple[Callable[[Tensor], Tensor]] = (model,)
         if self.is_compiled:
@@ -74,6 +74,14 @@ def place(model: nn.Module, compute: Compute, device: torch.device) -> nn.Module
             model.place(compute.towers)
             return model
     return model.to(device)
+
+
+def on_one_device(compute: Compute) -> Compute:
+    """Return how to compute the same on one device, whatever machine it is in.
+
+    Rounding, layout, determinism and form stay; towers come together and nothing is compiled.
+    """
+    return compute.model_copy(update={"towers": (), "compile": False})
 
 
 def home(compute: Compute, device: torch.device) -> torch.device:
@@ -132,13 +140,18 @@ def facts(compute: Compute, device: torch.device, num_processes: int) -> dict[st
         "processes": num_processes,
         "precision": compute.precision,
         "channels_last": compute.channels_last,
-        "compiled": compute.compile and missing_compiler(device) is None,
+        "compiled": is_compiled(compute, device),
         "deterministic": compute.deterministic,
         "form": compute.form,
         "towers": list(compute.towers),
         "accumulate": compute.accumulate,
         "ema": compute.ema,
     }
+
+
+def is_compiled(compute: Compute, device: torch.device) -> bool:
+    """Tell whether the network is compiled: asked for, and possible here."""
+    return compute.compile and missing_compiler(device) is None
 
 
 def missing_compiler(device: torch.device) -> str | None:
