@@ -35,18 +35,12 @@ def flagged() -> Iterator[Callable[[], str | None]]:
 
 
 def watch(
-    done: Callable[[int], None],
-    signalled: Callable[[], str | None],
-    owned: Callable[[], None],
+    done: Callable[[int], None], signalled: Callable[[], str | None]
 ) -> Callable[[int], None]:
-    """Return what tells `done` of a batch, and ends a work that has nothing to save.
-
-    What it returns raises Interrupted once a signal has come, and what `owned` raises.
-    """
+    """Wrap `done` to raise Interrupted after a signal, for work that has nothing to save."""
 
     def look(num_images: int) -> None:
         done(num_images)
-        owned()
         signal_name = signalled()
         if signal_name is not None:
             raise Interrupted(mismatch("scoring", "to go on", signal_name, "start again"))

@@ -9,9 +9,8 @@ from matplotlib.ticker import MaxNLocator
 
 from alexrep.config.recipe import Recipe
 from alexrep.errors import mismatch
-from alexrep.runs import log
-from alexrep.runs.contents import NothingToShow, need_training, read_recipe
-from alexrep.runs.history import History, best, from_rows, number, thin
+from alexrep.runs.contents import NothingToShow, read_history, read_recipe
+from alexrep.runs.history import History, best, number, thin
 
 from . import panels, rates, style
 
@@ -28,10 +27,10 @@ def draw(run: Path, out: Path) -> None:
         DataError: If the log or the recipe is damaged.
         NothingToShow: If one of them is missing, or the log is empty.
     """
-    path = need_training(run / "log.jsonl", "the log of a run", "run alexrep train first")
-    history = from_rows(log.read(path))
+    history = read_history(run)
     if not history.epochs and not history.step_at.size:
-        raise NothingToShow(mismatch(path, "steps or epochs", "none yet", "run alexrep train"))
+        what = run / "log.jsonl", "steps or epochs", "none yet", "run alexrep train"
+        raise NothingToShow(mismatch(*what))
     recipe = read_recipe(run)
     with style.canvas(out, panels.WIDTH, panels.HEIGHT) as figure:
         style.title(figure, f"{recipe.name}: loss and error", summary(history, recipe))

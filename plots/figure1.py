@@ -15,8 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from alexrep.errors import DataError, mismatch
-from alexrep.runs import log
-from alexrep.runs.history import Floats, from_rows
+from alexrep.runs.contents import read_history
+from alexrep.runs.history import Floats
 
 from . import panels, style
 
@@ -72,7 +72,7 @@ def read(run: Path, activation: str) -> Line:
     Raises:
         DataError: If the log is missing or damaged, or no epoch is finished.
     """
-    history = from_rows(log.read(run / "log.jsonl"))
+    history = read_history(run)
     errors, rates = history.column("train_error"), history.column("weights_rate")
     is_trained = ~np.isnan(errors)
     if not is_trained.any():

@@ -3,7 +3,9 @@
 import importlib
 from pathlib import Path
 
+from alexrep import manifest
 from alexrep.errors import AlexrepError
+from alexrep.manifest import Plan
 
 FIGURES = {
     "curves": "curves",
@@ -26,6 +28,19 @@ def draw_all(run: Path, folder: Path) -> dict[str, Path | AlexrepError]:
         NothingToShow, or an error that somebody has to mend.
     """
     return {name: _draw(module, run, folder / f"{name}.png") for name, module in FIGURES.items()}
+
+
+def is_drawn(plan: Plan, folder: Path) -> bool:
+    """Tell whether the pictures in `folder` are all there and show the numbers that `plan` names.
+
+    Raises:
+        ManifestError: If the folder belongs to another stage.
+    """
+    record = folder / manifest.NAME
+    drawn = manifest.read(record, plan.stage) if record.exists() else None
+    if drawn is None or (drawn.settings, drawn.inputs) != (plan.settings, plan.inputs):
+        return False
+    return all((folder / name).is_file() for name in drawn.outputs)
 
 
 def _draw(module: str, run: Path, out: Path) -> Path | AlexrepError:

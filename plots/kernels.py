@@ -16,13 +16,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from alexrep.errors import DataError, mismatch
-from alexrep.runs import checkpoint
-from alexrep.runs.contents import NothingToShow, need, read_recipe
+from alexrep.runs.contents import NothingToShow, Pixels, read_recipe, read_weights
 
 from . import style
 
 Kernels = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
 
 TOP, SIDE, BETWEEN = 0.95, 0.62, 0.3
 """Room for the title, for the towers' names and between the blocks, in inches."""
@@ -42,8 +40,8 @@ def draw(run: Path, out: Path) -> None:
     Raises:
         NothingToShow: If there is no checkpoint, or no layer on three colours in it.
     """
-    recipe, path = read_recipe(run), _checkpoint(run)
-    towers = first_layer(_weights(path), path)
+    recipe, (path, weights) = read_recipe(run), read_weights(run)
+    towers = first_layer(weights, path)
     if recipe.feed.channels == "bgr":
         towers = {name: kernels[:, ::-1] for name, kernels in towers.items()}
     blocks = {name: montage(patches(kernels)) for name, kernels in towers.items()}
@@ -66,21 +64,21 @@ def first_layer(model: Mapping[str, torch.Tensor], where: Path) -> dict[str, Ker
         NothingToShow: If there is none.
         DataError: If a weight is not finite.
     """
-    found = {}
+    layers = {}
     for index in count():
         if (key := f"towers.{index}.conv1.weight") not in model:
             break
-        found[f"tower {index + 1}"] = model[key]
-    if not found:
+        layers[f"tower {index + 1}"] = model[key]
+    if not layers:
         images = (key for key, weight in model.items() if weight.ndim == 4 and weight.shape[1] == 3)
-        found = {key.removesuffix(".weight"): model[key] for key in list(images)[:1]}
-    if not found:
+        layers = {key.removesuffix(".weight"): model[key] for key in list(images)[:1]}
+    if not layers:
         advice = "draw the kernels of a net whose first layer is a convolution"
         raise NothingToShow(mismatch(where, "a convolution on 3 channels", "none", advice))
-    if not all(bool(weight.isfinite().all()) for weight in found.values()):
+    if not all(bool(weight.isfinite().all()) for weight in layers.values()):
         advice = "take an earlier checkpoint"
         raise DataError(mismatch(where, "finite kernels", "infinity or NaN", advice))
-    return {name: weight.float().numpy() for name, weight in found.items()}
+    return {name: weight.float().numpy() for name, weight in layers.items()}
 
 
 def patches(kernels: Kernels) -> Pixels:
@@ -143,16 +141,3 @@ def _describe(towers: Mapping[str, Kernels]) -> str:
     counts = " + ".join(str(len(kernels)) for kernels in towers.values())
     tall, wide = next(iter(towers.values())).shape[2:]
     return f"{counts} kernels of {tall}{style.CROSS}{wide}{style.CROSS}3"
-
-
-def _checkpoint(run: Path) -> Path:
-    best = run / "checkpoints" / "best.pt"
-    last = run / "checkpoints" / "last.pt"
-    return best if best.is_file() else need(last, "a checkpoint", "run alexrep train first")
-
-
-def _weights(path: Path) -> Mapping[str, torch.Tensor]:
-    state = checkpoint.load(path).get("state_dict")
-    if not isinstance(state, Mapping):
-        raise DataError(mismatch(path, "weights under state_dict", "none", "train again"))
-    return state

@@ -18,11 +18,11 @@ from alexrep.errors import DataError, mismatch
 from alexrep.runs.contents import (
     NothingToShow,
     Pixels,
-    Predictions,
     read_classes,
-    read_predictions,
     read_recipe,
+    read_scored,
 )
+from alexrep.runs.results import Predictions, Scored
 
 from . import style
 
@@ -73,55 +73,59 @@ def draw(run: Path, out: Path) -> None:
         NothingToShow: If results or class table are missing, or eval kept no image.
         DataError: If they are damaged.
     """
-    recipe, found = read_recipe(run), read_predictions(run)
-    sheet = cards(found, read_classes(run))[:MOST]
+    recipe, scored = read_recipe(run), read_scored(run)
+    result, images = scored.result, scored.predictions.sheet_images
+    sheet = cards(scored, read_classes(run))[:MOST]
     if not sheet:
-        what = f"{found.path}", "images for the sheet", "none", "run alexrep eval again"
+        what = scored.path, "images for the sheet", "none", "run alexrep eval again"
         raise NothingToShow(mismatch(*what))
     row_height = CELL + NAME + BAR * len(sheet[0].bars) + BELOW
     height = TOP + math.ceil(len(sheet) / ACROSS) * row_height - BELOW + style.MARGIN
     width = 2 * style.MARGIN + ACROSS * (CELL + SPACE) - SPACE
     with style.canvas(out, width, height) as figure:
-        title = f"{recipe.name}: likeliest classes of {found.split} images, {found.views}"
-        style.title(figure, title, summary(found))
+        title = f"{recipe.name}: likeliest classes of {result.split} images, {result.views}"
+        style.title(figure, title, summary(scored))
         axes = style.page(figure)
         _key(figure, axes)
         for index, card in enumerate(sheet):
             row, column = divmod(index, ACROSS)
             x, y = style.MARGIN + column * (CELL + SPACE), TOP + row * row_height
-            _image(axes, found.sheet_images[index], card.frame, x, y)
+            _image(axes, images[index], card.frame, x, y)
             _under(figure, axes, card, x, y + CELL)
 
 
-def cards(found: Predictions, names: Sequence[str]) -> list[Card]:
+def cards(scored: Scored, names: Sequence[str]) -> list[Card]:
     """Return the true class and the bars of every sheet image, in order.
 
     Args:
-        found: The scored images.
+        scored: The scored images.
         names: Name of each class, in the order of their indices.
 
     Raises:
         DataError: If a class index or a row lies outside its table.
     """
     try:
-        return [_card(found, row, names) for row in found.sheet_rows]
+        predictions = scored.predictions
+        return [_card(predictions, row, names) for row in predictions.sheet_rows]
     except (IndexError, ValueError) as error:
-        message = mismatch(found.path, "rows and classes of this run", error, "run eval again")
+        message = mismatch(scored.path, "rows and classes of this run", error, "run eval again")
         raise DataError(message) from None
 
 
-def summary(found: Predictions) -> str:
+def summary(scored: Scored) -> str:
     """Say which of the scored images are shown, and what the bars are.
 
     The share of wrong answers on the sheet is not the error: eval keeps some on purpose.
     """
-    is_wrong = (found.labels >= 0) & (found.top[:, 0] != found.labels)
-    rows = found.sheet_rows[:MOST]
+    result, predictions = scored.result, scored.predictions
+    labels, rows = predictions.labels, predictions.sheet_rows[:MOST]
+    is_wrong = (labels >= 0) & (predictions.top5[:, 0] != labels)
     wrong = f"{is_wrong[rows].sum()} of the {is_wrong.sum():,} wrong ones among them"
     bars = "probabilities of the centre crop"
-    if found.views == "ten-crop":
+    if result.views == "ten-crop":
         bars = "probabilities averaged over ten crops"
-    return f"{len(rows)} of {len(found.labels):,} images scored, {wrong}; {bars}"
+    which = "" if result.checkpoint == "last" else f"; checkpoint {result.checkpoint}"
+    return f"{len(rows)} of {len(labels):,} images scored, {wrong}; {bars}{which}"
 
 
 def percent(probability: float) -> str:
@@ -130,9 +134,9 @@ def percent(probability: float) -> str:
     return "100" if text == "100.0" else text
 
 
-def _card(found: Predictions, row: int, names: Sequence[str]) -> Card:
-    label = int(found.labels[row])
-    likely = zip(found.top[row], found.probabilities[row], strict=True)
+def _card(predictions: Predictions, row: int, names: Sequence[str]) -> Card:
+    label = int(predictions.labels[row])
+    likely = zip(predictions.top5[row], predictions.probabilities[row], strict=True)
     bars = tuple(Bar(names[index], float(p), index == label) for index, p in likely)
     return Card(names[label] if label >= 0 else None, bars)
 

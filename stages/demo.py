@@ -44,16 +44,16 @@ def command(
         for views in ([], ["--ten-crop"]):
             start("eval", run, "--data", data, "--split", split, *views)
     start("plot", run)
-    _report(folder)
+    _report(Path(data), Path(run))
 
 
-def _report(folder: Path) -> None:
+def _report(data: Path, run: Path) -> None:
     """Print the table of errors and where things are."""
     from alexrep.evaluation import text
-    from alexrep.prepare import prepared
+    from alexrep.prepare.prepared import open_prepared
+    from alexrep.runs import results
 
-    held = prepared.open_prepared(folder / "data").quarantine
-    typer.echo("\n" + text.table(folder / "run/results"))
-    names = [f"{one['split']}/{one['name']} ({one['why']})" for one in held]
-    typer.echo(f"\nquarantined, counted as errors: {len(names)}: {', '.join(names)}")
-    typer.echo(f"run:      {folder}/run\npictures: {folder}/run/plots")
+    typer.echo("\n" + text.table(results.read_all(run).values()))
+    bad = [f"{row['split']}/{row['name']} ({row['why']})" for row in open_prepared(data).quarantine]
+    typer.echo(f"\nquarantined, counted as errors: {len(bad)}: {', '.join(bad)}")
+    typer.echo(f"run:      {run}\npictures: {run}/plots")

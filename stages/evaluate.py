@@ -18,12 +18,15 @@ def command(
     ] = False,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "val",
     checkpoint: Annotated[str, typer.Option(help="last or best.")] = "last",
+    every: Annotated[
+        bool, typer.Option("--all-probabilities", help="Keep them for all classes, as float16.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at once.")] = 64,
     device: options.Device = "auto",
     workers: options.Threads = None,
 ) -> None:
-    """Compute top-1 and top-5 error of a run; kept in RUN/results.
+    """Compute top-1 and top-5 error of a run, also while it trains; kept in RUN/results.
 
     Images that could not be prepared count as errors. A signal ends it with exit code 75.
 
@@ -33,25 +36,24 @@ def command(
     from alexrep import signals
 
     signalled = ctx.with_resource(signals.flagged())
-    from alexrep import locks
     from alexrep.compute.devices import pick
     from alexrep.evaluation import text
     from alexrep.evaluation.task import Task, find, num_images, score
     from alexrep.pool import default_threads
+    from alexrep.runs import results
     from alexrep.runs.folder import RunFolder
 
     options.require("--split", split, ("train", "val", "test"))
     options.require("--checkpoint", checkpoint, ("last", "best"))
-    folder, chosen = RunFolder(run), pick(device)
+    folder, where, threads = RunFolder(run), pick(device), workers or default_threads()
     folder.read_recipe()
-    task = Task(folder, data, split, "ten-crop" if ten_crop else "centre", checkpoint)
-    with locks.held(run) as owned:
-        found = find(task)
-        if found is not None:
-            options.note(f"{folder.result(split, task.views)}: scored before, nothing to do")
-        else:
-            threads = workers or default_threads()
-            with meter(num_images(task), "images", is_quiet(ctx)) as done:
-                look = signals.watch(done, signalled, owned)
-                found = score(task, chosen, threads, batch_size, look, owned)
-    typer.echo(text.document(found) if as_json else text.line(found))
+    task = Task(folder, data, split, "ten-crop" if ten_crop else "centre", checkpoint, every)
+    if result := find(task, options.note):
+        options.note(f"{task.path}: scored before, nothing to do")
+    else:
+        with meter(num_images(task), "images", is_quiet(ctx)) as done:
+            scored = score(task, where, threads, batch_size, signals.watch(done, signalled))
+        result = scored.result
+        with options.kept_if_allowed(task.path):
+            result = results.keep(scored)
+    typer.echo(text.document(result) if as_json else text.line(result))

@@ -385,6 +385,24 @@ def pytest_report_header() -> str:
     return f"real data: {folder or 'none, demo images only; ALEXREP_TEST_DATA names a folder'}"
 
 
+RESULT = {
+    "split": "val",
+    "views": "ten-crop",
+    "checkpoint": "last",
+    "epoch": 3,
+    "num_images": 16,
+    "num_quarantined": 0,
+    "loss": 0.5,
+    "top1_error": 0.125,
+    "top5_error": 0.0625,
+    "weights": "0" * 64,
+    "shards": "1" * 64,
+    "geometry": "crop",
+    "trained_geometry": "crop",
+}
+"""A result of the first version of the format, which named no version."""
+
+
 @pytest.fixture
 def make_run(tmp_path: Path) -> Callable[..., RunFolder]:
     """Return the maker of run folders of the recipe demo, not trained; see `make` inside."""
@@ -411,8 +429,7 @@ def make_run(tmp_path: Path) -> Callable[..., RunFolder]:
                 files.write_bytes(folder.checkpoint(which), which.encode())
         if is_finished:
             files.write_json(folder.manifest, {})
-            result = {"top1_error": 0.125, "top5_error": 0.0625}
-            files.write_json(folder.result("val", "ten-crop"), result)
+            files.write_json(folder.result("val", "ten-crop"), RESULT)
         return folder
 
     return make

@@ -19,8 +19,9 @@ from alexrep.config import recipes
 from alexrep.evaluation.evaluate import probabilities
 from alexrep.feed.batches import Reader
 from alexrep.models import registry
-from alexrep.runs import checkpoint, trained
+from alexrep.runs import checkpoint
 from alexrep.runs.folder import RunFolder
+from alexrep.runs.trained import Trained
 from alexrep.shards.read import open_split
 from alexrep.stages import app
 
@@ -109,7 +110,7 @@ def test_the_run_has_caffes_rules(weights: Path, squashed: Path) -> None:
     assert (model.initialisation, feed.mean, feed.channels) == ("caffe", "crop", "bgr")
     assert recipes.load("alexnet-caffe").model.side == 227
     assert chosen.source.startswith("weights of net.caffemodel, sha256 ")
-    assert chosen == trained.recipe_of(imported(weights), weights)
+    assert chosen == Trained(weights, imported(weights)).recipe
 
 
 def test_the_run_has_the_datas_classes_and_the_mean_asked_for(
@@ -152,14 +153,14 @@ def test_eval_feeds_it_bgr_less_the_mean_at_each_patchs_place(
     np.save(tmp_path / "mean.npy", mean)
     imports(weights, squashed, "--mean", tmp_path / "mean.npy")
     content = imported(weights)
-    model = trained.model_of(content, weights).eval()
+    model = Trained(weights, content).model().eval()
     with closing(open_split(squashed, "val")) as split, Reader(split, 1) as reader:
         images = torch.from_numpy(next(reader.read([np.arange(4)])).images)
     whole = images.flip(3).permute(0, 3, 1, 2).float() - torch.from_numpy(mean)
     corners = [(0, 0), (0, 5), (2, 2), (5, 0), (5, 5)]
     patches = [whole[:, :, row : row + 67, column : column + 67] for row, column in corners]
     ten = [model(each).softmax(1) for one in patches for each in (one, one.flip(3))]
-    found = probabilities(model, images, "ten-crop", trained.inputs_of(content, weights))
+    found = probabilities(model, images, "ten-crop", Trained(weights, content).inputs())
     assert torch.allclose(found, torch.stack(ten).mean(0), atol=1e-5)
 
 
@@ -240,7 +241,7 @@ def test_what_lacks_keeps_its_initial_values_if_that_is_allowed(
         "alexrep: unknown layers, which were left out: fc8_flowers\n"
     )
     content = imported(weights)
-    chosen = trained.recipe_of(content, weights)
+    chosen = Trained(weights, content).recipe
     initial = registry.build(chosen.model, 3, chosen.seed).state_dict()
     assert torch.equal(content["state_dict"]["fc8.weight"], initial["fc8.weight"])
     assert not torch.equal(

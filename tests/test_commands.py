@@ -179,7 +179,6 @@ def test_the_number_of_workers_is_no_setting(chain: Chain) -> None:
         ("train", ("--epochs", "1"), "settings.schedule.epochs = 1, found 2"),
         ("train", ("--batch-size", "2"), "settings.feed.batch_size = 2, found 4"),
         ("train", ("--set", "noise.scale=0.2"), "settings.noise.scale = 0.2, found 0.1"),
-        ("eval", ("--checkpoint", "best"), "checkpoint = 'best', found last"),
     ],
 )
 def test_other_settings_are_refused_with_the_difference_named(
@@ -233,10 +232,6 @@ def test_a_folder_that_another_process_writes_to_is_refused(chain: Chain) -> Non
         assert "nothing to do" in alexrep(*chain.words("train")).stdout
         line = refused(*chain.words("train"), "--epochs", "9")
     assert "expected one writer, found another process at work (process " in line
-    for stage in ("eval", "plot"):
-        with locks.held(chain.run):
-            line = refused(*chain.words(stage))
-        assert "expected one writer, found another process at work (process " in line
 
 
 def test_eval_prints_one_json_document(chain: Chain) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from alexrep.config.model import Model
 from alexrep.errors import AlexrepError, DataError
-from alexrep.evaluation.evaluate import Predictions, evaluate, probabilities
+from alexrep.evaluation.evaluate import Outputs, evaluate, probabilities
 from alexrep.evaluation.scores import Scores
 from alexrep.feed.batches import Reader
 from alexrep.feed.normalise import Inputs, make_inputs
@@ -70,7 +70,7 @@ def images_of(split: Split) -> Tensor:
 
 def run(
     model: nn.Module, split: Split, inputs: Inputs, which: str, threads: int = 2, size: int = 3
-) -> tuple[Scores, Predictions]:
+) -> tuple[Scores, Outputs]:
     return evaluate(model, split, inputs, which, threads=threads, batch_size=size)
 
 
@@ -90,7 +90,7 @@ def test_a_network_that_knows_the_class_makes_the_quarantined_error_only(
     val: Split, no_mean: Inputs, which: str
 ) -> None:
     scores, predictions = run(Blue(), val, no_mean, which)
-    assert np.array_equal(predictions.top[:, 0], val.labels)
+    assert np.array_equal(predictions.top5[:, 0], val.labels)
     assert (scores.num_images, scores.num_scored, scores.num_quarantined) == (8, 7, 1)
     assert scores.top1_error == 1 / 8
 
@@ -98,7 +98,7 @@ def test_a_network_that_knows_the_class_makes_the_quarantined_error_only(
 def test_the_right_class_by_reading_the_shards_names(val: Split, no_mean: Inputs) -> None:
     _, predictions = run(Blue(), val, no_mean, "centre")
     numbers = [int(re.findall(rb"_(\d{8})\.", name)[0]) for name in val.names]
-    assert predictions.top[:, 0].tolist() == [(number - 1) % 3 for number in numbers]
+    assert predictions.top5[:, 0].tolist() == [(number - 1) % 3 for number in numbers]
 
 
 @torch.no_grad()
@@ -139,7 +139,7 @@ def test_the_result_does_not_depend_on_batch_size_and_threads(
         others, other = run(net, val, inputs, which, threads=threads, size=size)
         assert (others.top1_error, others.top5_error) == (scores.top1_error, scores.top5_error)
         assert others.loss == pytest.approx(scores.loss, rel=1e-5)
-        assert np.array_equal(other.top, predictions.top)
+        assert np.array_equal(other.top5, predictions.top5)
         assert np.allclose(other.probabilities, predictions.probabilities, atol=1e-5)
 
 
@@ -158,11 +158,11 @@ def test_predictions_fall_and_are_of_the_named_classes(
     net: nn.Module, val: Split, inputs: Inputs
 ) -> None:
     _, predictions = run(net, val, inputs, "centre")
-    assert predictions.top.shape == predictions.probabilities.shape == (7, 3)
-    assert predictions.top.dtype == np.int64
+    assert predictions.top5.shape == predictions.probabilities.shape == (7, 3)
+    assert predictions.top5.dtype == np.int64
     assert predictions.probabilities.dtype == np.float32
     assert (np.diff(predictions.probabilities, axis=1) <= 0).all()
-    assert np.array_equal(np.sort(predictions.top), np.tile([0, 1, 2], (7, 1)))
+    assert np.array_equal(np.sort(predictions.top5), np.tile([0, 1, 2], (7, 1)))
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -250,7 +250,7 @@ def test_shares_of_several_processes_make_up_the_whole(
     assert sum(told) == len(val)
     # Each process sees as many batches, of which some are empty.
     assert len(told) == 3 * size
-    assert sum(len(found.top) for _, found in parts) == len(all_told.top)
+    assert sum(len(found.top5) for _, found in parts) == len(all_told.top5)
 
 
 def test_images_whose_indices_are_not_named_are_left_out(val: Split, no_mean: Inputs) -> None:
@@ -259,4 +259,4 @@ def test_images_whose_indices_are_not_named_are_left_out(val: Split, no_mean: In
         Blue(), val, no_mean, "centre", threads=1, batch_size=3, indices=indices
     )
     assert scores.num_scored == 2
-    assert found.top[:, 0].tolist() == val.labels[indices].tolist()
+    assert found.top5[:, 0].tolist() == val.labels[indices].tolist()

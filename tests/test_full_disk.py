@@ -325,9 +325,9 @@ def test_the_demo_goes_on_with_its_raw_data(
     assert tree(disk.path / "raw") == tree(whole_demo)
 
 
-@pytest.mark.parametrize("stage", ["train", "eval", "plot"])
+@pytest.mark.parametrize(("stage", "name"), [("train", r"\.lock-run-1"), ("plot", "plots")])
 def test_a_read_only_run_folder_is_one_line(
-    disk: Disk, raw_and_recipe: Path, states: dict[str, Path], stage: str
+    disk: Disk, raw_and_recipe: Path, states: dict[str, Path], stage: str, name: str
 ) -> None:
     disk.fill(states[stage])
     (disk.path / "run").mkdir(exist_ok=True)
@@ -336,10 +336,30 @@ def test_a_read_only_run_folder_is_one_line(
     outcome = alexrep(*words(stage, raw_and_recipe, disk.path))
     assert (outcome.exit_code, outcome.stdout) == (1, "")
     wanted = (
-        rf"alexrep: {disk.path}/run/\.lock-run-1: expected permission to use it, "
+        rf"alexrep: {disk.path}/run/{name}: expected permission to use it, "
         r"found 'Read-only file system'; change its permissions or name another\n"
     )
     assert re.fullmatch(wanted, outcome.stderr), outcome.stderr
+    assert tree(disk.path) == before
+
+
+def test_a_run_in_a_read_only_folder_is_scored_and_drawn_elsewhere(
+    disk: Disk, raw_and_recipe: Path, states: dict[str, Path], tmp_path: Path
+) -> None:
+    disk.fill(states["eval"])
+    before = tree(disk.path)
+    disk.change("ro")
+    outcome = alexrep(*words("eval", raw_and_recipe, disk.path))
+    assert outcome.exit_code == 0
+    assert outcome.stdout.startswith("val, centre: top-1 error ")
+    wanted = (
+        rf"alexrep: {disk.path}/run/results/val-centre\.json: expected permission to write it, "
+        r"found 'Read-only file system'; what is printed was not kept\n"
+    )
+    assert re.fullmatch(wanted, outcome.stderr), outcome.stderr
+    elsewhere = alexrep(*words("plot", raw_and_recipe, disk.path), "--out", tmp_path / "plots")
+    assert elsewhere.exit_code == 0, elsewhere.output
+    assert (tmp_path / "plots" / "curves.png").is_file()
     assert tree(disk.path) == before
 
 

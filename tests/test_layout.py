@@ -97,6 +97,13 @@ def test_the_library_and_the_plots_know_no_stage(path: Path) -> None:
     assert [name for name in imported(path) if name.startswith(above)] == []
 
 
+@pytest.mark.parametrize("path", sources("plots"), ids=installed_name)
+def test_plots_read_a_run_through_its_readers(path: Path) -> None:
+    runs = {name for name in imported(path) if name.startswith("alexrep.runs.")}
+    readers = ("contents", "history", "results", "trained")
+    assert [name for name in runs if name.split(".")[2] not in readers] == []
+
+
 @pytest.mark.parametrize("path", sources("stages"), ids=installed_name)
 def test_stages_meet_in_the_application_only(path: Path) -> None:
     commands = {

@@ -19,7 +19,7 @@ from alexrep.evaluation.task import Task, find, num_images, score
 from alexrep.feed.dataset import open_data
 from alexrep.ilsvrc.classes import ClassTable
 from alexrep.plots import predictions
-from alexrep.runs import checkpoint, contents, log
+from alexrep.runs import checkpoint, contents, log, results, trained
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.results import Result
 from alexrep.shards.read import Split, open_split
@@ -61,7 +61,8 @@ def val(data: Path) -> Iterator[Split]:
 
 
 def scored(task: Task) -> Result:
-    return score(task, CPU, threads=2, batch_size=3, done=lambda num: None)
+    scored = score(task, CPU, threads=2, batch_size=3, done=lambda num: None)
+    return results.keep(scored)
 
 
 def rename(split: Split, new: dict[str, str]) -> None:
@@ -71,8 +72,8 @@ def rename(split: Split, new: dict[str, str]) -> None:
 
 
 def match(task: Task, split: Split) -> Split:
-    content = checkpoint.load(task.run.checkpoint("last"))
-    return matched(split, content, task.run.path, task.data)
+    network = trained.load(task.run.checkpoint("last"))
+    return matched(split, network, task.run.path, task.data)
 
 
 def test_the_error_is_that_of_the_last_validation(task: Task) -> None:
@@ -95,7 +96,7 @@ def test_exactly_the_images_of_the_classes_are_scored_and_kept(
     task: Task, split: str, num: int, views: str
 ) -> None:
     own, done = replace(task, split=split, views=views), list[int]()
-    found = score(own, CPU, threads=2, batch_size=2, done=done.append)
+    found = results.keep(score(own, CPU, threads=2, batch_size=2, done=done.append))
     assert found.num_images == sum(done) == num_images(own) == num
     assert find(own) == found
     with np.load(task.run.result(split, views).with_suffix(".npz")) as kept:
@@ -117,10 +118,11 @@ def test_the_split_is_the_one_of_training(task: Task, val: Split) -> None:
 
 def test_the_sheet_names_the_classes_of_the_run(task: Task) -> None:
     scored(task)
-    found = contents.read_predictions(task.run.path)
+    found = contents.read_scored(task.run.path)
     cards = predictions.cards(found, contents.read_classes(task.run.path))
+    images = found.predictions.sheet_images
     # The pictures' blue tells the class: 40 and a little more, or 200.
-    seen = ["cat" if image[..., 2].mean() < 120 else "crane" for image in found.sheet_images]
+    seen = ["cat" if image[..., 2].mean() < 120 else "crane" for image in images]
     assert [card.name for card in cards] == seen
     assert sorted(seen) == ["cat"] * 3 + ["crane"] * 2
     assert all({bar.name for bar in card.bars} == {"cat", "crane"} for card in cards)

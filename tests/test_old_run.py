@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from alexrep.runs import checkpoint, trained
+from alexrep.runs import contents, trained
 from alexrep.runs.folder import RunFolder
 from alexrep.stages import app
 
@@ -59,8 +59,7 @@ def test_its_table_is_written_as_it_was(run: Path) -> None:
 
 def test_its_checkpoints_become_networks(run: Path) -> None:
     for which in ("last", "best"):
-        path = RunFolder(run).checkpoint(which)
-        model = trained.model_of(checkpoint.load(path), path)
+        model = trained.load(RunFolder(run).checkpoint(which)).model()
         assert sum(one.numel() for one in model.parameters()) == 1508
 
 
@@ -69,6 +68,14 @@ def test_its_pictures_are_drawn(run: Path) -> None:
     drawn = alexrep("plot", run)
     for name in ("curves", "kernels", "predictions", "mean-image", "colour-axes"):
         assert f"{name}: {run}/plots/{name}.png" in drawn
+
+
+def test_its_result_to_show_is_that_of_ten_crops_with_its_predictions(run: Path) -> None:
+    scored = contents.read_scored(run)
+    assert (scored.path.name, scored.result.version) == ("val-ten-crop.json", 1)
+    predictions = scored.predictions
+    is_right = predictions.top5[:, 0] == predictions.labels
+    assert scored.result.top1_error == 1 - is_right.mean()
 
 
 def test_looking_at_it_changes_nothing(run: Path) -> None:

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from alexrep.errors import DataError
 from alexrep.ilsvrc.classes import Synset
 from alexrep.plots import colour_axes, curves, gallery, kernels, mean_image, rates, style
 from alexrep.plots import predictions as sheet
-from alexrep.runs import checkpoint, contents, history
+from alexrep.runs import checkpoint, contents, history, results
+from alexrep.runs.results import Predictions, Result, Scored
 
 NAMES = ["zero", "one, unity", "two", "three", "four", "a very long name indeed, and another"]
 SIZES = {
@@ -28,6 +30,7 @@ SIZES = {
     "mean-image": (1740, 525),
     "colour-axes": (1560, 666),
 }
+NUMBERS = (0.5, 0.25, 0.0, "weights", "shards")
 ORANGE_RED, SKY = (250, 60, 10), (20, 160, 240)
 
 
@@ -63,7 +66,10 @@ def write_results(run: Path, name: str, **other: object) -> None:
         "sheet_rows": np.array([0, 1]),
     }
     arrays["sheet_images"][1] = SKY
-    np.savez(run / "results" / f"{name}.npz", **(arrays | other))
+    split, _, views = name.removesuffix("-best").partition("-")
+    result = Result(split, views, "best" if "best" in name else "last", 2, 4, 0, *NUMBERS)
+    predictions = Predictions(**(arrays | other))
+    results.keep(Scored(run / "results" / f"{name}.json", result, predictions))
 
 
 def write_checkpoint(run: Path, name: str, **weights: torch.Tensor) -> None:
@@ -134,7 +140,8 @@ def test_equal_work_gives_equal_bytes_whatever_the_users_settings(
         ("curves", "log.jsonl", "run alexrep train first"),
         ("curves", "recipe.toml", "expected the recipe of a run, found none"),
         ("kernels", "checkpoints/best.pt", "expected a checkpoint, found none; run alexrep train"),
-        ("predictions", "results/test-ten-crop.npz", "found none yet; run alexrep eval"),
+        ("predictions", "results/test-ten-crop.json", "found none yet; run alexrep eval"),
+        ("predictions", "results/test-ten-crop.npz", "expected predictions, found none; run"),
         ("predictions", "classes.json", "expected a class table, found none"),
         ("mean-image", "mean.npy", "run alexrep mean"),
         ("colour-axes", "pca.json", "run alexrep pca"),
@@ -312,7 +319,7 @@ def test_the_last_checkpoint_stands_in_for_a_best_one(run: Path, tmp_path: Path)
 
 
 def test_a_bar_is_as_long_as_its_probability_and_only_the_true_class_is_right(run: Path) -> None:
-    first, second = sheet.cards(contents.read_predictions(run), contents.read_classes(run))
+    first, second = sheet.cards(contents.read_scored(run), contents.read_classes(run))
     assert [bar.probability for bar in first.bars] == pytest.approx([0.6, 0.2, 0.1, 0.05, 0.05])
     assert [bar.is_right for bar in first.bars] == [True, False, False, False, False]
     assert [bar.is_right for bar in second.bars] == [False, True, False, False, False]
@@ -338,7 +345,7 @@ def test_the_sheet_shows_the_images_in_order(run: Path, tmp_path: Path) -> None:
 
 def test_the_title_says_how_many_of_the_wrong_answers_are_shown(run: Path) -> None:
     write_results(run, "test-ten-crop", labels=np.array([1, 0, 5, 3]))
-    assert sheet.summary(contents.read_predictions(run)) == (
+    assert sheet.summary(contents.read_scored(run)) == (
         "2 of 4 images scored, 1 of the 2 wrong ones among them; "
         "probabilities averaged over ten crops"
     )
@@ -351,7 +358,7 @@ def test_a_percentage_fits_its_room(share: float, text: str) -> None:
 
 def test_an_unknown_class_has_no_right_bar(run: Path) -> None:
     write_results(run, "test-ten-crop", labels=np.full(4, -1))
-    card = sheet.cards(contents.read_predictions(run), contents.read_classes(run))[0]
+    card = sheet.cards(contents.read_scored(run), contents.read_classes(run))[0]
     assert (card.name, card.frame) == (None, style.LINE)
     assert not any(bar.is_right for bar in card.bars)
 
@@ -359,25 +366,27 @@ def test_an_unknown_class_has_no_right_bar(run: Path) -> None:
 @pytest.mark.parametrize(
     ("others", "chosen"),
     [
-        (["val-centre"], ("val", "centre")),
-        (["val-centre", "val-ten-crop"], ("val", "ten-crop")),
-        (["val-ten-crop", "test-centre"], ("test", "centre")),
+        (["val-centre"], ("val", "centre", "last")),
+        (["val-centre", "val-ten-crop"], ("val", "ten-crop", "last")),
+        (["val-ten-crop", "test-centre"], ("test", "centre", "last")),
+        (["val-ten-crop-best", "test-centre-best"], ("test", "centre", "best")),
+        (["val-centre", "test-centre-best"], ("val", "centre", "last")),
     ],
 )
-def test_test_is_shown_before_val_and_ten_crop_before_centre(
-    others: list[str], chosen: tuple[str, str], run: Path
+def test_last_is_shown_before_best_test_before_val_and_ten_crop_before_centre(
+    others: list[str], chosen: tuple[str, str, str], run: Path
 ) -> None:
-    (run / "results" / "test-ten-crop.npz").unlink()
+    shutil.rmtree(run / "results")
     for name in others:
         write_results(run, name)
-    found = contents.read_predictions(run)
-    assert (found.split, found.views) == chosen
+    found = contents.read_scored(run).result
+    assert (found.split, found.views, found.checkpoint) == chosen
 
 
 def test_results_of_other_classes_are_an_error(run: Path) -> None:
     write_results(run, "test-ten-crop", top5=np.full((4, 5), 6))
     with pytest.raises(DataError, match="expected rows and classes of this run"):
-        sheet.cards(contents.read_predictions(run), contents.read_classes(run))
+        sheet.cards(contents.read_scored(run), contents.read_classes(run))
 
 
 def test_a_sheet_without_images_is_refused(run: Path, tmp_path: Path) -> None:
@@ -443,7 +452,7 @@ def test_the_colour_axes_show_the_swatches(run: Path, tmp_path: Path) -> None:
 
 
 def test_the_gallery_draws_what_it_can_and_says_why_not_the_rest(run: Path, tmp_path: Path) -> None:
-    (run / "results" / "test-ten-crop.npz").unlink()
+    shutil.rmtree(run / "results")
     drawn = gallery.draw_all(run, tmp_path / "plots")
     assert list(drawn) == list(gallery.FIGURES)
     assert "found none yet; run alexrep eval" in str(drawn.pop("predictions"))

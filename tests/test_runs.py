@@ -10,7 +10,7 @@ import pytest
 
 from alexrep import files
 from alexrep.errors import ConfigError, DataError
-from alexrep.runs import copying, description, listing, log, notes, table
+from alexrep.runs import copying, description, listing, log, notes, results, table
 from alexrep.runs.folder import RunFolder
 
 MakeRun = Callable[..., RunFolder]
@@ -99,7 +99,7 @@ def test_a_damaged_result_is_named(make_run: MakeRun) -> None:
     folder = make_run("run", is_finished=True)
     folder.result("val", "ten-crop").write_text("[1]")
     with pytest.raises(DataError, match=r"val-ten-crop\.json: expected a result, found"):
-        listing.results(folder)
+        results.read_all(folder.path)
 
 
 def test_a_description_has_everything(make_run: MakeRun) -> None:
@@ -110,7 +110,8 @@ def test_a_description_has_everything(make_run: MakeRun) -> None:
     assert found.source.startswith("Ours: net 145")
     assert "width: 0.25; net 145: 1" in found.departures
     assert [row["epoch"] for row in found.rows] == [0, 1, 2, 3]
-    assert found.results == {"val-ten-crop": {"top1_error": 0.125, "top5_error": 0.0625}}
+    assert found.results.keys() == {"val-ten-crop"}
+    assert found.results["val-ten-crop"]["top1_error"] == 0.125
     assert found.notes == ["2012-09-30 seen"]
 
 

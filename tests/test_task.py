@@ -1,6 +1,7 @@
 """A run's result on a split: what it says, and when it may be said again."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from contextlib import closing
@@ -18,12 +19,13 @@ from alexrep.config import recipes
 from alexrep.errors import DataError, ManifestError
 from alexrep.evaluation import text
 from alexrep.evaluation.evaluate import evaluate
+from alexrep.evaluation.predictions import sheet_rows
 from alexrep.evaluation.task import Task, find, num_images, score
 from alexrep.feed.batches import Reader
 from alexrep.feed.dataset import open_data
-from alexrep.runs import checkpoint, trained
+from alexrep.runs import checkpoint, log, results, trained
 from alexrep.runs.folder import RunFolder
-from alexrep.runs.results import Result, sheet_rows
+from alexrep.runs.results import Result
 from alexrep.shards.read import open_split
 from alexrep.training import run as training
 from alexrep.training.request import Request, Resources
@@ -35,17 +37,22 @@ SETTINGS = (
     "schedule={epochs=5,changes=[{epoch=0,weights=0.01,biases=0.02}]}",
 )
 
+ENDS = (".json", ".npz")
+
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
 def trained_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a finished run; read only."""
-    path = tmp_path_factory.mktemp("runs") / "run"
-    chosen = recipes.load("demo", SETTINGS)
-    with closing(open_data(data)) as held:
-        training.lead(Request(chosen, held, path, Resources(CPU, 2)), lambda: None)
-    return path
+    return train(tmp_path_factory.mktemp("runs") / "run", data)
+
+
+def train(run: Path, data: Path, *settings: str) -> Path:
+    recipe = recipes.load("demo", (*SETTINGS, *settings))
+    with closing(open_data(data)) as dataset:
+        training.lead(Request(recipe, dataset, run, Resources(CPU, 2)), lambda: None)
+    return run
 
 
 @pytest.fixture
@@ -55,7 +62,7 @@ def task(trained_run: Path, data: Path, tmp_path: Path) -> Task:
 
 
 def scored(task: Task) -> Result:
-    return score(task, CPU, threads=2, batch_size=3, done=lambda num: None)
+    return results.keep(score(task, CPU, threads=2, batch_size=3, done=lambda num: None))
 
 
 def arrays(task: Task) -> dict[str, Any]:
@@ -83,10 +90,9 @@ def packed_anew(task: Task, other: Path) -> Path:
 
 
 def test_the_result_is_that_of_the_checkpoint_on_the_split(task: Task) -> None:
-    content = checkpoint.load(task.run.checkpoint("last"))
+    network = trained.load(task.run.checkpoint("last"))
     with closing(open_split(task.data, "val")) as split:
-        model = trained.model_of(content, task.data)
-        inputs = trained.inputs_of(content, task.data)
+        model, inputs = network.model(), network.inputs()
         scores, _ = evaluate(model, split, inputs, "ten-crop", threads=1, batch_size=3)
     found = scored(task)
     assert (found.top1_error, found.top5_error) == (scores.top1_error, scores.top5_error)
@@ -100,10 +106,55 @@ def test_the_result_is_that_of_the_checkpoint_on_the_split(task: Task) -> None:
 
 def test_the_centre_of_the_last_checkpoint_is_what_training_reported(task: Task) -> None:
     found = scored(replace(task, views="centre"))
-    details = task.run.read_manifest().details
+    details, row = task.run.read_manifest().details, log.read(task.run.log)[-1]
+    assert found.loss == pytest.approx(row["val_loss"])
     assert found.top1_error == details["val_top1_error"]
     assert found.top5_error == details["val_top5_error"]
     assert found.weights == details["weights"]
+
+
+@pytest.fixture(scope="module")
+def half_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """Return a finished run whose recipe computes in bfloat16; read only."""
+    compute = "compute={precision='bf16',form='joined'}"
+    return RunFolder(train(tmp_path_factory.mktemp("runs") / "half", data, compute))
+
+
+def test_a_run_is_scored_in_the_precision_of_its_recipe(half_run: RunFolder, data: Path) -> None:
+    task = Task(half_run, data, "val", "centre", "last")
+    result = score(task, CPU, threads=2, batch_size=4, done=lambda num: None).result
+    assert result.loss == log.read(half_run.log)[-1]["val_loss"]
+    content = checkpoint.load(half_run.checkpoint("last"))
+    content["config"]["compute"]["precision"] = "fp32"
+    network = trained.Trained(half_run.path, content)
+    with closing(open_split(data, "val")) as split:
+        model, inputs = network.model(), network.inputs()
+        exact, _ = evaluate(model, split, inputs, "centre", threads=2, batch_size=4)
+    assert result.loss != exact.loss
+
+
+@pytest.mark.parametrize(("precision", "rounding"), [("fp32", "ieee"), ("bf16", "tf32")])
+def test_the_switches_are_set_while_a_run_is_scored_and_put_back(
+    task: Task, precision: str, rounding: str
+) -> None:
+    path = task.run.checkpoint("last")
+    content = checkpoint.load(path)
+    del content["format_version"]
+    # Where it trained does not matter: it need not be here.
+    compute = {"precision": precision, "compile": True, "towers": ["cuda:6", "cuda:7"]}
+    content["config"]["compute"] |= compute
+    checkpoint.save(path, content)
+    before, seen = switches(), []
+    score(task, CPU, threads=1, batch_size=4, done=lambda num: seen.append(switches()))
+    assert seen == [(rounding, rounding, True)] * 2
+    assert switches() == before
+
+
+def switches() -> tuple[str, str, bool]:
+    """Return torch's rounding of products and convolutions, and whether it is deterministic."""
+    backends: Any = torch.backends
+    rounding = backends.cuda.matmul.fp32_precision, backends.cudnn.conv.fp32_precision
+    return (*rounding, torch.are_deterministic_algorithms_enabled())
 
 
 def test_the_best_checkpoint_has_the_error_that_made_it_so(task: Task) -> None:
@@ -183,20 +234,86 @@ def test_scoring_twice_gives_the_same_files(task: Task) -> None:
     assert [path.read_bytes() for path in paths] == before
 
 
-def test_a_result_of_another_checkpoint_is_refused(task: Task) -> None:
-    scored(task)
-    wanted = r"val-ten-crop\.json: expected checkpoint = 'best', found last; remove the old"
-    with pytest.raises(ManifestError, match=wanted):
-        find(replace(task, which="best"))
+def test_results_of_both_checkpoints_stand_beside_each_other(task: Task) -> None:
+    last, best = scored(task), scored(replace(task, which="best"))
+    assert find(task) == last
+    assert find(replace(task, which="best")) == best
+    assert (last.checkpoint, best.checkpoint) == ("last", "best")
+    names = {path.name for path in (task.run.path / "results").iterdir()}
+    assert names == {f"val-ten-crop{which}{end}" for which in ("", "-best") for end in ENDS}
 
 
-def test_a_result_of_other_weights_is_refused(task: Task) -> None:
-    scored(task)
+def said_of(task: Task) -> str:
+    """Return the one line about a result that does not do."""
+    said: list[str] = []
+    assert find(task, said.append) is None
+    assert len(said) == 1
+    return said[0]
+
+
+def test_a_result_of_other_weights_is_replaced_and_this_is_said(task: Task) -> None:
+    before = scored(task)
     content = checkpoint.load(task.run.checkpoint("last"))
     content["state_dict"]["fc8.bias"][0] += 1
+    content["epoch"] = 9
+    del content["format_version"]
     checkpoint.save(task.run.checkpoint("last"), content)
-    with pytest.raises(ManifestError, match=r"expected weights = '[0-9a-f]{64}', found "):
-        find(task)
+    assert re.fullmatch(
+        r".*/val-ten-crop\.json: expected weights [0-9a-f]{12} of epoch 9, found [0-9a-f]{12} of "
+        r"epoch 5; scored anew, and the old result is replaced",
+        said_of(task),
+    )
+    after = scored(task)
+    assert (after.epoch, find(task)) == (9, after)
+    assert after.weights != before.weights
+
+
+def as_version_1(task: Task, **others: str) -> None:
+    """Turn a result into one as it was written before results named their version."""
+    table = json.loads(task.path.read_text())
+    for key in ("version", "predictions", "labels", "all_probabilities"):
+        del table[key]
+    task.path.write_text(json.dumps(table | others))
+
+
+def test_a_result_of_version_1_is_read(task: Task) -> None:
+    result = scored(task)
+    as_version_1(task)
+    assert find(task) == replace(result, version=1, predictions="")
+    assert results.read_scored(task.path).result.top1_error == result.top1_error
+
+
+def test_a_result_of_the_best_checkpoint_in_the_name_of_the_last_is_replaced(task: Task) -> None:
+    scored(task)
+    as_version_1(task, checkpoint="best")
+    assert "expected checkpoint 'last', found 'best'; scored anew" in said_of(task)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_result_without_its_own_predictions_is_scored_anew(task: Task, is_there: bool) -> None:
+    other = scored(replace(task, which="best", all_probabilities=True))
+    scored(task)
+    arrays = task.path.with_suffix(".npz")
+    arrays.unlink()
+    if is_there:
+        shutil.copyfile(task.run.result("val", "ten-crop", "best").with_suffix(".npz"), arrays)
+    assert other.predictions != results.read(task.path).predictions
+    assert "expected its predictions beside it, found none or others; scored" in said_of(task)
+
+
+def test_all_probabilities_are_kept_when_asked_for(task: Task) -> None:
+    scored(task)
+    with_all = replace(task, all_probabilities=True)
+    assert "expected the probabilities of all classes, found those of the" in said_of(with_all)
+    result, kept = scored(with_all), arrays(task)
+    assert (kept["all_probabilities"].dtype, kept["all_probabilities"].shape) == (
+        np.float16,
+        (7, 3),
+    )
+    likely = np.take_along_axis(kept["all_probabilities"], kept["top5"], axis=1)
+    assert np.allclose(likely, kept["probabilities"], atol=5e-4)
+    # Who does not need them takes a result that has them.
+    assert find(task) == find(with_all) == result
 
 
 def test_a_result_of_other_shards_is_refused(task: Task, tmp_path: Path) -> None:
@@ -210,7 +327,7 @@ def test_beside_a_result_the_classes_of_other_shards_are_compared_first(
 ) -> None:
     scored(task)
     exchange_a_class(task)
-    other = replace(task, data=packed_anew(task, tmp_path / "other"), which="best")
+    other = replace(task, data=packed_anew(task, tmp_path / "other"))
     with pytest.raises(DataError, match=r"other: expected the 3 classes that .*run was trained on"):
         find(other)
 

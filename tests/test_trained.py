@@ -11,7 +11,7 @@ from alexrep.config import recipes
 from alexrep.errors import ConfigError, DataError
 from alexrep.feed.normalise import make_inputs
 from alexrep.models import registry
-from alexrep.runs import trained
+from alexrep.runs.trained import Trained
 
 HERE = Path("last.pt")
 MEAN = np.random.default_rng(1).uniform(0, 255, (72, 72, 3)).astype(np.float32)
@@ -39,21 +39,21 @@ def content() -> dict[str, Any]:
 
 
 def test_the_recipe_comes_back(content: dict[str, Any]) -> None:
-    assert trained.recipe_of(content, HERE) == recipes.load("demo", SETTINGS)
+    assert Trained(HERE, content).recipe == recipes.load("demo", SETTINGS)
 
 
 def test_the_network_comes_back_with_its_weights(content: dict[str, Any]) -> None:
-    state = trained.model_of(content, HERE).state_dict()
+    state = Trained(HERE, content).model().state_dict()
     assert state.keys() == content["state_dict"].keys()
     assert all(torch.equal(state[name], content["state_dict"][name]) for name in state)
 
 
 def test_the_class_table_comes_back(content: dict[str, Any]) -> None:
-    assert trained.classes_of(content, HERE).index_of_wnid == {"n0": 0, "n1": 1, "n2": 2}
+    assert Trained(HERE, content).classes.index_of_wnid == {"n0": 0, "n1": 1, "n2": 2}
 
 
 def test_the_normalisation_comes_back(content: dict[str, Any]) -> None:
-    found = trained.inputs_of(content, HERE)
+    found = Trained(HERE, content).inputs()
     expected = make_inputs(MEAN, AXES, np.array(STDS), 67, 0.2, True)
     assert torch.equal(found.mean, expected.mean)
     assert torch.equal(found.noise, expected.noise)
@@ -62,7 +62,7 @@ def test_the_normalisation_comes_back(content: dict[str, Any]) -> None:
 
 def test_caffes_mean_and_colours_come_back(content: dict[str, Any]) -> None:
     content["config"]["feed"] |= {"mean": "crop", "channels": "bgr"}
-    found = trained.inputs_of(content, HERE)
+    found = Trained(HERE, content).inputs()
     assert torch.equal(found.mean, torch.from_numpy(MEAN).flip(2))
     assert (found.side, found.follows, found.is_bgr) == (67, True, True)
 
@@ -70,10 +70,10 @@ def test_caffes_mean_and_colours_come_back(content: dict[str, Any]) -> None:
 def test_a_recipe_of_another_version_is_named(content: dict[str, Any]) -> None:
     content["config"]["model"]["depth"] = 8
     with pytest.raises(ConfigError, match=r"last\.pt: model\.depth: expected a known key, found 8"):
-        trained.model_of(content, HERE)
+        Trained(HERE, content).model()
 
 
 def test_a_class_table_that_is_none_is_named(content: dict[str, Any]) -> None:
     content["classes"] = [{"index": 0, "name": "cat"}]
     with pytest.raises(DataError, match=r"last\.pt: expected a class table, found "):
-        trained.classes_of(content, HERE)
+        _ = Trained(HERE, content).classes

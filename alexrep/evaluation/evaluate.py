@@ -21,13 +21,15 @@ from alexrep.shards.read import Split
 
 
 @dataclass(frozen=True)
-class Predictions:
-    """The likeliest classes of every image, in the order of the shards."""
+class Outputs:
+    """What the network says of every image, in the order of the shards."""
 
-    top: NDArray[np.int64]
+    top5: NDArray[np.int64]
     """Class indices, likeliest first, (N, T)."""
     probabilities: NDArray[np.float32]
     """Their probabilities, (N, T)."""
+    all_probabilities: NDArray[np.float16] | None = None
+    """Probabilities of every class, (N, K), if they were asked for."""
 
 
 def evaluate(
@@ -41,7 +43,8 @@ def evaluate(
     done: Callable[[int], None] = lambda _: None,
     indices: NDArray[np.int64] | None = None,
     share: Callable[[NDArray[np.int64]], NDArray[np.int64]] = lambda batch: batch,
-) -> tuple[Scores, Predictions]:
+    with_all: bool = False,
+) -> tuple[Scores, Outputs]:
     """Score a network on a split; every image is decoded once.
 
     Args:
@@ -50,11 +53,12 @@ def evaluate(
         inputs: Constants of augmentation, on the network's device.
         which: "centre" or "ten-crop".
         threads: Decoding threads.
-        batch_size: Images at once; it changes nothing but time and memory.
+        batch_size: Images at once; beyond time and memory it changes the last digits only.
         done: Called with the number of images of each batch.
         indices: Indices of the images to score; by default all.
         share: Takes from each batch of indices what is scored here, where several processes
-            score a part each; the scores and predictions are of that part.
+            score a part each; the scores and outputs are of that part.
+        with_all: Whether to return the probabilities of all classes, too; 2 K bytes an image.
 
     Raises:
         DataError: If a label is not known, as in a test split whose labels are not public.
@@ -63,17 +67,17 @@ def evaluate(
     indices = np.arange(len(split)) if indices is None else indices
     require_labels(split, indices)
     scores = Scores(split.num_quarantined)
-    tops: list[tuple[Tensor, Tensor]] = []
+    tops: list[tuple[Tensor, ...]] = []
     shares = [share(batch) for batch in order.batches(indices, batch_size)]
     with _in_evaluation(model), torch.inference_mode(), Reader(split, threads) as reader:
         for batch in reader.read(shares):
             if len(batch.indices):
                 images = torch.from_numpy(batch.images).to(inputs.mean.device)
-                found = probabilities(model, images, which, inputs).cpu()
-                _require_finite(found)
-                scores.add(found, torch.from_numpy(batch.labels))
-                values, classes = found.topk(min(TOP, found.shape[1]))
-                tops.append((values, classes))
+                likely = probabilities(model, images, which, inputs).cpu()
+                _require_finite(likely)
+                scores.add(likely, torch.from_numpy(batch.labels))
+                values, classes = likely.topk(min(TOP, likely.shape[1]))
+                tops.append((classes, values, *([likely.half()] if with_all else [])))
             done(len(batch.indices))
     return scores, _joined(tops)
 
@@ -90,12 +94,11 @@ def require_labels(split: Split, indices: NDArray[np.int64]) -> None:
         raise DataError(mismatch(split.shards[0].path, "labels", unknown, "use the val split"))
 
 
-def _joined(tops: list[tuple[Tensor, Tensor]]) -> Predictions:
-    """Join the batches' likeliest probabilities and classes; there may be none."""
+def _joined(tops: list[tuple[Tensor, ...]]) -> Outputs:
+    """Join the batches' likeliest classes and probabilities; there may be none."""
     if not tops:
-        return Predictions(np.zeros((0, 0), np.int64), np.zeros((0, 0), np.float32))
-    values, classes = (torch.cat(parts).numpy() for parts in zip(*tops, strict=True))
-    return Predictions(top=classes, probabilities=values)
+        return Outputs(np.zeros((0, 0), np.int64), np.zeros((0, 0), np.float32))
+    return Outputs(*(torch.cat(parts).numpy() for parts in zip(*tops, strict=True)))
 
 
 @contextlib.contextmanager
@@ -109,9 +112,9 @@ def _in_evaluation(model: nn.Module) -> Iterator[None]:
         model.train(was_training)
 
 
-def _require_finite(found: Tensor) -> None:
+def _require_finite(likely: Tensor) -> None:
     """Refuse the output of a network that has diverged."""
-    if not bool(torch.isfinite(found).all()):
+    if not bool(torch.isfinite(likely).all()):
         advice = "train another run at a lower rate"
         raise AlexrepError(mismatch("the network", "finite logits", "others", advice))
 

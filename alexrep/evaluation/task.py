@@ -1,27 +1,27 @@
-"""A run's result on a split: scored once, kept in the run, never mixed."""
+"""A run scored on a split: once for the same weights and shards, and kept in the run."""
 
 import contextlib
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
-from alexrep import files, manifest
-from alexrep.errors import DataError, ManifestError, mismatch
-from alexrep.evaluation.evaluate import Predictions, evaluate
+from alexrep import manifest
+from alexrep.compute import precision
+from alexrep.compute.precision import Network
+from alexrep.errors import ManifestError, mismatch
+from alexrep.evaluation import predictions
+from alexrep.evaluation.evaluate import evaluate
 from alexrep.evaluation.match_classes import matched, of_classes
 from alexrep.evaluation.scores import Scores
-from alexrep.feed.batches import Reader
 from alexrep.ilsvrc import classes
-from alexrep.runs import checkpoint, trained
+from alexrep.runs import results, trained
 from alexrep.runs.folder import RunFolder
-from alexrep.runs.results import Result, sheet_rows
+from alexrep.runs.results import Result, Scored
+from alexrep.runs.trained import Trained
 from alexrep.shards import subset
-from alexrep.shards.read import Split, open_split
+from alexrep.shards.read import open_split
 
 
 @dataclass(frozen=True)
@@ -31,41 +31,61 @@ class Task:
     run: RunFolder
     data: Path
     split: str
+    """"train", "val" or "test"."""
     views: str
     """"centre" or "ten-crop"."""
     which: str
     """Checkpoint, "last" or "best"."""
+    all_probabilities: bool = False
+    """Whether to keep the probabilities of all classes."""
+
+    @property
+    def path(self) -> Path:
+        """The file of the result."""
+        return self.run.result(self.split, self.views, self.which)
 
 
-def find(task: Task) -> Result | None:
-    """Return the result if it is there, of the same weights, checkpoint and shards.
+def find(task: Task, say: Callable[[str], None] = lambda text: None) -> Result | None:
+    """Return the result that is there, if it need not be scored anew.
+
+    Args:
+        task: What is to be scored.
+        say: Told why a result that is there does not do: it will be replaced.
 
     Raises:
-        ManifestError: If one of others is there.
+        ManifestError: If it is of other shards.
         DataError: If it is damaged, or the shards could not be scored, as `score` says.
     """
-    path = task.run.result(task.split, task.views)
-    if not path.exists():
+    if not task.path.exists():
         return None
-    try:
-        found = Result(**json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise DataError(mismatch(path, "a result", error, "remove it and evaluate again")) from None
-    content = checkpoint.load(task.run.checkpoint(task.which))
-    asked = {
-        "checkpoint": task.which,
-        "weights": checkpoint.weights_digest(content["state_dict"]),
-        "shards": _shards_digest(task),
-    }
-    if found.shards != asked["shards"]:
+    result, network = results.read(task.path), trained.load(task.run.checkpoint(task.which))
+    shards = _shards_digest(task)
+    if result.shards != shards:
         # To remove the result would be bad advice if nothing could come in its place.
         with contextlib.closing(open_split(task.data, task.split)) as split:
-            matched(split, content, task.run.path, task.data)
-    for key, wanted in asked.items():
-        if getattr(found, key) != wanted:
-            advice = "remove the old result to score anew"
-            raise ManifestError(mismatch(path, f"{key} = {wanted!r}", getattr(found, key), advice))
-    return found
+            matched(split, network, task.run.path, task.data)
+        advice = "remove the old result to score anew"
+        raise ManifestError(mismatch(task.path, f"shards = {shards!r}", result.shards, advice))
+    difference = _difference(task, result, network)
+    if difference is not None:
+        say(mismatch(task.path, *difference, "scored anew, and the old result is replaced"))
+        return None
+    return result
+
+
+def _difference(task: Task, result: Result, network: Trained) -> tuple[str, str] | None:
+    """Return what a result should be and is, if it is not what the task asks for."""
+    if result.checkpoint != task.which:
+        return f"checkpoint {task.which!r}", repr(result.checkpoint)
+    if result.weights != network.weights:
+        return f"weights {network.weights[:12]} of epoch {network.epoch}", (
+            f"{result.weights[:12]} of epoch {result.epoch}"
+        )
+    if task.all_probabilities and not result.all_probabilities:
+        return "the probabilities of all classes", "those of the likeliest five"
+    if not results.has_its_predictions(task.path, result):
+        return "its predictions beside it", "none or others"
+    return None
 
 
 def num_images(task: Task) -> int:
@@ -76,12 +96,12 @@ def num_images(task: Task) -> int:
         DataError: If the run was trained on some classes only, and they cannot be scored.
     """
     record = manifest.read(task.data / "shards" / manifest.NAME, "pack")
-    chosen = task.run.read_recipe()
-    if not chosen.limits.classes:
+    recipe = task.run.read_recipe()
+    if not recipe.limits.classes:
         return record.counts.get(f"{task.split} images", 0)
     table = classes.read(task.run.path / "classes.json")
     with contextlib.closing(open_split(task.data, task.split)) as split:
-        return len(subset.indices(of_classes(split, chosen, table, task.run.path, task.data)))
+        return len(subset.indices(of_classes(split, recipe, table, task.run.path, task.data)))
 
 
 def score(
@@ -90,9 +110,11 @@ def score(
     threads: int,
     batch_size: int,
     done: Callable[[int], None],
-    owned: Callable[[], None] = files.nothing,
-) -> Result:
-    """Score a run on a split and keep the result and the predictions in the run.
+) -> Scored:
+    """Score a run on a split; nothing is written.
+
+    Precision, layout in memory, determinism and form are those of the run's recipe. Nothing is
+    compiled and all towers lie on the one device, so that any machine can score any run.
 
     Args:
         task: What is to be scored.
@@ -100,50 +122,52 @@ def score(
         threads: Decoding threads.
         batch_size: Images at once.
         done: Told the number of images of each batch.
-        owned: Raises if the run's folder is no longer ours; asked before each rename.
 
     Raises:
         ManifestError: If pack has not finished, or the data has no such split.
-        DataError: If checkpoint and data have other classes or other sides, or
+        DataError: If network and data have other classes or other sides, or
             labels are not known.
     """
-    path = task.run.checkpoint(task.which)
-    content = checkpoint.load(path)
-    with contextlib.closing(open_split(task.data, task.split)) as whole:
-        split = matched(whole, content, task.run.path, task.data)
-        model = trained.model_of(content, path).to(device)
-        inputs = trained.inputs_of(content, path).to(device)
-        scores, predictions = evaluate(
-            model,
+    network = trained.load(task.run.checkpoint(task.which))
+    compute = precision.on_one_device(network.recipe.compute)
+    with (
+        precision.settled(compute),
+        contextlib.closing(open_split(task.data, task.split)) as whole,
+    ):
+        split = matched(whole, network, task.run.path, task.data)
+        model = precision.place(network.model(), compute, device)
+        scores, outputs = evaluate(
+            Network(model, compute, device),
             split,
-            inputs,
+            network.inputs().to(device),
             task.views,
             threads=threads,
             batch_size=batch_size,
             done=done,
             indices=subset.indices(split),
+            with_all=task.all_probabilities,
         )
-        _keep_predictions(task, split, predictions, owned)
-    result = _result(task, content, scores, split.geometry)
-    files.write_json(task.run.result(task.split, task.views), asdict(result), owned)
-    return result
+        result = _result(task, network, scores, split.geometry)
+        return Scored(task.path, result, predictions.of(split, outputs))
 
 
-def _result(task: Task, content: dict[str, Any], scores: Scores, geometry: str) -> Result:
+def _result(task: Task, network: Trained, scores: Scores, geometry: str) -> Result:
     return Result(
         split=task.split,
         views=task.views,
         checkpoint=task.which,
-        epoch=content["epoch"],
+        epoch=network.epoch,
         num_images=scores.num_images,
         num_quarantined=scores.num_quarantined,
         loss=scores.loss,
         top1_error=scores.top1_error,
         top5_error=scores.top5_error,
-        weights=checkpoint.weights_digest(content["state_dict"]),
+        weights=network.weights,
         shards=_shards_digest(task),
         geometry=geometry,
-        trained_geometry=trained.geometry_of(content),
+        trained_geometry=network.geometry,
+        all_probabilities=task.all_probabilities,
+        version=results.VERSION,
     )
 
 
@@ -151,23 +175,3 @@ def _shards_digest(task: Task) -> str:
     path = task.data / "shards" / manifest.NAME
     manifest.read(path, "pack")
     return manifest.digest(path)
-
-
-def _keep_predictions(
-    task: Task, split: Split, predictions: Predictions, owned: Callable[[], None]
-) -> None:
-    indices = subset.indices(split)
-    rows = sheet_rows(predictions.top[:, 0] != split.labels[indices])
-    with Reader(split, 1) as reader:
-        images = next(reader.read([indices[rows]])).images
-    path = task.run.result(task.split, task.views).with_suffix(".npz")
-    with files.whole(path, owned) as part, part.open("wb") as stream:
-        np.savez(
-            stream,
-            names=split.names[indices],
-            labels=split.labels[indices],
-            top5=predictions.top,
-            probabilities=predictions.probabilities,
-            sheet_images=images,
-            sheet_rows=rows,
-        )

@@ -1,32 +1,36 @@
-"""What the pictures read from a run; what is missing is named with the command that makes it.
+"""What pictures and reports read from a run; what is missing is named with what makes it."""
 
-Shapes: N images scored, M of them kept for the sheet, K likeliest classes (five,
-or as many as there are).
-"""
-
-import zipfile
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor
 
 from alexrep import manifest
 from alexrep.config import recipes
 from alexrep.config.recipe import Recipe
 from alexrep.errors import DataError, ManifestError, mismatch
 from alexrep.ilsvrc import classes
-from alexrep.runs.folder import IMPORT
+from alexrep.runs import checkpoint, log, results
+from alexrep.runs.folder import IMPORT, RunFolder
+from alexrep.runs.history import History, from_rows
+from alexrep.runs.results import Scored
 
 Triple = tuple[float, float, float]
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.floating[Any]]
 
-RESULTS = [(split, views) for split in ("test", "val") for views in ("ten-crop", "centre")]
-"""Splits and views of results, the one to show first."""
+RESULTS = [
+    (split, views, checkpoint)
+    for checkpoint in ("last", "best")
+    for split in ("test", "val")
+    for views in ("ten-crop", "centre")
+]
+"""Results that may be shown, the one to show first."""
 
 
 class ColourAxes(BaseModel):
@@ -42,28 +46,6 @@ class ColourAxes(BaseModel):
     """Standard deviation along each axis, in grey levels, falling."""
     num_pixels: int
     """Pixels of the training set."""
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """The scored images of one split and the ones that eval kept for the sheet."""
-
-    path: Path
-    """The file they stand in."""
-    split: str
-    """`test` or `val`."""
-    views: str
-    """`ten-crop` or `centre`."""
-    labels: NDArray[np.int64]
-    """Class index, (N,); -1 where it is unknown."""
-    top: NDArray[np.int64]
-    """Class indices, likeliest first, (N, K)."""
-    probabilities: NDArray[np.float32]
-    """Their probabilities, (N, K)."""
-    sheet_images: NDArray[np.uint8]
-    """RGB images, (M, side, side, 3)."""
-    sheet_rows: NDArray[np.int64]
-    """Row of each sheet image, (M,)."""
 
 
 class NothingToShow(DataError):
@@ -146,37 +128,49 @@ def read_mean(run: Path) -> NDArray[np.float32]:
     return mean
 
 
-def read_predictions(run: Path) -> Predictions:
-    """Read the results to show: test before val, ten-crop before centre.
+def read_history(run: Path) -> History:
+    """Read the log as columns.
 
     Raises:
-        NothingToShow: If there are none.
-        DataError: If they are damaged.
+        NothingToShow: If there is none.
+        DataError: If it is damaged.
     """
-    for split, views in RESULTS:
-        path = run / "results" / f"{split}-{views}.npz"
-        if path.is_file():
-            return _read_results(path, split, views)
-    raise NothingToShow(mismatch(run / "results", "results", "none yet", "run alexrep eval"))
+    path = need_training(run / "log.jsonl", "the log of a run", "run alexrep train first")
+    return from_rows(log.read(path))
 
 
-def _read_results(path: Path, split: str, views: str) -> Predictions:
-    if not zipfile.is_zipfile(path):
-        raise DataError(_damaged(path, "predictions", "no zip archive"))
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return Predictions(
-                path,
-                split,
-                views,
-                arrays["labels"],
-                arrays["top5"],
-                arrays["probabilities"],
-                arrays["sheet_images"],
-                arrays["sheet_rows"],
-            )
-    except (ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise DataError(_damaged(path, "predictions", error)) from None
+def read_weights(run: Path) -> tuple[Path, Mapping[str, Tensor]]:
+    """Read the weights of the best checkpoint, or of the last one where no best is kept.
+
+    Returns:
+        The checkpoint's file, and its weights by name, on the CPU.
+
+    Raises:
+        NothingToShow: If there is no checkpoint.
+        DataError: If it is damaged.
+    """
+    folder = RunFolder(run)
+    path = folder.checkpoint("best")
+    if not path.is_file():
+        path = need(folder.checkpoint("last"), "a checkpoint", "run alexrep train first")
+    state = checkpoint.load(path).get("state_dict")
+    if not isinstance(state, Mapping):
+        raise DataError(mismatch(path, "weights under state_dict", "none", "train again"))
+    return path, state
+
+
+def read_scored(run: Path) -> Scored:
+    """Read the result to show: test before val, ten-crop before centre, last before best.
+
+    Raises:
+        NothingToShow: If there is none.
+        DataError: If it is damaged.
+    """
+    paths = (RunFolder(run).result(*name) for name in RESULTS)
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
+        raise NothingToShow(mismatch(run / "results", "results", "none yet", "run alexrep eval"))
+    return results.read_scored(path)
 
 
 def _damaged(path: Path, what: str, found: object) -> str:

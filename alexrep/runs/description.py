@@ -1,13 +1,13 @@
 """Everything worth knowing of one run."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from pydantic import JsonValue
 
 from alexrep.config import departures, recipes
 from alexrep.errors import DataError, mismatch
-from alexrep.runs import listing, notes
+from alexrep.runs import listing, notes, results
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.log import Row
 
@@ -29,7 +29,7 @@ class Description:
     rows: list[Row]
     """Rows of the last epochs, oldest first."""
     results: dict[str, dict[str, JsonValue]]
-    """Results by split and views."""
+    """Results by the names of their files, as in `val-ten-crop`."""
     notes: list[str]
     network: dict[str, JsonValue]
     """Totals of the table of its layers, for one image; empty in runs that have no table."""
@@ -51,7 +51,7 @@ def describe(folder: RunFolder) -> Description:
         state=listing.state_of(folder, recipe, rows),
         departures=departures.of(recipe),
         rows=rows[-NUM_ROWS:],
-        results=listing.results(folder),
+        results={name: asdict(one) for name, one in results.read_all(folder.path).items()},
         notes=notes.lines(folder),
         network=_totals(folder),
     )
@@ -103,8 +103,8 @@ def compare(one: RunFolder, other: RunFolder) -> Comparison:
 def _errors(folder: RunFolder) -> dict[str, JsonValue]:
     rows = listing.epoch_rows(folder)
     last: dict[str, JsonValue] = {key: rows[-1].get(key) for key in ERRORS} if rows else {}
-    for name, result in listing.results(folder).items():
-        last |= {f"{name} top{k}_error": result.get(f"top{k}_error") for k in (1, 5)}
+    for name, result in results.read_all(folder.path).items():
+        last |= {f"{name} top{k}_error": getattr(result, f"top{k}_error") for k in (1, 5)}
     return last
 
 

@@ -81,9 +81,19 @@ class RunFolder:
         """Whether a training has begun here."""
         return self.plan.exists() or self.manifest.exists() or bool(self.resumable())
 
-    def result(self, split: str, views: str) -> Path:
-        """Return the file of a result; predictions lie beside it as .npz."""
-        return self.path / "results" / f"{split}-{views}.json"
+    def result(self, split: str, views: str, checkpoint: str = "last", labels: str = "") -> Path:
+        """Return the file of a result; predictions lie beside it as .npz.
+
+        Args:
+            split: "train", "val" or "test".
+            views: "centre" or "ten-crop".
+            checkpoint: "last" or "best"; the name says it if it is not "last".
+            labels: Name of the labels; empty: the data's own, of which the name says nothing.
+                With others it says the checkpoint too, as in `val-centre-last-real.json`.
+        """
+        is_named = checkpoint != "last" or labels
+        parts = [split, views, *([checkpoint] if is_named else []), *([labels] if labels else [])]
+        return self.path / "results" / f"{'-'.join(parts)}.json"
 
     def read_recipe(self) -> Recipe:
         """Read the recipe that ran.

@@ -3,16 +3,16 @@
 Shapes: S step rows, E epoch rows, B groups of step rows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import JsonValue
+
+from alexrep.runs.log import Row
 
 Floats = NDArray[np.float64]
-Row = Mapping[str, JsonValue]
 
 MOST_STEPS = 1500
 """Step rows up to which each is drawn; the picture has no more columns than that."""

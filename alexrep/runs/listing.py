@@ -1,14 +1,11 @@
 """Runs below a folder, and how far each has come."""
 
 import contextlib
-import json
 import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-from pydantic import JsonValue
 
 from alexrep import locks
 from alexrep.config.recipe import Recipe
@@ -111,19 +108,3 @@ def epoch_rows(folder: RunFolder) -> list[Row]:
             advice = "mend or remove the line"
             raise DataError(mismatch(folder.log, "epoch and val_top1_error", str(row), advice))
     return rows
-
-
-def results(folder: RunFolder) -> dict[str, dict[str, JsonValue]]:
-    """Return a run's results by split and views, as in `val-ten-crop`.
-
-    Raises:
-        DataError: If one is damaged.
-    """
-    found = {}
-    for path in sorted((folder.path / "results").glob("*.json")):
-        try:
-            found[path.stem] = dict(json.loads(path.read_bytes()))
-        except (ValueError, TypeError) as error:
-            advice = "run alexrep eval again"
-            raise DataError(mismatch(path, "a result", repr(error), advice)) from None
-    return found

@@ -1,32 +1,50 @@
-"""The results of a run: its errors on a split, kept beside its predictions."""
+"""The results of a run: their format, and its only writer and reader.
 
-from dataclasses import dataclass
+`RUN/results/NAME.json` has the errors and `NAME.npz` the predictions that they were counted
+from; `RunFolder.result` makes the name. Nothing is locked: the arrays are written first, then
+the errors with the arrays' digest, so that a reader notices a pair that does not belong
+together.
+
+Shapes: N images scored, M of them kept for the sheet, K classes, T = min(5, K).
+"""
+
+import io
+import zipfile
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from alexrep import keyed
+from alexrep import files
+from alexrep.errors import DataError, mismatch
 from alexrep.shards.layout import GEOMETRY
 
-SHEET = 24
-"""Images kept with the predictions for the picture of them."""
-
-
-SHEET_WRONG = 8
-"""At most this many of them are wrongly classified ones."""
+VERSION = 2
+"""2 since a result names its version and the digest of its predictions; 1 had neither."""
 
 
 @dataclass(frozen=True)
 class Result:
     """The errors of a run on a split, as fractions."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", strict=True, allow_inf_nan=False
+    )
+
     split: str
+    """"train", "val" or "test"."""
     views: str
+    """"centre" or "ten-crop"."""
     checkpoint: str
+    """"last" or "best"."""
     epoch: int
+    """Finished epochs of the checkpoint."""
     num_images: int
     """Images of the split; those in quarantine are counted as errors. Of a run on some classes,
-    the images of these, see `matching.of_classes`."""
+    the images of these, see `match_classes.of_classes`."""
     num_quarantined: int
     loss: float
     """Mean over the images that could be scored."""
@@ -40,15 +58,131 @@ class Result:
     """How the scored images were made square: "crop" or "squash"."""
     trained_geometry: str = GEOMETRY
     """How those were that the network was trained on."""
+    labels: str = ""
+    """Name of the labels, if they are not the data's own."""
+    all_probabilities: bool = False
+    """Whether the predictions have the probabilities of all classes."""
+    predictions: str = ""
+    """SHA-256 of the file of predictions; empty in version 1, and where they were not kept."""
+    version: Annotated[int, Field(ge=1, le=VERSION)] = 1
+    """Version of the format."""
 
 
-def sheet_rows(is_wrong: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Choose images for the picture: at random, but with some wrong ones among them.
+@dataclass(frozen=True)
+class Predictions:
+    """The scored images in the order of the shards; each field is an array of the file."""
+
+    names: NDArray[np.bytes_]
+    """Name of each image, (N,)."""
+    labels: NDArray[np.int64]
+    """Class index, (N,); -1 where it is unknown."""
+    top5: NDArray[np.int64]
+    """Class indices, likeliest first, (N, T)."""
+    probabilities: NDArray[np.float32]
+    """Their probabilities, (N, T)."""
+    sheet_images: NDArray[np.uint8]
+    """RGB images for the picture, (M, side, side, 3)."""
+    sheet_rows: NDArray[np.int64]
+    """Row of each of these among the scored images, (M,)."""
+    all_probabilities: NDArray[np.float16] | None = None
+    """Probabilities of every class, (N, K), if they were asked for; under 3e-8 they are 0."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A result and the predictions that it was counted from."""
+
+    path: Path
+    """The file of the result; that of the predictions has the same name with .npz."""
+    result: Result
+    predictions: Predictions
+
+
+def keep(scored: Scored) -> Result:
+    """Write a result and its predictions, in the place of those that are there.
+
+    Returns:
+        The result with the digest of its predictions.
+
+    Raises:
+        OSError: If the folder cannot be written to.
+    """
+    stream = io.BytesIO()
+    arrays = {name: array for name, array in vars(scored.predictions).items() if array is not None}
+    np.savez(stream, **arrays)
+    content = stream.getbuffer()
+    result = replace(scored.result, predictions=files.sha256_bytes(content), version=VERSION)
+    files.write_bytes(scored.path.with_suffix(".npz"), content)
+    files.write_json(scored.path, asdict(result))
+    return result
+
+
+def read(path: Path) -> Result:
+    """Read a result, of this version of the format or an older one.
+
+    Raises:
+        DataError: If it is missing, damaged, or of a later version.
+    """
+    try:
+        return TypeAdapter(Result).validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise DataError(mismatch(path, "a result", "none", "run alexrep eval")) from None
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(str(part) for part in fault["loc"]) or "the text"
+        found = f"a fault at {where} ({fault['msg']})"
+        advice = "use the alexrep that wrote it, or remove it and run alexrep eval again"
+        raise DataError(mismatch(path, "a result", found, advice)) from None
+
+
+def read_all(run: Path) -> dict[str, Result]:
+    """Read every result of a run, by the names of their files, as in `val-ten-crop`.
+
+    Raises:
+        DataError: If one is damaged.
+    """
+    return {path.stem: read(path) for path in sorted((run / "results").glob("*.json"))}
+
+
+def read_scored(path: Path) -> Scored:
+    """Read a result and its predictions.
 
     Args:
-        is_wrong: Whether each image is classified wrongly, (N,).
+        path: The file of the result.
+
+    Raises:
+        DataError: If one of the two is missing or damaged, or they do not belong together.
     """
-    order = keyed.permutation(len(is_wrong), 0)
-    wrong, right = order[is_wrong[order]], order[~is_wrong[order]]
-    chosen = np.concatenate([wrong[:SHEET_WRONG], right, wrong[SHEET_WRONG:]])[:SHEET]
-    return chosen[keyed.permutation(len(chosen), 1)]
+    result, arrays = read(path), path.with_suffix(".npz")
+    advice = "run alexrep eval again"
+    try:
+        content = arrays.read_bytes()
+    except FileNotFoundError:
+        raise DataError(mismatch(arrays, "predictions", "none", advice)) from None
+    if not _belong_together(result, content):
+        wanted = f"the predictions that {path.name} was counted from"
+        raise DataError(mismatch(arrays, wanted, "others", advice))
+    try:
+        return Scored(path, result, _unpack(content))
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(mismatch(arrays, "predictions", error, advice)) from None
+
+
+def has_its_predictions(path: Path, result: Result) -> bool:
+    """Tell whether the predictions of a result lie beside it."""
+    arrays = path.with_suffix(".npz")
+    return arrays.is_file() and _belong_together(result, arrays.read_bytes())
+
+
+def _belong_together(result: Result, arrays: bytes) -> bool:
+    return not result.predictions or result.predictions == files.sha256_bytes(arrays)
+
+
+def _unpack(content: bytes) -> Predictions:
+    """Read the arrays; a pickle among them is a ValueError."""
+    if not zipfile.is_zipfile(io.BytesIO(content)):
+        raise ValueError("no zip archive")
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        names = [field.name for field in fields(Predictions)]
+        optional = {} if "all_probabilities" in arrays else {"all_probabilities": None}
+        return Predictions(**{name: arrays[name] for name in names if name not in optional})

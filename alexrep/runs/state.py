@@ -1,4 +1,4 @@
-"""What a run has come to: digests of its numbers, without its times."""
+"""Digests of a run's outputs, ignoring timings."""
 
 from pathlib import Path
 
@@ -12,17 +12,17 @@ TIMES = ("images_per_s", "seconds", "feed_wait_share", "memory_bytes")
 
 
 def digests(folder: RunFolder) -> dict[str, str]:
-    """Return a digest of everything that the pictures of a run show, by its file's name.
+    """Return the digest of every file that the pictures of a run are drawn from, by its name.
 
-    Equal runs have equal digests: of the log, times do not count; of the last checkpoint,
-    only the weights do. Files that are not there yet are left out.
+    Equal runs have equal digests: of the log, timings do not count; of the last checkpoint,
+    only the weights do. Files that are not there are left out.
     """
     names = ("recipe.toml", "classes.json", "mean.npy", "pca.json")
-    found = [folder.path / name for name in names]
-    found += [folder.log, folder.checkpoint("last"), *(folder.path / "results").glob("*.npz")]
+    paths = [folder.path / name for name in names]
+    paths += [folder.log, folder.checkpoint("last"), *(folder.path / "results").glob("*.npz")]
     return {
         path.relative_to(folder.path).as_posix(): _digest(path)
-        for path in sorted(found)
+        for path in sorted(paths)
         if path.is_file()
     }
 

@@ -1,6 +1,8 @@
-"""What a checkpoint holds, made ready for use: network, normalisation, class table, recipe."""
+"""A trained network from its checkpoint, with all that it needs to be used."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,42 +15,74 @@ from alexrep.feed.normalise import Inputs, make_inputs
 from alexrep.ilsvrc import classes
 from alexrep.ilsvrc.classes import ClassTable
 from alexrep.models import registry
+from alexrep.runs import checkpoint
 from alexrep.shards.layout import GEOMETRY
 
 
-def recipe_of(content: Mapping[str, Any], where: Path) -> Recipe:
-    """Return the recipe that a checkpoint was trained by."""
-    return parse(content["config"], str(where))
+@dataclass(frozen=True)
+class Trained:
+    """A checkpoint's content; a part that is damaged is named when it is asked for."""
+
+    path: Path
+    """The file, for messages."""
+    content: Mapping[str, Any]
+    """As `checkpoint.load` returns it."""
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The recipe that it was trained by."""
+        return parse(self.content["config"], str(self.path))
+
+    @cached_property
+    def classes(self) -> ClassTable:
+        """The classes, in the order of the logits."""
+        return classes.of_rows(self.content["classes"], self.path)
+
+    @property
+    def epoch(self) -> int:
+        """Number of finished epochs."""
+        return int(self.content["epoch"])
+
+    @property
+    def side(self) -> int:
+        """Side of the images that it was trained on, in pixels."""
+        return int(self.content["inputs"]["side"])
+
+    @property
+    def geometry(self) -> str:
+        """How these images were made square: "crop" or "squash"."""
+        return str(self.content["inputs"].get("geometry", GEOMETRY))
+
+    @cached_property
+    def weights(self) -> str:
+        """Digest of the weights."""
+        return checkpoint.weights_digest(self.content["state_dict"])
+
+    def model(self) -> nn.Module:
+        """Build the network with its weights, on the CPU, in training mode."""
+        model = registry.build(self.recipe.model, len(self.content["classes"]), self.recipe.seed)
+        model.load_state_dict(self.content["state_dict"])
+        return model
+
+    def inputs(self) -> Inputs:
+        """Return the normalisation that it was trained with, on the CPU."""
+        recipe, constants = self.recipe, self.content["inputs"]
+        return make_inputs(
+            mean_image=constants["mean"].numpy(),
+            axes=np.asarray(constants["axes"]),
+            stds=np.asarray(constants["stds"]),
+            side=recipe.model.side,
+            scale=recipe.noise.scale,
+            divide=recipe.noise.divide,
+            mean=recipe.feed.mean,
+            channels=recipe.feed.channels,
+        )
 
 
-def classes_of(content: Mapping[str, Any], where: Path) -> ClassTable:
-    """Return the class table that a checkpoint's logits refer to."""
-    return classes.of_rows(content["classes"], where)
+def load(path: Path) -> Trained:
+    """Read a checkpoint.
 
-
-def model_of(content: Mapping[str, Any], where: Path) -> nn.Module:
-    """Rebuild the trained network."""
-    recipe = recipe_of(content, where)
-    model = registry.build(recipe.model, len(content["classes"]), recipe.seed)
-    model.load_state_dict(content["state_dict"])
-    return model
-
-
-def geometry_of(content: Mapping[str, Any]) -> str:
-    """Return how the images that a checkpoint was trained on were made square."""
-    return str(content["inputs"].get("geometry", GEOMETRY))
-
-
-def inputs_of(content: Mapping[str, Any], where: Path) -> Inputs:
-    """Return the normalisation that a checkpoint was trained with."""
-    recipe, constants = recipe_of(content, where), content["inputs"]
-    return make_inputs(
-        mean_image=constants["mean"].numpy(),
-        axes=np.asarray(constants["axes"]),
-        stds=np.asarray(constants["stds"]),
-        side=recipe.model.side,
-        scale=recipe.noise.scale,
-        divide=recipe.noise.divide,
-        mean=recipe.feed.mean,
-        channels=recipe.feed.channels,
-    )
+    Raises:
+        DataError: If it is missing or damaged.
+    """
+    return Trained(path, checkpoint.load(path))

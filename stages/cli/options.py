@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from alexrep.errors import ConfigError, mismatch
+
+from .shell import REFUSED
 
 if TYPE_CHECKING:  # pydantic would take a fifth of the time of --help
     from alexrep.manifest import Manifest
@@ -79,6 +82,18 @@ def require_apart(folder: Path, data: Path, option: str = "--run") -> None:
 def note(text: str) -> None:
     """Say something beside the result, on stderr."""
     typer.echo(f"alexrep: {text}", err=True)
+
+
+@contextlib.contextmanager
+def kept_if_allowed(path: Path) -> Iterator[None]:
+    """Say so where the block may not write to the disk or the folder of `path`, and go on."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in REFUSED:
+            raise
+        advice = "what is printed was not kept"
+        note(mismatch(path, "permission to write it", repr(error.strerror), advice))
 
 
 def is_finished(record: Manifest | None, place: Path) -> bool:
