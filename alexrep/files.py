@@ -5,13 +5,17 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from alexrep.errors import DataError, mismatch
+from alexrep.owner import is_running
 
 PARTIAL = ".partial"
+_LONGEST = 255
+"""Bytes that a file's name may have; the limit of Linux's file systems."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """What the system says of a disk, a quota or a table of files that is full."""
 
@@ -33,7 +37,7 @@ def whole(path: Path, before_rename: Callable[[], None] = nothing) -> Iterator[P
         before_rename: Called when the partial file is on disk; if it raises, `path` stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.uname().nodename}-{os.getpid()}{PARTIAL}")
+    part = partial_path(path)
     try:
         with named(path):
             yield part
@@ -59,10 +63,52 @@ def named(path: Path) -> Iterator[None]:
         raise
 
 
-def sweep(folder: Path) -> None:
-    """Remove the partial files below `folder`; nobody else may be writing there."""
-    for part in folder.rglob(f"*{PARTIAL}"):
-        part.unlink(missing_ok=True)
+def partial_path(path: Path) -> Path:
+    """Return the name beside `path` under which this process writes it: it ends in host and pid."""
+    end = f".{os.uname().nodename}-{os.getpid()}{PARTIAL}"
+    is_short = len(os.fsencode(path.name + end)) <= _LONGEST
+    return path.with_name((path.name if is_short else sha256_bytes(os.fsencode(path.name))) + end)
+
+
+def sweep(folder: Path, before: float, is_left_alone: Callable[[Path], bool]) -> None:
+    """Remove the partial files below `folder` that processes left which are gone.
+
+    A partial name tells whose it is; any other file stays. One of this host is removed if no
+    process of its number runs here. One of another host is removed if it was not written to
+    since `before`; a folder of another host, a run that is being copied, stays.
+
+    Args:
+        folder: Where to look.
+        before: A time by the clock of the disk, in seconds.
+        is_left_alone: Tells whether to leave a folder below as it is, with all that is in it.
+    """
+    for place, folders, names in os.walk(folder):
+        if place != str(folder) and is_left_alone(Path(place)):
+            folders.clear()
+            continue
+        for name in [name for name in folders if _is_ours_and_left(name)]:
+            shutil.rmtree(Path(place, name), ignore_errors=True)
+            folders.remove(name)
+        for name in names:
+            if _is_ours_and_left(name) or _is_old(Path(place, name), before):
+                Path(place, name).unlink(missing_ok=True)
+
+
+def _is_ours_and_left(name: str) -> bool:
+    """Tell whether a partial name is of a process of this host that runs no more."""
+    host = re.escape(os.uname().nodename)
+    match = re.search(rf"\.{host}-(\d+){re.escape(PARTIAL)}$", name)
+    return match is not None and not is_running(int(match[1]))
+
+
+def _is_old(part: Path, before: float) -> bool:
+    """Tell whether a file has a partial name of another host, and was last changed before then."""
+    match = re.search(rf"\.(\S+)-\d+{re.escape(PARTIAL)}$", part.name)
+    if match is None or f".{match[1]}".endswith(f".{os.uname().nodename}"):
+        return False
+    with contextlib.suppress(FileNotFoundError):
+        return part.lstat().st_mtime < before
+    return False
 
 
 def _flush(path: Path) -> None:

@@ -1,96 +1,52 @@
-"""The lock of a run folder: a file made exclusively, kept fresh, taken over when its owner is gone.
+"""Locks of data folders and run folders: one writer, or the parts of an array side by side.
 
-No flock, which network file systems do not all keep. Lock files are numbered. Who finds none
-makes number 1; who finds one whose owner is gone makes the next number and removes the old
-one, so that of two who try, one wins. A lock is held as long as its file is there.
+A lock is a file that is made exclusively, whose time its owner renews, and that is removed at the
+end. No flock, which network file systems do not all keep. It is taken over only when its owner is
+gone: at once if that can be seen on this machine, or if this is a later restart of the owner's
+Slurm job; else once it has not been renewed for `GONE_S` seconds. A process that runs on this
+machine keeps its lock, whatever the clocks say.
+
+Lock files are named by what they are for, and numbered. Who finds one whose owner is gone makes
+the next number and removes the old one, so that of two who try, one wins.
 """
 
 import contextlib
-import fcntl
 import json
 import os
-import secrets
-import socket
+import random
+import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 from alexrep import files
 from alexrep.errors import AlexrepError, ManifestError, mismatch
+from alexrep.owner import Owner, this_process
 
-PREFIX = ".lock-run-"
+WHOLE = "run"
+"""Kind of the lock that excludes all others; `.lock-run-1`, as every version named it."""
+TURN = "turn"
+"""Kind of the lock of `in_turn`; the other kinds do not exclude it."""
+_NAME = re.compile(r"\.lock-(run|turn|part-.+)-(\d+)")
 BEAT_S = 20.0
-"""Seconds between two signs of life."""
+"""Seconds between two renewals of a lock."""
 GONE_S = 120.0
-"""Seconds without one after which an owner is taken to be gone."""
-
-
-@dataclass(frozen=True)
-class Owner:
-    """A process that may hold a lock."""
-
-    host: str
-    pid: int
-    began: str
-    """What tells the process from others with its number: start of machine and process, and
-    the namespace that the number is of."""
-    job: str | None = None
-    """SLURM_JOB_ID."""
-    restart: int = 0
-    """SLURM_RESTART_COUNT."""
-    token: str = field(default_factory=lambda: secrets.token_hex(8))
-
-    def __str__(self) -> str:
-        """Name the process."""
-        job = f" of job {self.job}, restart {self.restart}" if self.job else ""
-        return f"process {self.pid} on {self.host}{job}"
-
-    def gives_way_to(self, other: "Owner") -> bool:
-        """Tell whether `other` may take over at once."""
-        if self.job is not None and self.job == other.job and self.restart < other.restart:
-            return True
-        place = self.began.rpartition(" ")[0]
-        is_here = self.host == other.host and place == other.began.rpartition(" ")[0]
-        return is_here and _began(self.pid) != self.began
-
-
-def this_process(environment: Mapping[str, str] = os.environ) -> Owner:
-    """Describe this process."""
-    restart = environment.get("SLURM_RESTART_COUNT", "")
-    return Owner(
-        host=socket.gethostname(),
-        pid=os.getpid(),
-        began=_began(os.getpid()),
-        job=environment.get("SLURM_JOB_ID"),
-        restart=int(restart) if restart.isdigit() else 0,
-    )
-
-
-def _began(pid: int) -> str:
-    """Return machine start, namespace of processes, and start of a process; "" if it has ended."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
-        state, *fields = (
-            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        )
-        if state in "ZX":
-            return ""
-        return f"{boot} {os.readlink('/proc/self/ns/pid')} {fields[18]}"
-    except OSError:
-        return ""
+"""Seconds without a renewal after which an owner on another machine is taken to be gone."""
 
 
 @contextlib.contextmanager
-def held(folder: Path, me: Owner | None = None) -> Iterator[Callable[[], None]]:
-    """Hold the only right to write into a run folder; yield what raises if it was lost.
+def held(folder: Path, part: str = "", *, me: Owner | None = None) -> Iterator[Callable[[], None]]:
+    """Hold the right to write into a folder; yield a function that raises if it was lost.
 
-    Partial files that killed processes left are removed. The file's time is renewed every
-    `BEAT_S` seconds; a killed process keeps the lock until it is found to be gone: at once
-    on its own machine or by a restart of its own Slurm job, else after `GONE_S` seconds.
+    Whoever holds the whole folder first removes the partial files that processes left below it
+    which are gone, but for folders in which another process is at work; see `files.sweep`.
 
     Args:
-        folder: The folder; it is made if it is not there.
+        folder: A data folder or a run folder; it is made if it is not there.
+        part: Name of a part of the work. Parts of different names may be at work at the
+            same time; the same part twice, or a part beside the whole, may not.
         me: Who wants it; this process if not given.
 
     Raises:
@@ -98,40 +54,92 @@ def held(folder: Path, me: Owner | None = None) -> Iterator[Callable[[], None]]:
         DataError: If the folder cannot be made.
     """
     files.make_folder(folder)
-    lock, end = _Lock(folder, me or this_process()), threading.Event()
+    lock = _Lock(folder, f"part-{part}" if part else WHOLE, me or this_process())
     with files.named(folder):
         lock.take()
-        beat = threading.Thread(target=lock.keep_fresh, args=(end,), name="lock", daemon=True)
-        beat.start()
+        with lock.renewed():
+            if not part:
+                files.sweep(folder, lock.began - GONE_S, is_held)
+            try:
+                yield lock.require
+            except OSError:
+                lock.require()  # Who took over may have removed our partial files: then say that.
+                raise
+
+
+@contextlib.contextmanager
+def in_turn(folder: Path) -> Iterator[None]:
+    """Wait for the others that want the same, then hold the right alone."""
+    lock = _Lock(folder, TURN, this_process())
+    while True:
         try:
-            files.sweep(folder)
-            yield lock.require
-        finally:
-            end.set()
-            beat.join()
-            lock.give_back()
+            lock.take()
+            break
+        except ManifestError:
+            time.sleep(0.1)
+    with lock.renewed():
+        yield
+
+
+def is_held(folder: Path) -> bool:
+    """Tell whether a process writes into the folder now; for readers, which take no lock."""
+    me = this_process()
+    return any(_is_alive(lock, me) for lock in _locks(folder))
+
+
+def _is_alive(lock: Path, me: Owner) -> bool:
+    owner = _owner(lock)
+    runs = owner.runs_beside(me) if owner else None
+    if runs is not None:
+        return runs
+    with contextlib.suppress(FileNotFoundError):
+        return abs(time.time() - lock.stat().st_mtime) < GONE_S
+    return False
 
 
 class _Lock:
     """A process's lock on a folder, once `take` has returned."""
 
-    def __init__(self, folder: Path, me: Owner) -> None:
-        self._folder, self._me = folder, me
-        self._file = folder / f"{PREFIX}1"
+    def __init__(self, folder: Path, kind: str, me: Owner) -> None:
+        self._folder, self._kind, self._me = folder, kind, me
+        self._file = self._numbered(1)
+
+    def _numbered(self, number: int) -> Path:
+        return self._folder / f".lock-{self._kind}-{number}"
 
     def take(self) -> None:
-        """Make the lock file, or raise ManifestError."""
-        while True:
-            former = _newest(self._folder)
-            if former is not None:
-                self._require_gone(former)
-            number = 1 if former is None else _number(former) + 1
-            self._file = self._folder / f"{PREFIX}{number}"
-            if self._make() and self._is_alone(former):
-                return
+        """Make the lock file.
+
+        Raises:
+            ManifestError: If another process holds a lock that excludes this one.
+        """
+        while not self._try():
+            # Another process tried at the same moment: whoever looks again first gets it.
+            time.sleep(random.uniform(0.01, 0.1))
+
+    def _try(self) -> bool:
+        """Make the lock file, unless another process tries at the same time."""
+        former = None
+        for lock in self._rivals():
+            self._require_gone(lock)
+            if _kind(lock) == self._kind:
+                former = lock
+            else:
+                lock.unlink(missing_ok=True)
+        self._file = self._numbered(1 if former is None else _number(former) + 1)
+        if not self._make():
+            return False
+        if self._remove(former) and self._rivals() == [self._file]:
+            return True
+        self._file.unlink(missing_ok=True)
+        return False
+
+    def _rivals(self) -> list[Path]:
+        """Return the locks that exclude this one, and those of its own kind, by number."""
+        return [lock for lock in _locks(self._folder) if _exclude(self._kind, _kind(lock))]
 
     def _make(self) -> bool:
-        """Make the lock file exclusively; tell whether no other was quicker."""
+        """Make the lock file exclusively; tell whether no other process was quicker."""
         try:
             stream = self._file.open("x", encoding="utf-8")
         except FileExistsError:
@@ -146,44 +154,76 @@ class _Lock:
             raise
         return True
 
-    def _is_alone(self, former: Path | None) -> bool:
-        """Remove the former lock; if that was done before us, give up ours and look again."""
+    def _remove(self, former: Path | None) -> bool:
+        """Remove the former locks of this kind; tell whether no other process did so before."""
+        if former is None:
+            return True
         try:
-            if former is not None:
-                former.unlink()
-            elif _newest(self._folder) != self._file:
-                raise FileNotFoundError
+            former.unlink()
         except FileNotFoundError:
-            self._file.unlink(missing_ok=True)
             return False
-        for path in _locks(self._folder):
-            if _number(path) < _number(self._file):
-                path.unlink(missing_ok=True)
+        for lock in self._rivals():
+            if _kind(lock) == self._kind and _number(lock) < _number(self._file):
+                lock.unlink(missing_ok=True)
         return True
 
-    def _require_gone(self, former: Path) -> None:
-        owner, age = _owner(former), self._age(former)
-        if age is None or age > GONE_S or (owner and owner.gives_way_to(self._me)):
+    def _require_gone(self, lock: Path) -> None:
+        """Refuse to take over from an owner that may be at work."""
+        owner = _owner(lock)
+        if owner is not None and owner.was_restarted_as(self._me):
             return
-        who = owner or "one that has just begun"
-        found = f"another process at work ({who}, last heard of {max(0, age):.0f} s ago)"
-        advice = f"wait until it ends, or for {GONE_S:.0f} s if it was killed"
+        runs = owner.runs_beside(self._me) if owner else None
+        age = self._age(lock) if runs is None else 0.0
+        if runs is False or age is None or age > GONE_S:
+            return
+        who, advice = str(owner or "one that has just begun"), "wait until it ends"
+        if runs is None:
+            who += self._last_heard(lock, age)
+            advice += f", or for {GONE_S:.0f} s if it was killed"
+        found = f"another process at work ({who})"
         raise ManifestError(mismatch(self._folder, "one writer", found, advice))
 
-    def _age(self, path: Path) -> float | None:
-        """Return the seconds since a file was renewed, by the clock of its disk; None if gone."""
-        probe = self._folder / f".{self._me.token}{files.PARTIAL}"
+    def _last_heard(self, lock: Path, age: float) -> str:
+        """Say when a lock was renewed; one of the future is set to now, so that its age grows.
+
+        An owner that lives renews it, and so cannot lose it by this.
+        """
+        if age > -BEAT_S:
+            return f", last heard of {max(0, age):.0f} s ago"
+        said = f", dated {-age:.0f} s in the future"
         try:
-            # The clocks of two machines and of a file server are three clocks.
+            os.utime(lock)
+        except OSError:
+            return f"{said}: remove {lock} if it was killed"
+        return said
+
+    def _age(self, lock: Path) -> float | None:
+        """Return the seconds since a file was renewed, by the clock of its disk; None if gone."""
+        # The clocks of two machines and of a file server are three clocks.
+        probe = files.partial_path(self._folder / f".lock-clock-{self._me.token}")
+        try:
             probe.touch()
-            return probe.stat().st_mtime - path.stat().st_mtime
+            return probe.stat().st_mtime - lock.stat().st_mtime
         except FileNotFoundError:
             return None
         finally:
             probe.unlink(missing_ok=True)
 
-    def keep_fresh(self, end: threading.Event) -> None:
-        """Renew the lock's time until the end, or until it is lost."""
+    @contextlib.contextmanager
+    def renewed(self) -> Iterator[None]:
+        """Renew the lock in a thread until the block ends, then give it back."""
+        end = threading.Event()
+        thread = threading.Thread(target=self._renew, args=(end,), name="lock", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            end.set()
+            thread.join()
+            if self._is_ours():
+                self._file.unlink(missing_ok=True)
+
+    def _renew(self, end: threading.Event) -> None:
         while not end.wait(BEAT_S):
             try:
                 os.utime(self._file)
@@ -194,81 +234,44 @@ class _Lock:
 
     def require(self) -> None:
         """Raise AlexrepError, naming who took over, if the lock was lost."""
-        if not self._is_held():
-            newest = _newest(self._folder)
+        if not self._is_ours():
+            newest = next(reversed(self._rivals()), None)
             taker = _owner(newest) if newest else None
             found = f"{taker}, which took over" if taker else "the lock removed"
             advice = "leave the folder to it" if taker else "start again to go on"
             raise AlexrepError(mismatch(self._folder, f"only {self._me}", found, advice))
 
-    def _is_held(self) -> bool:
+    def _is_ours(self) -> bool:
         owner = _owner(self._file)
         return owner is not None and owner.token == self._me.token
 
-    def give_back(self) -> None:
-        """Remove the lock file, if it is ours."""
-        if self._is_held():
-            self._file.unlink(missing_ok=True)
+    @property
+    def began(self) -> float:
+        """When the lock was made, by the clock of its disk, in seconds."""
+        return self._file.stat().st_mtime
 
 
 def _locks(folder: Path) -> list[Path]:
-    found = (path for path in folder.iterdir() if path.name.startswith(PREFIX))
-    return sorted((path for path in found if path.name[len(PREFIX) :].isdigit()), key=_number)
+    """Return the lock files of a folder by number."""
+    named = (path for path in folder.glob(".lock-*") if _NAME.fullmatch(path.name))
+    return sorted(named, key=_number)
+
+
+def _exclude(kind: str, other: str) -> bool:
+    return kind == other or (WHOLE in (kind, other) and TURN not in (kind, other))
+
+
+def _kind(lock: Path) -> str:
+    return _NAME.sub(r"\1", lock.name)
 
 
 def _number(lock: Path) -> int:
-    return int(lock.name[len(PREFIX) :])
-
-
-def _newest(folder: Path) -> Path | None:
-    return max(_locks(folder), key=_number, default=None)
+    return int(_NAME.sub(r"\2", lock.name))
 
 
 def _owner(lock: Path) -> Owner | None:
     """Read who made a lock; None if it is not there, or not written yet."""
     try:
         return Owner(**json.loads(lock.read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):
+    except (FileNotFoundError, PermissionError, ValueError, TypeError):
         return None
-
-
-@contextlib.contextmanager
-def locked(folder: Path, part: str = "") -> Iterator[None]:
-    """Hold the only right to write into `folder`; a killed process loses it.
-
-    Partial files that killed processes left are removed when the whole is locked.
-
-    Args:
-        folder: The folder; it is made if it is not there.
-        part: Name of a part of the work. Parts of other names may be at work at
-            the same time, a whole may not.
-
-    Raises:
-        ManifestError: If another process is writing there.
-    """
-    files.make_folder(folder)
-    with contextlib.ExitStack() as stack:
-        _lock(stack, folder, ".lock", shared=bool(part))
-        if part:
-            _lock(stack, folder, f".lock-{part}", shared=False)
-        else:
-            files.sweep(folder)
-        yield
-
-
-def _lock(stack: contextlib.ExitStack, folder: Path, name: str, shared: bool) -> None:
-    stream = stack.enter_context((folder / name).open("a", encoding="utf-8"))
-    try:
-        fcntl.flock(stream, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise ManifestError(
-            mismatch(folder, "one writer", "another process at work", "wait until it ends")
-        ) from None
-
-
-@contextlib.contextmanager
-def in_turn(folder: Path) -> Iterator[None]:
-    """Wait for the others that want the same, then hold the right alone."""
-    with (folder / ".lock-turn").open("a", encoding="utf-8") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield

@@ -33,7 +33,7 @@ def command(
     on_one_thread()
     raw, data, run = (str(folder / name) for name in ("raw", "data", "run"))
     recipes.load("demo", settings := recipes.together({"seed": seed}, setting or ()))
-    with locks.locked(folder / "raw"):
+    with locks.held(folder / "raw"):
         edition.write(folder / "raw")
     start("preprocess", raw, data, "--side", str(SIDE))
     for stage in ("mean", "pca", "pack", "verify"):

@@ -27,7 +27,7 @@ def command(
 
     options.require_apart(out, data, "OUT")
     images = prepared.open_prepared(data)
-    with locks.locked(out):
+    with locks.held(out):
         record = manifest.begin(extract.make_plan(images), out / manifest.NAME, out / "plan.json")
         lost = extract.lost(images, out) if record is not None else []
         if not options.is_whole(record, out, out, lost):

@@ -46,7 +46,7 @@ def command(
     overlaid = tuple(setting or ())
     source = caffe.survey(weights, data, mean, labels, allow_missing, overlaid)
     folder = RunFolder(run)
-    with locks.locked(run), files.named(run):
+    with locks.held(run), files.named(run):
         record = manifest.begin(source.plan, folder.manifest, folder.plan)
         if not options.is_finished(record, run):
             record = caffe.write(source, folder)

@@ -30,7 +30,7 @@ def command(
     options.require("--encoding", encoding, tuple(layout.DATASETS))
     images, shards = prepared.open_prepared(data), data / "shards"
     plan = write.make_plan(images, seed, shard_images, encoding)
-    with locks.locked(data):
+    with locks.held(data):
         record = manifest.begin(plan, shards / manifest.NAME, shards / "plan.json")
         if not options.is_whole(record, shards, shards):
             total = sum(images.manifest.counts[f"{split} images"] for split in images.splits)

@@ -48,7 +48,7 @@ def command(
     for remark in found.remarks:
         options.note(remark)
     images, target = data / "images", Target(side, geometry)
-    with locks.locked(data, share.name):
+    with locks.held(data, share.name):
         job = preprocess.begin(found, images, target, partial, retry_failed)
         record = job.record
         if not options.is_whole(record, images, images):

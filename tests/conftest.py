@@ -178,7 +178,7 @@ def prepare_raw(
     found = source.survey(raw, EDITIONS["demo"], partial=True)
     target, images = Target(side, geometry), data / "images"
     plan = preprocess.make_plan(found, target, partial=True)
-    with locks.locked(data):
+    with locks.held(data):
         if manifest.begin(plan, images / manifest.NAME, images / "plan.json") is None:
             preprocess.run(found, images, target, workers, done=lambda num: None)
             preprocess.finish(plan, found, images, partial=True)
@@ -191,7 +191,7 @@ def pack_data(
     """Pack data/images into data/shards, as `alexrep pack` does."""
     images, shards = open_prepared(data), data / "shards"
     plan = write.make_plan(images, seed, shard_images, encoding)
-    with locks.locked(data):
+    with locks.held(data):
         if manifest.begin(plan, shards / manifest.NAME, shards / "plan.json") is None:
             write.run(images, shards, plan, workers, done=lambda num: None)
     return data
@@ -377,6 +377,17 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("ALEXREP_TEST_DATA is not set: demo and drawn images only")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def left_partial() -> Callable[[Path], Path]:
+    """Return what names the partial file of a path that a process of this host left and is gone."""
+
+    def name(path: Path) -> Path:
+        # Linux has no process of a number above 2**22.
+        return path.with_name(f"{path.name}.{os.uname().nodename}-{2**22 + 1}{files.PARTIAL}")
+
+    return name
 
 
 def pytest_report_header() -> str:

@@ -348,6 +348,6 @@ def test_weights_that_are_not_there_are_named(weights: Path, squashed: Path) -> 
 
 
 def test_a_folder_that_another_process_writes_to_is_refused(weights: Path, squashed: Path) -> None:
-    with locks.locked(weights.with_name("run")):
+    with locks.held(weights.with_name("run")):
         line = refused(imports(weights, squashed))
     assert "expected one writer, found another process at work" in line

@@ -225,7 +225,7 @@ def test_a_run_on_other_data_is_refused(chain: Chain, tmp_path: Path) -> None:
 
 
 def test_a_folder_that_another_process_writes_to_is_refused(chain: Chain) -> None:
-    with locks.locked(chain.data):
+    with locks.held(chain.data):
         line = refused(*chain.words("pack"))
     assert "expected one writer, found another process at work; wait" in line
     with locks.held(chain.run):

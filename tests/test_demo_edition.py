@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import shutil
 import tarfile
 from collections import Counter
@@ -151,12 +152,15 @@ def test_the_same_seed_gives_the_same_bytes(raw: Path, tmp_path: Path) -> None:
 def test_a_killed_call_is_completed_to_the_same_bytes(raw: Path, tmp_path: Path) -> None:
     finished = digests(raw)
     shutil.copytree(raw, tmp_path, dirs_exist_ok=True)
-    (tmp_path / "DEMO_img_val.tar").rename(tmp_path / "DEMO_img_val.tar.partial")
-    with (tmp_path / "DEMO_img_val.tar.partial").open("r+b") as stream:
+    (tmp_path / "DEMO_img_val.tar").rename(
+        tmp_path / f"DEMO_img_val.tar.{os.uname().nodename}-{2**22 + 1}.partial"
+    )
+    with (tmp_path / f"DEMO_img_val.tar.{os.uname().nodename}-{2**22 + 1}.partial").open(
+        "r+b"
+    ) as stream:
         stream.truncate(5000)
-    with locks.locked(tmp_path):
+    with locks.held(tmp_path):
         edition.write(tmp_path)
-    (tmp_path / ".lock").unlink()
     assert digests(tmp_path) == finished
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from alexrep import manifest
+from alexrep import locks, manifest
 from alexrep.errors import DataError
 from alexrep.manifest import Manifest
 from alexrep.prepare import extract
@@ -79,14 +79,17 @@ def test_a_repeat_writes_nothing(data: Path, tmp_path: Path) -> None:
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.JPEG")}
 
 
-def test_what_is_missing_cut_or_left_by_a_kill_is_made_whole(data: Path, tmp_path: Path) -> None:
+def test_what_is_missing_cut_or_left_by_a_kill_is_made_whole(
+    data: Path, tmp_path: Path, left_partial: Callable[[Path], Path]
+) -> None:
     images = open_prepared(data)
     extracted(images, tmp_path)
     paths = sorted((tmp_path / "train" / "n00000030").iterdir())
     paths[0].unlink()
     paths[1].write_bytes(paths[1].read_bytes()[:100])
-    paths[2].rename(f"{paths[2]}.partial")
-    extracted(images, tmp_path)
+    paths[2].rename(left_partial(paths[2]))
+    with locks.held(tmp_path):
+        extracted(images, tmp_path)
     assert tree(tmp_path) == expected(images)
 
 

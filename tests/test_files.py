@@ -1,4 +1,4 @@
-"""Whole files, equal text for equal values, and the lock of a folder."""
+"""Whole files, equal text for equal values, and what is left of writers that were killed."""
 
 import errno
 import hashlib
@@ -13,23 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alexrep import files, locks
-from alexrep.errors import DataError, ManifestError
+from alexrep import files
+from alexrep.errors import DataError
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_nan=False, width=16),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=6,
 ).filter(lambda value: "Infinity" not in json.dumps(value))
-
-HOLD = """
-import sys, time
-from pathlib import Path
-from alexrep import locks
-with locks.locked(Path(sys.argv[1])):
-    print("held", flush=True)
-    time.sleep(60)
-"""
 
 WRITE_FOR_EVER = """
 import itertools, sys
@@ -103,11 +94,50 @@ def test_a_block_that_writes_nothing_makes_no_file(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_what_a_killed_writer_left_is_swept(tmp_path: Path) -> None:
-    (tmp_path / f"file{files.PARTIAL}").write_bytes(b"much longer than the next one")
-    files.write_bytes(tmp_path / "file", b"new")
-    files.sweep(tmp_path)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"file": b"new"}
+def test_the_partial_name_is_the_process_own(tmp_path: Path) -> None:
+    with files.whole(tmp_path / "file") as part:
+        assert part.name == f"file.{os.uname().nodename}-{os.getpid()}.partial"
+        part.touch()
+
+
+def test_a_file_may_have_the_longest_name_there_is(tmp_path: Path) -> None:
+    for name in ("x" * 255, "\u00e4" * 127):
+        files.write_bytes(tmp_path / name, b"new")
+    assert len(list(tmp_path.iterdir())) == 2
+    assert files.partial_path(tmp_path / ("x" * 255)) != files.partial_path(tmp_path / ("y" * 255))
+
+
+HOST = os.uname().nodename
+SWEPT = (
+    f"file.{HOST}-{2**22 + 1}.partial",
+    f"below/a.b.{HOST}-{2**22 + 1}.partial",
+    f"run.{HOST}-{2**22 + 1}.partial/last.pt",
+    "old/file.node-1.partial",
+    "old/file.node.domain-x-1234567.partial",
+)
+STAYING = (
+    f"file.{HOST}-{os.getpid()}.partial",
+    f"file.{HOST}-1.partial",
+    "file.node-1.partial",
+    f"left/file.{HOST}-{2**22 + 1}.partial",
+    f"left/below/file.{HOST}-{2**22 + 1}.partial",
+    "old/file.partial",
+    "old/c.partial/file",
+    "old/file.node-1.part",
+    "old/run.node-1.partial/last.pt",
+)
+"""Of what lives, or of what nobody knows whose it is; `left` is to be left alone."""
+
+
+def test_only_partial_files_whose_process_is_gone_are_swept(tmp_path: Path) -> None:
+    for name in (*SWEPT, *STAYING):
+        files.make_folder((tmp_path / name).parent)
+        (tmp_path / name).touch()
+        if name.startswith("old"):
+            os.utime(tmp_path / name, (100, 100))
+    files.sweep(tmp_path, 1000, lambda folder: folder.name == "left")
+    kept = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert kept == set(STAYING)
 
 
 def test_a_file_is_flushed_before_it_gets_its_name_and_the_folder_after(
@@ -154,22 +184,6 @@ def test_digests_are_those_of_hashlib(tmp_path: Path) -> None:
     known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert files.sha256_bytes(b"abc") == files.sha256_file(tmp_path / "file") == known
     assert files.sha256_bytes(memoryview(b"abc")) == hashlib.sha256(b"abc").hexdigest()
-
-
-def test_a_second_writer_is_refused_until_the_first_is_killed(tmp_path: Path) -> None:
-    first = started(HOLD, tmp_path)
-    message = r"expected one writer, found another process at work; wait"
-    with pytest.raises(ManifestError, match=message), locks.locked(tmp_path):
-        pass
-    killed(first)
-    with locks.locked(tmp_path):
-        pass
-
-
-def test_a_lock_is_given_back_when_its_block_ends_badly(tmp_path: Path) -> None:
-    for _ in range(2):
-        with pytest.raises(KeyError), locks.locked(tmp_path / "folder"):
-            raise KeyError
 
 
 def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:

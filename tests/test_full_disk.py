@@ -385,7 +385,7 @@ def full_device(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
                 yield part
 
         def write(path: Path, content: bytes) -> int:
-            if path.name == f"{name}{files.PARTIAL}":
+            if path == files.partial_path(path.with_name(name)) and not path.is_symlink():
                 path.symlink_to("/dev/full")
             return write_bytes(path, content)
 

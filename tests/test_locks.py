@@ -1,22 +1,24 @@
-"""The lock of a run folder: one holder at a time, whatever dies, hangs or comes back."""
+"""Locks of folders: one writer or parts side by side, whatever dies, hangs or comes back."""
 
+import contextlib
 import dataclasses
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.synchronize import Semaphore
 from pathlib import Path
 
 import pytest
 
-from alexrep import locks
+from alexrep import files, locks
 from alexrep.errors import AlexrepError, ManifestError
-from alexrep.locks import Owner
+from alexrep.owner import Owner, this_process
 
 ELSEWHERE = Owner(host="node7", pid=4, began="boot namespace 12")
 JOB = Owner(host="node7", pid=4, began="boot namespace 12", job="31", restart=1)
@@ -25,11 +27,11 @@ HOLDER = """
 import sys, time
 from pathlib import Path
 from alexrep import locks
-with locks.held(Path(sys.argv[1])) as owned:
+with locks.held(Path(sys.argv[1])) as check:
     print("held", flush=True)
     while True:
         time.sleep(0.02)
-        owned()
+        check()
 """
 
 
@@ -48,26 +50,26 @@ def files_of(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def leave(folder: Path, owner: Owner, age_s: float = 0) -> Path:
-    """Leave the lock of a process that was killed."""
-    with locks.held(folder, owner):
-        content = (folder / ".lock-run-1").read_text()
-    path = folder / ".lock-run-1"
+def leave(folder: Path, owner: Owner, age_s: float = 0, part: str = "") -> Path:
+    """Leave the lock of a process that was killed; a negative age lies in the future."""
+    path = folder / (f".lock-part-{part}-1" if part else ".lock-run-1")
+    with locks.held(folder, part, me=owner):
+        content = path.read_text()
     path.write_text(content)
     then = time.time() - age_s
     os.utime(path, (then, then))
     return path
 
 
-def refusal(folder: Path, me: Owner | None = None) -> str:
-    with pytest.raises(ManifestError) as caught, locks.held(folder, me):
+def refusal(folder: Path, me: Owner | None = None, part: str = "") -> str:
+    with pytest.raises(ManifestError) as caught, locks.held(folder, part, me=me):
         pass
     return str(caught.value)
 
 
 def test_a_lock_is_a_file_that_is_gone_afterwards(tmp_path: Path) -> None:
-    with locks.held(tmp_path / "run") as owned:
-        owned()
+    with locks.held(tmp_path / "run") as check:
+        check()
         assert files_of(tmp_path / "run") == [".lock-run-1"]
         assert oct((tmp_path / "run" / ".lock-run-1").stat().st_mode)[-3:] == "644"
     assert files_of(tmp_path / "run") == []
@@ -81,27 +83,16 @@ def test_it_is_gone_after_an_error_and_no_thread_is_left(tmp_path: Path) -> None
 
 
 def test_a_second_one_is_refused_with_the_first_one_named(tmp_path: Path) -> None:
-    with locks.held(tmp_path) as owned:
+    with locks.held(tmp_path) as check:
         line = refusal(tmp_path)
-        owned()
+        check()
     assert line.startswith(f"{tmp_path}: expected one writer, found another process at work (pro")
     assert f"process {os.getpid()} on " in line
-    assert line.endswith("wait until it ends, or for 120 s if it was killed")
+    assert line.endswith("); wait until it ends")
 
 
 def test_another_process_is_refused(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
     assert f"process {holder.pid} on " in refusal(tmp_path)
-
-
-def test_partial_files_of_the_dead_are_removed_and_of_the_living_are_not(tmp_path: Path) -> None:
-    part = tmp_path / "checkpoints" / "last.pt.node-1.partial"
-    part.parent.mkdir()
-    with locks.held(tmp_path):
-        part.touch()
-        refusal(tmp_path)
-        assert part.exists()
-    with locks.held(tmp_path):
-        assert not part.exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -109,27 +100,18 @@ def test_a_killed_process_of_this_machine_loses_it_at_once(
     tmp_path: Path, holder: subprocess.Popen[str], number: signal.Signals
 ) -> None:
     holder.send_signal(number)
-    time.sleep(0.2)  # and nobody has asked yet how it ended
+    os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)  # a zombie: nobody has asked yet
+    assert not locks.is_held(tmp_path)
     with locks.held(tmp_path):
         assert files_of(tmp_path) == [".lock-run-2"]
     assert files_of(tmp_path) == []
 
 
 def test_another_process_of_the_same_number_is_another(tmp_path: Path) -> None:
-    me = locks.this_process()
+    me = this_process()
     leave(tmp_path, dataclasses.replace(me, began=me.began + "0"))
-    with locks.held(tmp_path) as owned:
-        owned()
-
-
-@pytest.mark.parametrize("field", ["host", "began"])
-def test_a_number_says_nothing_on_another_machine_or_in_another_container(
-    tmp_path: Path, field: str
-) -> None:
-    me = locks.this_process()
-    other = {"host": me.host, "began": me.began, field: f"other {me.began}"}
-    leave(tmp_path, Owner(host=other["host"], pid=2**22 + 1, began=other["began"]))
-    assert "another process at work" in refusal(tmp_path)
+    with locks.held(tmp_path) as check:
+        check()
 
 
 @pytest.mark.parametrize(("age_s", "is_gone"), [(0, False), (110, False), (130, True)])
@@ -138,18 +120,184 @@ def test_without_a_sign_of_life_for_two_minutes_it_is_lost(
 ) -> None:
     leave(tmp_path, ELSEWHERE, age_s)
     if is_gone:
-        with locks.held(tmp_path) as owned:
-            owned()
+        with locks.held(tmp_path) as check:
+            check()
     else:
         assert f"process 4 on node7, last heard of {age_s} s ago" in refusal(tmp_path)
 
 
-def test_signs_of_life_are_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_is_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "BEAT_S", 0.02)
-    with locks.held(tmp_path, ELSEWHERE):
-        os.utime(tmp_path / ".lock-run-1", (0, 0))
-        time.sleep(0.3)
-        assert "last heard of 0 s ago" in refusal(tmp_path)
+    with locks.held(tmp_path, me=ELSEWHERE):
+        lock = tmp_path / ".lock-run-1"
+        os.utime(lock, (0, 0))
+        until(lambda: lock.stat().st_mtime > 0)
+        assert "process 4 on node7, last heard of " in refusal(tmp_path)
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Wait until something is so, at most for a minute."""
+    end = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("age_s", [500, -500, 10**9])
+def test_a_process_that_runs_here_keeps_its_lock_whatever_the_clock_says(
+    tmp_path: Path, holder: subprocess.Popen[str], age_s: float
+) -> None:
+    then = time.time() - age_s
+    os.utime(tmp_path / ".lock-run-1", (then, then))
+    assert locks.is_held(tmp_path)
+    for part in ("", "0-of-2"):
+        line = refusal(tmp_path, part=part)
+        assert line.endswith(f"(process {holder.pid} on {os.uname().nodename}); wait until it ends")
+    assert files_of(tmp_path) == [".lock-run-1"]
+
+
+def test_a_stopped_process_keeps_its_lock(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    holder.send_signal(signal.SIGSTOP)
+    os.utime(tmp_path / ".lock-run-1", (0, 0))
+    assert f"process {holder.pid} on " in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("part", ["", "0-of-2"])
+def test_a_lock_of_the_future_loses_its_owner_as_any_other(tmp_path: Path, part: str) -> None:
+    lock = leave(tmp_path, ELSEWHERE, age_s=-3600, part=part)
+    line = refusal(tmp_path)
+    assert re.search(r"\(process 4 on node7, dated 3[56]\d\d s in the future\); wait ", line)
+    assert line.endswith("or for 120 s if it was killed")
+    assert "last heard of 0 s ago" in refusal(tmp_path)
+    then = lock.stat().st_mtime - 130  # as if so much time had passed
+    assert then < time.time() - 100
+    os.utime(lock, (then, then))
+    with locks.held(tmp_path) as check:
+        check()
+
+
+def test_an_owner_with_a_clock_that_is_ahead_keeps_its_lock(tmp_path: Path) -> None:
+    lock = leave(tmp_path, ELSEWHERE, age_s=-3600)
+    for _ in range(2):
+        assert "s in the future" in refusal(tmp_path)
+        then = time.time() + 3600  # as it renews it
+        os.utime(lock, (then, then))
+
+
+def test_a_lock_of_the_future_that_may_not_be_touched_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError
+
+    lock = leave(tmp_path, ELSEWHERE, age_s=-3600)
+    monkeypatch.setattr(os, "utime", refused)
+    assert f"s in the future: remove {lock} if it was killed); wait" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "may_both"),
+    [
+        ("0-of-2", "1-of-2", True),
+        ("0-of-2", "0-of-3", True),
+        ("0-of-2", "0-of-2", False),
+        ("0-of-2", "", False),
+        ("", "0-of-2", False),
+        ("", "", False),
+    ],
+)
+def test_parts_of_other_names_hold_a_folder_together(
+    tmp_path: Path, first: str, second: str, may_both: bool
+) -> None:
+    with locks.held(tmp_path, first) as check:
+        if may_both:
+            with locks.held(tmp_path, second) as check_too:
+                check_too()
+        else:
+            assert f"at work (process {os.getpid()} on" in refusal(tmp_path, part=second)
+        check()
+    assert files_of(tmp_path) == []
+
+
+@pytest.mark.parametrize(("first", "second"), [("0-of-2", ""), ("", "0-of-2"), ("0-of-2",) * 2])
+def test_a_part_and_the_whole_take_over_from_each_other(
+    tmp_path: Path, first: str, second: str
+) -> None:
+    with locks.held(tmp_path, first, me=ELSEWHERE) as old:
+        lock = next(tmp_path.glob(".lock-*"))
+        os.utime(lock, (0, 0))
+        with locks.held(tmp_path, second) as new:
+            with pytest.raises(AlexrepError, match="which took over; leave the folder to it"):
+                old()
+            new()
+    assert files_of(tmp_path) == []
+
+
+def test_turns_wait_for_each_other_and_for_nothing_else(tmp_path: Path) -> None:
+    order: list[str] = []
+
+    def second() -> None:
+        with locks.in_turn(tmp_path):
+            order.append("second")
+
+    thread = threading.Thread(target=second)
+    with locks.held(tmp_path, "0-of-2"), locks.in_turn(tmp_path):
+        thread.start()
+        thread.join(0.3)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+    assert files_of(tmp_path) == []
+
+
+def swept_by(taker: Owner, folder: Path, stack: contextlib.ExitStack) -> None:
+    """Take over, and fail as a writer does whose partial file is gone."""
+    stack.enter_context(locks.held(folder, me=taker))
+    raise FileNotFoundError(2, "swept", str(folder / "file"))
+
+
+def test_an_error_of_the_system_after_a_takeover_names_who_took_over(tmp_path: Path) -> None:
+    after = dataclasses.replace(JOB, host="node8", restart=2, token="mine")
+    message = r"of job 31, restart 2, which took over"
+    stack = contextlib.ExitStack()
+    with stack, pytest.raises(AlexrepError, match=message), locks.held(tmp_path, me=JOB):
+        swept_by(after, tmp_path, stack)
+
+
+def test_whether_a_folder_is_held_is_told_without_a_lock(tmp_path: Path) -> None:
+    assert not locks.is_held(tmp_path)
+    assert not locks.is_held(tmp_path / "none")
+    lock = leave(tmp_path, ELSEWHERE)
+    assert locks.is_held(tmp_path)
+    for age_s in (500, -500):
+        then = time.time() - age_s
+        os.utime(lock, (then, then))
+        assert not locks.is_held(tmp_path)
+
+
+def test_what_the_dead_left_is_swept_but_not_below_a_folder_that_is_held(
+    tmp_path: Path, left_partial: Callable[[Path], Path]
+) -> None:
+    left = left_partial(tmp_path / "images" / "0.tar")
+    below = left_partial(tmp_path / "run" / "checkpoints" / "last.pt")
+    for path in (left, below):
+        files.write_bytes(path, b"half")
+    with locks.held(tmp_path, "0-of-2"):
+        assert left.exists()
+    with locks.held(tmp_path / "run", me=ELSEWHERE):
+        below.touch()
+        with locks.held(tmp_path):
+            assert (left.exists(), below.exists()) == (False, True)
+    with locks.held(tmp_path):
+        assert not below.exists()
+
+
+def test_locking_leaves_the_probe_of_another_process_alone(tmp_path: Path) -> None:
+    probe = files.partial_path(tmp_path / "run" / ".lock-clock-0123")
+    files.make_folder(probe.parent)
+    probe.touch()
+    with locks.held(tmp_path):
+        assert probe.exists()
 
 
 @pytest.mark.parametrize(
@@ -168,22 +316,16 @@ def test_a_restart_of_the_same_job_takes_over_at_once(
     leave(tmp_path, JOB)
     me = dataclasses.replace(JOB, host="node8", token="mine", **changes)  # type: ignore[arg-type]
     if takes_over:
-        with locks.held(tmp_path, me) as owned:
-            owned()
+        with locks.held(tmp_path, me=me) as check:
+            check()
     else:
         assert "process 4 on node7 of job 31, restart 1, last heard" in refusal(tmp_path, me)
 
 
-def test_slurms_variables_are_read() -> None:
-    assert (locks.this_process({}).job, locks.this_process({}).restart) == (None, 0)
-    given = locks.this_process({"SLURM_JOB_ID": "31", "SLURM_RESTART_COUNT": "2"})
-    assert (given.job, given.restart) == ("31", 2)
-
-
 def test_who_was_taken_over_is_told_by_whom_and_leaves_the_lock_alone(tmp_path: Path) -> None:
     after = dataclasses.replace(JOB, host="node8", restart=2, token="mine")
-    with locks.held(tmp_path, JOB) as old:
-        with locks.held(tmp_path, after) as new:
+    with locks.held(tmp_path, me=JOB) as old:
+        with locks.held(tmp_path, me=after) as new:
             wanted = "expected only process 4 on node7 of job 31, restart 1, found process 4 on "
             with pytest.raises(AlexrepError, match=wanted + "node8 of job 31, restart 2, which"):
                 old()
@@ -193,18 +335,14 @@ def test_who_was_taken_over_is_told_by_whom_and_leaves_the_lock_alone(tmp_path: 
     assert files_of(tmp_path) == []
 
 
-def test_a_process_that_slept_too_long_finds_itself_taken_over(
-    tmp_path: Path, holder: subprocess.Popen[str]
-) -> None:
-    os.kill(holder.pid, signal.SIGSTOP)
-    then = time.time() - 200
-    os.utime(tmp_path / ".lock-run-1", (then, then))
-    with locks.held(tmp_path) as owned:
-        os.kill(holder.pid, signal.SIGCONT)
-        _, said = holder.communicate(timeout=10)
-        owned()
-    assert f"found process {os.getpid()} on " in said
-    assert "which took over; leave the folder to it" in said
+def test_a_process_elsewhere_that_slept_too_long_finds_itself_taken_over(tmp_path: Path) -> None:
+    with locks.held(tmp_path, me=ELSEWHERE) as old:
+        os.utime(tmp_path / ".lock-run-1", (0, 0))
+        with locks.held(tmp_path) as new:
+            message = rf"found process {os.getpid()} on .*, which took over; leave the folder to it"
+            with pytest.raises(AlexrepError, match=message):
+                old()
+            new()
 
 
 def test_a_lock_without_words_is_of_one_that_has_just_begun(tmp_path: Path) -> None:
@@ -243,11 +381,11 @@ def contend(folder: Path, start: float, won: "multiprocessing.Queue[int]", lost:
     """Try to hold the lock, and if that goes well, until all others have been refused."""
     time.sleep(max(0, start - time.time()))
     try:
-        with locks.held(folder) as owned:
+        with locks.held(folder) as check:
             won.put(os.getpid())
             for _ in range(7):
                 assert lost.acquire(timeout=20)
-            owned()
+            check()
             won.put(os.getpid())
     except ManifestError:
         won.put(0)

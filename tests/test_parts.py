@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alexrep import files, locks, manifest
+from alexrep import files, manifest
 from alexrep.errors import ConfigError, ManifestError
 from alexrep.ilsvrc import source
 from alexrep.ilsvrc.editions import EDITIONS
@@ -97,13 +97,6 @@ def test_a_task_beside_the_steps_is_refused() -> None:
     assert WHOLE.name == ""
 
 
-def test_parts_may_write_at_the_same_time_but_not_twice_the_same(tmp_path: Path) -> None:
-    with locks.locked(tmp_path, "0-of-2"), locks.locked(tmp_path, "1-of-2"):
-        for part in ("0-of-2", ""):
-            with pytest.raises(ManifestError, match="one writer"), locks.locked(tmp_path, part):
-                pytest.fail("two writers")
-
-
 @pytest.mark.slow
 def test_two_processes_writing_one_unit_leave_it_whole(raw: Path, tmp_path: Path) -> None:
     script = (
@@ -122,16 +115,6 @@ def test_two_processes_writing_one_unit_leave_it_whole(raw: Path, tmp_path: Path
     assert [one.wait() for one in both] == [0, 0]
     run_part(raw, tmp_path / "alone")
     assert tree(tmp_path / "both/images") == tree(tmp_path / "alone/images")
-
-
-def test_locking_the_whole_sweeps_what_killed_writers_left(tmp_path: Path) -> None:
-    left = tmp_path / "images" / f"0.tar.node-1{files.PARTIAL}"
-    left.parent.mkdir()
-    left.touch()
-    with locks.locked(tmp_path, "0-of-2"):
-        assert left.exists()
-    with locks.locked(tmp_path):
-        assert not left.exists()
 
 
 def test_a_retry_prepares_only_units_with_failed_images(

@@ -1,8 +1,8 @@
 """`alexrep runs` from outside."""
 
 import csv
+import dataclasses
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from alexrep import locks
 from alexrep.config import recipes
+from alexrep.owner import this_process
 from alexrep.runs import checkpoint
 from alexrep.runs.folder import RunFolder
 from alexrep.stages import app, runs
@@ -171,12 +172,11 @@ def test_a_run_that_is_held_is_under_way(make_run: MakeRun) -> None:
     assert "stopped at epoch 3 of 45" in done("list", folder.path)
 
 
-def test_a_lock_that_is_not_renewed_holds_nothing(make_run: MakeRun) -> None:
+def test_a_run_whose_process_was_killed_is_not_under_way(make_run: MakeRun) -> None:
     folder = make_run("run")
-    left = folder.path / f"{locks.PREFIX}1"
-    left.touch()
-    os.utime(left, (0, 0))
-    assert "stopped at epoch 3 of 45" in done("list", folder.path)
+    me = this_process()
+    with locks.held(folder.path, me=dataclasses.replace(me, pid=2**22 + 1)):
+        assert "stopped at epoch 3 of 45" in done("list", folder.path)
 
 
 @pytest.mark.parametrize("words", [["show"], ["csv"], ["prune"], ["note", "x"], ["copy", "new"]])

@@ -79,7 +79,7 @@ def write_unit(unit: str, prepared: Prepared, out: Path) -> int:
 
 def _write(path: Path, content: bytes) -> None:
     """Write a file whole; a flush for each of a million would take hours, so run flushes once."""
-    part = path.with_name(path.name + files.PARTIAL)
+    part = files.partial_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         part.write_bytes(content)

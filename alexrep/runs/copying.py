@@ -1,6 +1,5 @@
 """A copy of a run to go on from with other rates."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,7 +36,7 @@ def copy(folder: RunFolder, new: RunFolder) -> list[Path]:
     if new.path.exists():
         raise DataError(mismatch(new.path, "no such folder yet", "one", "name another"))
     names = sorted(_copied(folder.path), key=lambda name: (name.suffix != ".pt", name))
-    part = new.path.with_name(f"{new.path.name}.{os.uname().nodename}-{os.getpid()}{PARTIAL}")
+    part = files.partial_path(new.path)
     try:
         for name in names:
             with files.whole(part / name) as target:

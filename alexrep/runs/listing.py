@@ -1,8 +1,6 @@
 """Runs below a folder, and how far each has come."""
 
-import contextlib
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,22 +68,14 @@ def overview(folder: RunFolder) -> Overview:
 def state_of(folder: RunFolder, recipe: Recipe, rows: list[Row]) -> str:
     """Return `finished`, `under way` or `stopped at epoch E of N`, or `not begun`.
 
-    A run is under way while somebody keeps its lock fresh, for whatever it is held.
+    A run is under way while a process holds its lock, for whatever it does.
     """
     if folder.manifest.exists():
         return "finished"
     if rows or folder.checkpoint("last").exists():
-        doing = "under way" if _is_held(folder) else "stopped"
+        doing = "under way" if locks.is_held(folder.path) else "stopped"
         return f"{doing} at epoch {num_epochs(rows)} of {recipe.schedule.epochs}"
     return "not begun"
-
-
-def _is_held(folder: RunFolder) -> bool:
-    for path in folder.path.glob(f"{locks.PREFIX}*"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime < locks.GONE_S:
-                return True
-    return False
 
 
 def num_epochs(rows: list[Row]) -> int:

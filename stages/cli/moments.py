@@ -26,7 +26,7 @@ def moments_stage(
         typer.echo(files.to_json(estimate(images, sample, seed=1)), nl=False)
         return
     plan = image_statistics.make_plan(images, stage)
-    with locks.locked(data):
+    with locks.held(data):
         held, record_file = data / "statistics", data / f"{stage}.{manifest.NAME}"
         advice = f"ask for the same, or {image_statistics.removal(data)}"
         record = manifest.begin(plan, record_file, held / f"{stage}.plan.json", advice)

@@ -156,4 +156,4 @@ def _place(error: OSError) -> str:
     host = re.escape(os.uname().nodename)
     place = re.sub(rf"\.{host}-\d+{re.escape(PARTIAL)}$", "", place)
     # The lock's look at the clock of the disk.
-    return re.sub(rf"/\.[0-9a-f]{{16}}{re.escape(PARTIAL)}$", "", place)
+    return re.sub(r"/\.lock-clock-[0-9a-f]{16}$", "", place)
