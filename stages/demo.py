@@ -26,19 +26,17 @@ def command(
     \b
     Example: alexrep demo my-demo --seed 2
     """
-    from alexrep import locks
     from alexrep.config import recipes
     from alexrep.demo import edition
 
     on_one_thread()
     raw, data, run = (str(folder / name) for name in ("raw", "data", "run"))
     recipes.load("demo", settings := recipes.together({"seed": seed}, setting or ()))
-    with locks.held(folder / "raw"):
-        edition.write(folder / "raw")
+    edition.write(folder / "raw")
     start("preprocess", raw, data, "--side", str(SIDE))
     for stage in ("mean", "pca", "pack", "verify"):
         start(stage, data)
-    words = (word for one in settings for word in ("--set", one))
+    words = (word for setting_ in settings for word in ("--set", setting_))
     start("train", data, "--run", run, "--recipe", "demo", *words)
     for split in ("val", "test"):
         for views in ([], ["--ten-crop"]):

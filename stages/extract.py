@@ -27,12 +27,14 @@ def command(
 
     options.require_apart(out, data, "OUT")
     images = prepared.open_prepared(data)
-    with locks.held(out):
-        record = manifest.begin(extract.make_plan(images), out / manifest.NAME, out / "plan.json")
-        lost = extract.lost(images, out) if record is not None else []
-        if not options.is_whole(record, out, out, lost):
-            total = sum(images.manifest.counts[f"{split} images"] for split in images.splits)
-            with meter(total, "images", is_quiet(ctx)) as done:
-                record = extract.run(images, out, workers or pool.available(), done)
-    if record is not None:
-        options.say_counts(record, out)
+    plan, files = extract.make_plan(images), (out / manifest.NAME, out / "plan.json")
+    record = manifest.foresee(plan, *files)
+    lost = extract.lost(images, out) if record is not None else []
+    if not options.is_whole(record, out, out, lost):
+        with locks.held(out):
+            record = manifest.begin(plan, *files)
+            if record is None or extract.lost(images, out):
+                total = sum(images.manifest.counts[f"{split} images"] for split in images.splits)
+                with meter(total, "images", is_quiet(ctx)) as done:
+                    record = extract.run(images, out, workers or pool.available(), done)
+    options.say_counts(record, out)

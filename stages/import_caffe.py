@@ -38,7 +38,7 @@ def command(
     \b
     Example: alexrep import-caffe bvlc_alexnet.caffemodel --run runs/caffe --data data
     """
-    from alexrep import files, locks, manifest
+    from alexrep import locks, manifest
     from alexrep.runs.folder import RunFolder
     from alexrep.weights import caffe
 
@@ -46,11 +46,11 @@ def command(
     overlaid = tuple(setting or ())
     source = caffe.survey(weights, data, mean, labels, allow_missing, overlaid)
     folder = RunFolder(run)
-    with locks.held(run), files.named(run):
-        record = manifest.begin(source.plan, folder.manifest, folder.plan)
-        if not options.is_finished(record, run):
-            record = caffe.write(source, folder)
+    record = manifest.foresee(source.plan, folder.manifest, folder.plan)
+    if not options.is_finished(record, run):
+        with locks.held(run):
+            record = manifest.begin(source.plan, folder.manifest, folder.plan)
+            record = record or caffe.write(source, folder)
     for remark in source.remarks:
         options.note(remark)
-    if record is not None:
-        options.say_counts(record, run)
+    options.say_counts(record, run)

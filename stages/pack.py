@@ -30,12 +30,13 @@ def command(
     options.require("--encoding", encoding, tuple(layout.DATASETS))
     images, shards = prepared.open_prepared(data), data / "shards"
     plan = write.make_plan(images, seed, shard_images, encoding)
-    with locks.held(data):
-        record = manifest.begin(plan, shards / manifest.NAME, shards / "plan.json")
-        if not options.is_whole(record, shards, shards):
-            total = sum(images.manifest.counts[f"{split} images"] for split in images.splits)
-            with meter(total, "images", is_quiet(ctx)) as done:
+    record = manifest.foresee(plan, shards / manifest.NAME, shards / "plan.json")
+    if not options.is_whole(record, shards, shards):
+        with locks.held(data):
+            record = manifest.begin(plan, shards / manifest.NAME, shards / "plan.json")
+            if record is None or manifest.lost(record, shards):
+                total = sum(images.manifest.counts[f"{split} images"] for split in images.splits)
                 num = workers or pool.available()
-                record = write.run(images, shards, plan, num, done, done.before)
-    if record is not None:
-        options.say_counts(record, shards)
+                with meter(total, "images", is_quiet(ctx)) as done:
+                    record = write.run(images, shards, plan, num, done, done.before)
+    options.say_counts(record, shards)

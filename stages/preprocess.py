@@ -29,9 +29,9 @@ def command(
 ) -> None:
     """Rescale every image to a square: shorter side to SIDE, central part.
 
-    Reads the tars where they lie and writes DATA/images. Images that cannot be decoded
-    are kept in DATA/images/quarantine and listed; the exit code is then 3. Parts may run
-    at the same time on several machines; the last one to end writes the manifest.
+    Reads the tars where they lie and writes DATA/images. Images that cannot be decoded are
+    kept in DATA/images/quarantine; the exit code is then 3. Parts may run at the same time
+    on several machines; the last one to end writes the manifest.
 
     \b
     Example: alexrep preprocess raw data --workers 8
@@ -43,17 +43,16 @@ def command(
     from alexrep.prepare.image import Target
 
     options.require("--geometry", geometry, GEOMETRIES)
-    share = options.pick_part(part)
-    found = source.survey(raw, editions.find(raw, edition), partial)
-    for remark in found.remarks:
+    own_part = options.pick_part(part)
+    raw_set = source.survey(raw, editions.find(raw, edition), partial)
+    for remark in raw_set.remarks:
         options.note(remark)
     images, target = data / "images", Target(side, geometry)
-    with locks.held(data, share.name):
-        job = preprocess.begin(found, images, target, partial, retry_failed)
-        record = job.record
-        if not options.is_whole(record, images, images):
-            with meter(preprocess.total(found, share), "images", is_quiet(ctx)) as done:
-                num = workers or pool.available()
-                preprocess.run(found, images, target, num, done, share, done.before)
-            record = preprocess.finish_if_last(job)
+    asked = raw_set, images, target, partial, retry_failed
+    record = preprocess.look(*asked).record
+    if not options.is_whole(record, images, images):
+        with locks.held(data, own_part.name):
+            begun, num = preprocess.begin(*asked), workers or pool.available()
+            with meter(preprocess.total(raw_set, own_part), "images", is_quiet(ctx)) as done:
+                record = preprocess.complete(begun, num, done, own_part, done.before)
     options.leave_with(record, images)

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
-from alexrep import locks
+from alexrep import files, locks
 from alexrep.config import recipes
 from alexrep.evaluation.evaluate import probabilities
 from alexrep.feed.batches import Reader
@@ -351,3 +351,25 @@ def test_a_folder_that_another_process_writes_to_is_refused(weights: Path, squas
     with locks.held(weights.with_name("run")):
         line = refused(imports(weights, squashed))
     assert "expected one writer, found another process at work" in line
+
+
+def test_an_import_into_another_run_is_refused_before_anything_is_removed(
+    weights: Path, squashed: Path, left_partial: Callable[[Path], Path]
+) -> None:
+    run = weights.with_name("run")
+    imports(weights, squashed)
+    parts = [of(run / "checkpoints" / "last.pt") for of in (files.partial_path, left_partial)]
+    with locks.held(run) as check:
+        for part in parts:
+            part.touch()
+        assert "expected settings.allow missing = True, found False" in refused(
+            imports(weights, squashed, "--allow-missing")
+        )
+        check()
+    assert [part.exists() for part in parts] == [True, True]
+
+
+def test_a_finished_import_takes_no_lock(weights: Path, squashed: Path) -> None:
+    imports(weights, squashed)
+    with locks.held(weights.with_name("run")):
+        assert "nothing to do" in imports(weights, squashed).stdout

@@ -1,6 +1,8 @@
 """Every command from outside: what it prints, its exit code, a second start, wrong input."""
 
 import contextlib
+import errno
+import fcntl
 import io
 import json
 import os
@@ -93,7 +95,7 @@ class Chain:
 
     def written(self) -> dict[Path, int]:
         """Return every file with the time of its last change."""
-        paths = [path for path in self.folder.rglob("*") if path.is_file() and path.name != ".lock"]
+        paths = [path for path in self.folder.rglob("*") if path.is_file()]
         return {path: path.stat().st_mtime_ns for path in paths}
 
 
@@ -224,10 +226,75 @@ def test_a_run_on_other_data_is_refused(chain: Chain, tmp_path: Path) -> None:
     assert "expected inputs.shards = '" in refused(*words)
 
 
-def test_a_folder_that_another_process_writes_to_is_refused(chain: Chain) -> None:
-    with locks.held(chain.data):
-        line = refused(*chain.words("pack"))
-    assert "expected one writer, found another process at work; wait" in line
+@pytest.mark.parametrize("stage", PREPARATION)
+def test_a_finished_stage_takes_no_lock_and_makes_no_file(chain: Chain, stage: str) -> None:
+    for lock in chain.folder.rglob(".lock*"):
+        lock.unlink()
+    with locks.held(chain.data), locks.held(chain.folder / "folders"):
+        before = {path: path.stat().st_mtime_ns for path in chain.folder.rglob("*")}
+        result = alexrep(*chain.words(stage))
+        assert result.exit_code == chain.first[stage].exit_code
+        # The time of a folder tells of every file that was made or removed in it.
+        assert {path: path.stat().st_mtime_ns for path in chain.folder.rglob("*")} == before
+
+
+@pytest.mark.parametrize("stage", ["preprocess", "mean", "pca", "pack", "extract"])
+def test_a_stage_with_work_to_do_needs_the_lock(chain: Chain, tmp_path: Path, stage: str) -> None:
+    data, out = shutil.copytree(chain.data, tmp_path / "data"), tmp_path / "folders"
+    for lost in ("images/train/n00000030.tar", "mean.npy", "pca.json", "shards/val-00000.h5"):
+        if stage == "preprocess" or not lost.startswith("images"):
+            (data / lost).unlink()
+    moved = {chain.data: data, chain.folder / "folders": out}
+    words = [
+        moved.get(word, word) if isinstance(word, Path) else word for word in chain.words(stage)
+    ]
+    with locks.held(data), locks.held(out):
+        assert "expected one writer, found another process at work (" in alexrep(*words).stderr
+    assert "made anew" in alexrep(*words).stderr or stage == "extract"
+
+
+def test_stages_work_where_flock_fails(
+    raw: Path, chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    data = tmp_path / "data"
+    assert alexrep("preprocess", raw, data, "--partial", *chain.sized).exit_code == 3
+    for stage in ("mean", "pca", "pack", "verify"):
+        assert alexrep(stage, data).exit_code == 0
+
+
+@pytest.mark.parametrize("stage", ["pca", "mean", "pack"])
+def test_a_training_below_the_data_keeps_its_partial_files(
+    chain: Chain, tmp_path: Path, stage: str
+) -> None:
+    data = shutil.copytree(chain.data, tmp_path / "data")
+    (data / "mean.npy").unlink()  # mean has work to do, the others have none
+    part = files.partial_path(data / "runs" / "first" / "checkpoints" / "last.pt")
+    files.make_folder(part.parent)
+    part.touch()
+    with locks.held(data / "runs" / "first") as check:
+        assert alexrep(stage, data, *chain.words(stage)[2:]).exit_code == 0
+        check()
+    assert part.exists()
+
+
+def test_extract_into_the_folder_of_a_run_is_refused_before_anything_is_removed(
+    chain: Chain, tmp_path: Path, left_partial: Callable[[Path], Path]
+) -> None:
+    run = shutil.copytree(chain.run, tmp_path / "run")
+    parts = [of(run / "checkpoints" / "last.pt") for of in (files.partial_path, left_partial)]
+    with locks.held(run) as check:
+        for part in parts:
+            part.touch()
+        assert "expected stage 'extract', found 'train'" in refused("extract", chain.data, run)
+        check()
+    assert [part.exists() for part in parts] == [True, True]
+
+
+def test_a_run_that_another_process_writes_to_is_refused(chain: Chain) -> None:
     with locks.held(chain.run):
         assert "nothing to do" in alexrep(*chain.words("train")).stdout
         line = refused(*chain.words("train"), "--epochs", "9")

@@ -2,10 +2,10 @@
 
 import gzip
 import io
-import os
 import shutil
 import tarfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -149,32 +149,34 @@ def test_the_same_seed_gives_the_same_bytes(raw: Path, tmp_path: Path) -> None:
     assert digests(tmp_path) == digests(raw)
 
 
-def test_a_killed_call_is_completed_to_the_same_bytes(raw: Path, tmp_path: Path) -> None:
+def test_a_killed_call_is_completed_to_the_same_bytes(
+    raw: Path, tmp_path: Path, left_partial: Callable[[Path], Path]
+) -> None:
     finished = digests(raw)
     shutil.copytree(raw, tmp_path, dirs_exist_ok=True)
-    (tmp_path / "DEMO_img_val.tar").rename(
-        tmp_path / f"DEMO_img_val.tar.{os.uname().nodename}-{2**22 + 1}.partial"
-    )
-    with (tmp_path / f"DEMO_img_val.tar.{os.uname().nodename}-{2**22 + 1}.partial").open(
-        "r+b"
-    ) as stream:
+    left = left_partial(tmp_path / "DEMO_img_val.tar")
+    (tmp_path / "DEMO_img_val.tar").rename(left)
+    with left.open("r+b") as stream:
         stream.truncate(5000)
-    with locks.held(tmp_path):
-        edition.write(tmp_path)
+    assert edition.missing(tmp_path) == ["DEMO_img_val.tar"]
+    edition.write(tmp_path)
     assert digests(tmp_path) == finished
+    assert edition.missing(tmp_path) == []
 
 
-def test_what_exists_is_not_written_again(raw: Path) -> None:
-    times = {path: path.stat().st_mtime_ns for path in raw.iterdir()}
-    edition.write(raw)
-    assert times == {path: path.stat().st_mtime_ns for path in raw.iterdir()}
+def test_what_exists_is_not_written_again_and_no_lock_is_taken(raw: Path) -> None:
+    with locks.held(raw):
+        times = {path: path.stat().st_mtime_ns for path in (raw, *raw.iterdir())}
+        edition.write(raw)
+        assert times == {path: path.stat().st_mtime_ns for path in (raw, *raw.iterdir())}
 
 
 def test_the_folder_of_another_seed_is_refused(raw: Path) -> None:
-    with pytest.raises(
-        ManifestError, match="expected the demo edition of seed 2, found that of an"
-    ):
-        edition.write(raw, seed=2)
+    for look in (edition.write, edition.missing):
+        with pytest.raises(
+            ManifestError, match="expected the demo edition of seed 2, found that of an"
+        ):
+            look(raw, seed=2)
 
 
 def test_meta_has_the_fields_and_shapes_of_ilsvrc(synsets: Structs) -> None:

@@ -1,6 +1,5 @@
 """Parts of a preparation: the very bytes of a run in one, whoever comes last."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -27,11 +26,8 @@ def run_part(
     raw: Path, data: Path, part: Part = WHOLE, retry_failed: bool = False, side: int = 72
 ) -> Manifest | None:
     found = source.survey(raw, EDITIONS["demo"], partial=True)
-    job = preprocess.begin(found, data / "images", Target(side), True, retry_failed)
-    if job.record is not None:
-        return job.record
-    preprocess.run(found, data / "images", Target(side), 1, lambda num: None, part)
-    return preprocess.finish_if_last(job)
+    begun = preprocess.begin(found, data / "images", Target(side), True, retry_failed)
+    return preprocess.complete(begun, 1, lambda num: None, part)
 
 
 def tree(folder: Path) -> dict[str, str]:
@@ -42,7 +38,7 @@ def tree(folder: Path) -> dict[str, str]:
 @given(st.integers(0, 50), st.integers(1, 9))
 def test_each_unit_is_in_exactly_one_part(num_units: int, num: int) -> None:
     units = list(range(num_units))
-    dealt = [unit for index in range(num) for unit in Part(index, num).share(units)]
+    dealt = [unit for index in range(num) for unit in Part(index, num).pick(units)]
     assert sorted(dealt) == units
 
 
@@ -145,9 +141,3 @@ def test_a_retry_with_other_settings_is_refused(raw: Path, tmp_path: Path) -> No
     with pytest.raises(ManifestError, match=r"settings\.side"):
         run_part(raw, tmp_path, retry_failed=True, side=80)
     assert (tmp_path / "images" / manifest.NAME).exists()
-
-
-def test_the_partial_name_is_the_process_own(tmp_path: Path) -> None:
-    with files.whole(tmp_path / "file") as part:
-        assert part.name == f"file.{os.uname().nodename}-{os.getpid()}.partial"
-        part.touch()

@@ -165,6 +165,12 @@ def test_prune_leaves_a_run_alone_that_another_process_holds(with_damaged_best: 
     assert folder.checkpoint("best").exists()
 
 
+def test_prune_with_nothing_to_remove_takes_no_lock(make_run: MakeRun) -> None:
+    folder = make_run("run")
+    with locks.held(folder.path):
+        assert f"{folder.path}: 0 checkpoints removed" in done("prune", folder.path)
+
+
 def test_a_run_that_is_held_is_under_way(make_run: MakeRun) -> None:
     folder = make_run("run")
     with locks.held(folder.path):

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
+from alexrep import locks
 from alexrep.demo import devkit
 from alexrep.demo.devkit import LEAVES
 from alexrep.demo.odd_files import encode_odd, gzipped
@@ -79,23 +80,46 @@ def plan(digits: NDArray[np.integer], seed: int) -> list[Picture]:
     return [planned[row] for row in rng.permutation(len(planned))]
 
 
+def missing(raw: Path, seed: int = 1) -> list[str]:
+    """Return the names of the files of the demo edition that `write` would make.
+
+    Args:
+        raw: Folder of the edition.
+        seed: As of `write`.
+
+    Raises:
+        ManifestError: If the folder holds the edition of another seed.
+    """
+    edition = EDITIONS["demo"]
+    test_truth = devkit.ground_truth(_digits(plan(load_digits().target, seed), "test"))
+    _refuse_another(raw / edition.test_ground_truth, test_truth, seed)
+    others = (edition.devkit, edition.patches, *edition.archives.values())
+    return [name for name in (edition.test_ground_truth, *others) if not (raw / name).exists()]
+
+
 def write(raw: Path, seed: int = 1) -> None:
     """Write the archives, the devkit and the test ground truth of the demo edition.
 
     A file is written whole or not at all, and kept if it exists, so a killed call can be
-    repeated. Takes about 3 s and 15 MB.
+    repeated. Where none is missing, no lock is taken. Takes about 3 s and 15 MB.
 
     Args:
         raw: Folder to write to; made if absent.
         seed: Seed of the splits and of every picture, 0 or more.
 
     Raises:
-        ManifestError: If the folder holds the edition of another seed.
+        ManifestError: If the folder holds the edition of another seed, or another process
+            writes there.
     """
+    if missing(raw, seed):
+        with locks.held(raw):
+            _write(raw, seed)
+
+
+def _write(raw: Path, seed: int) -> None:
     edition, bunch = EDITIONS["demo"], load_digits()
     pictures = plan(bunch.target, seed)
     test_truth = devkit.ground_truth(_digits(pictures, "test"))
-    _refuse_another(raw / edition.test_ground_truth, test_truth, seed)
     studio = _Studio(bunch.images, photographs(), seed)
     makers: dict[str, Callable[[], bytes]] = {
         # First, as it depends on the seed and so identifies that of the folder.

@@ -9,12 +9,12 @@ from alexrep.errors import ConfigError, mismatch
 Unit = TypeVar("Unit")
 
 ARRAY = "SLURM_ARRAY_TASK"
-"""Begin of the names of the variables of an array of jobs."""
+"""Prefix of the variables that Slurm sets in an array of jobs."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A share of the units: every num-th from number index on, from 0."""
+    """Every num-th of the units, from number `index` on, counted from 0."""
 
     index: int = 0
     num: int = 1
@@ -24,7 +24,7 @@ class Part:
         """Read a part from i/N, i from 0 to N - 1.
 
         Raises:
-            ConfigError: If it is none.
+            ConfigError: If the text is no part.
         """
         index, _, num = text.partition("/")
         if not (index.isdigit() and num.isdigit() and int(index) < int(num)):
@@ -33,7 +33,7 @@ class Part:
             )
         return cls(int(index), int(num))
 
-    def share(self, units: Sequence[Unit]) -> list[Unit]:
+    def pick(self, units: Sequence[Unit]) -> list[Unit]:
         """Return the units of this part; large and small synsets are dealt out in turn."""
         return list(units[self.index :: self.num])
 
@@ -45,7 +45,7 @@ class Part:
 
         Raises:
             ConfigError: If the array's numbers are no even sequence: which of them there
-                are is not said, so that nobody can tell which share is whose.
+                are is not said, so that nobody can tell which units are whose.
         """
         names = [f"{ARRAY}_{name}" for name in ("ID", "MIN", "MAX", "COUNT")]
         if not all(environment.get(name, "").isdigit() for name in names):
@@ -53,14 +53,14 @@ class Part:
         task, first, last, num = (int(environment[name]) for name in names)
         step = max(1, int(environment.get(f"{ARRAY}_STEP") or 1))
         if (task - first) % step or (last - first) // step + 1 != num:
-            found = f"task {task} of {num} from {first} to {last}"
+            task_said = f"task {task} of {num} from {first} to {last}"
             advice = "give each task its share with --part i/N"
-            raise ConfigError(mismatch(ARRAY, f"an array in steps of {step}", found, advice))
+            raise ConfigError(mismatch(ARRAY, f"an array in steps of {step}", task_said, advice))
         return cls((task - first) // step, num)
 
     @property
     def name(self) -> str:
-        """A name to lock by; empty for the whole."""
+        """The name to lock by; empty for the whole."""
         return "" if self.num == 1 else f"{self.index}-of-{self.num}"
 
 

@@ -26,16 +26,20 @@ def moments_stage(
         typer.echo(files.to_json(estimate(images, sample, seed=1)), nl=False)
         return
     plan = image_statistics.make_plan(images, stage)
-    with locks.held(data):
-        held, record_file = data / "statistics", data / f"{stage}.{manifest.NAME}"
-        advice = f"ask for the same, or {image_statistics.removal(data)}"
-        record = manifest.begin(plan, record_file, held / f"{stage}.plan.json", advice)
-        if options.is_whole(record, data / name, data):
-            return
-        total = images.manifest.counts["train images"]
-        with meter(total, "images", is_quiet(ctx)) as done:
-            num = workers or pool.available()
-            moments = image_statistics.moments(images, held, num, done, done.before)
-        finish = image_statistics.finish_mean if stage == "mean" else image_statistics.finish_pca
-        record = finish(images, data, moments)
+    sums, record_file = data / "statistics", data / f"{stage}.{manifest.NAME}"
+    advice = f"ask for the same, or {image_statistics.removal(data)}"
+    files_of_stage = record_file, sums / f"{stage}.plan.json"
+    record = manifest.foresee(plan, *files_of_stage, advice)
+    if options.is_whole(record, data / name, data):
+        return
+    with locks.held(data) as check:
+        record = manifest.begin(plan, *files_of_stage, advice)
+        if record is None or manifest.lost(record, data):
+            total = images.manifest.counts["train images"]
+            with meter(total, "images", is_quiet(ctx)) as done:
+                num = workers or pool.available()
+                moments = image_statistics.moments(images, sums, num, done, done.before)
+            check()
+            finish = {"mean": image_statistics.finish_mean, "pca": image_statistics.finish_pca}
+            record = finish[stage](images, data, moments)
     options.say_counts(record, data / name)

@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeGuard
 
 import typer
 
@@ -96,7 +96,7 @@ def kept_if_allowed(path: Path) -> Iterator[None]:
         note(mismatch(path, "permission to write it", repr(error.strerror), advice))
 
 
-def is_finished(record: Manifest | None, place: Path) -> bool:
+def is_finished(record: Manifest | None, place: Path) -> TypeGuard[Manifest]:
     """Tell whether the stage was finished before, and if so say that there is nothing to do."""
     if record is not None:
         typer.echo(f"{place}: finished before with the same inputs and settings, nothing to do")
@@ -105,7 +105,7 @@ def is_finished(record: Manifest | None, place: Path) -> bool:
 
 def is_whole(
     record: Manifest | None, place: Path, folder: Path, others: Sequence[str] = ()
-) -> bool:
+) -> TypeGuard[Manifest]:
     """Tell whether the stage was finished before and its outputs lie in `folder` still.
 
     Lost ones, and `others` that the manifest does not list, are counted on one line; the
@@ -117,8 +117,8 @@ def is_whole(
     lost = [*manifest.lost(record, folder), *others] if record is not None else []
     if not lost:
         return is_finished(record, place)
-    found = f"{len(lost)} missing or of another size: {examples(lost)}"
-    note(mismatch(place, "what was made before", found, "made anew"))
+    lack = f"{len(lost)} missing or of another size: {examples(lost)}"
+    note(mismatch(place, "what was made before", lack, "made anew"))
     return False
 
 

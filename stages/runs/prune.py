@@ -1,6 +1,6 @@
 """`alexrep runs prune`: checkpoints of no more use."""
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -19,27 +19,24 @@ def prune(run: options.Run, dry_run: Dry = False, as_json: options.Json = False)
     \b
     Example: alexrep runs prune runs/first --dry-run
     """
-    from contextlib import nullcontext
-
     from alexrep import locks
     from alexrep.runs.checkpoint import prunable
     from alexrep.runs.folder import RunFolder
 
     folder = RunFolder(run)
-    # A lock would make the folder.
     folder.read_recipe()
-    with nullcontext() if dry_run else locks.held(run) as owned:
-        found = prunable(folder)
-        sizes = {str(path): path.stat().st_size for path in found}
-        if owned is not None:
-            _remove(found, owned)
+    sizes = _sizes(prunable(folder))
+    if sizes and not dry_run:
+        with locks.held(run) as check:
+            sizes = _sizes(unused := prunable(folder))
+            for path in unused:
+                check()
+                path.unlink()
     if as_json:
         printing.say_json({"run": str(run), "is_dry_run": dry_run, "bytes": sizes})
     else:
         printing.say_pruned(run, sizes, dry_run)
 
 
-def _remove(found: list[Path], owned: Callable[[], None]) -> None:
-    for path in found:
-        owned()
-        path.unlink()
+def _sizes(checkpoints: Iterable[Path]) -> dict[str, int]:
+    return {str(path): path.stat().st_size for path in checkpoints}
