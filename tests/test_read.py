@@ -1,5 +1,6 @@
 """Reading shards: the packed bytes, or one line that says what is wrong with them."""
 
+import fcntl
 import os
 import shutil
 from collections.abc import Callable
@@ -53,6 +54,13 @@ def test_what_was_packed_is_read(data: Path, split: str) -> None:
         assert (found.labels[index], found.read(index)) == (label, content)
     assert not expected
     found.close()
+
+
+def test_a_shard_that_another_program_has_locked_is_read(own: Path) -> None:
+    """HDF5 would lock it by flock, and fail where the file system knows none."""
+    with shard_of(own).open("rb") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        assert len(read.open_shard(shard_of(own)))
 
 
 def test_a_split_knows_its_side_its_classes_and_its_quarantine(data: Path) -> None:

@@ -53,7 +53,8 @@ def open_shard(path: Path) -> Shard:
         DataError: If the file is missing, no shard, of another format, or has wrong offsets.
     """
     try:
-        with h5py.File(path) as file:
+        # A finished shard never changes; and some network file systems know no flock.
+        with h5py.File(path, "r", locking=False) as file:
             if file.attrs["format"] != layout.FORMAT:
                 found = f"format {file.attrs['format']}"
                 raise DataError(mismatch(path, f"format {layout.FORMAT}", found, layout.REPACK))
