@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -27,7 +27,9 @@ from alexrep.shards.read import Split
 from alexrep.training.ema import MovingAverage
 from alexrep.training.groups import parameter_groups
 from alexrep.training.optimiser import Momentum2012
-from alexrep.training.request import Resources
+
+if TYPE_CHECKING:  # request imports epoch, which imports this
+    from alexrep.training.request import Resources
 
 
 @dataclass
@@ -143,7 +145,7 @@ def set_generators(states: dict[str, torch.Tensor], device: torch.device) -> Non
 def assemble(
     recipe: Recipe,
     data: TrainingData,
-    resources: Resources,
+    resources: "Resources",
     content: Mapping[str, Any],
     session: Session,
     constants: Mapping[str, Any] = MappingProxyType({}),
