@@ -48,8 +48,8 @@ def summary(history: History, recipe: Recipe) -> str:
     row = best(history)
     if row is None:
         return f"{far}, no val error yet"
-    one, five = (100 * number(row, key) for key in ("val_top1_error", "val_top5_error"))
-    return f"{far}; best at epoch {row['epoch']}: val top-1 error {one:.2f} %, top-5 {five:.2f} %"
+    top1, top5 = (100 * number(row, key) for key in ("val_top1_error", "val_top5_error"))
+    return f"{far}; best at epoch {row['epoch']}: val top-1 error {top1:.2f} %, top-5 {top5:.2f} %"
 
 
 def _epochs(lowest: Axes, history: History) -> None:

@@ -108,13 +108,13 @@ def draw(lines: Sequence[Line], target: float, out: Path) -> None:
 
 def summary(lines: Sequence[Line], target: float) -> str:
     """Say how many epochs each needs, and their ratio if both get there."""
-    found = {line.activation: line.crossing(target) for line in lines}
+    crossings = {line.activation: line.crossing(target) for line in lines}
     parts = []
     for line in lines:
-        at, name = found[line.activation], LOOKS[line.activation]["label"]
+        at, name = crossings[line.activation], LOOKS[line.activation]["label"]
         said = f"not in {line.epochs[-1]:.0f} epochs" if at is None else f"{at:.1f} epochs"
         parts.append(f"{name} {said}")
-    relu, tanh = found.get("relu"), found.get("tanh")
+    relu, tanh = crossings.get("relu"), crossings.get("tanh")
     if relu is not None and tanh is not None:
         parts.append(f"{tanh / relu:.2f} times as many")
     return f"to {100 * target:g} % training error: " + ", ".join(parts)

@@ -103,10 +103,10 @@ def require_places(model: nn.Module, compute: Compute) -> None:
     if compute.form == "joined" and len(set(named)) > 1:
         raise ConfigError(mismatch(where, "one device for the joined form", named, "part towers"))
     num_gpus = torch.cuda.device_count()
-    for one in map(torch.device, named):
-        if one.type == "cuda" and one.index >= num_gpus:
+    for device in map(torch.device, named):
+        if device.type == "cuda" and device.index >= num_gpus:
             found = f"{num_gpus} GPUs"
-            raise ConfigError(mismatch(where, str(one), found, "choose other devices"))
+            raise ConfigError(mismatch(where, str(device), found, "choose other devices"))
 
 
 @contextlib.contextmanager
@@ -156,9 +156,9 @@ def is_compiled(compute: Compute, device: torch.device) -> bool:
 
 def missing_compiler(device: torch.device) -> str | None:
     """Say what torch.compile would lack on `device`; None if nothing."""
-    asked = os.environ.get("CXX")
-    if not any(shutil.which(one) for one in ([asked] if asked else _COMPILERS)):
-        return f"no C++ compiler ({asked or ', '.join(_COMPILERS)})"
+    own = os.environ.get("CXX")
+    if not any(shutil.which(compiler) for compiler in ([own] if own else _COMPILERS)):
+        return f"no C++ compiler ({own or ', '.join(_COMPILERS)})"
     if device.type == "cuda" and importlib.util.find_spec("triton") is None:
         return "no triton"
     return None

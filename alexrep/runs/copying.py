@@ -18,8 +18,8 @@ CHECKPOINTS = ("last.pt", "previous.pt", "best.pt")
 def copy(folder: RunFolder, new: RunFolder) -> list[Path]:
     """Copy a run to a new folder, whole or not at all, as one that is not finished.
 
-    Copied are recipe, plan, classes, mean image, colour axes, notes, log, and the
-    checkpoints to go on from; locks, partial files, results and pictures are not.
+    Recipe, plan, classes, mean image, colour axes, notes, log and the checkpoints to go on
+    from are copied; locks, partial files, results and pictures are not.
     A run that is under way may be copied: its checkpoints are read before its log, which
     only grows, and is cut to the checkpoint when the copy goes on.
 

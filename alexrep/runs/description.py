@@ -1,4 +1,4 @@
-"""Everything worth knowing of one run."""
+"""A run described, and two runs compared."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -51,7 +51,7 @@ def describe(folder: RunFolder) -> Description:
         state=listing.state_of(folder, recipe, rows),
         departures=departures.of(recipe),
         rows=rows[-NUM_ROWS:],
-        results={name: asdict(one) for name, one in results.read_all(folder.path).items()},
+        results={name: asdict(result) for name, result in results.read_all(folder.path).items()},
         notes=notes.lines(folder),
         network=_totals(folder),
     )
@@ -61,11 +61,11 @@ def _totals(folder: RunFolder) -> dict[str, JsonValue]:
     if not folder.layers.exists():
         return {}
     try:
-        found: dict[str, JsonValue] = json.loads(folder.layers.read_text(encoding="utf-8"))["total"]
+        total: dict[str, JsonValue] = json.loads(folder.layers.read_text(encoding="utf-8"))["total"]
     except (ValueError, KeyError, TypeError) as error:
         advice = "remove it; alexrep train writes it again"
         raise DataError(mismatch(folder.layers, "a table of layers", error, advice)) from None
-    return found
+    return total
 
 
 ERRORS = ("epoch", "train_loss", "train_error", "val_loss", "val_top1_error", "val_top5_error")
@@ -78,25 +78,25 @@ class Comparison:
 
     runs: tuple[str, str]
     fields: list[str]
-    """Differences of the recipes, as `path: one's -> the other's`."""
+    """Differences of the recipes, as `path: the first's -> the second's`."""
     departures: tuple[list[str], list[str]]
     """In which points each departs from net 145 as released."""
     errors: dict[str, tuple[JsonValue, JsonValue]]
     """Errors of the last epoch, and of the results on each split, by name; None: not there."""
 
 
-def compare(one: RunFolder, other: RunFolder) -> Comparison:
+def compare(first: RunFolder, second: RunFolder) -> Comparison:
     """Compare two runs, finished or not.
 
     Raises:
         DataError: If a folder is not a run's, or a log or result is damaged.
     """
-    mine, theirs = one.read_recipe(), other.read_recipe()
+    mine, theirs = first.read_recipe(), second.read_recipe()
     return Comparison(
-        runs=(str(one.path), str(other.path)),
+        runs=(str(first.path), str(second.path)),
         fields=recipes.difference(mine, theirs),
         departures=(departures.of(mine), departures.of(theirs)),
-        errors=_beside(_errors(one), _errors(other)),
+        errors=_beside(_errors(first), _errors(second)),
     )
 
 
@@ -109,6 +109,6 @@ def _errors(folder: RunFolder) -> dict[str, JsonValue]:
 
 
 def _beside(
-    one: dict[str, JsonValue], other: dict[str, JsonValue]
+    first: dict[str, JsonValue], second: dict[str, JsonValue]
 ) -> dict[str, tuple[JsonValue, JsonValue]]:
-    return {key: (one.get(key), other.get(key)) for key in dict.fromkeys([*one, *other])}
+    return {key: (first.get(key), second.get(key)) for key in dict.fromkeys([*first, *second])}

@@ -60,7 +60,7 @@ def overview(folder: RunFolder) -> Overview:
     except AlexrepError as error:
         return Overview(str(folder.path), None, f"unreadable: {error}", 0, None, note)
     errors = [row["val_top1_error"] for row in rows]
-    best = min((one for one in errors if isinstance(one, float)), default=None)
+    best = min((error for error in errors if isinstance(error, float)), default=None)
     state = state_of(folder, recipe, rows)
     return Overview(str(folder.path), recipe.name, state, num_epochs(rows), best, note)
 

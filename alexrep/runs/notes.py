@@ -15,7 +15,7 @@ def append(folder: RunFolder, text: str, today: date) -> str:
 
     Args:
         folder: The run.
-        text: The note; runs of white space, line ends among them, become one space.
+        text: The note; white space, line ends among it, becomes single spaces.
         today: The day to date it by.
 
     Returns:
@@ -41,13 +41,13 @@ def lines(folder: RunFolder) -> list[str]:
 
 def newest(folder: RunFolder) -> str | None:
     """Return the last of a run's notes, if there are any."""
-    found = lines(folder)
-    return found[-1] if found else None
+    notes = lines(folder)
+    return notes[-1] if notes else None
 
 
 def _read(folder: RunFolder) -> str:
     path = _path(folder)
-    # Anybody may write into the file: a letter that is none must not hide the rest.
+    # Anybody may edit the file: a byte that is no UTF-8 must not hide the rest.
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     return text if text.endswith("\n") or not text else f"{text}\n"
 

@@ -35,43 +35,46 @@ def say_json(value: object) -> None:
     typer.echo(json.dumps(value, indent=1, ensure_ascii=False, default=str))
 
 
-def say_overviews(found: Sequence[Overview]) -> None:
+def say_overviews(overviews: Sequence[Overview]) -> None:
     """Print a line for each run below a line of headings."""
     rows = [
-        [one.run, one.recipe, one.state, one.epochs, percent(one.best_val_top1_error), one.note]
-        for one in found
+        [run.run, run.recipe, run.state, run.epochs, percent(run.best_val_top1_error), run.note]
+        for run in overviews
     ]
     say_columns([["run", "recipe", "state", "epochs", "best top-1", "note"], *rows])
 
 
-def say_description(found: Description) -> None:
+def say_description(run: Description) -> None:
     """Print what a run is, and what it has come to."""
-    typer.echo(f"{found.run}: {found.recipe}, {found.state}")
-    typer.echo(f"source: {found.source}\nexpected: {found.expected}")
-    if found.time:
-        typer.echo(f"time: {found.time}")
-    if found.network:
-        numbers = (found.network[key] for key in ("parameters", "multiply_adds"))
+    typer.echo(f"{run.run}: {run.recipe}, {run.state}")
+    typer.echo(f"source: {run.source}\nexpected: {run.expected}")
+    if run.time:
+        typer.echo(f"time: {run.time}")
+    if run.network:
+        numbers = (run.network[key] for key in ("parameters", "multiply_adds"))
         typer.echo("network: {:,} parameters, {:,} multiply-adds an image".format(*numbers))
-    _say_departures("departs from net 145", found.departures)
-    if found.rows:
-        rows = [[shown(key, row.get(key)) for key in ROW] for row in found.rows]
+    _say_departures("departs from net 145", run.departures)
+    if run.rows:
+        rows = [[shown(key, row.get(key)) for key in ROW] for row in run.rows]
         say_columns([list(ROW.values()), *rows])
-    for name, result in found.results.items():
+    for name, result in run.results.items():
         errors = (percent(result.get(f"top{k}_error")) for k in (1, 5))
         typer.echo("{}: top-1 error {}, top-5 {}".format(name, *errors))
-    for note in found.notes:
+    for note in run.notes:
         typer.echo(f"note: {note}")
 
 
-def say_comparison(found: Comparison) -> None:
+def say_comparison(comparison: Comparison) -> None:
     """Print what two runs differ in, and their errors side by side."""
-    typer.echo("\n".join(found.fields) or "equal recipes")
-    for run, lines in zip(found.runs, found.departures, strict=True):
+    typer.echo("\n".join(comparison.fields) or "equal recipes")
+    for run, lines in zip(comparison.runs, comparison.departures, strict=True):
         _say_departures(f"{run} departs from net 145", lines)
-    if found.errors:
-        rows = [[name, *(shown(name, one) for one in two)] for name, two in found.errors.items()]
-        say_columns([["", *found.runs], *rows])
+    if comparison.errors:
+        rows = [
+            [name, *(shown(name, error) for error in pair)]
+            for name, pair in comparison.errors.items()
+        ]
+        say_columns([["", *comparison.runs], *rows])
 
 
 def say_pruned(run: Path, sizes: dict[str, int], is_dry: bool) -> None:

@@ -20,11 +20,11 @@ def list_all(root: Root = Path(), as_json: options.Json = False) -> None:
     """
     from alexrep.runs import listing
 
-    found = [listing.overview(folder) for folder in listing.find(root)]
+    overviews = [listing.overview(folder) for folder in listing.find(root)]
     if as_json:
-        printing.say_json([asdict(one) for one in found])
-    elif found:
-        printing.say_overviews(found)
+        printing.say_json([asdict(overview) for overview in overviews])
+    elif overviews:
+        printing.say_overviews(overviews)
     else:
         options.note(f"{root}: no runs")
 
@@ -38,8 +38,8 @@ def show(run: options.Run, as_json: options.Json = False) -> None:
     from alexrep.runs import description
     from alexrep.runs.folder import RunFolder
 
-    found = description.describe(RunFolder(run))
-    printing.say_json(asdict(found)) if as_json else printing.say_description(found)
+    described = description.describe(RunFolder(run))
+    printing.say_json(asdict(described)) if as_json else printing.say_description(described)
 
 
 def diff(run: options.Run, other: Other, as_json: options.Json = False) -> None:
@@ -51,5 +51,5 @@ def diff(run: options.Run, other: Other, as_json: options.Json = False) -> None:
     from alexrep.runs import description
     from alexrep.runs.folder import RunFolder
 
-    found = description.compare(RunFolder(run), RunFolder(other))
-    printing.say_json(asdict(found)) if as_json else printing.say_comparison(found)
+    comparison = description.compare(RunFolder(run), RunFolder(other))
+    printing.say_json(asdict(comparison)) if as_json else printing.say_comparison(comparison)
