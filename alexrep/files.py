@@ -94,6 +94,11 @@ def sweep(folder: Path, before: float, is_left_alone: Callable[[Path], bool]) ->
                 Path(place, name).unlink(missing_ok=True)
 
 
+def sweep_ours(folder: Path) -> None:
+    """Remove the partial files below `folder` that killed processes of this host left."""
+    sweep(folder, before=0.0, is_left_alone=lambda _: False)
+
+
 def _is_ours_and_left(name: str) -> bool:
     """Tell whether a partial name is of a process of this host that runs no more."""
     host = re.escape(os.uname().nodename)

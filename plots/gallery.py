@@ -3,7 +3,7 @@
 import importlib
 from pathlib import Path
 
-from alexrep import manifest
+from alexrep import files, manifest
 from alexrep.errors import AlexrepError
 from alexrep.manifest import Plan
 
@@ -27,6 +27,7 @@ def draw_all(run: Path, folder: Path) -> dict[str, Path | AlexrepError]:
         For each name in `FIGURES` the PNG file, or the reason why there is none: a
         NothingToShow, or an error that somebody has to mend.
     """
+    files.sweep_ours(folder)
     return {name: _draw(module, run, folder / f"{name}.png") for name, module in FIGURES.items()}
 
 

@@ -13,6 +13,7 @@ import pytest
 from recipes import tiny_recipe
 from typer.testing import CliRunner, Result
 
+from alexrep.files import PARTIAL
 from alexrep.stages import app
 
 HOLD = """
@@ -177,6 +178,21 @@ def test_pictures_do_not_go_among_the_files_of_the_run(run: Path) -> None:
     assert refused.exit_code == 2
     assert "--out: expected a folder apart from " in refused.stderr
     assert files_of(run) == before
+
+
+def test_what_a_killed_process_left_is_swept(run: Path, data: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    left = f"x.{os.uname().nodename}-{ended.pid}{PARTIAL}"
+    of_another = f"x.elsewhere-1{PARTIAL}"
+    for folder in ("results", "plots"):
+        (run / folder).mkdir()
+        for name in (left, of_another):
+            (run / folder / name).touch()
+    done("eval", run, "--data", data, "--device", "cpu")
+    done("plot", run)
+    found = {str(path.relative_to(run)) for path in run.rglob(f"*{PARTIAL}")}
+    assert found == {f"results/{of_another}", f"plots/{of_another}"}
 
 
 def test_all_probabilities_are_kept_and_need_no_second_scoring(run: Path, data: Path) -> None:

@@ -112,6 +112,7 @@ def keep(scored: Scored) -> Result:
     np.savez(stream, **arrays)
     content = stream.getbuffer()
     result = replace(scored.result, predictions=files.sha256_bytes(content), version=VERSION)
+    files.sweep_ours(scored.path.parent)
     files.write_bytes(scored.path.with_suffix(".npz"), content)
     files.write_json(scored.path, asdict(result))
     return result
