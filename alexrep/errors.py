@@ -10,6 +10,9 @@ AlexrepError            1   an expected error
 Every message reads `<path or name>: expected <what>, found <what>; <what to do>`.
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class AlexrepError(Exception):
     """An expected error: printed as one line, without a traceback."""
@@ -46,6 +49,12 @@ class Interrupted(AlexrepError):
 def mismatch(where: object, expected: object, found: object, advice: str) -> str:
     """Return the one-line message of an expected error."""
     return f"{where}: expected {expected}, found {found}; {advice}"
+
+
+def suggestion(found: str, known: Iterable[str], likeness: float = 0.7) -> str:
+    """Ask whether one of the names most like `found` was meant; nothing if none is like it."""
+    near = difflib.get_close_matches(found, list(known), cutoff=likeness)
+    return f"did you mean {' or '.join(near)}?" if near else ""
 
 
 def examples(names: list[str], most: int = 3) -> str:

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from alexrep import __version__
 from alexrep.errors import ManifestError, mismatch
@@ -36,6 +36,9 @@ class Plan(BaseModel):
     """Seed of every random choice; None where there is none."""
     inputs: dict[str, str]
     """Digest of each input, by its name."""
+    defaults: dict[str, JsonValue] = Field(default={}, exclude=True)
+    """What a setting is worth that a plan does not name, as those of older versions may not;
+    not written."""
 
 
 class Manifest(Plan):
@@ -201,7 +204,7 @@ def _load(kind: type[Record], path: Path) -> Record:
 
 
 def _compare(plan: Plan, found: Plan, path: Path, advice: str, remarks: Collection[str]) -> None:
-    asked, recorded = _flat(plan), _flat(found)
+    asked, recorded = _flat(plan, plan.defaults), _flat(found, plan.defaults)
     compared = (asked.keys() | recorded.keys()) - {f"settings.{name}" for name in remarks}
     for key in sorted(compared):
         if asked.get(key) != recorded.get(key):
@@ -215,9 +218,9 @@ def _compare(plan: Plan, found: Plan, path: Path, advice: str, remarks: Collecti
             )
 
 
-def _flat(plan: Plan) -> dict[str, object]:
+def _flat(plan: Plan, defaults: Mapping[str, JsonValue]) -> dict[str, object]:
     """Return the compared fields, nested ones under dotted names."""
     flat: dict[str, object] = {"stage": plan.stage, "format": plan.format, "seed": plan.seed}
-    for group in ("settings", "inputs"):
-        flat |= {f"{group}.{key}": value for key, value in getattr(plan, group).items()}
+    flat |= {f"settings.{key}": value for key, value in {**defaults, **plan.settings}.items()}
+    flat |= {f"inputs.{key}": value for key, value in plan.inputs.items()}
     return flat

@@ -28,6 +28,7 @@ from pydantic import JsonValue
 from record import RESULTS, alexrep, keep, rows
 
 from alexrep.config import recipes
+from alexrep.config.model import AlexNetModel
 
 RECIPE = "alexnet-2012"
 INITIALISATIONS = ("code", "paper")
@@ -145,6 +146,7 @@ def read(
     )
     losses = [float(str(row["loss"])) for row in steps][:CAP]
     model = chosen.model
+    assert isinstance(model, AlexNetModel)  # RECIPE names it  # noqa: S101
     curve = learning_plot.running(model.initialisation, chosen.seed, losses, window)
     crossing = curve.crossing(TARGET)
     return curve, {

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from alexrep.compute import precision
 from alexrep.config import recipes
+from alexrep.config.optimiser import Momentum2012Rule
 from alexrep.config.recipe import Compute
 from alexrep.feed import dataset as inputs
 from alexrep.feed.batches import Batch, Reader
@@ -23,9 +24,8 @@ from alexrep.models.alexnet.network import AlexNet
 from alexrep.models.normalisation import AcrossMaps
 from alexrep.runs.session import Session
 from alexrep.training import epoch, step
-from alexrep.training.groups import parameter_groups
+from alexrep.training import optimiser as optimisers
 from alexrep.training.job import Job, assemble
-from alexrep.training.optimiser import Momentum2012
 from alexrep.training.request import Resources
 from alexrep.training.throughput import Throughput
 
@@ -47,7 +47,9 @@ def bare(
         compute = compute.model_copy(update={"form": network.form})
     placed = precision.place(network, compute, device).train()
     computed = precision.Network(placed, compute, device)
-    optimiser = Momentum2012([group | {"rate": RATE} for group in parameter_groups(placed)])
+    optimiser = optimisers.build(Momentum2012Rule(), placed)
+    for group in optimiser.param_groups:
+        group["rate"] = RATE
     labels = torch.arange(len(images), device=device) % 1000
     keys = dropout.keys(1, 0, torch.arange(len(images)))
     dropout.set_keys(placed, keys.to(device))

@@ -7,7 +7,7 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn import functional
 
-from alexrep.config.model import Model
+from alexrep.config.model import AlexNetModel
 from alexrep.models import count, registry
 from alexrep.models.alexnet.tower import map_sides, margin, num_kernels, num_units
 
@@ -56,7 +56,7 @@ def naive(side: int, width: float) -> nn.Sequential:
 
 def all_of_them(side: int, width: float) -> dict[str, Callable[[], nn.Module]]:
     """Return a builder of each network; torchvision's always has full width."""
-    model = Model(side=side, width=width)
+    model = AlexNetModel(side=side, width=width)
     return {
         "alexrep, joined": lambda: registry.build(model, NUM_CLASSES, 1, form="joined"),
         "alexrep, towers": lambda: registry.build(model, NUM_CLASSES, 1, form="towers"),

@@ -31,9 +31,9 @@ from alexrep.feed import dataset
 from alexrep.models import dropout, registry
 from alexrep.pool import default_threads
 from alexrep.runs.folder import RunFolder
+from alexrep.training import optimiser as optimisers
 from alexrep.training import run as training
-from alexrep.training.groups import parameter_groups, set_rates
-from alexrep.training.optimiser import Momentum2012
+from alexrep.training.groups import layers_of, set_rates
 from alexrep.training.request import Request, Resources
 
 CHECKPOINTS = 5
@@ -43,12 +43,10 @@ def bare(chosen: Recipe, classes: int, device: torch.device, steps: int) -> list
     """Return the seconds of each step, on images that are on the device already."""
     model = registry.build(chosen.model, classes, chosen.seed)
     model = precision.place(model, chosen.compute, device)
-    rule, size = chosen.optimiser, chosen.feed.batch_size
-    optimiser = Momentum2012(
-        parameter_groups(model, rule.momentum, rule.weight_decay, rule.layer_decays)
-    )
+    size = chosen.feed.batch_size
+    optimiser = optimisers.build(chosen.optimiser, model)
     rates = rates_at(chosen.schedule, 0, [])
-    set_rates(optimiser, rates.table([group["layer"] for group in optimiser.param_groups]))
+    set_rates(optimiser, rates.table(layers_of(optimiser.param_groups)))
     network = precision.Network(model, chosen.compute, device)
     images = torch.randn(size, 3, chosen.model.side, chosen.model.side, device=device) * 50
     labels = torch.arange(size, device=device) % classes

@@ -26,12 +26,12 @@ def command(
     \b
     Example: alexrep demo my-demo --seed 2
     """
-    from alexrep.config import recipes
+    from alexrep.config import overrides, recipes
     from alexrep.demo import edition
 
     on_one_thread()
     raw, data, run = (str(folder / name) for name in ("raw", "data", "run"))
-    recipes.load("demo", settings := recipes.together({"seed": seed}, setting or ()))
+    recipes.load("demo", settings := overrides.joined({"seed": seed}, setting or ()))
     edition.write(folder / "raw")
     start("preprocess", raw, data, "--side", str(SIDE))
     for stage in ("mean", "pca", "pack", "verify"):

@@ -41,11 +41,11 @@ def command(
     Example: alexrep figure1 cifar10 figure1 --quick
     """
     from alexrep import files
-    from alexrep.config import recipes
+    from alexrep.config import overrides
     from alexrep.plots import figure1
 
     taken = OWN | ({"limits.batches": "--quick"} if quick else {})
-    recipes.require_free(setting or (), taken)
+    overrides.require_free(setting or (), taken)
     options.require_apart(out, data, "OUT")
     files.make_folder(out)
     remark(data)

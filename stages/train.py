@@ -33,7 +33,7 @@ def command(
     # Before all else: torch takes seconds to import, and a signal may come meanwhile.
     signal = ctx.with_resource(signals.flagged())
     from alexrep.compute.devices import meeting
-    from alexrep.config import recipes
+    from alexrep.config import overrides, recipes
     from alexrep.feed.dataset import open_data
     from alexrep.pool import default_threads
     from alexrep.training import run as training
@@ -42,7 +42,7 @@ def command(
 
     options.require_apart(run, data)
     short = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
-    chosen = recipes.load(recipe, recipes.together(short, setting or ()))
+    chosen = recipes.load(recipe, overrides.joined(short, setting or ()))
     require_runnable(chosen, inputs := open_data(data, chosen.limits.classes))
     with inputs, meeting(device, chosen.compute.towers) as (own, group):
         resources = Resources(own, workers or default_threads(), group, options.note)

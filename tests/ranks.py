@@ -36,9 +36,8 @@ from alexrep.models import registry
 from alexrep.runs.log import Row
 from alexrep.runs.session import Session
 from alexrep.training import loop
-from alexrep.training.groups import parameter_groups
+from alexrep.training import optimiser as optimisers
 from alexrep.training.job import Job, Position
-from alexrep.training.optimiser import Momentum2012
 
 LIMIT_S = 50
 """Seconds after which a process is ended: under the minute that tests wait for an answer."""
@@ -64,7 +63,7 @@ def make(task: dict[str, Any], held: TrainingData, group: Processes, rows: list[
     job = Job(
         recipe=chosen,
         model=model,
-        optimiser=Momentum2012(parameter_groups(model)),
+        optimiser=optimisers.build(chosen.optimiser, model),
         train=held.train,
         val=held.val,
         inputs=exact(held.inputs(chosen)),

@@ -1,5 +1,15 @@
 """The recipe of the tests: the demo's network, so narrow that a step takes milliseconds."""
 
+from alexrep.config import recipes
+from alexrep.config.model import AlexNetModel
+
+
+def alexnet_of(name: str, *settings: str) -> AlexNetModel:
+    """Return the settings of the network of 2012 in a recipe."""
+    model = recipes.load(name, settings).model
+    assert isinstance(model, AlexNetModel)
+    return model
+
 
 def tiny_recipe(epochs: int, drop_at: int | None = None) -> str:
     """Write it as TOML; from epoch `drop_at` on at a tenth of the rate and without noise.

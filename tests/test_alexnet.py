@@ -5,23 +5,23 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from recipes import alexnet_of
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import functional_call
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from alexrep.config import recipes
-from alexrep.config.model import Model
+from alexrep.config.model import AlexNetModel
+from alexrep.config.optimiser import Momentum2012Rule
 from alexrep.models.alexnet import network as alexnet
 from alexrep.models.alexnet.network import AlexNet
 from alexrep.models.alexnet.tower import map_sides
 from alexrep.models.dropout import keys, set_keys
 from alexrep.models.normalisation import normalise_across_maps
-from alexrep.training.groups import parameter_groups
-from alexrep.training.optimiser import Momentum2012
+from alexrep.training import optimiser as optimisers
 
-SMALL = Model(side=67, width=0.05, std_factor=4.0)
+SMALL = AlexNetModel(side=67, width=0.05, std_factor=4.0)
 
 KINDS = ("weight", "bias")
 
@@ -52,7 +52,7 @@ SWITCHES: list[dict[str, object]] = [
 """Each departure of a network from net 145 that shows in its evaluation."""
 
 
-def small(model: Model = SMALL) -> AlexNet:
+def small(model: AlexNetModel = SMALL) -> AlexNet:
     """Return a small network in evaluation mode."""
     network = alexnet.build(model, num_classes=3, seed=1)
     network.eval()
@@ -82,7 +82,7 @@ def outputs(
 
 
 def test_the_demo_network_reads_maps_of_side_3() -> None:
-    demo = recipes.load("demo").model
+    demo = alexnet_of("demo")
     with torch.device("meta"):
         network = AlexNet(demo, 10)
     assert network.get_parameter("towers.1.fc6.weight").shape == (512, 64 * 9)
@@ -90,7 +90,7 @@ def test_the_demo_network_reads_maps_of_side_3() -> None:
 
 def test_the_full_network_has_the_shapes_of_the_source() -> None:
     with torch.device("meta"):
-        network = AlexNet(Model(), 1000).eval()
+        network = AlexNet(AlexNetModel(), 1000).eval()
         found = outputs(network, torch.empty(2, 3, 224, 224))
     shapes = {name: tuple(out.shape[1:]) for name, out in found.items()}
     tower = {
@@ -110,7 +110,7 @@ def test_the_full_network_has_the_shapes_of_the_source() -> None:
 @pytest.mark.parametrize("side", range(67, 83))
 def test_every_side_runs_and_agrees_with_the_arithmetic(side: int) -> None:
     with torch.device("meta"):
-        network = AlexNet(Model(side=side, width=0.05), 3).eval()
+        network = AlexNet(AlexNetModel(side=side, width=0.05), 3).eval()
         found = outputs(network, torch.empty(1, 3, side, side))
     conv1, pool1, pool2, _ = map_sides(side)
     sides = [found[f"towers.0.conv{k}"].shape[-1] for k in (1, 2, 3)]
@@ -118,7 +118,7 @@ def test_every_side_runs_and_agrees_with_the_arithmetic(side: int) -> None:
 
 
 def test_zeros_are_added_at_the_right_and_the_bottom_only() -> None:
-    network, images = small(Model(side=224, width=0.02)), patches(1, 224)
+    network, images = small(AlexNetModel(side=224, width=0.02)), patches(1, 224)
     conv1 = network.get_submodule("towers.0.conv1")
     corner = outputs(network, images)["towers.0.conv1"]
     whole = functional.pad(images, (0, 3, 0, 3))
@@ -166,7 +166,9 @@ def test_fc6_of_a_tower_reaches_the_other_at_fc7() -> None:
 def test_one_step_changes_every_parameter_of_both_towers() -> None:
     network = small().train()
     before = {name: value.detach().clone() for name, value in network.named_parameters()}
-    optimiser = Momentum2012([group | {"rate": 0.01} for group in parameter_groups(network)])
+    optimiser = optimisers.build(Momentum2012Rule(), network)
+    for group in optimiser.param_groups:
+        group["rate"] = 0.01
     set_keys(network, keys(1, 0, np.arange(2)))
     torch.autograd.backward(functional.cross_entropy(network(patches()), torch.tensor([0, 2])))
     optimiser.step()
@@ -208,7 +210,7 @@ def test_conv2_is_rectified_normalised_and_pooled(within: bool) -> None:
     torch.testing.assert_close(seen[0][:, : pooled.shape[1]], pooled)
 
 
-def plain(model: Model, values: dict[str, Tensor], images: Tensor) -> Tensor:
+def plain(model: AlexNetModel, values: dict[str, Tensor], images: Tensor) -> Tensor:
     """Compute the logits with torch's own functions, layer by layer, in evaluation mode."""
     neuron = torch.tanh if model.activation == "tanh" else torch.relu
     alpha, base = {"code": (1e-4, 2.0), "paper": (5e-4, 2.0), "caffe": (1e-4, 1.0)}.get(
@@ -261,7 +263,7 @@ def plain(model: Model, values: dict[str, Tensor], images: Tensor) -> Tensor:
 def test_every_switch_gives_the_logits_of_the_same_network_in_plain_torch(
     fields: dict[str, object],
 ) -> None:
-    model = Model.model_validate(SMALL.model_dump() | fields)
+    model = AlexNetModel.model_validate(SMALL.model_dump() | fields)
     network, images = small(model), patches()
     values = {name: value.detach() for name, value in network.named_parameters()}
     torch.testing.assert_close(network(images), plain(model, values, images), rtol=1e-4, atol=1e-5)
@@ -270,7 +272,7 @@ def test_every_switch_gives_the_logits_of_the_same_network_in_plain_torch(
 def test_every_switch_changes_the_logits() -> None:
     images, seen = patches(), set()
     for fields in SWITCHES:
-        logits = small(Model.model_validate(SMALL.model_dump() | fields))(images)
+        logits = small(AlexNetModel.model_validate(SMALL.model_dump() | fields))(images)
         seen.add(tuple(logits.flatten().tolist()))
     # Without fc6 or without fc7 is one and the same: a layer of units on pool5.
     assert len(seen) == len(SWITCHES) - 1
@@ -279,7 +281,8 @@ def test_every_switch_changes_the_logits() -> None:
 def test_a_joint_normalisation_changes_the_four_maps_at_the_border_of_the_towers() -> None:
     fields = {"side": 67, "width": 0.25}
     apart, joint = (
-        small(Model.model_validate(fields | {"norm_scope": scope})) for scope in ("tower", "joint")
+        small(AlexNetModel.model_validate(fields | {"norm_scope": scope}))
+        for scope in ("tower", "joint")
     )
     one, other = (net.activations(patches(), ["norm1"])["norm1"] for net in (apart, joint))
     changed = (one != other).any(0).any(1).any(1).nonzero().flatten().tolist()
@@ -388,7 +391,7 @@ def test_patches_of_another_side_are_refused() -> None:
 
 def test_activations_have_the_shapes_of_the_source() -> None:
     with torch.device("meta"):
-        network = AlexNet(Model(), 1000).eval()
+        network = AlexNet(AlexNetModel(), 1000).eval()
         found = network.activations(torch.empty(2, 3, 224, 224), network.names)
     assert {name: tuple(out.shape[1:]) for name, out in found.items()} == {
         "conv1": (96, 55, 55),

@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from alexrep import files, locks
 from alexrep.config import recipes
+from alexrep.config.model import AlexNetModel
 from alexrep.evaluation.evaluate import probabilities
 from alexrep.feed.batches import Reader
 from alexrep.models import registry
@@ -105,6 +106,7 @@ def test_the_run_has_caffes_rules(weights: Path, squashed: Path) -> None:
     assert result.stderr == REMARK
     chosen = RunFolder(weights.with_name("run")).read_recipe()
     model, feed = chosen.model, chosen.feed
+    assert isinstance(model, AlexNetModel)
     assert (model.norm, model.norm_scope, model.conv1_order) == ("caffe", "joint", "relu-lrn-pool")
     assert (model.conv2_within_map, model.dropout) == (False, "inverted")
     assert (model.initialisation, feed.mean, feed.channels) == ("caffe", "crop", "bgr")

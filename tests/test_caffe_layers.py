@@ -11,6 +11,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from recipes import alexnet_of
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -128,7 +129,7 @@ def test_the_first_group_is_the_first_tower() -> None:
 
 def test_the_paper_sized_shapes_are_caffes() -> None:
     with torch.device("meta"):
-        model = recipes.load("alexnet-caffe").model
+        model = alexnet_of("alexnet-caffe")
         from alexrep.models.alexnet.network import AlexNet
 
         state = AlexNet(model, 1000).state_dict()

@@ -8,7 +8,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from alexrep.config import recipes
-from alexrep.config.model import Model
 from alexrep.config.rates import rates_at
 from alexrep.errors import ConfigError
 from alexrep.models import registry
@@ -212,7 +211,7 @@ def test_decays_are_those_of_the_sheet(name: str) -> None:
     assert rule.layer_decays.keys() <= layers
     found = {layer: rule.layer_decays.get(layer, rule.weight_decay) for layer in layers}
     assert found == DECAYS[name]
-    assert rule.momentum == 0.9
+    assert rule.points()["momentum"] == "0.9"
 
 
 @pytest.mark.parametrize("name", RATES)
@@ -240,10 +239,10 @@ def test_images_of_another_side_are_refused() -> None:
 
 
 def test_a_field_that_the_nets_do_not_know_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"model.pool: expected '3/2', for cifar10-80sec has no"):
-        registry.build(Model(name="cifar10-80sec", side=32, pool="2/2"), 10, seed=1)
+    with pytest.raises(ConfigError, match=r"model.pool: expected a key of model, found 'pool'"):
+        recipes.load("cifar10-80sec", ("model.pool='2/2'",))
 
 
 def test_norm_constants_of_other_nets_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"model.norm: expected 'code' or 'none' .* 'paper'"):
-        registry.build(Model(name="cifar10-11pct", side=24, norm="paper"), 10, seed=1)
+    with pytest.raises(ConfigError, match=r"model.norm: expected 'code' or 'none', found 'paper'"):
+        recipes.load("cifar10-11pct", ("model.norm=paper",))

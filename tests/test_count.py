@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from recipes import alexnet_of
 from torch import nn
 
 from alexrep.config import recipes
-from alexrep.config.model import Model
+from alexrep.config.model import AlexNetModel
 from alexrep.models import registry
 from alexrep.models.alexnet.network import AlexNet, Form
 from alexrep.models.cifar.locally_connected import LocallyConnected2d
@@ -26,7 +27,7 @@ SHEET = {
 def full() -> AlexNet:
     """Return the network of the paper without values."""
     with torch.device("meta"):
-        return AlexNet(Model(), 1000)
+        return AlexNet(AlexNetModel(), 1000)
 
 
 def test_every_layer_costs_what_the_sheet_says() -> None:
@@ -96,7 +97,7 @@ def test_an_activation_takes_four_bytes_a_value() -> None:
 
 @pytest.mark.parametrize("form", ["towers", "joined"])
 def test_both_forms_of_a_network_have_the_same_layers(form: Form) -> None:
-    model = Model(side=67, width=0.05)
+    model = AlexNetModel(side=67, width=0.05)
     network = registry.build(model, 3, seed=1, form=form)
     assert total(count(network, 67)).parameters == sum(p.numel() for p in network.parameters())
     assert isinstance(network, AlexNet)
@@ -105,13 +106,13 @@ def test_both_forms_of_a_network_have_the_same_layers(form: Form) -> None:
 
 def test_a_tower_alone_has_16_630_440_parameters() -> None:
     with torch.device("meta"):
-        half = AlexNet(Model(num_towers=1), 1000)
+        half = AlexNet(AlexNetModel(num_towers=1), 1000)
     assert total(count(half, 224)).parameters == 16_630_440
 
 
 def test_the_one_tower_of_the_paper_has_about_as_many_parameters_as_two() -> None:
     with torch.device("meta"):
-        network = AlexNet(recipes.load("alexnet-2012-half").model, 1000)
+        network = AlexNet(alexnet_of("alexnet-2012-half"), 1000)
     convolutions = 17_472 + 153_728 + 221_376 + 331_968 + 442_624
     units = 37_752_832 + 16_781_312 + 4_097_000
     assert total(count(network, 224)).parameters == convolutions + units == 59_798_312

@@ -37,7 +37,7 @@ LINES = {
     'model.doubled=["conv5","fc6"]': "layers of double width: conv5, fc6; net 145: none",
     'model.without=["conv3","fc7"]': "layers left out: conv3, fc7; net 145: none",
     'model.dropout="inverted"': "dropout: inverted; net 145: mask",
-    'model.name="other"': "another network: other; net 145: alexnet",
+    'model.name="cifar10-80sec"': "another network: cifar10-80sec; net 145: alexnet",
     "feed.batch_size=256": "batch size: 256; net 145: 128",
     'feed.draws="image"': "draws per: image; net 145: group32",
     "feed.reflect=false": "reflections: none; net 145: yes",
@@ -48,6 +48,8 @@ LINES = {
     "noise.divide=false": "division of noisy patches: none; net 145: by 1 + scale",
     "optimiser.momentum=0.8": "momentum: 0.8; net 145: 0.9",
     "optimiser.weight_decay=0": "weight decay: 0; net 145: 0.0005",
+    "optimiser.decay_biases=true": "decay of biases: yes; net 145: none",
+    "optimiser.decay_norms=true": "decay of normalisations: yes; net 145: none",
     "optimiser.layer_decays={fc8=0.1}": "decays of single layers: fc8 0.1; net 145: none",
     "schedule.epochs=90": "epochs: 90; net 145: 91",
     'schedule.stop={metric="val_loss"}': "early stop: val_loss; net 145: none",
@@ -104,7 +106,12 @@ def test_no_normalisation_is_none_over_conv2_either() -> None:
 
 def test_every_field_is_a_point_or_neutral() -> None:
     fields = leaves(recipes.load("alexnet-2012").model_dump())
-    covered = (*(setting.partition("=")[0] for setting in LINES), "feed.order", "schedule.")
+    covered = (
+        *(setting.partition("=")[0] for setting in LINES),
+        "feed.order",
+        "optimiser.name",
+        "schedule.",
+    )
     assert [field for field in fields if not field.startswith((*covered, *NEUTRAL))] == []
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from alexrep.config.model import Model
+from alexrep.config.model import AlexNetModel
 from alexrep.errors import AlexrepError, DataError
 from alexrep.evaluation.evaluate import Outputs, evaluate, probabilities
 from alexrep.evaluation.scores import Scores
@@ -60,7 +60,7 @@ def no_mean() -> Inputs:
 
 @pytest.fixture(scope="module")
 def net() -> nn.Module:
-    return registry.build(Model(side=PATCH, width=0.05, std_factor=4.5), 3, seed=1)
+    return registry.build(AlexNetModel(side=PATCH, width=0.05, std_factor=4.5), 3, seed=1)
 
 
 def images_of(split: Split) -> Tensor:

@@ -7,14 +7,14 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn import functional
 
-from alexrep.config.model import Model
+from alexrep.config.model import AlexNetModel
+from alexrep.config.optimiser import Momentum2012Rule
 from alexrep.feed import order
 from alexrep.models.alexnet import network as alexnet
 from alexrep.models.alexnet.network import AlexNet
 from alexrep.models.dropout import keys, set_keys
 from alexrep.models.normalisation import normalise_across_maps
-from alexrep.training.groups import parameter_groups
-from alexrep.training.optimiser import Momentum2012
+from alexrep.training import optimiser as optimisers
 
 # Shipped with the 2014 code of the paper's author: section 3.
 STDS = np.array([19.7208, 37.0939, 121.7801])
@@ -72,11 +72,10 @@ def walk(network: AlexNet, factor: float) -> dict[str, Tensor]:
     """Train some steps, fc7 and fc8 at `factor` times the rate with the decay divided by it."""
     dropped = ("fc7", "fc8")
     decays = dict.fromkeys(dropped, 0.0005 / factor)
-    found = parameter_groups(network, 0.9, 0.0005, decays)
-    for group in found:
-        is_dropped = group["layer"] in dropped and group["kind"] == "weights"
+    optimiser = optimisers.build(Momentum2012Rule(layer_decays=decays), network)
+    for group in optimiser.param_groups:
+        is_dropped = group["layer"].endswith(dropped) and group["kind"] == "weights"
         group["rate"] = 0.01 * (factor if is_dropped else 1)
-    optimiser = Momentum2012(found)
     images = 70 * torch.randn(6, 3, 67, 67, generator=torch.Generator().manual_seed(0)).double()
     for step in range(4):
         set_keys(network, keys(1, step, np.arange(6)))
@@ -90,7 +89,7 @@ def walk(network: AlexNet, factor: float) -> dict[str, Tensor]:
 def test_inverted_dropout_is_the_same_training_at_a_quarter_of_the_rate() -> None:
     small = {"side": 67, "width": 0.05, "std_factor": 4.5}
     mask, inverted = (
-        alexnet.build(Model.model_validate(small | {"dropout": kind}), 3, seed=1).double()
+        alexnet.build(AlexNetModel.model_validate(small | {"dropout": kind}), 3, seed=1).double()
         for kind in ("mask", "inverted")
     )
     halved = [

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from alexrep.config.model import Model
+from alexrep.config.model import AlexNetModel
 from alexrep.models.alexnet import network as alexnet
 from alexrep.models.alexnet.initialise import standard_deviation
 
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
-SMALL = Model(side=67, width=0.1)
+SMALL = AlexNetModel(side=67, width=0.1)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_weights_have_mean_zero_and_the_standard_deviation_of_their_layer(factor
 
 
 def test_weights_are_gaussian_and_not_truncated() -> None:
-    values = alexnet.build(Model(side=67), 10, seed=1).get_parameter("towers.0.fc7.weight")
+    values = alexnet.build(AlexNetModel(side=67), 10, seed=1).get_parameter("towers.0.fc7.weight")
     far = (values.abs() > 0.02).double().mean().item()
     assert far == pytest.approx(0.0455, abs=0.001)
     assert values.abs().max() > 0.045
@@ -114,7 +114,7 @@ def scenes(num_images: int) -> Tensor:
 def test_as_much_of_the_picture_reaches_the_logits_as_in_the_sheet(
     initialisation: str, expected: dict[int, tuple[float, float]]
 ) -> None:
-    model = Model.model_validate({"initialisation": initialisation})
+    model = AlexNetModel.model_validate({"initialisation": initialisation})
     network, images = alexnet.build(model, 1000, seed=1).eval(), scenes(16)
     for division, (deviation, loss) in expected.items():
         with torch.no_grad():

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from alexrep.config.model import Model
+from alexrep.config.model import AlexNetModel
 from alexrep.models.alexnet import network as alexnet
 from alexrep.models.alexnet.network import AlexNet
 from alexrep.models.dropout import keys, set_keys
@@ -24,7 +24,7 @@ VARIANTS: list[dict[str, object]] = [
 def both(fields: dict[str, object]) -> tuple[AlexNet, AlexNet]:
     """Return a small network in each form, ready for a training step on four images."""
     small = {"side": 67, "width": 0.05, "std_factor": 4.5}
-    model = Model.model_validate(small | fields)
+    model = AlexNetModel.model_validate(small | fields)
     towers, joined = (alexnet.build(model, 5, seed=1) for _ in range(2))
     joined.form = "joined"
     for network in (towers, joined):

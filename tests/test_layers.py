@@ -2,7 +2,7 @@
 
 import pytest
 
-from alexrep.config.model import Model
+from alexrep.config.model import AlexNetModel
 from alexrep.models.alexnet.layers import layers
 
 NET_145 = (
@@ -11,29 +11,31 @@ NET_145 = (
 )
 
 
-def names(model: Model) -> str:
+def names(model: AlexNetModel) -> str:
     return " ".join(layer.name for layer in layers(model))
 
 
-def reading(model: Model, reads: str) -> list[str]:
+def reading(model: AlexNetModel, reads: str) -> list[str]:
     return [layer.name for layer in layers(model) if layer.reads == reads]
 
 
 def test_the_order_is_that_of_net_145() -> None:
-    assert names(Model()) == NET_145
+    assert names(AlexNetModel()) == NET_145
 
 
 def test_the_order_of_the_paper_has_the_neuron_first() -> None:
-    assert names(Model(conv1_order="relu-lrn-pool")).startswith("conv1 neuron1 norm1 pool1 conv2 ")
+    assert names(AlexNetModel(conv1_order="relu-lrn-pool")).startswith(
+        "conv1 neuron1 norm1 pool1 conv2 "
+    )
 
 
 def test_conv3_fc6_and_fc7_read_both_towers() -> None:
-    assert reading(Model(), "both") == ["conv3", "fc6", "fc7"]
-    assert reading(Model(), "edges") == []
+    assert reading(AlexNetModel(), "both") == ["conv3", "fc6", "fc7"]
+    assert reading(AlexNetModel(), "edges") == []
 
 
 def test_a_joint_normalisation_reads_the_edge_of_the_other_tower() -> None:
-    assert reading(Model(norm_scope="joint"), "edges") == ["norm1", "norm2"]
+    assert reading(AlexNetModel(norm_scope="joint"), "edges") == ["norm1", "norm2"]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +53,7 @@ def test_a_joint_normalisation_reads_the_edge_of_the_other_tower() -> None:
 def test_the_layer_after_a_missing_one_reads_what_it_would_have_read(
     without: tuple[str, ...], crossings: list[str]
 ) -> None:
-    model = Model.model_validate({"without": without})
+    model = AlexNetModel.model_validate({"without": without})
     assert reading(model, "both") == crossings
 
 
@@ -68,4 +70,4 @@ def test_the_layer_after_a_missing_one_reads_what_it_would_have_read(
 )
 def test_switches_leave_out_their_layers_and_no_other(fields: dict[str, object], gone: str) -> None:
     kept = [name for name in NET_145.split() if name not in gone.split()]
-    assert names(Model.model_validate(fields)).split() == kept
+    assert names(AlexNetModel.model_validate(fields)).split() == kept

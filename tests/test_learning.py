@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from alexrep.config import recipes
+from alexrep.config.model import AlexNetModel
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 
@@ -41,7 +42,7 @@ def test_at_a_quarter_of_the_width_deviations_patch_batch_and_rates_are_scaled(
     learning: ModuleType,
 ) -> None:
     small = recipes.load("alexnet-2012", learning.Size(0.25).settings(2200, "code", 1))
-    assert (small.model.side, small.model.width, small.model.std_factor) == (112, 0.25, 2)
+    assert small.model == AlexNetModel(side=112, width=0.25, std_factor=2)
     assert (small.feed.batch_size, small.limits.steps) == (64, 34)
     (change,) = small.schedule.changes
     assert (change.weights, change.biases) == (0.005, 0.01)

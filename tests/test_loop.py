@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from alexrep.config import recipes
+from alexrep.config.optimiser import Momentum2012Rule
 from alexrep.config.recipe import Recipe
 from alexrep.errors import AlexrepError, ConfigError, Interrupted
 from alexrep.feed import draws, order
@@ -27,9 +28,8 @@ from alexrep.runs.checkpoint import weights_digest
 from alexrep.runs.log import Row
 from alexrep.runs.saver import Also
 from alexrep.training import epoch, loop
-from alexrep.training.groups import parameter_groups
+from alexrep.training import optimiser as optimisers
 from alexrep.training.job import Job, Position
-from alexrep.training.optimiser import Momentum2012
 
 TINY = tiny_recipe(2, drop_at=1)
 STEPS = 5
@@ -69,11 +69,10 @@ def make_job(held: TrainingData, load: Load, rows: list[Row]) -> MakeJob:
     def make(*settings: str, **fields: Any) -> Job:
         chosen = load(*settings)
         model = registry.build(chosen.model, 3, chosen.seed)
-        rule = chosen.optimiser
         usual: dict[str, Any] = {
             "recipe": chosen,
             "model": model,
-            "optimiser": Momentum2012(parameter_groups(model, rule.momentum, rule.weight_decay)),
+            "optimiser": optimisers.build(chosen.optimiser, model),
             "train": held.train,
             "val": held.val,
             "inputs": held.inputs(chosen),
@@ -480,7 +479,7 @@ def test_of_some_classes_only_these_are_trained_and_scored(
         told: list[int] = []
         job = make_job(
             model=model,
-            optimiser=Momentum2012(parameter_groups(model)),
+            optimiser=optimisers.build(Momentum2012Rule(), model),
             train=held.train,
             val=held.val,
             progress=told.append,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from alexrep.compute import precision
 from alexrep.compute.precision import Network, missing_compiler, place, settled
-from alexrep.config.model import Model
+from alexrep.config.model import AlexNetModel
 from alexrep.config.recipe import Compute
 from alexrep.models.alexnet import network as alexnet
 
@@ -60,7 +60,7 @@ def test_towers_lie_on_the_devices_of_the_recipe_and_patches_on_the_first() -> N
     compute = Compute(towers=("cpu", "cuda:1"))
     # A device of its own that needs no GPU.
     parted = compute.model_copy(update={"towers": ("cpu", "meta")})
-    network = place(alexnet.build(Model(side=67, width=0.02), 3, seed=1), parted, CPU)
+    network = place(alexnet.build(AlexNetModel(side=67, width=0.02), 3, seed=1), parted, CPU)
     on = {name: value.device.type for name, value in network.named_parameters()}
     assert all(on[name] == ("meta" if name.startswith("towers.1.") else "cpu") for name in on)
     assert precision.home(compute, torch.device("cuda:1")) == CPU
@@ -69,7 +69,7 @@ def test_towers_lie_on_the_devices_of_the_recipe_and_patches_on_the_first() -> N
 
 @pytest.mark.parametrize("form", ["towers", "joined"])
 def test_the_form_is_that_of_the_recipe(form: str) -> None:
-    network = alexnet.build(Model(side=67, width=0.02), 3, seed=1)
+    network = alexnet.build(AlexNetModel(side=67, width=0.02), 3, seed=1)
     place(network, Compute.model_validate({"form": form}), CPU)
     assert network.form == form
 

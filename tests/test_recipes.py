@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from alexrep.config import recipes
-from alexrep.config.recipe import Recipe
+from alexrep.config import overrides, recipes
+from alexrep.config.model import AlexNetModel, CifarModel
+from alexrep.config.optimiser import Momentum2012Rule
+from alexrep.config.recipe import OWN, Recipe
+from alexrep.config.schedules import Step
 from alexrep.errors import ConfigError
 
 SHORTEST = """
@@ -31,9 +34,9 @@ def written(folder: Path, text: str, name: str = "own.toml") -> str:
 
 def test_the_numbers_of_2012() -> None:
     found = recipes.load("alexnet-2012")
-    assert (found.model.side, found.model.width, found.model.std_factor) == (224, 1, 1)
+    assert found.model == AlexNetModel(side=224, width=1, std_factor=1)
     assert (found.feed.batch_size, found.feed.order, found.feed.draws) == (128, "fixed", "group32")
-    assert (found.optimiser.momentum, found.optimiser.weight_decay) == (0.9, 0.0005)
+    assert found.optimiser == Momentum2012Rule(momentum=0.9, weight_decay=0.0005)
     assert (found.noise.scale, found.noise.divide) == (0.1, True)
     first = found.schedule.changes[0]
     assert (first.weights, first.biases, found.schedule.epochs) == (0.01, 0.02, 91)
@@ -54,10 +57,20 @@ def test_a_recipe_holds_only_its_differences_from_its_base() -> None:
 
 def test_an_unknown_recipe_lists_the_names() -> None:
     message = (
-        r"recipe 'nope': expected one of .*alexnet-2012.*demo.*, found no such recipe; or name"
+        r"recipe 'nope': expected a recipe that ships with alexrep, or a \.toml file, "
+        r"found no such recipe; choose one of: .*alexnet-2012, .*demo$"
     )
     with pytest.raises(ConfigError, match=message):
         recipes.load("nope")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("alexnet-2102", "alexnet-2012"), ("dmeo", "demo"), ("cifar10_80sec", "cifar10-80sec")],
+)
+def test_a_misspelt_recipe_is_asked_about(name: str, meant: str) -> None:
+    with pytest.raises(ConfigError, match=rf"found no such recipe; did you mean {meant}"):
+        recipes.load(name)
 
 
 def test_a_name_does_not_climb_out_of_the_recipes() -> None:
@@ -70,16 +83,44 @@ def test_a_name_does_not_climb_out_of_the_recipes() -> None:
     [
         (
             "feed.batchsize=64",
-            r"demo: feed\.batchsize: expected a known key, found 64; known here: batch_size, ",
+            r"demo: feed\.batchsize: expected a key of feed, found 'batchsize'; did you mean batch_",
         ),
         (
             "speed=1",
-            r"demo: speed: expected a known key, found 1; known here: checkpoints, ",
+            r"demo: speed: expected a key of the recipe, found 'speed'; did you mean seed\?",
         ),
-        ("model.depth=8", r"known here: activation, conv1_order, "),
+        ("model.depth=8", r"a key of model, found 'depth'; keys: name, side, width, std_factor, "),
+        ("optimiser.betas=8", r"a key of optimiser, found 'betas'; keys: name, weight_decay, "),
+        (
+            "batch_size=8",
+            r"a key of the recipe, found 'batch_size'; did you mean feed\.batch_size\?",
+        ),
+        ("momentum=0.8", r"found 'momentum'; did you mean optimiser\.momentum\?"),
+        ("feeds.batch_size=8", r"feeds: expected a key of the recipe, .* did you mean feed\?"),
+        (
+            "schedule.stop={metric='val_loss', wait=3}",
+            r"stop\.wait: expected a key of schedule\.stop",
+        ),
+        (
+            "schedule.weights={kind='step', start=0.1, factor=0.1, evry=2}",
+            r"weights\.evry: expected a key of schedule\.weights, .* did you mean every\?",
+        ),
+        (
+            "schedule.weights={kind='stp', start=0.1}",
+            r"weights\.kind: expected one of exponential, .*found 'stp'; did you mean step\?",
+        ),
+        (
+            "schedule.weights={start=0.1}",
+            r"weights\.kind: expected a value, found none; add the key",
+        ),
+        (
+            "model.name=alexnt",
+            r"model\.name: expected one of alexnet, .*, found 'alexnt'; did you mean alexnet\?",
+        ),
+        ("optimiser.name=adam", r"name: expected one of momentum-2012, found 'adam'; choose one"),
         (
             "schedule.changes=[{epoch=0, weights=0.1, biases=0.1, rate=1}]",
-            r"schedule\.changes\.0\.rate: .* known here: biases, epoch, ",
+            r"schedule\.changes\.0\.rate: expected a key of schedule\.changes\.0, .*keys: epoch, ",
         ),
         ("feed.batch_size=many", r"feed\.batch_size: expected a valid integer, found 'many'; mend"),
         ("feed.batch_size=64.5", r"feed\.batch_size: expected a valid integer.*, found 64\.5"),
@@ -177,7 +218,7 @@ def test_a_setting_below_a_value_is_refused(setting: str) -> None:
 
 
 def test_the_short_names_are_keys_of_the_recipe() -> None:
-    settings = tuple(f"{path}=3" for path in recipes.SHORT.values())
+    settings = tuple(f"{path}=3" for path in overrides.SHORT.values())
     assert len(recipes.difference(recipes.load("demo"), recipes.load("demo", settings))) == 3
 
 
@@ -190,7 +231,8 @@ def test_a_file_may_stand_on_a_shipped_recipe(tmp_path: Path) -> None:
     text = 'base = "demo"\nname = "own"\n[feed]\nbatch_size = 5\n'
     own, demo = recipes.load(written(tmp_path, text)), recipes.load("demo")
     changed = ["feed.batch_size: 32 -> 5", "name: 'demo' -> 'own'"]
-    assert recipes.difference(demo, own) == changed
+    lines = recipes.difference(demo, own)
+    assert [line for line in lines if not line.startswith(OWN)] == changed
 
 
 def test_bases_are_files_beside_the_file_that_names_them(tmp_path: Path) -> None:
@@ -221,7 +263,7 @@ def test_a_circle_of_two_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_base_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="recipe '5': expected one of"):
+    with pytest.raises(ConfigError, match="recipe '5': expected a recipe that ships"):
         recipes.load(written(tmp_path, "base = 5"))
 
 
@@ -282,3 +324,137 @@ def test_a_recipe_is_frozen() -> None:
 
 def test_equal_recipes_have_no_difference() -> None:
     assert recipes.difference(recipes.load("demo"), recipes.load("demo")) == []
+
+
+def test_what_a_base_says_of_its_own_runs_is_not_said_of_what_stands_on_it(tmp_path: Path) -> None:
+    own = recipes.load(written(tmp_path, 'base = "demo"\nname = "own"\n'))
+    assert (own.expected, own.time, own.command) == ("", "", "")
+    assert own.source == recipes.load("demo").source
+    text = 'base = "demo"\nname = "own"\nexpected = "less"\n'
+    assert recipes.load(written(tmp_path, text)).expected == "less"
+
+
+PLATEAU = '{ kind = "plateau", start = 0.1, factor = 0.1, patience = 3 }'
+STEP = '{ kind = "step", start = 0.1, factor = 0.5, every = 2 }'
+
+
+def curves(curve: str) -> str:
+    return f"weights = {curve}\nbiases = {curve}\n"
+
+
+def test_a_curve_of_another_kind_takes_the_place_of_the_bases(tmp_path: Path) -> None:
+    head = 'name = "own"\nsource = "ours"\n[schedule]\nepochs = 3\n'
+    written(tmp_path, head + curves(PLATEAU), "first.toml")
+    found = recipes.load(written(tmp_path, f'base = "first.toml"\n[schedule]\n{curves(STEP)}'))
+    assert found.schedule.weights == Step(kind="step", start=0.1, factor=0.5, every=2)
+
+
+def test_a_curve_of_the_same_kind_changes_what_it_names(tmp_path: Path) -> None:
+    head = 'name = "own"\nsource = "ours"\n[schedule]\nepochs = 3\n'
+    written(tmp_path, head + curves(STEP), "first.toml")
+    text = 'base = "first.toml"\n[schedule]\nweights = { every = 5 }\n'
+    weights = recipes.load(written(tmp_path, text)).schedule.weights
+    assert weights == Step(kind="step", start=0.1, factor=0.5, every=5)
+
+
+@pytest.mark.parametrize("head", ["[model]\nname = 'alexnet'\n", ""])
+def test_a_network_of_another_name_takes_the_place_of_the_bases(tmp_path: Path, head: str) -> None:
+    own = f"{SHORTEST}[model]\nside = 100\nnum_towers = 1\n".replace(
+        "[model]\n", head or "[model]\n"
+    )
+    written(tmp_path, own, "first.toml")
+    text = 'base = "first.toml"\n[model]\nname = "cifar10-80sec"\n'
+    assert recipes.load(written(tmp_path, text)).model == CifarModel(name="cifar10-80sec", side=32)
+
+
+def test_a_table_that_repeats_the_usual_name_is_merged(tmp_path: Path) -> None:
+    written(tmp_path, f"{SHORTEST}[model]\nside = 100\n", "first.toml")
+    text = 'base = "first.toml"\n[model]\nname = "alexnet"\nwidth = 0.5\n'
+    assert recipes.load(written(tmp_path, text)).model == AlexNetModel(side=100, width=0.5)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_another_network_by_a_setting_keeps_what_other_settings_say(order: int) -> None:
+    settings = ("model.width=0.5", "model.name=cifar10-80sec")[::order]
+    found = recipes.load("demo", settings).model
+    assert found == CifarModel(name="cifar10-80sec", width=0.5)
+
+
+def test_another_curve_by_settings() -> None:
+    given = [f"schedule.{which}.{field}" for which in ("weights", "biases") for field in FIELDS]
+    found = recipes.load("alexnet-paper", tuple(given)).schedule.weights
+    assert found == Step(kind="step", start=0.1, factor=0.5, every=2)
+
+
+FIELDS = ("kind=step", "start=0.1", "factor=0.5", "every=2")
+
+
+def test_a_table_without_a_name_is_of_the_first_kind(tmp_path: Path) -> None:
+    found = recipes.load(written(tmp_path, f"{SHORTEST}[model]\nside = 100\n[optimiser]\n"))
+    assert (found.model, found.optimiser) == (AlexNetModel(side=100), Momentum2012Rule())
+
+
+@pytest.mark.parametrize("value", ["none", "'none'"])
+def test_an_optional_field_is_unset_by_a_setting(value: str) -> None:
+    assert recipes.load("cifar10-figure1").schedule.stop is not None
+    assert recipes.load("cifar10-figure1", (f"schedule.stop={value}",)).schedule.stop is None
+
+
+def test_an_optional_field_is_unset_in_a_file(tmp_path: Path) -> None:
+    text = """
+base = "cifar10-figure1"
+checkpoints = { every_steps = "none" }
+[schedule]
+stop = "none"
+changes = [{ epoch = 0, weights = 0.1, biases = 0.1, noise = "none" }]
+"""
+    found = recipes.load(written(tmp_path, text))
+    assert (found.schedule.stop, found.checkpoints.every_steps) == (None, None)
+    assert found.schedule.changes[0].noise is None
+
+
+def test_none_is_a_value_where_a_field_has_that_one() -> None:
+    model = recipes.load("demo", ("model.norm=none", "model.dropout=none")).model
+    assert model == recipes.load("demo").model.model_copy(
+        update={"norm": "none", "dropout": "none"}
+    )
+
+
+def test_none_is_no_value_of_a_field_that_needs_one() -> None:
+    with pytest.raises(ConfigError, match=r"schedule\.epochs: expected a valid integer"):
+        recipes.load("demo", ("schedule.epochs=none",))
+
+
+OLD = """
+name = "cifar10-80sec"
+side = 32
+width = 1.0
+std_factor = 1.0
+num_towers = 2
+initialisation = "code"
+activation = "tanh"
+conv1_order = "lrn-pool-relu"
+norm = "code"
+norm_scope = "tower"
+conv2_norm = true
+conv2_within_map = true
+pool = "3/2"
+without = []
+doubled = []
+dropout = "mask"
+"""
+
+
+def test_a_small_net_as_the_first_version_wrote_it_is_read(tmp_path: Path) -> None:
+    found = recipes.load(written(tmp_path, f"{SHORTEST}[model]\n{OLD}"))
+    assert found.model == CifarModel(name="cifar10-80sec", activation="tanh")
+
+
+def test_what_older_plans_lack_is_worth_its_default() -> None:
+    found = recipes.load("cifar10-80sec")
+    fields, defaults = recipes.fields(found), recipes.defaults(found)
+    assert fields["optimiser.name"] == "momentum-2012"
+    assert fields["optimiser.layer_decays.fc4"] == 0.03
+    assert (defaults["optimiser.name"], defaults["model.pool"]) == ("momentum-2012", "3/2")
+    assert defaults["model.without"] == []
+    assert "schedule.epochs" not in defaults

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from alexrep.config.model import Model
+from alexrep.config.model import AlexNetModel
 from alexrep.config.recipe import Compute
 from alexrep.demo import pictures
 from alexrep.models import registry
@@ -50,7 +50,7 @@ def test_every_part_of_the_benchmark_leaves_its_rows(
 
 def test_the_naive_network_is_the_same_function(monkeypatch: pytest.MonkeyPatch) -> None:
     nets = script(monkeypatch, "step_nets")
-    model = Model(side=67, width=0.05, std_factor=4.5, dropout="inverted")
+    model = AlexNetModel(side=67, width=0.05, std_factor=4.5, dropout="inverted")
     network, naive = alexnet.build(model, 1000, seed=1).eval(), nets.naive(67, 0.05).eval()
     values = dict(network.named_parameters())
     layers = [module for module in naive if isinstance(module, nn.Conv2d | nn.Linear)]
@@ -67,7 +67,7 @@ def test_the_naive_network_is_the_same_function(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_network_is_measured_in_its_own_form(monkeypatch: pytest.MonkeyPatch) -> None:
     measure = script(monkeypatch, "step_measure")
-    network = registry.build(Model(side=67, width=0.02), 1000, seed=1, form="joined")
+    network = registry.build(AlexNetModel(side=67, width=0.02), 1000, seed=1, form="joined")
     images = torch.zeros(2, 3, 67, 67)
     assert measure.bare(network, Compute(), torch.device("cpu"), images, 1)() > 0
     assert isinstance(network, alexnet.AlexNet)

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from alexrep.config.model import Model
+from alexrep.config.model import AlexNetModel
 from alexrep.models.alexnet.tower import Tower, map_sides, margin
 
 
-def shapes(model: Model) -> dict[str, tuple[int, ...]]:
+def shapes(model: AlexNetModel) -> dict[str, tuple[int, ...]]:
     """Return the shape of each layer's weights."""
     with torch.device("meta"):
         state = Tower(model, 0).state_dict()
@@ -37,7 +37,7 @@ def test_three_zeros_are_missing_at_the_paper_side() -> None:
 
 
 def test_one_of_two_towers_has_half_of_the_kernels_and_units() -> None:
-    assert shapes(Model()) == {
+    assert shapes(AlexNetModel()) == {
         "conv1": (48, 3, 11, 11),
         "conv2": (128, 48, 5, 5),
         "conv3": (192, 256, 3, 3),
@@ -49,13 +49,13 @@ def test_one_of_two_towers_has_half_of_the_kernels_and_units() -> None:
 
 
 def test_a_tower_alone_reads_its_own_maps_and_units() -> None:
-    alone = shapes(Model(num_towers=1))
+    alone = shapes(AlexNetModel(num_towers=1))
     assert alone["conv3"] == (192, 128, 3, 3)
     assert (alone["fc6"], alone["fc7"]) == ((2048, 4608), (2048, 2048))
 
 
 def test_the_one_tower_of_the_paper_keeps_the_last_layers_of_two() -> None:
-    assert shapes(Model(num_towers=1, doubled=("conv5", "fc6", "fc7"))) == {
+    assert shapes(AlexNetModel(num_towers=1, doubled=("conv5", "fc6", "fc7"))) == {
         "conv1": (48, 3, 11, 11),
         "conv2": (128, 48, 5, 5),
         "conv3": (192, 128, 3, 3),
@@ -68,7 +68,7 @@ def test_the_one_tower_of_the_paper_keeps_the_last_layers_of_two() -> None:
 
 def test_pools_that_do_not_overlap_leave_larger_maps() -> None:
     # By the released source's rule, not the paper's sentence of maps of equal sides.
-    assert shapes(Model(pool="2/2"))["fc6"] == (2048, 256 * 7 * 7)
+    assert shapes(AlexNetModel(pool="2/2"))["fc6"] == (2048, 256 * 7 * 7)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +85,6 @@ def test_pools_that_do_not_overlap_leave_larger_maps() -> None:
 def test_the_layer_after_a_missing_one_has_room_for_what_it_reads(
     without: tuple[str, ...], layer: str, num_read: int
 ) -> None:
-    found = shapes(Model.model_validate({"without": without}))
+    found = shapes(AlexNetModel.model_validate({"without": without}))
     assert not set(without) & found.keys()
     assert found[layer][1] == num_read

@@ -1,35 +1,85 @@
-"""The network of a recipe."""
+"""The networks of recipes: one settings class each, chosen by `name`.
 
-from typing import Annotated, Literal
+Each has a builder of the same name in `models/registry.py`.
+"""
 
-from pydantic import Field
+from typing import Annotated, Any, Literal
 
-from alexrep.config.strict import Strict
+from pydantic import Field, model_validator
 
-Layer = Literal["conv3", "conv4", "conv5", "fc6", "fc7"]
+from alexrep.config.kinds import Kinds
+from alexrep.config.strict import Label, Strict
+
+Side = Annotated[int, Field(ge=8, le=1024), Label("side of the patch")]
+Activation = Annotated[Literal["relu", "tanh"], Label("activation")]
+StdFactor = Annotated[float, Field(gt=0, le=100), Label("factor on the initial deviations")]
+Width = Annotated[float, Field(gt=0, le=4), Label("width")]
+LayerName = Literal["conv3", "conv4", "conv5", "fc6", "fc7"]
 
 
 class Model(Strict):
-    """The network."""
+    """What every network has; the class of each adds its own fields."""
 
-    name: str = "alexnet"
-    """Name in the registry of models."""
-    side: Annotated[int, Field(ge=8, le=1024)] = 224
+    name: str
+    """Name of the network."""
+    side: Side = 224
     """Side of the input patch, in pixels; 224 in the paper, section 3.5."""
-    width: Annotated[float, Field(gt=0, le=4)] = 1.0
+
+
+KINDS: Kinds[Model] = Kinds("name", default="alexnet")
+"""The settings class of each network."""
+
+
+def register(settings: type[Model]) -> type[Model]:
+    """Know a network's settings by the names that its field `name` takes; also a decorator.
+
+    Raises:
+        ValueError: If another class has one of the names.
+    """
+    return KINDS.register(settings)
+
+
+class AlexNetModel(Model):
+    """The network of 2012."""
+
+    name: Literal["alexnet"] = "alexnet"
+    """Name of the network."""
+    width: Width = 1.0
     """Kernels and units of each layer as a fraction of the paper's; the classes stay."""
-    std_factor: Annotated[float, Field(gt=0, le=100)] = 1.0
+    std_factor: StdFactor = 1.0
     """Factor on every initial standard deviation; 1/sqrt(width) keeps the signals' scale. Ours."""
-    num_towers: Annotated[int, Field(ge=1, le=2)] = 2
+    num_towers: Annotated[int, Field(ge=1, le=2), Label("towers")] = 2
     """Towers; one alone, with `doubled`, is the one-GPU net of section 3.2."""
-    initialisation: Literal["code", "paper", "caffe"] = "code"
+    initialisation: Annotated[
+        Literal["code", "paper", "caffe"],
+        Label(
+            "D3 initial deviations",
+            {
+                "code": "0.01, in conv3 to conv5 0.03",
+                "paper": "0.01",
+                "caffe": "0.01, in fc6 and fc7 0.005",
+            },
+        ),
+    ] = "code"
     """`code`: std 0.03 in conv3 to conv5, else 0.01; `paper`: 0.01 everywhere (FIDELITY D3);
     `caffe`: 0.01, 0.005 in fc6 and fc7, and biases of 0.1 where the others have 1."""
-    activation: Literal["relu", "tanh"] = "relu"
+    activation: Activation = "relu"
     """Nonlinearity of every hidden layer; section 3.1."""
-    conv1_order: Literal["lrn-pool-relu", "relu-lrn-pool"] = "lrn-pool-relu"
+    conv1_order: Annotated[Literal["lrn-pool-relu", "relu-lrn-pool"], Label("D1 conv1 order")] = (
+        "lrn-pool-relu"
+    )
     """Order after conv1: the released source's, or the paper's, sections 3.3 and 3.5 (D1)."""
-    norm: Literal["code", "paper", "caffe", "none"] = "code"
+    norm: Annotated[
+        Literal["code", "paper", "caffe", "none"],
+        Label(
+            "D4 normalisation",
+            {
+                "code": "k = 2, alpha = 1e-4 / 5",
+                "paper": "k = 2, alpha = 1e-4",
+                "caffe": "k = 1, alpha = 1e-4 / 5",
+            },
+        ),
+    ] = "code"
     """Constants of the normalisation across maps: k = 2 and alpha divided by n; k = 2 and alpha
     undivided; k = 1 and alpha divided; or none of it anywhere (section 3.3, D4)."""
     norm_scope: Literal["tower", "joint"] = "tower"
@@ -38,13 +88,64 @@ class Model(Strict):
     """Whether conv2 has the normalisation across maps."""
     conv2_within_map: bool = True
     """Whether the released source's second, within-map normalisation follows conv2's (D2)."""
-    pool: Literal["3/2", "2/2"] = "3/2"
+    pool: Annotated[Literal["3/2", "2/2"], Label("pools, side/stride")] = "3/2"
     """Side and stride of the pools: overlapping, or not; section 3.4."""
-    without: tuple[Layer, ...] = ()
+    without: Annotated[tuple[LayerName, ...], Label("layers left out")] = ()
     """Layers left out; the next one reads what they would have read. Section 7."""
-    doubled: tuple[Layer, ...] = ()
+    doubled: Annotated[tuple[LayerName, ...], Label("layers of double width")] = ()
     """Layers with twice as many kernels or units in each tower. One tower that is compared with
     two keeps conv5, fc6 and fc7 as wide as both, for as many parameters; section 3.2."""
-    dropout: Literal["mask", "inverted", "none"] = "mask"
+    dropout: Annotated[Literal["mask", "inverted", "none"], Label("dropout")] = "mask"
     """`mask`: 0 or 1 in training, times 0.5 in evaluation, as in 2012; `inverted`: 0 or 2 in
     training, nothing in evaluation, as in torch and Caffe; or none."""
+
+    def points(self) -> dict[str, str]:
+        """Return the labelled fields, and what several fields decide together."""
+        bias = 0.1 if self.initialisation == "caffe" else 1
+        return super().points() | {
+            "D2 normalisations of conv2": self._norms_of_conv2(),
+            "normalised over": self._norm_scope(),
+            "initial biases": f"{bias} in conv2, conv4, conv5, fc6 and fc7",
+        }
+
+    def _norms_of_conv2(self) -> str:
+        norms = ["across maps"] * self.conv2_norm + ["within maps"] * self.conv2_within_map
+        return ", then ".join(norms if self.norm != "none" else []) or "none"
+
+    def _norm_scope(self) -> str:
+        # With one tower, or without the normalisation, there is no scope to differ in.
+        is_joint = self.norm_scope == "joint" and self.num_towers > 1 and self.norm != "none"
+        return "both towers' maps" if is_joint else "one tower's maps"
+
+
+class CifarModel(Model):
+    """One of cuda-convnet's networks for CIFAR-10."""
+
+    name: Literal["cifar10-80sec", "cifar10-18pct", "cifar10-13pct", "cifar10-11pct"]
+    """Name of the network, after the time that it took or the error that it reached."""
+    side: Side = 32
+    """Side of the input patch, in pixels; 32 in CIFAR-10."""
+    width: Width = 1.0
+    """Maps and units of each layer as a fraction of the net's; the classes stay."""
+    std_factor: StdFactor = 1.0
+    """Factor on every initial standard deviation."""
+    activation: Activation = "relu"
+    """Nonlinearity of every hidden layer; figure 1 of the paper compares the two."""
+    norm: Literal["code", "none"] = "code"
+    """The net's own normalisations, or none."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_what_says_nothing(cls, table: Any) -> Any:  # noqa: ANN401 (any input)
+        # Until 0.1 every network had AlexNet's fields, and these nets took no value of them but
+        # the default.
+        if not isinstance(table, dict):
+            return table
+        defaults = AlexNetModel().model_dump(mode="json")
+        for key in cls.model_fields:
+            defaults.pop(key, None)
+        return {key: value for key, value in table.items() if value != defaults.get(key, ...)}
+
+
+register(AlexNetModel)
+register(CifarModel)

@@ -1,18 +1,58 @@
-"""The update rule of a recipe."""
+"""The update rules of recipes: one settings class each, chosen by `name`.
 
-from typing import Annotated
+Each has a builder of the same name in `training/optimiser.py`. The rates are in the schedule.
+"""
+
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from alexrep.config.strict import Strict
+from alexrep.config.kinds import Kinds
+from alexrep.config.strict import Label, Strict
+
+Decay = Annotated[float, Field(ge=0, le=10)]
 
 
 class Optimiser(Strict):
-    """The update rule of section 5; the rates are in the schedule."""
+    """What every update rule has; the class of each adds its own fields."""
 
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    name: Annotated[str, Label("update rule")]
+    """Name of the update rule."""
+    weight_decay: Annotated[Decay, Label("weight decay")] = 0.0005
+    """Decay of weights; 0.0005 in the paper."""
+    layer_decays: Annotated[dict[str, Decay], Label("decays of single layers")] = Field(
+        default_factory=dict
+    )
+    """Decay of the weights of single layers, where it is another, by a layer's full path or its
+    last parts: `conv1` means every layer so named, in both towers."""
+    decay_biases: Annotated[bool, Label("decay of biases", {True: "yes", False: "none"})] = False
+    """Whether biases decay as the weights beside them do; they did not in 2012."""
+    decay_norms: Annotated[bool, Label("decay of normalisations", {True: "yes", False: "none"})] = (
+        False
+    )
+    """Whether the scales of normalisations decay as weights do."""
+
+
+KINDS: Kinds[Optimiser] = Kinds("name", default="momentum-2012")
+"""The settings class of each update rule."""
+
+
+def register(settings: type[Optimiser]) -> type[Optimiser]:
+    """Know a rule's settings by the names that its field `name` takes; also a decorator.
+
+    Raises:
+        ValueError: If another class has one of the names.
+    """
+    return KINDS.register(settings)
+
+
+class Momentum2012Rule(Optimiser):
+    """The update rule of section 5."""
+
+    name: Annotated[Literal["momentum-2012"], Label("update rule")] = "momentum-2012"
+    """Name of the update rule."""
+    momentum: Annotated[float, Field(ge=0, lt=1), Label("momentum")] = 0.9
     """Share of the last step kept; 0.9 in the paper."""
-    weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.0005
-    """Decay of weights, never of biases; 0.0005 in the paper."""
-    layer_decays: dict[str, Annotated[float, Field(ge=0, le=10)]] = Field(default_factory=dict)
-    """Decay of the weights of single layers, where it is another."""
+
+
+register(Momentum2012Rule)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from alexrep.config.schedules import Change, Curve, Plateau, Schedule
+from alexrep.config.schedules import Change, Schedule
 
 
 @dataclass(frozen=True)
@@ -17,23 +17,33 @@ class Rates:
     noise: bool
     """Whether the colour noise is on."""
     layers: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """Rates of weights and biases of the layers that have their own."""
+    """Rates of weights and biases of the layers that have their own, by the recipe's names."""
 
     def of(self, layer: str, kind: str) -> float:
         """Return the rate of a layer's "weights" or "biases".
+
+        Args:
+            layer: Path of the layer in its network; of several names the longest counts.
+            kind: "weights" or "biases".
 
         Raises:
             ValueError: If `kind` is neither.
         """
         if kind not in ("weights", "biases"):
             raise ValueError(f"kind: expected 'weights' or 'biases', found {kind!r}")
-        weights, biases = self.layers.get(layer, (self.weights, self.biases))
+        name = max((name for name in self.layers if is_named(name, layer)), key=len, default="")
+        weights, biases = self.layers.get(name, (self.weights, self.biases))
         return weights if kind == "weights" else biases
 
     def table(self, layers: Iterable[str]) -> dict[tuple[str, str], float]:
         """Return the rate of each of `layers` by (layer, kind), as an optimiser takes them."""
         kinds = ("weights", "biases")
         return {(layer, kind): self.of(layer, kind) for layer in layers for kind in kinds}
+
+
+def is_named(name: str, layer: str) -> bool:
+    """Tell whether `name` is a layer's path or its last parts: `conv1` for `towers.0.conv1`."""
+    return f".{layer}".endswith(f".{name}")
 
 
 def rates_at(schedule: Schedule, epoch: int, errors: Sequence[float] = ()) -> Rates:
@@ -56,20 +66,12 @@ def rates_at(schedule: Schedule, epoch: int, errors: Sequence[float] = ()) -> Ra
     rates = Rates(0.0, 0.0, noise=True)
     if schedule.weights is not None and schedule.biases is not None:
         curves = schedule.weights, schedule.biases
-        weights, biases = (_rate(curve, epoch, schedule.epochs, errors) for curve in curves)
+        weights, biases = (curve.rate(epoch, schedule.epochs, errors) for curve in curves)
         rates = Rates(weights, biases, noise=True)
     for change in schedule.changes:
         if change.epoch <= epoch:
             rates = _apply(change, rates)
     return rates
-
-
-def _rate(curve: Curve, epoch: int, epochs: int, errors: Sequence[float]) -> float:
-    if not isinstance(curve, Plateau):
-        return curve.rate(epoch, epochs)
-    if len(errors) != epoch + 1:
-        raise ValueError(f"errors: expected {epoch + 1} for a plateau, found {len(errors)}")
-    return curve.rate_after(errors)
 
 
 def _apply(change: Change, rates: Rates) -> Rates:
@@ -79,7 +81,9 @@ def _apply(change: Change, rates: Rates) -> Rates:
         biases = rates.biases if change.biases is None else change.biases
         return replace(rates, weights=weights, biases=biases, noise=noise)
     own = dict(rates.layers)
-    for layer in change.layers:
+    # A layer that had rates of its own under a longer name is meant as well.
+    longer = [name for name in own if any(is_named(layer, name) for layer in change.layers)]
+    for layer in dict.fromkeys((*longer, *change.layers)):
         weights = rates.of(layer, "weights") if change.weights is None else change.weights
         biases = rates.of(layer, "biases") if change.biases is None else change.biases
         own[layer] = weights, biases

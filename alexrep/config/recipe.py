@@ -4,17 +4,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from alexrep.config import model as models
+from alexrep.config import optimiser as optimisers
 from alexrep.config.feed import Feed, Limits, Noise
-from alexrep.config.model import Model
-from alexrep.config.optimiser import Optimiser
 from alexrep.config.schedules import Schedule
-from alexrep.config.strict import Strict
+from alexrep.config.strict import Label, Strict
 
 
 class Compute(Strict):
     """How it is computed: the same network, other rounding, other speed."""
 
-    precision: Literal["fp32", "tf32", "bf16"] = "fp32"
+    precision: Annotated[Literal["fp32", "tf32", "bf16"], Label("precision")] = "fp32"
     """float32; float32 with products in TF32 (19 bits); or autocast to bfloat16."""
     channels_last: bool = True
     """Whether activations lie with their channels last in memory."""
@@ -31,7 +31,7 @@ class Compute(Strict):
     device. Section 3.2."""
     accumulate: Annotated[int, Field(ge=1, le=4096)] = 1
     """Pieces in which each process computes its share of a batch, to save memory."""
-    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    ema: Annotated[float, Field(ge=0, lt=1), Label("running average of weights")] = 0.0
     """Share of the running average of weights kept each step; 0 for no average. Ours."""
 
 
@@ -48,6 +48,8 @@ class Checkpoints(Strict):
 
 REMARKS = ("name", "source", "expected", "time", "command")
 """Fields of a recipe that say what it is and change nothing."""
+OWN = ("expected", "time", "command")
+"""Remarks on a recipe's own runs, which no recipe has from its base."""
 
 
 class Recipe(Strict):
@@ -57,7 +59,7 @@ class Recipe(Strict):
     """Name of the recipe."""
     source: str
     """Where its numbers come from."""
-    expected: str
+    expected: str = ""
     """Errors to expect, and who measured them."""
     time: str = ""
     """Time that it takes, and on what hardware."""
@@ -65,10 +67,10 @@ class Recipe(Strict):
     """How to run it."""
     seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 1
     """Seed of initialisation, order, draws and dropout."""
-    model: Model = Model()
+    model: Annotated[models.Model, models.KINDS] = models.AlexNetModel()
     feed: Feed = Feed()
     noise: Noise = Noise()
-    optimiser: Optimiser = Optimiser()
+    optimiser: Annotated[optimisers.Optimiser, optimisers.KINDS] = optimisers.Momentum2012Rule()
     schedule: Schedule
     limits: Limits = Limits()
     compute: Compute = Compute()

@@ -7,58 +7,19 @@ name that ends in .toml is a file.
 
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import tomli_w
-from pydantic import BaseModel, ValidationError
+from pydantic import JsonValue, ValidationError
 
-from alexrep.config.recipe import Recipe
-from alexrep.config.schedules import Change
-from alexrep.errors import ConfigError, examples, mismatch
-
-SHORT = {
-    "epochs": "schedule.epochs",
-    "batch_size": "feed.batch_size",
-    "seed": "seed",
-}
-"""Options of `alexrep train` that are other names for fields."""
-
-
-def together(short: Mapping[str, object], settings: Sequence[str]) -> tuple[str, ...]:
-    """Join what options that are other names for fields say, and settings, as path=value.
-
-    Args:
-        short: Values by the names of `SHORT`; None where the option is not given.
-        settings: Settings of the form path=value.
-
-    Raises:
-        ConfigError: If a field is set by both.
-    """
-    given = {name: value for name, value in short.items() if value is not None}
-    options = {SHORT[name]: f"--{name.replace('_', '-')} {given[name]}" for name in given}
-    require_free(settings, options)
-    return (*(f"{SHORT[name]}={value}" for name, value in given.items()), *settings)
-
-
-def require_free(settings: Sequence[str], taken: Mapping[str, str]) -> None:
-    """Refuse a setting of a field, or of a group with a field, that something else sets.
-
-    Args:
-        settings: Settings of the form path=value.
-        taken: What sets a field, by the field's path.
-
-    Raises:
-        ConfigError: If there is one.
-    """
-    for setting in settings:
-        path = setting.partition("=")[0].strip()
-        for field, option in taken.items():
-            if f"{field}.".startswith(f"{path}."):
-                wanted = "a field that nothing else sets"
-                raise ConfigError(mismatch(f"--set {setting}", wanted, option, "leave one out"))
+from alexrep.config import faults, overrides, tables
+from alexrep.config.kinds import kinds_of
+from alexrep.config.recipe import OWN, Recipe
+from alexrep.config.strict import Strict
+from alexrep.config.tables import Table, flat
+from alexrep.errors import ConfigError, mismatch, suggestion
 
 
 def names() -> list[str]:
@@ -78,21 +39,21 @@ def load(name: str, settings: tuple[str, ...] = ()) -> Recipe:
         ConfigError: If there is no such recipe, or a key, type or range is wrong.
     """
     table = _resolve(name, ())
-    for setting in settings:
-        _set(table, setting)
+    overrides.lay(settings, table)
     return parse(table, name)
 
 
-def parse(table: dict[str, Any], where: str) -> Recipe:
-    """Check a table of fields.
+def parse(table: Table, where: str) -> Recipe:
+    """Check a table of fields, as a file, a checkpoint or a run of any version holds it.
 
     Raises:
         ConfigError: If a key, type or range is wrong; the key is named.
     """
+    table = tables.without_unset(table, Recipe)
     try:
         return Recipe.model_validate_json(json.dumps(table, default=str))
     except ValidationError as error:
-        raise ConfigError(_explain(where, error)) from None
+        raise ConfigError(faults.explain(where, error, table)) from None
 
 
 def dump(recipe: Recipe) -> str:
@@ -112,7 +73,7 @@ def read(path: Path) -> Recipe:
 
 def difference(one: Recipe, other: Recipe) -> list[str]:
     """Name the fields in which two recipes differ, as `path: one's value -> other's`."""
-    mine, theirs = _flat(one.model_dump()), _flat(other.model_dump())
+    mine, theirs = flat(one.model_dump()), flat(other.model_dump())
     return [
         f"{key}: {mine.get(key)!r} -> {theirs.get(key)!r}"
         for key in sorted(mine.keys() | theirs.keys())
@@ -120,8 +81,37 @@ def difference(one: Recipe, other: Recipe) -> list[str]:
     ]
 
 
-def _resolve(name: str, above: tuple[str, ...]) -> dict[str, Any]:
-    """Read the table of recipe `name`, laid over its base."""
+def fields(recipe: Recipe) -> dict[str, JsonValue]:
+    """Return the values of all fields by dotted path, as a plan records them."""
+    return flat(json.loads(recipe.model_dump_json()))
+
+
+def defaults(recipe: Recipe) -> dict[str, JsonValue]:
+    """Return what the fields of a recipe are worth where a plan does not name them.
+
+    An older plan lacks the fields that came later; and until 0.1 it had those of the default
+    network for every network, at their defaults.
+    """
+    return flat(json.loads(json.dumps(_defaults(recipe))))
+
+
+def _defaults(settings: Strict) -> Table:
+    table: Table = {}
+    for name, field in type(settings).model_fields.items():
+        value, kinds = getattr(settings, name), kinds_of(field)
+        if isinstance(value, Strict):
+            usual = kinds.classes[kinds.default]().model_dump() if kinds and kinds.default else {}
+            table[name] = usual | _defaults(value)
+        elif not field.is_required():
+            table[name] = field.get_default(call_default_factory=True)
+    return table
+
+
+def _resolve(name: str, above: tuple[str, ...]) -> Table:
+    """Read the table of recipe `name`, laid over its base.
+
+    What a base says of its own results, times and command is not true of what stands on it.
+    """
     if name in above:
         chain = " -> ".join((*above, name))
         raise ConfigError(mismatch(name, "a base that ends", chain, "remove the circle"))
@@ -131,19 +121,17 @@ def _resolve(name: str, above: tuple[str, ...]) -> dict[str, Any]:
         return table
     if isinstance(base, str) and base.endswith(".toml") and name.endswith(".toml"):
         base = str((Path(name).parent / base).resolve())
-    return _merge(_resolve(str(base), (*above, name)), table)
+    below = _resolve(str(base), (*above, name))
+    return tables.merge({key: below[key] for key in below if key not in OWN}, table, Recipe)
 
 
 def _text(name: str) -> str:
     if name.endswith(".toml"):
         return _content(Path(name), "name a TOML file or one of: " + ", ".join(names()))
     if name not in names():
-        known = ", ".join(names())
-        raise ConfigError(
-            mismatch(
-                f"recipe {name!r}", f"one of {known}", "no such recipe", "or name a .toml file"
-            )
-        )
+        wanted = "a recipe that ships with alexrep, or a .toml file"
+        advice = suggestion(name, names()) or "choose one of: " + ", ".join(names())
+        raise ConfigError(mismatch(f"recipe {name!r}", wanted, "no such recipe", advice))
     return (resources.files("alexrep") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
 
 
@@ -161,67 +149,3 @@ def _table(text: str, where: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(mismatch(where, "TOML", error, "mend the file")) from None
-
-
-def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in over.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both else value
-    return merged
-
-
-def _set(table: dict[str, Any], setting: str) -> None:
-    """Lay one path=value over `table`; the value is TOML, or text if it is not."""
-    path, equals, text = setting.partition("=")
-    if not equals or not path.strip():
-        raise ConfigError(
-            mismatch(f"--set {setting}", "path=value", repr(setting), "as in feed.batch_size=64")
-        )
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, KeyError):
-        value = text
-    *parents, last = path.strip().split(".")
-    for parent in parents:
-        table = table.setdefault(parent, {})
-        if not isinstance(table, dict):
-            raise ConfigError(
-                mismatch(f"--set {setting}", "a key of the recipe", f"{path!r}", "see its fields")
-            )
-    table[last] = value
-
-
-def _explain(where: str, error: ValidationError) -> str:
-    """Turn the first fault into one line that names the key and what it should be."""
-    faults = error.errors()
-    fault = faults[0]
-    key = ".".join(str(part) for part in fault["loc"]) or "the recipe"
-    found = fault.get("input")
-    if fault["type"] == "extra_forbidden":
-        known = examples(sorted(_siblings(fault["loc"])), most=16)
-        return mismatch(f"{where}: {key}", "a known key", f"{found!r}", f"known here: {known}")
-    if fault["type"] == "missing":
-        return mismatch(f"{where}: {key}", "a value", "none", "add the key")
-    said = fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    return mismatch(f"{where}: {key}", said, f"{found!r}", "mend the value")
-
-
-def _siblings(location: tuple[int | str, ...]) -> list[str]:
-    """Return the known keys beside an unknown one."""
-    model: type[BaseModel] = Recipe
-    for part in location[:-1]:
-        if isinstance(part, str) and part in model.model_fields:
-            kind = model.model_fields[part].annotation
-            model = kind if isinstance(kind, type) and issubclass(kind, BaseModel) else Change
-    return list(model.model_fields)
-
-
-def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat

@@ -1,9 +1,41 @@
-"""The base of every part of a recipe."""
+"""The base of every group of settings, and the label of a field."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict
 
 
+@dataclass(frozen=True, eq=False)
+class Label:
+    """What a field is called where recipes are compared: `Annotated[..., Label("batch size")]`."""
+
+    text: str
+    words: Mapping[object, str] = field(default_factory=dict)
+    """Words for values that do not speak for themselves."""
+
+    def show(self, value: object) -> str:
+        """Return `value` as text."""
+        if isinstance(value, bool | str | None) or value == ():
+            return self.words.get(value, "none" if value in (None, ()) else str(value))
+        if isinstance(value, dict):
+            return ", ".join(f"{key} {number:g}" for key, number in value.items()) or "none"
+        if isinstance(value, tuple):
+            return ", ".join(map(str, value))
+        return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 class Strict(BaseModel):
-    """A part of a recipe: unknown keys, wrong types and changes are errors."""
+    """A group of settings: unknown keys, wrong types and changes are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    def points(self) -> dict[str, str]:
+        """Return the values of the labelled fields, those of inner groups too, by label."""
+        found: dict[str, str] = {}
+        for name, info in type(self).model_fields.items():
+            value = getattr(self, name)
+            found |= {one.text: one.show(value) for one in info.metadata if isinstance(one, Label)}
+            if isinstance(value, Strict):
+                found |= value.points()
+        return found

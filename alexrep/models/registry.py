@@ -1,26 +1,39 @@
-"""The networks by name. A new one is a file with a `build` and a line here."""
+"""The networks by name: what builds each.
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+A new network is a file with its builder, a settings class (see `config/model.py`), and a
+call of `register` for each of the two.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from torch import nn
 
 from alexrep.compute.precision import Towered
-from alexrep.config.model import Model
+from alexrep.config import model as settings
+from alexrep.config.model import AlexNetModel, CifarModel, Model
 from alexrep.errors import ConfigError, mismatch
 from alexrep.models.alexnet import network as alexnet
 from alexrep.models.alexnet.network import Form
-from alexrep.models.cifar import layers as cifar_layers
 from alexrep.models.cifar import network as cifar
 
-Builder = Callable[[Model, int, int], nn.Module]
+M = TypeVar("M", bound=Model)
 
-BUILDERS: Mapping[str, Builder] = MappingProxyType(
-    {
-        "alexnet": alexnet.build,
-        **dict.fromkeys(cifar_layers.NETS, cifar.build),
-    }
-)
+BUILDERS: dict[str, Callable[[Any, int, int], nn.Module]] = {}
+"""What makes a network of its settings, the number of classes, and the seed."""
+
+
+def register(kind: type[M], builder: Callable[[M, int, int], nn.Module]) -> None:
+    """Have the networks whose settings are of class `kind` made by `builder`.
+
+    Args:
+        kind: The settings class, as `config.model.register` knows it.
+        builder: Makes the network with its initial values, in training mode, on the CPU, from
+            its settings, the number of classes, and the seed of the initial values. It takes
+            images, mean-subtracted grey levels, (N, 3, side, side), and gives logits
+            (N, classes).
+    """
+    BUILDERS.update(dict.fromkeys(settings.KINDS.names_of(kind), builder))
 
 
 def build(model: Model, num_classes: int, seed: int, form: Form = "towers") -> nn.Module:
@@ -39,18 +52,20 @@ def build(model: Model, num_classes: int, seed: int, form: Form = "towers") -> n
         (N, 3, side, side), and gives logits (N, num_classes).
 
     Raises:
-        ConfigError: If no network has that name, or it cannot be made so.
+        ConfigError: If nothing is registered that builds it, or it cannot be made so.
         ValueError: If `num_classes` is under 1.
     """
     if num_classes < 1:
         raise ValueError(f"num_classes: expected 1 or more, found {num_classes}")
     builder = BUILDERS.get(model.name)
     if builder is None:
-        known = ", ".join(sorted(BUILDERS))
-        raise ConfigError(
-            mismatch("model.name", f"one of {known}", repr(model.name), "mend the recipe")
-        )
+        known, advice = ", ".join(sorted(BUILDERS)), "register what builds it"
+        raise ConfigError(mismatch("model.name", f"one of {known}", repr(model.name), advice))
     network = builder(model, num_classes, seed)
     if isinstance(network, Towered):
         network.form = form
     return network
+
+
+register(AlexNetModel, alexnet.build)
+register(CifarModel, cifar.build)

@@ -1,86 +1,84 @@
-"""The parameters of a network in groups by layer and kind, held against a recipe."""
+"""The parameters of a network in groups, one for each module and kind, and their rates.
+
+A recipe names a module by its full path (`towers.0.conv1`) or by its last parts (`conv1`, which
+means every module so named: both towers' conv1).
+"""
 
 from collections.abc import Iterable, Mapping
-from types import MappingProxyType
 from typing import Any
 
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import Optimizer
 
+from alexrep.config.optimiser import Optimiser
+from alexrep.config.rates import is_named
 from alexrep.config.schedules import Schedule
-from alexrep.errors import ConfigError, mismatch
+from alexrep.errors import ConfigError, examples, mismatch, suggestion
 
-KINDS = {"weight": "weights", "bias": "biases"}
+NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+"""Normalisations with scales, and of instances and across processes too (`_NormBase`)."""
+
+Group = dict[str, Any]
 
 
-def parameter_groups(
-    model: nn.Module,
-    momentum: float = 0.9,
-    weight_decay: float = 0.0005,
-    layer_decays: Mapping[str, float] = MappingProxyType({}),
-) -> list[dict[str, Any]]:
-    """Sort the parameters of `model` by layer and kind.
+def parameter_groups(model: nn.Module, rule: Optimiser) -> list[Group]:
+    """Sort the parameters of `model` by module and kind.
 
     Args:
-        model: Its parameters are named `...<layer>.weight` and `...<layer>.bias`.
-        momentum: Share of the last step kept.
-        weight_decay: Decay of weights; biases have none.
-        layer_decays: Decay of the weights of single layers, where it is another.
+        model: The network.
+        rule: What decays, and by how much.
 
     Returns:
-        One group per layer (the last module's name, so that two towers share it) and kind
-        ("weights", "biases"), in order of appearance, with keys params, layer, kind, rate (0),
-        momentum and weight_decay.
+        One group for each module that has parameters of its own and each kind of them, "biases"
+        or "weights" (all others), in order of appearance, with keys params, layer (the module's
+        path), kind, rate (0) and weight_decay.
 
     Raises:
-        ConfigError: If the network has no layer of that name.
-        ValueError: If a parameter has another name.
+        ConfigError: If the rule names a layer that the network has not.
     """
     found: dict[tuple[str, str], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
-        *_, layer, kind = "", *name.split(".")
-        if not layer or kind not in KINDS:
-            raise ValueError(f"parameter: expected <layer>.weight or <layer>.bias, found {name!r}")
-        found.setdefault((layer, KINDS[kind]), []).append(parameter)
-    _require_layers(layer_decays, [layer for layer, _ in found])
+        layer, _, last = name.rpartition(".")
+        kind = "biases" if last.endswith("bias") else "weights"
+        found.setdefault((layer, kind), []).append(parameter)
+    _require(rule.layer_decays, [layer for layer, _ in found], "optimiser.layer_decays")
     return [
         {
             "params": parameters,
             "layer": layer,
             "kind": kind,
             "rate": 0.0,
-            "momentum": momentum,
-            "weight_decay": layer_decays.get(layer, weight_decay) if kind == "weights" else 0.0,
+            "weight_decay": _decay(rule, layer, kind, model.get_submodule(layer)),
         }
         for (layer, kind), parameters in found.items()
     ]
 
 
-def _require_layers(layer_decays: Iterable[str], layers: Iterable[str]) -> None:
-    known = list(dict.fromkeys(layers))
-    for layer in layer_decays:
-        if layer not in known:
-            expected = "layers of " + ", ".join(known)
-            advice = "mend the recipe"
-            raise ConfigError(mismatch("optimiser.layer_decays", expected, repr(layer), advice))
+def layers_of(groups: Iterable[Group]) -> list[str]:
+    """Return the paths of the modules whose parameters `groups` hold, each once."""
+    return list(dict.fromkeys(group["layer"] for group in groups))
 
 
 def set_rates(optimiser: Optimizer, rates: Mapping[tuple[str, str], float]) -> None:
-    """Set the rate of every group of `optimiser`.
+    """Set the rate of every group of `optimiser`, as `rate`, and as `lr` for torch's own rules.
 
     Args:
         optimiser: Its groups come from `parameter_groups()`.
-        rates: The rate by (layer, kind), one for each group and no more.
+        rates: The rate by (layer, kind), one for each group and no more than one for each kind.
 
     Raises:
-        ValueError: If a group has no rate here, or a rate no group.
+        ValueError: If a group has no rate here, or a rate no layer.
     """
-    asked = {(group["layer"], group["kind"]) for group in optimiser.param_groups}
-    if asked != rates.keys():
-        odd = sorted(asked ^ rates.keys())
-        raise ValueError(f"rates: expected one per group, found a difference at {odd[:3]}")
+    keys = {(group["layer"], group["kind"]) for group in optimiser.param_groups}
+    layers = {layer for layer, _ in keys}
+    odd = (keys - rates.keys()) | {key for key in rates if key[0] not in layers}
+    if odd:
+        raise ValueError(f"rates: expected one per group, found a difference at {sorted(odd)[:3]}")
     for group in optimiser.param_groups:
         group["rate"] = float(rates[group["layer"], group["kind"]])
+        if "lr" in group:
+            group["lr"] = group["rate"]
 
 
 def require_layers(schedule: Schedule, layers: Iterable[str]) -> None:
@@ -88,15 +86,37 @@ def require_layers(schedule: Schedule, layers: Iterable[str]) -> None:
 
     Args:
         schedule: The schedule of a recipe.
-        layers: The layers of the network.
+        layers: Paths of the network's layers.
 
     Raises:
         ConfigError: If one is unknown.
     """
-    known = list(dict.fromkeys(layers))
+    known = list(layers)
     for change in schedule.changes:
-        for layer in change.layers:
-            if layer not in known:
-                where = f"schedule.changes: epoch {change.epoch}"
-                expected = "layers of " + ", ".join(known)
-                raise ConfigError(mismatch(where, expected, repr(layer), "mend the recipe"))
+        _require(change.layers, known, f"schedule.changes: epoch {change.epoch}")
+
+
+def _decay(rule: Optimiser, layer: str, kind: str, module: nn.Module) -> float:
+    if kind == "biases" and not rule.decay_biases:
+        return 0.0
+    if isinstance(module, NORMS) and not rule.decay_norms:
+        return 0.0
+    names = [name for name in rule.layer_decays if is_named(name, layer)]
+    # The longest name is the most exact one.
+    return rule.layer_decays[max(names, key=len)] if names else rule.weight_decay
+
+
+def _require(names: Iterable[str], layers: Iterable[str], where: str) -> None:
+    known = list(layers)
+    for name in names:
+        if not any(is_named(name, layer) for layer in known):
+            short = list(dict.fromkeys(map(_short, known)))
+            expected = "layers of " + examples(short, most=20)
+            advice = suggestion(name, [*short, *known]) or "mend the recipe"
+            raise ConfigError(mismatch(where, expected, repr(name), advice))
+
+
+def _short(layer: str) -> str:
+    """Return the last parts of a path, from the last that is no number."""
+    *before, last = layer.split(".")
+    return last if not last.isdecimal() or not before else f"{_short('.'.join(before))}.{last}"

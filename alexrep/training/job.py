@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.optim import Optimizer
 
 from alexrep.compute import precision
 from alexrep.compute.gradients import Gradients
@@ -24,9 +25,9 @@ from alexrep.models import registry
 from alexrep.runs.session import Session
 from alexrep.shards import subset
 from alexrep.shards.read import Split
+from alexrep.training import optimiser as optimisers
 from alexrep.training.ema import MovingAverage
-from alexrep.training.groups import parameter_groups
-from alexrep.training.optimiser import Momentum2012
+from alexrep.training.groups import layers_of
 
 if TYPE_CHECKING:  # request imports epoch, which imports this
     from alexrep.training.request import Resources
@@ -71,7 +72,7 @@ class Job:
     recipe: Recipe
     model: nn.Module
     """The network, on its device or devices."""
-    optimiser: Momentum2012
+    optimiser: Optimizer
     train: Split
     val: Split
     inputs: Inputs
@@ -109,7 +110,7 @@ class Job:
         self.gradients = Gradients(self.model, self.processes)
         if compute.ema:
             self.average = MovingAverage(self.model, compute.ema)
-        self.layers = list(dict.fromkeys(group["layer"] for group in self.optimiser.param_groups))
+        self.layers = layers_of(self.optimiser.param_groups)
         self.labels = self.train.labels
         if self.recipe.feed.shuffle_labels:
             indices = subset.indices(self.train)
@@ -168,12 +169,10 @@ def assemble(
     precision.require_places(model, compute)
     device = precision.home(compute, resources.device)
     model = precision.place(model, compute, resources.device)
-    rule = recipe.optimiser
-    groups = parameter_groups(model, rule.momentum, rule.weight_decay, rule.layer_decays)
     job = Job(
         recipe=recipe,
         model=model,
-        optimiser=Momentum2012(groups),
+        optimiser=optimisers.build(recipe.optimiser, model),
         train=data.train,
         val=data.val,
         inputs=data.inputs(recipe).to(device),
@@ -197,7 +196,7 @@ def assemble(
 def restore(job: Job, content: Mapping[str, Any]) -> None:
     """Put weights, velocities, averages and generators into the states of a checkpoint."""
     job.model.load_state_dict(content["state_dict"])
-    job.optimiser.load_state_dict(content["optimizer"])
+    optimisers.restore(job.optimiser, content["optimizer"])
     set_generators(content["rng"], job.device)
     if job.average is not None:
         job.average.load(content["average"])

@@ -1,11 +1,87 @@
-"""The update rule of 2012: momentum with the learning rate inside the velocity."""
+"""The update rules by name, and that of 2012.
+
+A new rule is a torch optimiser whose groups obey `rate`, or torch's `lr`; a settings class (see
+`config/optimiser.py`); and a call of `register` for each of the two.
+"""
 
 from collections.abc import Callable, Iterable
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
+
+from alexrep.config import optimiser as settings
+from alexrep.config.optimiser import Momentum2012Rule, Optimiser
+from alexrep.errors import ConfigError, ManifestError, mismatch
+from alexrep.training.groups import Group, parameter_groups
+
+R = TypeVar("R", bound=Optimiser)
+
+BUILDERS: dict[str, Callable[[Any, list[Group]], Optimizer]] = {}
+"""What makes an optimiser of its settings and the groups of parameters."""
+
+
+def register(kind: type[R], builder: Callable[[R, list[Group]], Optimizer]) -> None:
+    """Have the rules whose settings are of class `kind` made by `builder`.
+
+    Args:
+        kind: The settings class, as `config.optimiser.register` knows it.
+        builder: Makes the optimiser from its settings and the groups of `parameter_groups`.
+    """
+    BUILDERS.update(dict.fromkeys(settings.KINDS.names_of(kind), builder))
+
+
+def build(rule: Optimiser, model: nn.Module) -> Optimizer:
+    """Make the optimiser that `rule` names, for the parameters of `model`; all rates are 0.
+
+    Raises:
+        ConfigError: If nothing is registered that builds it, or it names a layer that the
+            network has not.
+    """
+    builder = BUILDERS.get(rule.name)
+    if builder is None:
+        known, advice = ", ".join(sorted(BUILDERS)), "register what builds it"
+        raise ConfigError(mismatch("optimiser.name", f"one of {known}", repr(rule.name), advice))
+    return builder(rule, parameter_groups(model, rule))
+
+
+def restore(optimiser: Optimizer, state: dict[str, Any]) -> None:
+    """Put an optimiser into the state that another one of the same network and rule had.
+
+    Args:
+        optimiser: Made by `build`.
+        state: The other one's `state_dict()`. Until 0.1 there was one group for all modules of
+            the same last name, and both towers' conv1 were in it.
+
+    Raises:
+        ManifestError: If it is the state of another network.
+    """
+    groups = optimiser.param_groups
+    if [_key(group) for group in groups] != [_key(group) for group in state["param_groups"]]:
+        try:
+            state = {**state, "param_groups": _by_module(state["param_groups"], groups)}
+        except (KeyError, StopIteration):
+            wanted, advice = "the groups of this network", "go on from checkpoints of one run only"
+            where = "the checkpoint's optimizer"
+            raise ManifestError(mismatch(where, wanted, "others", advice)) from None
+    optimiser.load_state_dict(state)
+
+
+def _by_module(found: list[Group], groups: list[Group]) -> list[Group]:
+    """Divide groups of modules of one last name among those of `groups`, in their order."""
+    by_key = {_key(group): group for group in found}
+    indices = {key: iter(group["params"]) for key, group in by_key.items()}
+    divided = []
+    for group in groups:
+        key = group["layer"].rpartition(".")[2], group["kind"]
+        params = [next(indices[key]) for _ in group["params"]]
+        divided.append({**by_key[key], "layer": group["layer"], "params": params})
+    return divided
+
+
+def _key(group: Group) -> tuple[str, str]:
+    return group["layer"], group["kind"]
 
 
 class Momentum2012(Optimizer):
@@ -20,9 +96,14 @@ class Momentum2012(Optimizer):
     Source: Krizhevsky et al. 2012, section 5; the skipping is the released source's.
     """
 
-    def __init__(self, groups: Iterable[dict[str, Any]]) -> None:
-        """Take parameter groups as `groups()` makes them."""
-        super().__init__(groups, {"rate": 0.0, "momentum": 0.9, "weight_decay": 0.0})
+    def __init__(self, groups: Iterable[Group], momentum: float = 0.9) -> None:
+        """Take groups of parameters.
+
+        Args:
+            groups: As `parameter_groups` makes them.
+            momentum: Share of the last step kept, in groups that do not name their own.
+        """
+        super().__init__(groups, {"rate": 0.0, "momentum": momentum, "weight_decay": 0.0})
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -73,3 +154,10 @@ class Momentum2012(Optimizer):
             state["velocity"] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
         velocity: Tensor = state["velocity"]
         return velocity
+
+
+def _momentum_2012(rule: Momentum2012Rule, groups: list[Group]) -> Optimizer:
+    return Momentum2012(groups, rule.momentum)
+
+
+register(Momentum2012Rule, _momentum_2012)

@@ -1,12 +1,10 @@
 """What a training is asked to do: a recipe, the data, the run's folder, and what it may use."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from pydantic import JsonValue
 
 from alexrep import files
 from alexrep.compute import precision
@@ -18,7 +16,6 @@ from alexrep.manifest import Plan
 from alexrep.models import registry
 from alexrep.runs.folder import RunFolder
 from alexrep.training import epoch, groups
-from alexrep.training.groups import parameter_groups
 
 
 @dataclass(frozen=True)
@@ -64,10 +61,10 @@ class Request:
 
 def make_plan(recipe: Recipe, data: TrainingData) -> Plan:
     """State what decides the weights."""
-    fields: dict[str, JsonValue] = json.loads(recipe.model_dump_json())
     return Plan(
         stage="train",
-        settings=dict(_dotted(fields)),
+        settings=recipes.fields(recipe),
+        defaults=recipes.defaults(recipe),
         seed=recipe.seed,
         inputs={**data.digests, "classes": data.train.classes.digest()},
     )
@@ -83,8 +80,8 @@ def require_runnable(recipe: Recipe, data: TrainingData) -> None:
     data.inputs(recipe)
     model = registry.build(recipe.model, len(data.train.classes), recipe.seed)
     precision.require_places(model, recipe.compute)
-    found = parameter_groups(model, layer_decays=recipe.optimiser.layer_decays)
-    groups.require_layers(recipe.schedule, [group["layer"] for group in found])
+    found = groups.parameter_groups(model, recipe.optimiser)
+    groups.require_layers(recipe.schedule, groups.layers_of(found))
 
 
 def copied_inputs(request: Request) -> dict[str, bytes]:
@@ -95,14 +92,3 @@ def copied_inputs(request: Request) -> dict[str, bytes]:
         "classes.json": files.to_json(data.train.classes.rows()).encode(),
         **{name: (data.folder / name).read_bytes() for name in ("mean.npy", "pca.json")},
     }
-
-
-def _dotted(table: dict[str, JsonValue], prefix: str = "") -> list[tuple[str, JsonValue]]:
-    """Give nested fields dotted names, so that a difference names the field."""
-    flat: list[tuple[str, JsonValue]] = []
-    for key, value in table.items():
-        if isinstance(value, dict):
-            flat += _dotted(value, f"{prefix}{key}.")
-        else:
-            flat.append((prefix + key, value))
-    return flat

@@ -177,7 +177,7 @@ def _other_conditions(chosen: Recipe, found: Found, now: Conditions) -> list[str
 
 def _changed(plan: Plan, found: Plan) -> set[str]:
     """Return the names of the settings that differ, and the other parts of a plan that do."""
-    mine, theirs = plan.settings, found.settings
+    mine, theirs = ({**plan.defaults, **one.settings} for one in (plan, found))
     keys = (mine.keys() | theirs.keys()) - set(REMARKS)
     changed = {key for key in keys if mine.get(key) != theirs.get(key)}
     parts = ("stage", "format", "seed", "inputs")

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from alexrep.config.model import Model
+from alexrep.config.model import AlexNetModel
 
 STD = 0.01
 STDS = {
@@ -18,7 +18,7 @@ BIASED = ("conv2", "conv4", "conv5", "fc6", "fc7")
 
 
 @torch.no_grad()
-def initialise(network: nn.Module, model: Model, seed: int) -> None:
+def initialise(network: nn.Module, model: AlexNetModel, seed: int) -> None:
     """Draw the weights from zero-mean Gaussians, not truncated, and set the biases.
 
     The draws are made on the CPU in float32, parameter by parameter in the order of their
@@ -45,6 +45,6 @@ def initialise(network: nn.Module, model: Model, seed: int) -> None:
             parameter.copy_(torch.empty(parameter.shape).normal_(0, std, generator=generator))
 
 
-def standard_deviation(layer: str, model: Model) -> float:
+def standard_deviation(layer: str, model: AlexNetModel) -> float:
     """Return the standard deviation of the initial weights of `layer`."""
     return model.std_factor * STDS[model.initialisation].get(layer, STD)

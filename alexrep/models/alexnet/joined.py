@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from alexrep.models.alexnet.layers import Layer
+from alexrep.models.alexnet.layers import TowerLayer
 from alexrep.models.alexnet.tower import Tower
 
 
@@ -26,7 +26,7 @@ class Joined:
         """Where the parameters are."""
         return self.towers[0].device
 
-    def run(self, layer: Layer, maps: Tensor) -> Tensor:
+    def run(self, layer: TowerLayer, maps: Tensor) -> Tensor:
         """Run one layer on the joined maps (N, C, H, W) or units (N, U) of all towers."""
         modules = [tower[layer.name] for tower in self.towers]
         first = modules[0]

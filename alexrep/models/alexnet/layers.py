@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from alexrep.config.model import Model
+from alexrep.config.model import AlexNetModel
 
 CONV1 = {
     "lrn-pool-relu": ("conv1", "norm1", "pool1", "neuron1"),
@@ -28,8 +28,8 @@ Reads = Literal["own", "both", "edges"]
 
 
 @dataclass(frozen=True)
-class Layer:
-    """A layer of a tower."""
+class TowerLayer:
+    """A layer of a tower: its name, and what it reads."""
 
     name: str
     """Its kind and the number of the layer with weights that it goes with."""
@@ -42,7 +42,7 @@ class Layer:
         return self.name.rstrip("0123456789")
 
 
-def layers(model: Model) -> tuple[Layer, ...]:
+def layers(model: AlexNetModel) -> tuple[TowerLayer, ...]:
     """Return a tower's layers in order, without those that `model` leaves out.
 
     What is left out takes its neuron and dropout along; pools stay. Where it read both towers,
@@ -55,20 +55,20 @@ def layers(model: Model) -> tuple[Layer, ...]:
     for name in CONV1[model.conv1_order] + REST:
         is_crossing = is_crossing or name in CROSSINGS
         if name not in gone:
-            layer = Layer(name, _reads(model, name, is_crossing))
+            layer = TowerLayer(name, _reads(model, name, is_crossing))
             is_crossing = is_crossing and layer.reads != "both"
             found.append(layer)
     return tuple(found)
 
 
-def _reads(model: Model, name: str, is_crossing: bool) -> Reads:
-    kind = Layer(name).kind
+def _reads(model: AlexNetModel, name: str, is_crossing: bool) -> Reads:
+    kind = TowerLayer(name).kind
     if kind in ("conv", "fc") and is_crossing:
         return "both"
     return "edges" if kind == "norm" and model.norm_scope == "joint" else "own"
 
 
-def _left_out(model: Model) -> set[str]:
+def _left_out(model: AlexNetModel) -> set[str]:
     """Name the layers that the switches of `model` leave out."""
     absent = {
         "norm1": model.norm == "none",

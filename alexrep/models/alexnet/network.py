@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from alexrep.config.model import Model
+from alexrep.config.model import AlexNetModel
 from alexrep.errors import ConfigError, mismatch
 from alexrep.models.alexnet.initialise import initialise
 from alexrep.models.alexnet.joined import Joined
-from alexrep.models.alexnet.layers import UNSEEN, Layer, layers
+from alexrep.models.alexnet.layers import UNSEEN, TowerLayer, layers
 from alexrep.models.alexnet.tower import Tower, margin, num_units
 
 Form = Literal["towers", "joined"]
@@ -35,7 +35,7 @@ class AlexNet(nn.Module):
     source's net 145.
     """
 
-    def __init__(self, model: Model, num_classes: int) -> None:
+    def __init__(self, model: AlexNetModel, num_classes: int) -> None:
         """Make the network that `model` describes, without the values of its parameters.
 
         Args:
@@ -152,7 +152,7 @@ class AlexNet(nn.Module):
         return logits
 
 
-def build(model: Model, num_classes: int, seed: int) -> AlexNet:
+def build(model: AlexNetModel, num_classes: int, seed: int) -> AlexNet:
     """Make the network with its initial values, on the CPU.
 
     No generator but the seed's own is used: the parameters come into being without values.
@@ -180,7 +180,7 @@ def build(model: Model, num_classes: int, seed: int) -> AlexNet:
     return network
 
 
-def _run(layer: Layer, columns: Sequence[Column], parts: list[Tensor]) -> list[Tensor]:
+def _run(layer: TowerLayer, columns: Sequence[Column], parts: list[Tensor]) -> list[Tensor]:
     """Run a layer in every column, on what it reads of the columns' `parts`."""
     devices = [column.device for column in columns]
     if layer.reads == "both":

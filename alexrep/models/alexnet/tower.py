@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from alexrep.config.model import Model
-from alexrep.models.alexnet.layers import Layer, layers
+from alexrep.config.model import AlexNetModel
+from alexrep.models.alexnet.layers import TowerLayer, layers
 from alexrep.models.dropout import MaskDropout
 from alexrep.models.normalisation import AcrossMaps, WithinMap
 
@@ -63,7 +63,7 @@ def _pooled(side: int, pool: str) -> int:
 class Tower(nn.ModuleDict):
     """The layers of one tower by name, in order."""
 
-    def __init__(self, model: Model, index: int) -> None:
+    def __init__(self, model: AlexNetModel, index: int) -> None:
         """Make tower number `index` of the network that `model` describes."""
         super().__init__()
         num = 3
@@ -79,13 +79,13 @@ class Tower(nn.ModuleDict):
         """Where this tower's parameters are."""
         return next(self.parameters()).device
 
-    def run(self, layer: Layer, maps: Tensor) -> Tensor:
+    def run(self, layer: TowerLayer, maps: Tensor) -> Tensor:
         """Run one layer on what it reads: maps (N, C, H, W) or units (N, U)."""
         out: Tensor = self[layer.name](maps)
         return out
 
 
-def _make(layer: Layer, model: Model, index: int, num_read: int) -> nn.Module:
+def _make(layer: TowerLayer, model: AlexNetModel, index: int, num_read: int) -> nn.Module:
     """Make a layer that reads `num_read` maps or units."""
     number, is_inverted = int(layer.name[-1:]), model.dropout == "inverted"
     share = _share(layer, model)
@@ -103,14 +103,14 @@ def _make(layer: Layer, model: Model, index: int, num_read: int) -> nn.Module:
     return kinds[layer.kind]()
 
 
-def _num_out(layer: Layer, model: Model, num: int) -> int:
+def _num_out(layer: TowerLayer, model: AlexNetModel, num: int) -> int:
     """Return the maps or units of one tower after a layer, of the `num` before it."""
     if layer.kind == "flatten":
         return num * map_sides(model.side, model.pool)[-1] ** 2
     return _share(layer, model) if layer.kind in ("conv", "fc") else num
 
 
-def _share(layer: Layer, model: Model) -> int:
+def _share(layer: TowerLayer, model: AlexNetModel) -> int:
     """Return one tower's kernels, or units, in a layer; of a dropout, those of its fc."""
     name = f"fc{layer.name[-1]}" if layer.kind == "dropout" else layer.name
     num = num_kernels(name, model.width) if name in CONVS else num_units(model.width)

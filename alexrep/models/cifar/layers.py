@@ -7,7 +7,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
-class Layer:
+class CifarLayer:
     """A layer with weights, and what follows it."""
 
     name: str
@@ -21,34 +21,34 @@ class Layer:
     """Pools and normalisations after the nonlinearity, in their order."""
 
 
-NETS: Mapping[str, tuple[Layer, ...]] = MappingProxyType(
+NETS: Mapping[str, tuple[CifarLayer, ...]] = MappingProxyType(
     {
         "cifar10-80sec": (
-            Layer("conv1", "conv", 32, 0.0001, ("max",)),
-            Layer("conv2", "conv", 32, 0.01, ("avg",)),
-            Layer("conv3", "conv", 64, 0.01, ("avg",)),
-            Layer("fc4", "full", 64, 0.1),
-            Layer("fc5", "full", 0, 0.1),
+            CifarLayer("conv1", "conv", 32, 0.0001, ("max",)),
+            CifarLayer("conv2", "conv", 32, 0.01, ("avg",)),
+            CifarLayer("conv3", "conv", 64, 0.01, ("avg",)),
+            CifarLayer("fc4", "full", 64, 0.1),
+            CifarLayer("fc5", "full", 0, 0.1),
         ),
         "cifar10-18pct": (
-            Layer("conv1", "conv", 32, 0.0001, ("max", "within")),
-            Layer("conv2", "conv", 32, 0.01, ("avg", "within")),
-            Layer("conv3", "conv", 64, 0.01, ("avg",)),
-            Layer("fc4", "full", 0, 0.01),
+            CifarLayer("conv1", "conv", 32, 0.0001, ("max", "within")),
+            CifarLayer("conv2", "conv", 32, 0.01, ("avg", "within")),
+            CifarLayer("conv3", "conv", 64, 0.01, ("avg",)),
+            CifarLayer("fc4", "full", 0, 0.01),
         ),
         "cifar10-13pct": (
-            Layer("conv1", "conv", 64, 0.0001, ("max",)),
-            Layer("conv2", "conv", 64, 0.01, ("max",)),
-            Layer("local3", "local", 32, 0.04),
-            Layer("local4", "local", 32, 0.04),
-            Layer("fc5", "full", 0, 0.01),
+            CifarLayer("conv1", "conv", 64, 0.0001, ("max",)),
+            CifarLayer("conv2", "conv", 64, 0.01, ("max",)),
+            CifarLayer("local3", "local", 32, 0.04),
+            CifarLayer("local4", "local", 32, 0.04),
+            CifarLayer("fc5", "full", 0, 0.01),
         ),
         "cifar10-11pct": (
-            Layer("conv1", "conv", 64, 0.0001, ("max", "across")),
-            Layer("conv2", "conv", 64, 0.01, ("across", "max")),
-            Layer("local3", "local", 64, 0.04),
-            Layer("local4", "local", 32, 0.04),
-            Layer("fc5", "full", 0, 0.01),
+            CifarLayer("conv1", "conv", 64, 0.0001, ("max", "across")),
+            CifarLayer("conv2", "conv", 64, 0.01, ("across", "max")),
+            CifarLayer("local3", "local", 64, 0.04),
+            CifarLayer("local4", "local", 32, 0.04),
+            CifarLayer("fc5", "full", 0, 0.01),
         ),
     }
 )

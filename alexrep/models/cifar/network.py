@@ -11,14 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from alexrep.config.model import Model
-from alexrep.errors import ConfigError, mismatch
-from alexrep.models.cifar.layers import NETS, Layer
+from alexrep.config.model import CifarModel
+from alexrep.models.cifar.layers import NETS, CifarLayer
 from alexrep.models.cifar.locally_connected import LocallyConnected2d
 from alexrep.models.normalisation import normalise_across_maps, normalise_within_map
-
-USED = ("name", "side", "width", "std_factor", "activation", "norm")
-"""Fields of `Model` that these nets know."""
 
 UNNAMED = ("relu", "tanh", "flat")
 """Parts whose output goes by the name of the part before them."""
@@ -35,7 +31,7 @@ class CifarNet(nn.Sequential):
     of two of them, and figure 1 is of a net like the smallest.
     """
 
-    def __init__(self, model: Model, num_classes: int) -> None:
+    def __init__(self, model: CifarModel, num_classes: int) -> None:
         """Make the net that `model` names, its parameters without values.
 
         Args:
@@ -126,18 +122,14 @@ class _Function(nn.Module):
         return self.function(maps)
 
 
-def build(model: Model, num_classes: int, seed: int) -> CifarNet:
+def build(model: CifarModel, num_classes: int, seed: int) -> CifarNet:
     """Make a net with its initial values, on the CPU.
 
     Args:
         model: The network of a recipe.
         num_classes: Logits per image.
         seed: Seed of the initial weights.
-
-    Raises:
-        ConfigError: If a field is set that these nets do not know.
     """
-    _require_known(model)
     with torch.device("meta"):
         network = CifarNet(model, num_classes)
     network.to_empty(device="cpu")
@@ -166,7 +158,7 @@ def _weights(kind: str, maps: int, num_out: int, side: int) -> nn.Module:
     return nn.Linear(maps, num_out)
 
 
-def _after(layer: Layer, model: Model) -> Iterator[tuple[str, nn.Module]]:
+def _after(layer: CifarLayer, model: CifarModel) -> Iterator[tuple[str, nn.Module]]:
     """Yield the parts that follow a layer's weights, with their names, in order."""
     after = [one for one in layer.after if model.norm == "code" or one in ("max", "avg")]
     activation = (model.activation, nn.ReLU() if model.activation == "relu" else nn.Tanh())
@@ -201,20 +193,3 @@ def _initialise(network: nn.Module, stds: Mapping[str, float], seed: int) -> Non
         if kind == "weight":
             drawn.normal_(0, stds[layer], generator=generator)
         parameter.copy_(drawn)
-
-
-def _require_known(model: Model) -> None:
-    """Refuse fields that would be without effect.
-
-    Raises:
-        ConfigError: If there is one.
-    """
-    plain = Model()
-    for field in sorted(Model.model_fields.keys() - set(USED)):
-        found = getattr(model, field)
-        if found != getattr(plain, field):
-            expected = f"{getattr(plain, field)!r}, for {model.name} has no such choice"
-            raise ConfigError(mismatch(f"model.{field}", expected, repr(found), "leave it out"))
-    if model.norm not in ("code", "none"):
-        expected = f"'code' or 'none' for {model.name}"
-        raise ConfigError(mismatch("model.norm", expected, repr(model.norm), "choose one"))

@@ -1,0 +1,105 @@
+"""Groups of settings of which a recipe has one of several classes, as for networks and curves."""
+
+import json
+from collections.abc import Mapping
+from types import NoneType
+from typing import Any, Generic, TypeVar, get_args
+
+from pydantic import GetCoreSchemaHandler, ValidationError, ValidationInfo
+from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
+
+from alexrep.config.strict import Strict
+
+S = TypeVar("S", bound=Strict)
+
+
+class Kinds(Generic[S]):
+    """Settings classes told apart by one field, such as `name`; more can be registered.
+
+    Stands in an annotation: the field `model: Annotated[Model, MODELS]` takes a table and makes
+    of it an object of the class that the table's `name` asks for.
+    """
+
+    def __init__(self, field: str, default: str | None = None) -> None:
+        """Tell classes apart by `field`, which is worth `default` in a table that lacks it."""
+        self.field = field
+        self.default = default
+        self.classes: dict[str, type[S]] = {}
+
+    def names_of(self, settings: type[S]) -> tuple[str, ...]:
+        """Return the values of the field that ask for `settings`: those of its Literal."""
+        return get_args(settings.model_fields[self.field].annotation)
+
+    def register(self, settings: type[S]) -> type[S]:
+        """Know one more class; also a decorator.
+
+        Raises:
+            ValueError: If its field is no Literal of names, or one of the names is taken.
+        """
+        names = self.names_of(settings)
+        taken = sorted(self.classes.keys() & set(names))
+        if taken or not names:
+            found = f"{taken[0]!r}, which is taken" if taken else "none"
+            raise ValueError(f"{settings.__name__}.{self.field}: expected new names, found {found}")
+        self.classes |= dict.fromkeys(names, settings)
+        return settings
+
+    def name_in(self, table: Mapping[str, object]) -> object:
+        """Return what `table` says of its class."""
+        return table.get(self.field, self.default)
+
+    def class_for(self, table: object) -> type[S] | None:
+        """Return the class that `table` asks for; None if it is no table, or asks for none."""
+        name = self.name_in(table) if isinstance(table, Mapping) else None
+        return self.classes.get(name) if isinstance(name, str) else None
+
+    def __get_pydantic_core_schema__(
+        self,
+        source: Any,  # noqa: ANN401 (a type form)
+        handler: GetCoreSchemaHandler,
+    ) -> CoreSchema:
+        """Choose the class before validation, and write all of its fields."""
+        schema = core_schema.with_info_before_validator_function(self._validate, handler(source))
+        schema["serialization"] = core_schema.simple_ser_schema("any")
+        return schema
+
+    def _validate(self, value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, dict):
+            return value
+        settings = self.class_for(value)
+        if settings is None:
+            raise self._unknown(value)
+        # Only as JSON may a list stand for a tuple.
+        as_json = info.mode == "json"
+        return (
+            settings.model_validate_json(json.dumps(value))
+            if as_json
+            else settings.model_validate(value)
+        )
+
+    def _unknown(self, table: Mapping[str, object]) -> ValidationError:
+        known = ", ".join(sorted(self.classes))
+        fault = PydanticCustomError("unknown_kind", "one of {known}", {"known": known})
+        details = InitErrorDetails(type=fault, loc=(self.field,), input=self.name_in(table))
+        return ValidationError.from_exception_data("Kinds", [details])
+
+
+def kinds_of(field: FieldInfo) -> Kinds[Any] | None:
+    """Return the classes that a field's table may be of, where it has a choice."""
+    return next((one for one in field.metadata if isinstance(one, Kinds)), None)
+
+
+def class_in(field: FieldInfo, value: object) -> type[Strict] | None:
+    """Return the settings class of a field's table, or of each of its tables; None if unknown."""
+    kinds = kinds_of(field)
+    if kinds is not None:
+        found: type[Strict] | None = kinds.class_for(value)
+        return found
+    forms = (field.annotation, *get_args(field.annotation))
+    return next((one for one in forms if isinstance(one, type) and issubclass(one, Strict)), None)
+
+
+def is_optional(field: FieldInfo) -> bool:
+    """Tell whether a field may be without a value."""
+    return NoneType in get_args(field.annotation)

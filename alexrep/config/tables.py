@@ -1,0 +1,101 @@
+"""TOML tables of settings: laid over one another, with fields unset, flat."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from alexrep.config.kinds import Kinds, class_in, is_optional, kinds_of
+from alexrep.config.strict import Strict
+
+Table = dict[str, Any]
+UNSET = "none"
+"""What a field that may be without a value is set to for having none."""
+
+
+def flat(table: Mapping[str, Any], prefix: str = "") -> Table:
+    """Return the values of nested tables under dotted keys."""
+    found: Table = {}
+    for key, value in table.items():
+        is_table = isinstance(value, dict)
+        found |= flat(value, f"{prefix}{key}.") if is_table else {prefix + key: value}
+    return found
+
+
+def merge(base: Table, over: Table, settings: type[Strict] | None) -> Table:
+    """Lay `over` over `base`; both are tables of the class `settings`, if it is known.
+
+    A table that names another class than the base's, as in another `name` of `model` or `kind`
+    of curve, takes its place as a whole: the fields of one class say nothing to the other.
+    """
+    merged = dict(base)
+    for key, value in over.items():
+        below = base.get(key)
+        merged[key] = value
+        if isinstance(value, dict) and isinstance(below, dict):
+            kinds, inner = _inside(settings, key, below)
+            if not _is_other(kinds, below, value):
+                merged[key] = merge(below, value, inner)
+    return merged
+
+
+def set_at(
+    table: Table, path: str, value: object, settings: type[Strict], given: Sequence[str]
+) -> None:
+    """Set the field at a dotted path; where that asks for another class, drop the other fields.
+
+    Args:
+        table: A table of the class `settings`; changed.
+        path: Where, with dots.
+        value: What to set it to.
+        settings: The class of the whole table.
+        given: Paths that have been set so; these fields stay.
+
+    Raises:
+        KeyError: If there is a value, and no table, on the way.
+    """
+    *parents, last = path.split(".")
+    kinds: Kinds[Any] | None = None
+    inner: type[Strict] | None = settings
+    for parent in parents:
+        table = table.setdefault(parent, {})
+        if not isinstance(table, dict):
+            raise KeyError(path)
+        kinds, inner = _inside(inner, parent, table)
+    if _is_other(kinds, table, {last: value}):
+        for key in [key for key in table if ".".join((*parents, key)) not in given]:
+            del table[key]
+    table[last] = value
+
+
+def without_unset(table: Table, settings: type[Strict] | None) -> Table:
+    """Leave out the fields that are to have no value, which is said by "none"."""
+    found: Table = {}
+    for key, value in table.items():
+        field = _field(settings, key)
+        if field is None or value != UNSET or not is_optional(field):
+            _, inner = _inside(settings, key, value)
+            found[key] = _inner_without_unset(value, inner)
+    return found
+
+
+def _inner_without_unset(value: object, settings: type[Strict] | None) -> object:
+    if isinstance(value, list):
+        return [_inner_without_unset(one, settings) for one in value]
+    return without_unset(value, settings) if isinstance(value, dict) else value
+
+
+def _field(settings: type[Strict] | None, key: str) -> FieldInfo | None:
+    return settings.model_fields.get(key) if settings else None
+
+
+def _inside(
+    settings: type[Strict] | None, key: str, value: object
+) -> tuple[Kinds[Any] | None, type[Strict] | None]:
+    """Return the choice of classes that a field has, and the class of the table in it."""
+    field = _field(settings, key)
+    return (None, None) if field is None else (kinds_of(field), class_in(field, value))
+
+
+def _is_other(kinds: Kinds[Any] | None, below: Table, over: Table) -> bool:
+    return kinds is not None and kinds.field in over and kinds.name_in(over) != kinds.name_in(below)
