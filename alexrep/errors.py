@@ -11,7 +11,6 @@ Every message reads `<path or name>: expected <what>, found <what>; <what to do>
 """
 
 import difflib
-from collections.abc import Iterable
 
 
 class AlexrepError(Exception):
@@ -51,9 +50,10 @@ def mismatch(where: object, expected: object, found: object, advice: str) -> str
     return f"{where}: expected {expected}, found {found}; {advice}"
 
 
-def suggestion(found: str, known: Iterable[str], likeness: float = 0.7) -> str:
-    """Ask whether one of the names most like `found` was meant; nothing if none is like it."""
-    near = difflib.get_close_matches(found, list(known), cutoff=likeness)
+def suggestion(found: str, known: list[str], likeness: float = 0.7) -> str:
+    """Ask whether one of the names most like `found`, or begun by it, was meant; "" if none is."""
+    near = difflib.get_close_matches(found, known, cutoff=likeness)
+    near = near or [name for name in known if name.startswith(found)][:3]
     return f"did you mean {' or '.join(near)}?" if near else ""
 
 

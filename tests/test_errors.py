@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from alexrep import errors
-from alexrep.errors import examples, mismatch
+from alexrep.errors import examples, mismatch, suggestion
 
 CODES = {
     errors.AlexrepError: 1,
@@ -44,3 +44,17 @@ def test_a_message_says_where_what_was_expected_what_was_found_and_what_to_do() 
 )
 def test_three_examples_and_the_count_of_the_rest(names: list[str], text: str) -> None:
     assert examples(names) == text
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        ("batchsize", "did you mean batch_size?"),
+        ("drws", "did you mean draws?"),
+        ("sides", "did you mean side or sizes?"),
+        ("batch", "did you mean batch_size?"),
+        ("colour", ""),
+    ],
+)
+def test_a_near_name_is_asked_about(found: str, text: str) -> None:
+    assert suggestion(found, ["batch_size", "draws", "side", "sizes"]) == text

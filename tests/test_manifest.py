@@ -86,6 +86,18 @@ def test_remarks_are_recorded_and_not_compared(tmp_path: Path) -> None:
         manifest.begin(asked, *places, remarks=("filter",))
 
 
+def test_a_setting_that_an_older_plan_lacks_is_worth_its_default(tmp_path: Path) -> None:
+    begun(tmp_path)
+    path = tmp_path / "plan.json"
+    before = path.read_bytes()
+    settings = {**PLAN.settings, "new": 3, "newer": [4]}
+    defaults = {"new": 3, "newer": [4], "old": "gone"}
+    assert begun(tmp_path, other(settings=settings, defaults=defaults)) is None
+    assert path.read_bytes() == before
+    with pytest.raises(ManifestError, match=r"expected settings.new = 5, found 3; "):
+        begun(tmp_path, other(settings={**settings, "new": 5}, defaults=defaults))
+
+
 def test_versions_of_program_and_libraries_are_not_compared(tmp_path: Path) -> None:
     record = finished(tmp_path).model_copy(update={"program": "0.0", "libraries": {"numpy": "0"}})
     (tmp_path / manifest.NAME).write_text(record.model_dump_json())

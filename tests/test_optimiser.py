@@ -1,16 +1,18 @@
 """The 2012 update rule, against hand arithmetic and torch's own rule."""
 
+import copy
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from alexrep.config.model import AlexNetModel
-from alexrep.config.optimiser import Momentum2012Rule
-from alexrep.errors import ConfigError
-from alexrep.models.alexnet.network import AlexNet
+from alexrep.config.optimiser import Momentum2012Rule, Optimiser
+from alexrep.errors import ConfigError, ManifestError
+from alexrep.models.alexnet.network import AlexNet, build
 from alexrep.training import optimiser as optimisers
 from alexrep.training.groups import parameter_groups, set_rates
 from alexrep.training.optimiser import Momentum2012
@@ -169,6 +171,70 @@ def test_rates_must_fit_the_groups(layers: tuple[str, ...]) -> None:
     rates = {(layer, kind): 0.1 for layer in layers for kind in ("weights", "biases")}
     with pytest.raises(ValueError, match="rates: expected one per group"):
         set_rates(optimiser, rates)
+
+
+def test_a_layer_without_biases_has_a_rate_of_weights_only() -> None:
+    optimiser = optimisers.build(Momentum2012Rule(), nn.Linear(2, 2, bias=False))
+    set_rates(optimiser, {("", "weights"): 0.1, ("", "biases"): 0.2})
+    assert [group["rate"] for group in optimiser.param_groups] == [0.1]
+
+
+def trained(seed: int) -> tuple[AlexNet, torch.optim.Optimizer]:
+    """Return a network of two towers after a step with random gradients."""
+    network = build(AlexNetModel(side=67, width=0.02), 3, seed=1)
+    optimiser = optimisers.build(Momentum2012Rule(), network)
+    step(network, optimiser, seed)
+    return network, optimiser
+
+
+def step(network: AlexNet, optimiser: torch.optim.Optimizer, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for group in optimiser.param_groups:
+        group["rate"] = 0.1
+    for _, parameter in sorted(network.named_parameters()):
+        parameter.grad = torch.randn(parameter.shape, generator=generator)
+    optimiser.step()
+
+
+def merged(state: dict[str, Any]) -> dict[str, Any]:
+    """Return a state as the first version had it: both towers' layers in one group."""
+    groups: dict[tuple[str, str], dict[str, Any]] = {}
+    indices: dict[int, int] = {}
+    for group in state["param_groups"]:
+        layer = group["layer"].rpartition(".")[2]
+        one = groups.setdefault((layer, group["kind"]), {**group, "layer": layer, "params": []})
+        one["params"] += group["params"]
+    for group in groups.values():
+        for index in group["params"]:
+            indices[index] = len(indices)
+        group["params"] = [indices[index] for index in group["params"]]
+    velocities = {indices[index]: one for index, one in state["state"].items()}
+    return {"state": velocities, "param_groups": list(groups.values())}
+
+
+@pytest.mark.parametrize("as_saved", [lambda state: state, merged])
+def test_a_state_goes_on_with_the_same_bits(as_saved: Callable[..., dict[str, Any]]) -> None:
+    network, optimiser = trained(seed=1)
+    other, resumed = trained(seed=2)
+    other.load_state_dict(network.state_dict())
+    optimisers.restore(resumed, as_saved(copy.deepcopy(optimiser.state_dict())))
+    step(network, optimiser, seed=3)
+    step(other, resumed, seed=3)
+    mine, theirs = network.state_dict(), other.state_dict()
+    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+
+
+def test_the_state_of_another_network_is_refused_in_one_line() -> None:
+    state = optimisers.build(Momentum2012Rule(), nn.Linear(2, 2)).state_dict()
+    _, optimiser = trained(seed=1)
+    message = "the checkpoint's optimizer: expected the groups of this network, found others; go on"
+    with pytest.raises(ManifestError, match=message):
+        optimisers.restore(optimiser, state)
+
+
+def test_a_rule_that_nothing_makes_is_one_line() -> None:
+    with pytest.raises(ConfigError, match=r"optimiser.name: expected one of momentum-2012, found"):
+        optimisers.build(Optimiser(name="other"), nn.Linear(2, 2))
 
 
 def test_the_state_is_plain_data_and_goes_on_with_the_same_bits() -> None:

