@@ -31,14 +31,14 @@ def command(
     network = registry.build(chosen.model, classes, chosen.seed)
     rows = count.layers(network, chosen.model.side)
     points = departures.of(chosen)
+    head = {"recipe": chosen.name, "model": chosen.model.name, "classes": classes}
+    head |= {"source": chosen.source, "expected": chosen.expected, "time": chosen.time}
     if as_json:
-        head = {"recipe": chosen.name, "model": chosen.model.name, "classes": classes}
-        head |= {"source": chosen.source, "expected": chosen.expected, "time": chosen.time}
         typer.echo(files.to_json(head | count.document(rows) | {"departures": points}), nl=False)
         return
-    typer.echo(f"source: {chosen.source}\nexpected: {chosen.expected}")
-    if chosen.time:
-        typer.echo(f"time: {chosen.time}")
+    for key in ("source", "expected", "time"):
+        if head[key]:
+            typer.echo(f"{key}: {head[key]}")
     typer.echo(f"classes: {classes:,} (--classes for as many as the data has)")
     typer.echo(count.text(rows))
     typer.echo(f"departures from net 145: {len(points) or 'none'}")

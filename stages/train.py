@@ -54,6 +54,6 @@ def command(
         elif dry_run:
             printing.say_rehearsal(rehearse(request), chosen, run)
         else:
-            with progress.meter(request.num_images, "images", progress.is_quiet(ctx)) as done:
+            with progress.meter(training.length(request), "images", progress.is_quiet(ctx)) as done:
                 record = training.lead(request, signal, done, done.before)
             options.say_errors(record, run)

@@ -1,5 +1,7 @@
 """Parameters and multiply-adds, against the sheet of the 2012 network."""
 
+from collections import OrderedDict
+
 import pytest
 import torch
 from recipes import alexnet_of
@@ -10,7 +12,7 @@ from alexrep.config.model import AlexNetModel
 from alexrep.models import registry
 from alexrep.models.alexnet.network import AlexNet, Form
 from alexrep.models.cifar.locally_connected import LocallyConnected2d
-from alexrep.models.count import Cost, count, layers, total
+from alexrep.models.count import Cost, count, layers, text, total
 
 SHEET = {
     "conv1": Cost(34_848, 96, 105_415_200),
@@ -126,3 +128,12 @@ def test_the_table_of_every_recipe_holds_all_its_parameters(name: str) -> None:
     network = registry.build(narrow, 10, seed=1)
     found = total(count(network, model.side)).parameters
     assert found == sum(p.numel() for p in network.parameters())
+
+
+def test_long_names_keep_the_columns_apart() -> None:
+    network = nn.Sequential(
+        OrderedDict(a_layer_of_a_long_name=nn.Conv2d(3, 1, 1), pool=nn.Flatten())
+    )
+    lines = text(layers(network, 8)).splitlines()
+    assert lines[1].startswith("a_layer_of_a_long_name 1 x 8 x 8 ")
+    assert len({len(line) for line in lines}) == 1

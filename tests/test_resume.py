@@ -11,6 +11,7 @@ import torch
 from alexrep import manifest
 from alexrep.compute import precision
 from alexrep.config import recipes
+from alexrep.config.recipe import Recipe
 from alexrep.errors import ConfigError, DataError, ManifestError
 from alexrep.manifest import Plan
 from alexrep.runs import checkpoint, resume_conditions
@@ -73,6 +74,32 @@ def test_must_goes_on_from_any_checkpoint(folder: RunFolder, name: str) -> None:
 def test_must_is_content_with_a_finished_run(folder: RunFolder) -> None:
     finish(folder)
     assert resume.begin(PLAN, folder, "must") is not None
+
+
+def old_plan(chosen: Recipe) -> Plan:
+    """Return the plan of a small net's run as the first version wrote it."""
+    old = {key: value for key, value in recipes.fields(chosen).items() if key not in LATER}
+    foreign = recipes.fields(recipes.load("alexnet-2012"))
+    old |= {key: value for key, value in foreign.items() if key in FOREIGN}
+    return PLAN.model_copy(update={"settings": old})
+
+
+LATER = ("optimiser.name", "optimiser.decay_biases", "optimiser.decay_norms")
+FOREIGN = ("model.num_towers", "model.conv1_order", "model.pool", "model.without", "model.dropout")
+
+
+def test_a_plan_of_the_first_version_is_the_same_plan(tmp_path: Path) -> None:
+    chosen, folder = recipes.load("cifar10-80sec"), RunFolder(tmp_path)
+    old = old_plan(chosen)
+    resume.begin(old, folder)
+    checkpoint.save(folder.checkpoint("last"), {})
+    manifest.finish(old, folder.manifest, {"epochs": 20}, {})
+    new = {"settings": recipes.fields(chosen), "defaults": recipes.defaults(chosen)}
+    assert resume.begin(PLAN.model_copy(update=new), folder) is not None
+    assert plan_of(folder) == old
+    new["settings"] = new["settings"] | {"optimiser.decay_norms": True}
+    with pytest.raises(ManifestError, match=r"settings.optimiser.decay_norms = True, found False"):
+        resume.begin(PLAN.model_copy(update=new), folder)
 
 
 def test_another_word_is_refused(folder: RunFolder) -> None:

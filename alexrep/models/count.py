@@ -193,7 +193,8 @@ def text(rows: Sequence[LayerRow]) -> str:
         for row in rows
     ]
     last = ("total", "", *_amounts(_total(rows), sum(row.activation_bytes for row in rows)))
-    return "\n".join(_line(cells) for cells in (HEADER, *table, last))
+    width = max(10, *(len(row.name) + 1 for row in rows))
+    return "\n".join(_line(cells, width) for cells in (HEADER, *table, last))
 
 
 def _total(rows: Sequence[LayerRow]) -> Cost:
@@ -213,6 +214,6 @@ def _amounts(cost: Cost, num_bytes: int) -> tuple[str, str, str]:
     return f"{cost.parameters:,}", f"{cost.multiply_adds:,}", f"{num_bytes:,}"
 
 
-def _line(cells: Sequence[str]) -> str:
+def _line(cells: Sequence[str], width: int) -> str:
     name, shape, *numbers = cells
-    return f"{name:<10}{shape:<16}" + "".join(f"{number:>18}" for number in numbers)
+    return f"{name:<{width}}{shape:<16}" + "".join(f"{number:>18}" for number in numbers)

@@ -15,7 +15,7 @@ from alexrep.feed.dataset import TrainingData
 from alexrep.manifest import Plan
 from alexrep.models import registry
 from alexrep.runs.folder import RunFolder
-from alexrep.training import epoch, groups
+from alexrep.training import groups
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,6 @@ class Request:
     def plan(self) -> Plan:
         """What decides the weights."""
         return make_plan(self.recipe, self.data)
-
-    @property
-    def num_images(self) -> int:
-        """Training images to count in all epochs, those that come again included."""
-        return self.recipe.schedule.epochs * epoch.num_images(self.recipe, self.data.train)
 
 
 def make_plan(recipe: Recipe, data: TrainingData) -> Plan:

@@ -165,6 +165,12 @@ def _finish(request: Request, job: Job, scores: Scores, check: Callable[[], None
     return manifest.finish(request.plan, folder.manifest, counts, outputs, details, check)
 
 
+def length(request: Request) -> int:
+    """Return the length of the whole run, in training images; those that come again count."""
+    recipe = request.recipe
+    return recipe.schedule.epochs * epoch.num_images(recipe, request.data.train)
+
+
 def _num_seen(job: Job) -> int:
     """Return how many training images the run has seen; an epoch that has ended counts once."""
     position = job.position
