@@ -1,6 +1,7 @@
 """The house: what may import what, what ships, and what no file may do."""
 
 import ast
+import graphlib
 import shutil
 import subprocess
 import sys
@@ -153,3 +154,20 @@ def test_the_readme_is_there_and_the_changelog_knows_the_version() -> None:
     assert (ROOT / "README.md").stat().st_size > 0
     assert f"## [{version}]" in (ROOT / "CHANGELOG.md").read_text()
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+
+
+def test_no_module_waits_for_one_that_waits_for_it() -> None:
+    names = {
+        installed_name(path).removesuffix(".py").replace("/", "."): path
+        for path in sources("alexrep")
+    }
+    waits = {
+        name: {
+            f"{node.module}.{alias.name}" if f"{node.module}.{alias.name}" in names else node.module
+            for node in ast.parse(path.read_bytes()).body
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
+        for name, path in names.items()
+    }
+    graphlib.TopologicalSorter(waits).prepare()  # raises CycleError, which names the modules
