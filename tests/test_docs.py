@@ -277,6 +277,16 @@ def test_a_shard_is_read_as_the_page_on_data_says(
     assert re.fullmatch(r"n\d+_\d+\.JPEG \d \(72, 72\)\n", capsys.readouterr().out)
 
 
+@pytest.mark.parametrize("name", ["example_network", "example_optimiser"])
+def test_the_page_on_architecture_shows_the_examples_that_a_test_runs(name: str) -> None:
+    assert (ROOT / f"tests/{name}.py").read_text() in blocks(ARCHITECTURE, "python")
+
+
+def test_the_recipe_beside_the_example_is_the_one_that_a_test_trains() -> None:
+    (shown,) = blocks(ARCHITECTURE, "toml")
+    assert shown in (ROOT / "tests/test_examples.py").read_text()
+
+
 def test_the_page_on_architecture_has_the_floors_of_the_import_contract() -> None:
     contracts = PYPROJECT["tool"]["importlinter"]["contracts"]
     (floors,) = (one["layers"] for one in contracts if one["type"] == "layers")
