@@ -7,7 +7,8 @@ test coverage: export ALEXREP_INSTALL_SLURM := $(ALEXREP_INSTALL_SLURM)
 # One thread each: networks at work on the same cores wait for one another. Three workers for two
 # cores: many tests wait for signals, locks and Slurm.
 python = OMP_NUM_THREADS=1 .venv/bin/python
-tests = pytest -n 3 --dist loadfile
+# In CI in the order of the files; elsewhere in a random one, whose seed is printed.
+tests = pytest -n 3 --dist loadfile $(if $(CI),-p no:randomly)
 
 .PHONY: help install demo test check coverage lint
 
