@@ -31,10 +31,10 @@ def command(
     record = manifest.foresee(plan, *files)
     lost = extract.lost(images, out) if record is not None else []
     if not options.is_whole(record, out, out, lost):
-        with locks.held(out):
+        with locks.held(out) as check:
             record = manifest.begin(plan, *files)
             if record is None or extract.lost(images, out):
                 total = sum(images.manifest.counts[f"{split} images"] for split in images.splits)
-                with meter(total, "images", is_quiet(ctx)) as done:
+                with meter(total, "images", is_quiet(ctx), check=check) as done:
                     record = extract.run(images, out, workers or pool.available(), done)
     options.say_counts(record, out)

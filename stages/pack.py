@@ -32,11 +32,11 @@ def command(
     plan = write.make_plan(images, seed, shard_images, encoding)
     record = manifest.foresee(plan, shards / manifest.NAME, shards / "plan.json")
     if not options.is_whole(record, shards, shards):
-        with locks.held(data):
+        with locks.held(data) as check:
             record = manifest.begin(plan, shards / manifest.NAME, shards / "plan.json")
             if record is None or manifest.lost(record, shards):
                 total = sum(images.manifest.counts[f"{split} images"] for split in images.splits)
                 num = workers or pool.available()
-                with meter(total, "images", is_quiet(ctx)) as done:
+                with meter(total, "images", is_quiet(ctx), check=check) as done:
                     record = write.run(images, shards, plan, num, done, done.before)
     options.say_counts(record, shards)

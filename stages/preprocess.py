@@ -51,8 +51,9 @@ def command(
     asked = raw_set, images, target, partial, retry_failed
     record = preprocess.look(*asked).record
     if not options.is_whole(record, images, images):
-        with locks.held(data, own_part.name):
+        with locks.held(data, own_part.name) as check:
             begun, num = preprocess.begin(*asked), workers or pool.available()
-            with meter(preprocess.total(raw_set, own_part), "images", is_quiet(ctx)) as done:
+            total, quiet = preprocess.total(raw_set, own_part), is_quiet(ctx)
+            with meter(total, "images", quiet, check=check) as done:
                 record = preprocess.complete(begun, num, done, own_part, done.before)
     options.leave_with(record, images)

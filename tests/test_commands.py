@@ -863,3 +863,36 @@ def test_must_go_on_says_that_a_begun_run_has_no_checkpoint(chain: Chain, tmp_pa
 def test_a_missing_file_of_weights_is_told_before_all_else(chain: Chain, tmp_path: Path) -> None:
     words = ("import-caffe", tmp_path / "none", "--run", tmp_path / "run", "--data", chain.data)
     assert f"{tmp_path / 'none'}: expected a file" in refused(*words)
+
+
+@pytest.mark.parametrize(
+    ("stage", "made"),
+    [
+        ("preprocess", "data/images"),
+        ("mean", "data/mean.manifest.json"),
+        ("pack", "data/shards"),
+        ("extract", "folders"),
+    ],
+)
+def test_a_stage_that_has_lost_its_lock_writes_no_manifest(
+    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, made: str
+) -> None:
+    shutil.copytree(chain.folder, tmp_path / "copy")
+    record = tmp_path / "copy" / made
+    record = record if record.suffix == ".json" else record / "manifest.json"
+    record.unlink()
+    held = locks.held
+
+    @contextlib.contextmanager
+    def lost(folder: Path, part: str = "") -> Iterator[Callable[[], None]]:
+        with held(folder, part) as check:
+            for path in folder.glob(".lock-*"):
+                path.unlink()
+            yield check
+
+    monkeypatch.setattr(locks, "held", lost)
+    words = [
+        str(word).replace(str(chain.folder), str(tmp_path / "copy")) for word in chain.words(stage)
+    ]
+    assert "found the lock removed" in refused(*words)
+    assert not record.exists()

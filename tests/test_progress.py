@@ -102,3 +102,13 @@ def test_a_bar_counts_no_rate_of_what_an_earlier_start_has_done(
 @pytest.mark.parametrize(("seconds", "text"), [(9, "0:09"), (3599.6, "1:00:00"), (90, "1:30")])
 def test_a_span_reads_as_a_clock(seconds: float, text: str) -> None:
     assert span(seconds) == text
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_the_lock_is_looked_at_after_each_part_of_the_work(quiet: bool) -> None:
+    looks: list[None] = []
+    with meter(100, "images", quiet, check=lambda: looks.append(None)) as progress:
+        progress.before(10)
+        progress(1)
+        progress(1)
+    assert len(looks) == 3

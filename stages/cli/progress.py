@@ -31,7 +31,11 @@ def is_quiet(ctx: typer.Context) -> bool:
 
 @contextlib.contextmanager
 def meter(
-    total: int, unit: str, quiet: bool = False, clock: Callable[[], float] = time.monotonic
+    total: int,
+    unit: str,
+    quiet: bool = False,
+    clock: Callable[[], float] = time.monotonic,
+    check: Callable[[], None] | None = None,
 ) -> Iterator[Progress]:
     """Yield what is told how many more of `total` are done.
 
@@ -40,7 +44,15 @@ def meter(
         unit: What they are, in the plural.
         quiet: Show nothing.
         clock: Seconds since some moment.
+        check: Called after each part of the work; raises if the folder's lock was lost.
     """
+    with _shown(total, unit, quiet, clock) as progress:
+        yield _Checked(progress, check) if check else progress
+
+
+@contextlib.contextmanager
+def _shown(total: int, unit: str, quiet: bool, clock: Callable[[], float]) -> Iterator[Progress]:
+    """Yield what shows progress: nothing, a bar, or lines."""
     if quiet:
         yield _Silence()
     elif sys.stderr.isatty():
@@ -50,6 +62,21 @@ def meter(
             yield _Bar(bar)
     else:
         yield _Lines(total, unit, clock)
+
+
+class _Checked:
+    """Progress that looks at the lock after each part of the work."""
+
+    def __init__(self, progress: Progress, check: Callable[[], None]) -> None:
+        self._progress, self._check = progress, check
+
+    def __call__(self, more: int, /) -> None:
+        self._progress(more)
+        self._check()
+
+    def before(self, more: int, /) -> None:
+        self._progress.before(more)
+        self._check()
 
 
 class _Silence:
