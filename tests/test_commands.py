@@ -672,11 +672,14 @@ def is_caught(pid: int) -> bool:
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Return what starts `alexrep` as a process of its own."""
+    """Return what starts `alexrep` as a process of its own, which shows no progress.
+
+    On a busy machine a line of progress would come before the one that a test waits for.
+    """
     with contextlib.ExitStack() as started:
 
         def run(*words: str | Path) -> subprocess.Popen[str]:
-            command = [sys.executable, "-m", "alexrep.stages", *map(str, words)]
+            command = [sys.executable, "-m", "alexrep.stages", "-q", *map(str, words)]
             alone = os.environ | {"OMP_NUM_THREADS": "1"}
             process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=alone)
             started.enter_context(process)
