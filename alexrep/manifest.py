@@ -156,7 +156,9 @@ def read(manifest: Path, stage: str) -> Manifest:
     """
     if not manifest.exists():
         advice = f"run alexrep {stage} first"
-        raise ManifestError(mismatch(manifest, f"a finished {stage}", "no manifest", advice))
+        data = manifest.parent if manifest.name.startswith(stage) else manifest.parent.parent
+        found = "no manifest" if data.is_dir() else f"no folder {data}"
+        raise ManifestError(mismatch(manifest, f"a finished {stage}", found, advice))
     record = _load(Manifest, manifest)
     if record.stage != stage:
         raise ManifestError(

@@ -66,7 +66,7 @@ def test_a_patch_as_large_as_the_images_is_possible(held: TrainingData) -> None:
 
 
 def test_a_patch_larger_than_the_images_is_refused(held: TrainingData) -> None:
-    wanted = "model.side: expected at most 72, the side of the prepared images, found 73; choose"
+    wanted = "model.side: expected at most 72, the side of the prepared images, found 73; prepare"
     with pytest.raises(ConfigError, match=wanted):
         held.inputs(recipes.load("demo", ("model.side=73",)))
 
@@ -127,7 +127,9 @@ def test_the_raw_images_are_not_needed(own: Path) -> None:
 
 
 def test_a_folder_without_data_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match="expected a finished pack, found no manifest"):
+    with pytest.raises(
+        ManifestError, match=r"expected a finished pack, found no folder .*nowhere; run"
+    ):
         open_data(tmp_path / "nowhere")
 
 

@@ -44,7 +44,8 @@ class TrainingData:
         if recipe.model.side > self.train.side:
             wanted = f"at most {self.train.side}, the side of the prepared images"
             found = recipe.model.side
-            raise ConfigError(mismatch("model.side", wanted, found, "choose a smaller patch"))
+            advice = f"prepare images of side {found} or more, or choose a recipe for smaller ones"
+            raise ConfigError(mismatch("model.side", wanted, found, advice))
         noise, feed = recipe.noise, recipe.feed
         return make_inputs(
             self.mean,
