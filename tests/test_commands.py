@@ -465,9 +465,10 @@ def test_an_unknown_choice_of_preprocess(
 
 @pytest.mark.parametrize("stage", ["mean", "pca", "pack", "verify"])
 def test_a_stage_before_preprocess_names_it(tmp_path: Path, stage: str) -> None:
-    line = refused(stage, tmp_path / "data")
-    assert "expected a finished preprocess, found no manifest; run alexrep preprocess" in line
-    assert not (tmp_path / "data").exists()
+    data = tmp_path / "data"
+    line = refused(stage, data)
+    assert f"expected a finished preprocess, found no folder {data}; run alexrep preprocess" in line
+    assert not data.exists()
 
 
 def test_extract_before_preprocess_names_it(tmp_path: Path) -> None:
