@@ -22,6 +22,7 @@ import pytest
 from recipes import tiny_recipe
 from scipy.io import savemat
 from typer.testing import CliRunner, Result
+from waiting import PATIENCE_S
 
 from alexrep import files, locks
 from alexrep.runs import log, state
@@ -659,7 +660,7 @@ def stopped_once(process: subprocess.Popen[str], is_time: Callable[[], bool]) ->
     while process.poll() is None and not is_time():
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 75
     assert LINE.fullmatch(said)
     return said
@@ -760,13 +761,13 @@ def test_a_restart_of_its_job_takes_a_run_from_a_training_that_still_lives(
     wait_for(old, last)
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     new = start(*words)
-    _, said = old.communicate(timeout=60)
+    _, said = old.communicate(timeout=PATIENCE_S)
     assert old.returncode == 1
     assert LINE.fullmatch(said)
     assert "of job 31, restart 0, found process" in said
     assert f"found process {new.pid} on " in said
-    time.sleep(0.5)
-    stopped_once(new, lambda: True)
+    num_rows = len(log.read(run / "log.jsonl"))
+    stopped_once(new, lambda: len(log.read(run / "log.jsonl")) > num_rows)
     rows = [row["step"] for row in log.read(run / "log.jsonl") if row["kind"] == "step"]
     assert rows == list(range(1, len(rows) + 1))
 

@@ -15,6 +15,7 @@ from multiprocessing.synchronize import Semaphore
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE_S, wait_until
 
 from alexrep import files, locks
 from alexrep.errors import AlexrepError, ManifestError
@@ -114,7 +115,14 @@ def test_another_process_of_the_same_number_is_another(tmp_path: Path) -> None:
         check()
 
 
-@pytest.mark.parametrize(("age_s", "is_gone"), [(0, False), (110, False), (130, True)])
+def last_heard(line: str) -> int:
+    """Return the seconds since the owner was last heard of, as a refusal says them."""
+    said = re.search(r"last heard of (\d+) s ago\)", line)
+    assert said is not None, line
+    return int(said[1])
+
+
+@pytest.mark.parametrize(("age_s", "is_gone"), [(0, False), (60, False), (130, True)])
 def test_without_a_sign_of_life_for_two_minutes_it_is_lost(
     tmp_path: Path, age_s: float, is_gone: bool
 ) -> None:
@@ -123,7 +131,9 @@ def test_without_a_sign_of_life_for_two_minutes_it_is_lost(
         with locks.held(tmp_path) as check:
             check()
     else:
-        assert f"process 4 on node7, last heard of {age_s} s ago" in refusal(tmp_path)
+        line = refusal(tmp_path)
+        assert "another process at work (process 4 on node7, last" in line
+        assert age_s <= last_heard(line) < 120
 
 
 def test_a_lock_is_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,16 +141,8 @@ def test_a_lock_is_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     with locks.held(tmp_path, me=ELSEWHERE):
         lock = tmp_path / ".lock-run-1"
         os.utime(lock, (0, 0))
-        until(lambda: lock.stat().st_mtime > 0)
+        wait_until(lambda: lock.stat().st_mtime > 0, "a renewal")
         assert "process 4 on node7, last heard of " in refusal(tmp_path)
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    """Wait until something is so, at most for a minute."""
-    end = time.monotonic() + 60
-    while not is_so():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("age_s", [500, -500, 10**9])
@@ -168,7 +170,7 @@ def test_a_lock_of_the_future_loses_its_owner_as_any_other(tmp_path: Path, part:
     line = refusal(tmp_path)
     assert re.search(r"\(process 4 on node7, dated 3[56]\d\d s in the future\); wait ", line)
     assert line.endswith("or for 120 s if it was killed")
-    assert "last heard of 0 s ago" in refusal(tmp_path)
+    assert last_heard(refusal(tmp_path)) < 120
     then = lock.stat().st_mtime - 130  # as if so much time had passed
     assert then < time.time() - 100
     os.utime(lock, (then, then))
@@ -348,7 +350,7 @@ def test_a_process_elsewhere_that_slept_too_long_finds_itself_taken_over(tmp_pat
 def test_a_lock_without_words_is_of_one_that_has_just_begun(tmp_path: Path) -> None:
     path = tmp_path / ".lock-run-3"
     path.touch()
-    assert "at work (one that has just begun, last heard of 0 s ago)" in refusal(tmp_path)
+    assert "at work (one that has just begun, last heard of " in refusal(tmp_path)
     os.utime(path, (0, 0))
     with locks.held(tmp_path):
         assert files_of(tmp_path) == [".lock-run-4"]
@@ -384,7 +386,7 @@ def contend(folder: Path, start: float, won: "multiprocessing.Queue[int]", lost:
         with locks.held(folder) as check:
             won.put(os.getpid())
             for _ in range(7):
-                assert lost.acquire(timeout=20)
+                assert lost.acquire(timeout=PATIENCE_S)
             check()
             won.put(os.getpid())
     except ManifestError:
@@ -408,7 +410,7 @@ def test_of_many_that_want_it_at_once_one_wins(tmp_path: Path, is_stale: bool) -
         ]
         for one in crowd:
             one.start()
-        told = sorted(won.get(timeout=30) for _ in range(num + 1))
+        told = sorted(won.get(timeout=PATIENCE_S) for _ in range(num + 1))
         for one in crowd:
             one.join()
         winners = [pid for pid in told if pid]

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from waiting import PATIENCE_S
 
 from alexrep import files
 from alexrep.errors import AlexrepError, Interrupted
@@ -299,7 +299,10 @@ from alexrep.signals import flagged
 
 def write(*words):
     print("writing", flush=True)
-    time.sleep(60)
+    while signalled() is None:
+        time.sleep(0.01)
+    print("noted", flush=True)
+    time.sleep(600)
 
 checkpoint.save = write
 with flagged() as signalled, Saver(RunFolder(Path(sys.argv[1])), lambda: None, True) as saver:
@@ -318,10 +321,10 @@ def test_a_second_signal_ends_at_once_even_while_the_thread_writes(
         assert process.stdout is not None
         assert process.stdout.readline() == "writing\n"
         process.send_signal(signal.SIGTERM)
-        time.sleep(0.3)
+        assert process.stdout.readline() == "noted\n"
         assert process.poll() is None
         process.send_signal(second)
-        assert process.wait(timeout=5) == -second
+        assert process.wait(timeout=PATIENCE_S) == -second
 
 
 def test_names_that_a_kill_left_on_one_file_leave_no_third(folder: RunFolder) -> None:
