@@ -1,4 +1,4 @@
-"""What is wrong with the table of a recipe, as one line."""
+"""Validation errors of a recipe as one line."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -16,8 +16,8 @@ def explain(where: str, error: ValidationError, table: Table) -> str:
 
     Args:
         where: Name of the recipe, or of its file.
-        error: What pydantic says.
-        table: What it says it of.
+        error: Pydantic's error.
+        table: The table that it was raised for.
     """
     faults = error.errors()
     # A misspelt key is the reason for one that is missing.

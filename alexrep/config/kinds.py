@@ -1,4 +1,4 @@
-"""Groups of settings of which a recipe has one of several classes, as for networks and curves."""
+"""Settings with a choice of classes, such as networks and curves; more can be registered."""
 
 import json
 from collections.abc import Mapping
@@ -15,24 +15,24 @@ S = TypeVar("S", bound=Strict)
 
 
 class Kinds(Generic[S]):
-    """Settings classes told apart by one field, such as `name`; more can be registered.
+    """The settings classes that a table may stand for, told apart by a field such as `name`.
 
-    Stands in an annotation: the field `model: Annotated[Model, MODELS]` takes a table and makes
-    of it an object of the class that the table's `name` asks for.
+    Used in an annotation: for `model: Annotated[Model, KINDS]` a table becomes an object of the
+    class that its `name` asks for.
     """
 
     def __init__(self, field: str, default: str | None = None) -> None:
-        """Tell classes apart by `field`, which is worth `default` in a table that lacks it."""
+        """Tell classes apart by `field`; a table without it has the value `default`."""
         self.field = field
         self.default = default
         self.classes: dict[str, type[S]] = {}
 
     def names_of(self, settings: type[S]) -> tuple[str, ...]:
-        """Return the values of the field that ask for `settings`: those of its Literal."""
+        """Return the values of the field that stand for `settings`: those of its Literal."""
         return get_args(settings.model_fields[self.field].annotation)
 
     def register(self, settings: type[S]) -> type[S]:
-        """Know one more class; also a decorator.
+        """Add a class; also a decorator.
 
         Raises:
             ValueError: If its field is no Literal of names, or one of the names is taken.
@@ -46,11 +46,11 @@ class Kinds(Generic[S]):
         return settings
 
     def name_in(self, table: Mapping[str, object]) -> object:
-        """Return what `table` says of its class."""
+        """Return the value of the field in `table`."""
         return table.get(self.field, self.default)
 
     def class_for(self, table: object) -> type[S] | None:
-        """Return the class that `table` asks for; None if it is no table, or asks for none."""
+        """Return the class that `table` stands for; None if it is no table, or none is known."""
         name = self.name_in(table) if isinstance(table, Mapping) else None
         return self.classes.get(name) if isinstance(name, str) else None
 
@@ -59,7 +59,7 @@ class Kinds(Generic[S]):
         source: Any,  # noqa: ANN401 (a type form)
         handler: GetCoreSchemaHandler,
     ) -> CoreSchema:
-        """Choose the class before validation, and write all of its fields."""
+        """Choose the class before validation; serialise all of its fields."""
         schema = core_schema.with_info_before_validator_function(self._validate, handler(source))
         schema["serialization"] = core_schema.simple_ser_schema("any")
         return schema
@@ -86,7 +86,7 @@ class Kinds(Generic[S]):
 
 
 def kinds_of(field: FieldInfo) -> Kinds[Any] | None:
-    """Return the classes that a field's table may be of, where it has a choice."""
+    """Return the choice of classes of a field; None if it has none."""
     return next((one for one in field.metadata if isinstance(one, Kinds)), None)
 
 
@@ -101,5 +101,5 @@ def class_in(field: FieldInfo, value: object) -> type[Strict] | None:
 
 
 def is_optional(field: FieldInfo) -> bool:
-    """Tell whether a field may be without a value."""
+    """Tell whether a field may be None."""
     return NoneType in get_args(field.annotation)

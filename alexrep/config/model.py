@@ -18,7 +18,7 @@ LayerName = Literal["conv3", "conv4", "conv5", "fc6", "fc7"]
 
 
 class Model(Strict):
-    """What every network has; the class of each adds its own fields."""
+    """Fields of every network; the class of each adds its own."""
 
     name: str
     """Name of the network."""
@@ -31,7 +31,7 @@ KINDS: Kinds[Model] = Kinds("name", default="alexnet")
 
 
 def register(settings: type[Model]) -> type[Model]:
-    """Know a network's settings by the names that its field `name` takes; also a decorator.
+    """Add a network's settings class, under the values of its field `name`; also a decorator.
 
     Raises:
         ValueError: If another class has one of the names.
@@ -136,9 +136,9 @@ class CifarModel(Model):
 
     @model_validator(mode="before")
     @classmethod
-    def _leave_out_what_says_nothing(cls, table: Any) -> Any:  # noqa: ANN401 (any input)
-        # Until 0.1 every network had AlexNet's fields, and these nets took no value of them but
-        # the default.
+    def _drop_old_defaults(cls, table: Any) -> Any:  # noqa: ANN401 (any input)
+        # Older recipes have AlexNet's fields for every network; for these they had to be at
+        # their defaults.
         if not isinstance(table, dict):
             return table
         defaults = AlexNetModel().model_dump(mode="json")

@@ -14,7 +14,7 @@ Decay = Annotated[float, Field(ge=0, le=10)]
 
 
 class Optimiser(Strict):
-    """What every update rule has; the class of each adds its own fields."""
+    """Fields of every update rule; the class of each adds its own."""
 
     name: Annotated[str, Label("update rule")]
     """Name of the update rule."""
@@ -23,8 +23,8 @@ class Optimiser(Strict):
     layer_decays: Annotated[dict[str, Decay], Label("decays of single layers")] = Field(
         default_factory=dict
     )
-    """Decay of the weights of single layers, where it is another, by a layer's full path or its
-    last parts: `conv1` means every layer so named, in both towers."""
+    """Weight decay of single layers that have another one, by full path or last parts: `conv1`
+    means every layer of that name, in both towers."""
     decay_biases: Annotated[bool, Label("decay of biases", {True: "yes", False: "none"})] = False
     """Whether biases decay as the weights beside them do; they did not in 2012."""
     decay_norms: Annotated[bool, Label("decay of normalisations", {True: "yes", False: "none"})] = (
@@ -38,7 +38,7 @@ KINDS: Kinds[Optimiser] = Kinds("name", default="momentum-2012")
 
 
 def register(settings: type[Optimiser]) -> type[Optimiser]:
-    """Know a rule's settings by the names that its field `name` takes; also a decorator.
+    """Add a rule's settings class, under the values of its field `name`; also a decorator.
 
     Raises:
         ValueError: If another class has one of the names.
@@ -52,7 +52,7 @@ class Momentum2012Rule(Optimiser):
     name: Annotated[Literal["momentum-2012"], Label("update rule")] = "momentum-2012"
     """Name of the update rule."""
     momentum: Annotated[float, Field(ge=0, lt=1), Label("momentum")] = 0.9
-    """Share of the last step kept; 0.9 in the paper."""
+    """Fraction of the last step kept; 0.9 in the paper."""
 
 
 register(Momentum2012Rule)

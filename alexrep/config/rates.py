@@ -8,7 +8,7 @@ from alexrep.config.schedules import Change, Schedule
 
 @dataclass(frozen=True)
 class Rates:
-    """What holds during one epoch."""
+    """Learning rates of one epoch, and whether the noise is on."""
 
     weights: float
     """Learning rate of the weights of the layers that have none of their own."""
@@ -47,7 +47,7 @@ def is_named(name: str, layer: str) -> bool:
 
 
 def rates_at(schedule: Schedule, epoch: int, errors: Sequence[float] = ()) -> Rates:
-    """Return what holds after `epoch` finished epochs.
+    """Return the rates after `epoch` finished epochs.
 
     Changes apply in their order. One that names layers gives them rates of their own, which
     start from what they had; changes without layers leave those alone from then on.

@@ -30,9 +30,9 @@ class Compute(Strict):
     on a machine the second has the GPUs after those, and so on. Empty: all on the process's
     device. Section 3.2."""
     accumulate: Annotated[int, Field(ge=1, le=4096)] = 1
-    """Pieces in which each process computes its share of a batch, to save memory."""
+    """Pieces into which each process divides its part of a batch, to save memory."""
     ema: Annotated[float, Field(ge=0, lt=1), Label("running average of weights")] = 0.0
-    """Share of the running average of weights kept each step; 0 for no average. Ours."""
+    """Decay of the running average of weights at each step; 0 for no average. Ours."""
 
 
 class Checkpoints(Strict):
@@ -49,7 +49,7 @@ class Checkpoints(Strict):
 REMARKS = ("name", "source", "expected", "time", "command")
 """Fields of a recipe that say what it is and change nothing."""
 OWN = ("expected", "time", "command")
-"""Remarks on a recipe's own runs, which no recipe has from its base."""
+"""Remarks on a recipe's own runs, which are not inherited from its base."""
 
 
 class Recipe(Strict):

@@ -87,10 +87,10 @@ def fields(recipe: Recipe) -> dict[str, JsonValue]:
 
 
 def defaults(recipe: Recipe) -> dict[str, JsonValue]:
-    """Return what the fields of a recipe are worth where a plan does not name them.
+    """Return the values of fields that a plan does not name.
 
-    An older plan lacks the fields that came later; and until 0.1 it had those of the default
-    network for every network, at their defaults.
+    Older plans lack the fields that came later, and have the default network's fields, at
+    their defaults, for every network.
     """
     return flat(json.loads(json.dumps(_defaults(recipe))))
 
@@ -110,7 +110,7 @@ def _defaults(settings: Strict) -> Table:
 def _resolve(name: str, above: tuple[str, ...]) -> Table:
     """Read the table of recipe `name`, laid over its base.
 
-    What a base says of its own results, times and command is not true of what stands on it.
+    Results, time and command of a base are its own and are not inherited.
     """
     if name in above:
         chain = " -> ".join((*above, name))

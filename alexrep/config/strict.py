@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict
 
 @dataclass(frozen=True, eq=False)
 class Label:
-    """What a field is called where recipes are compared: `Annotated[..., Label("batch size")]`."""
+    """Name of a field where recipes are compared: `Annotated[..., Label("batch size")]`."""
 
     text: str
     words: Mapping[object, str] = field(default_factory=dict)
-    """Words for values that do not speak for themselves."""
+    """Text for values that do not explain themselves."""
 
     def show(self, value: object) -> str:
         """Return `value` as text."""

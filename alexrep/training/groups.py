@@ -17,7 +17,7 @@ from alexrep.config.schedules import Schedule
 from alexrep.errors import ConfigError, examples, mismatch, suggestion
 
 NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
-"""Normalisations with scales, and of instances and across processes too (`_NormBase`)."""
+"""Normalisations with scales; `_NormBase` is that of batches and instances."""
 
 Group = dict[str, Any]
 
@@ -35,7 +35,7 @@ def parameter_groups(model: nn.Module, rule: Optimiser) -> list[Group]:
         path), kind, rate (0) and weight_decay.
 
     Raises:
-        ConfigError: If the rule names a layer that the network has not.
+        ConfigError: If the rule names a layer that the network does not have.
     """
     found: dict[tuple[str, str], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():

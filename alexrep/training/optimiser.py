@@ -19,14 +19,14 @@ from alexrep.training.groups import Group, parameter_groups
 R = TypeVar("R", bound=Optimiser)
 
 BUILDERS: dict[str, Callable[[Any, list[Group]], Optimizer]] = {}
-"""What makes an optimiser of its settings and the groups of parameters."""
+"""Functions that make an optimiser from its settings and the groups of parameters, by name."""
 
 
 def register(kind: type[R], builder: Callable[[R, list[Group]], Optimizer]) -> None:
-    """Have the rules whose settings are of class `kind` made by `builder`.
+    """Add a builder for the rules whose settings are of class `kind`.
 
     Args:
-        kind: The settings class, as `config.optimiser.register` knows it.
+        kind: The settings class, as passed to `config.optimiser.register`.
         builder: Makes the optimiser from its settings and the groups of `parameter_groups`.
     """
     BUILDERS.update(dict.fromkeys(settings.KINDS.names_of(kind), builder))
@@ -37,7 +37,7 @@ def build(rule: Optimiser, model: nn.Module) -> Optimizer:
 
     Raises:
         ConfigError: If nothing is registered that builds it, or it names a layer that the
-            network has not.
+            network does not have.
     """
     builder = BUILDERS.get(rule.name)
     if builder is None:
@@ -51,8 +51,8 @@ def restore(optimiser: Optimizer, state: dict[str, Any]) -> None:
 
     Args:
         optimiser: Made by `build`.
-        state: The other one's `state_dict()`. Until 0.1 there was one group for all modules of
-            the same last name, and both towers' conv1 were in it.
+        state: The other one's `state_dict()`. Older ones have one group for all modules of the
+            same last name, such as both towers' conv1.
 
     Raises:
         ManifestError: If it is the state of another network.
@@ -101,7 +101,7 @@ class Momentum2012(Optimizer):
 
         Args:
             groups: As `parameter_groups` makes them.
-            momentum: Share of the last step kept, in groups that do not name their own.
+            momentum: Fraction of the last step kept, in groups that do not name their own.
         """
         super().__init__(groups, {"rate": 0.0, "momentum": momentum, "weight_decay": 0.0})
 
