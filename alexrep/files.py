@@ -25,7 +25,7 @@ def nothing() -> None:
 
 
 @contextlib.contextmanager
-def whole(path: Path, before_rename: Callable[[], None] = nothing) -> Iterator[Path]:
+def whole(path: Path, check: Callable[[], None] = nothing) -> Iterator[Path]:
     """Yield a partial name beside `path`; rename it to `path` when the block ends well.
 
     File and folder are flushed to disk, so that after a crash `path` is the old
@@ -34,7 +34,7 @@ def whole(path: Path, before_rename: Callable[[], None] = nothing) -> Iterator[P
 
     Args:
         path: The file.
-        before_rename: Called when the partial file is on disk; if it raises, `path` stays.
+        check: Called before the rename, when the partial file is on disk; if it raises, `path` stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = partial_path(path)
@@ -42,7 +42,7 @@ def whole(path: Path, before_rename: Callable[[], None] = nothing) -> Iterator[P
         with named(path):
             yield part
             _flush(part)
-            before_rename()
+            check()
             os.replace(part, path)
             _flush(path.parent)
     except BaseException:
@@ -125,10 +125,10 @@ def _flush(path: Path) -> None:
 
 
 def write_bytes(
-    path: Path, content: bytes | memoryview, before_rename: Callable[[], None] = nothing
+    path: Path, content: bytes | memoryview, check: Callable[[], None] = nothing
 ) -> None:
     """Write `content` to `path`, whole or not at all; see `whole`."""
-    with whole(path, before_rename) as part:
+    with whole(path, check) as part:
         part.write_bytes(content)
 
 
@@ -137,9 +137,9 @@ def to_json(value: object) -> str:
     return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def write_json(path: Path, value: object, before_rename: Callable[[], None] = nothing) -> None:
+def write_json(path: Path, value: object, check: Callable[[], None] = nothing) -> None:
     """Write `value` to `path` as JSON, whole or not at all; see `whole`."""
-    write_bytes(path, to_json(value).encode(), before_rename)
+    write_bytes(path, to_json(value).encode(), check)
 
 
 def sha256_bytes(content: bytes | memoryview) -> str:

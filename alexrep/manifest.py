@@ -123,7 +123,7 @@ def finish(
     counts: dict[str, int],
     outputs: dict[str, str],
     details: dict[str, JsonValue] | None = None,
-    before_rename: Callable[[], None] = nothing,
+    check: Callable[[], None] = nothing,
     sizes: dict[str, int] | None = None,
 ) -> Manifest:
     """Write the manifest that makes a stage's output exist for the next stage.
@@ -144,7 +144,7 @@ def finish(
         versions = {"program": record.program, "libraries": record.libraries}
         if standing.model_copy(update=versions) == record:
             return standing
-    write_bytes(manifest, to_json(record.model_dump()).encode(), before_rename)
+    write_bytes(manifest, to_json(record.model_dump()).encode(), check)
     return record
 
 

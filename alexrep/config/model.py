@@ -29,14 +29,8 @@ class Model(Strict):
 KINDS: Kinds[Model] = Kinds("name", default="alexnet")
 """The settings class of each network."""
 
-
-def register(settings: type[Model]) -> type[Model]:
-    """Add a network's settings class, under the values of its field `name`; also a decorator.
-
-    Raises:
-        ValueError: If another class has one of the names.
-    """
-    return KINDS.register(settings)
+register = KINDS.register
+"""Adds a network's settings class, under the values of its field `name`; also a decorator."""
 
 
 class AlexNetModel(Model):

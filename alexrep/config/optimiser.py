@@ -36,14 +36,8 @@ class Optimiser(Strict):
 KINDS: Kinds[Optimiser] = Kinds("name", default="momentum-2012")
 """The settings class of each update rule."""
 
-
-def register(settings: type[Optimiser]) -> type[Optimiser]:
-    """Add a rule's settings class, under the values of its field `name`; also a decorator.
-
-    Raises:
-        ValueError: If another class has one of the names.
-    """
-    return KINDS.register(settings)
+register = KINDS.register
+"""Adds a rule's settings class, under the values of its field `name`; also a decorator."""
 
 
 class Momentum2012Rule(Optimiser):
