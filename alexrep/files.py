@@ -1,4 +1,4 @@
-"""Files that are whole or absent: partial name, flush, rename."""
+"""Writing files whole or not at all: partial name, flush, rename."""
 
 import contextlib
 import errno
@@ -15,9 +15,9 @@ from alexrep.owner import is_running
 
 PARTIAL = ".partial"
 _LONGEST = 255
-"""Bytes that a file's name may have; the limit of Linux's file systems."""
+"""Longest file name in bytes; the limit of Linux file systems."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
-"""What the system says of a disk, a quota or a table of files that is full."""
+"""Error numbers of a full disk, quota or file table."""
 
 
 def nothing() -> None:
@@ -34,7 +34,7 @@ def whole(path: Path, check: Callable[[], None] = nothing) -> Iterator[Path]:
 
     Args:
         path: The file.
-        check: Called before the rename, when the partial file is on disk; if it raises, `path` stays.
+        check: Called before the rename; if it raises, `path` stays as it is.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = partial_path(path)
@@ -52,7 +52,7 @@ def whole(path: Path, check: Callable[[], None] = nothing) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def named(path: Path) -> Iterator[None]:
-    """Have a full disk that is found in the block name `path`, unless the error names the file."""
+    """Let the error of a full disk in the block name `path`, if it does not name a file itself."""
     try:
         yield
     except OSError as error:
@@ -71,11 +71,11 @@ def partial_path(path: Path) -> Path:
 
 
 def sweep(folder: Path, before: float, is_left_alone: Callable[[Path], bool]) -> None:
-    """Remove the partial files below `folder` that processes left which are gone.
+    """Remove the partial files below `folder` that ended processes left behind.
 
-    A partial name tells whose it is; any other file stays. One of this host is removed if no
-    process of its number runs here. One of another host is removed if it was not written to
-    since `before`; a folder of another host, a run that is being copied, stays.
+    A partial name ends in host and process number; any other file stays. A partial file of this
+    host is removed if no process of that number runs here, one of another host if it has not
+    been written to since `before`. Partial folders of other hosts (copies of runs) stay.
 
     Args:
         folder: Where to look.
@@ -100,14 +100,14 @@ def sweep_ours(folder: Path) -> None:
 
 
 def _is_ours_and_left(name: str) -> bool:
-    """Tell whether a partial name is of a process of this host that runs no more."""
+    """Tell whether a partial name is of a process of this host that has ended."""
     host = re.escape(os.uname().nodename)
     match = re.search(rf"\.{host}-(\d+){re.escape(PARTIAL)}$", name)
     return match is not None and not is_running(int(match[1]))
 
 
 def _is_old(part: Path, before: float) -> bool:
-    """Tell whether a file has a partial name of another host, and was last changed before then."""
+    """Tell whether a file is a partial one of another host, last changed before `before`."""
     match = re.search(rf"\.(\S+)-\d+{re.escape(PARTIAL)}$", part.name)
     if match is None or f".{match[1]}".endswith(f".{os.uname().nodename}"):
         return False
@@ -133,7 +133,7 @@ def write_bytes(
 
 
 def to_json(value: object) -> str:
-    """Serialise `value` the one way in which equal values give equal text."""
+    """Serialise `value` so that equal values give equal text."""
     return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 

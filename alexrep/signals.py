@@ -1,4 +1,4 @@
-"""First signal: a flag that the loop reads. Second signal: the end."""
+"""Signals: the first one sets a flag that the work looks at, the second one ends the process."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
 
 @contextlib.contextmanager
 def flagged() -> Iterator[Callable[[], str | None]]:
-    """Yield a function that tells which signal has come, or None.
+    """Yield a function that returns the name of the signal that has come, or None.
 
     The handler does nothing but note the first signal; a second one has its
     usual effect at once. The former handlers are back afterwards.

@@ -29,8 +29,8 @@ def command(
         options.require("--split", split, SPLITS)
     images = prepared.open_prepared(data)
     if split is not None and split not in images.splits:
-        held, advice = " and ".join(images.splits), "choose one of them"
-        raise DataError(mismatch(data, f"{split} images", f"{held} only", advice))
+        splits, advice = " and ".join(images.splits), "choose one of them"
+        raise DataError(mismatch(data, f"{split} images", f"{splits} only", advice))
     rows = tables.image_rows(images, [split] if split else images.splits)
     if as_json:
         tables.write_json(rows, sys.stdout)

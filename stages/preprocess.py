@@ -48,11 +48,11 @@ def command(
     for remark in raw_set.remarks:
         options.note(remark)
     images, target = data / "images", Target(side, geometry)
-    asked = raw_set, images, target, partial, retry_failed
-    record = preprocess.look(*asked).record
+    arguments = raw_set, images, target, partial, retry_failed
+    record = preprocess.look(*arguments).record
     if not options.is_whole(record, images, images):
         with locks.held(data, own_part.name) as check:
-            begun, num = preprocess.begin(*asked), workers or pool.available()
+            begun, num = preprocess.begin(*arguments), workers or pool.available()
             total, quiet = preprocess.total(raw_set, own_part), is_quiet(ctx)
             with meter(total, "images", quiet, check=check) as done:
                 record = preprocess.complete(begun, num, done, own_part, done.before)

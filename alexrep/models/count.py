@@ -113,14 +113,14 @@ class _Note:
 
     def __call__(self, module: nn.Module, _inputs: tuple[Tensor, ...], out: Tensor) -> None:
         row = self.rows.setdefault(self.name, LayerRow(self.name))
-        held = dict(module.named_parameters(recurse=False))
-        weights = sum(one.numel() for name, one in held.items() if name != "bias")
+        parameters = dict(module.named_parameters(recurse=False))
+        weights = sum(one.numel() for name, one in parameters.items() if name != "bias")
         # A kernel's weights are used once at each place of its map, (1, C, H, W) or (1, U);
         # those of a locally connected layer at their own place only.
         uses = 1 if isinstance(module, LocallyConnected2d) else prod(out.shape[2:])
         row.cost.add(Cost(0, 0, weights * uses))
         if not self.is_known:
-            biases = held["bias"].numel() if "bias" in held else 0
+            biases = parameters["bias"].numel() if "bias" in parameters else 0
             row.cost.add(Cost(weights, biases))
             maps = row.shape[0] if row.shape else 0
             row.shape = (maps + out.shape[1], *out.shape[2:])

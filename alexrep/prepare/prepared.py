@@ -56,8 +56,8 @@ class Prepared:
 
     def verdicts(self, unit: str) -> list[Verdict]:
         """Return the verdicts of a unit's images that are not in quarantine, in order."""
-        held = read_verdicts(self.folder / f"{unit}.jsonl")
-        return [one for one in held if one.verdict != "quarantined"]
+        verdicts = read_verdicts(self.folder / f"{unit}.jsonl")
+        return [verdict for verdict in verdicts if verdict.verdict != "quarantined"]
 
     def tar(self, unit: str) -> Path:
         """Return the tar of a unit."""

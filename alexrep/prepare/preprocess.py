@@ -34,7 +34,7 @@ MARGIN = 1.25
 
 @dataclass(frozen=True)
 class Preparation:
-    """One preparation: what is asked, and what stands on disk."""
+    """One preparation: the request, and what exists on disk."""
 
     source: Source
     images: Path
@@ -79,10 +79,10 @@ def begin(
     source: Source, images: Path, target: Target, partial: bool, retry_failed: bool
 ) -> Preparation:
     """Look, record the plan, and make unfinished what is to be prepared anew; see `look`."""
-    asked = look(source, images, target, partial, retry_failed)
-    if asked.retried:
-        _forget(asked)
-    return replace(asked, record=_begin(asked.plan, images))
+    preparation = look(source, images, target, partial, retry_failed)
+    if preparation.retried:
+        _forget(preparation)
+    return replace(preparation, record=_begin(preparation.plan, images))
 
 
 def complete(
@@ -221,18 +221,18 @@ def _units_to_retry(plan: Plan, source: Source, images: Path) -> list[Unit]:
     return [unit for unit in prepared if _failed(images, unit)]
 
 
-def _forget(asked: Preparation) -> None:
+def _forget(preparation: Preparation) -> None:
     """Make the units to retry unfinished.
 
     The manifest goes first: until the next finish the images do not exist for later stages.
     """
-    record_file, plan_file = _files(asked.images)
+    record_file, plan_file = _files(preparation.images)
     record_file.unlink(missing_ok=True)
-    files.write_bytes(plan_file, files.to_json(asked.plan.model_dump()).encode())
-    for unit in asked.retried:
-        for name in _failed(asked.images, unit):
-            (asked.images / "quarantine" / unit.split / name).unlink(missing_ok=True)
-        record_of(asked.images, unit.name).unlink()
+    files.write_bytes(plan_file, files.to_json(preparation.plan.model_dump()).encode())
+    for unit in preparation.retried:
+        for name in _failed(preparation.images, unit):
+            (preparation.images / "quarantine" / unit.split / name).unlink(missing_ok=True)
+        record_of(preparation.images, unit.name).unlink()
 
 
 def finish(plan: Plan, source: Source, images: Path, partial: bool) -> Manifest:

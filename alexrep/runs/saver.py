@@ -103,8 +103,8 @@ class Saver:
             AlexrepError: If another process has taken over the folder.
         """
         self.wait()
-        held = to_host(content)
-        self._writing = self._pool.submit(self._write, held, also)
+        copy = to_host(content)
+        self._writing = self._pool.submit(self._write, copy, also)
 
     def poll(self) -> None:
         """Raise the error of a checkpoint that could not be written, as `save` does."""

@@ -91,8 +91,8 @@ def arrays_of_npz(content: bytes, path: Path, advice: str = ADVICE) -> dict[str,
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd headers, which nobody here can mend
-            held = np.load(io.BytesIO(content), allow_pickle=False)
-            members = {"": held} if isinstance(held, np.ndarray) else held
+            loaded = np.load(io.BytesIO(content), allow_pickle=False)
+            members = {"": loaded} if isinstance(loaded, np.ndarray) else loaded
             arrays = {name: np.asarray(member) for name, member in members.items()}
     except Exception as error:  # readers raise whatever damaged bytes make them
         said = " ".join(ascii(str(error))[1:-1].split())[:120] or type(error).__name__
