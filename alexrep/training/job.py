@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,9 +28,7 @@ from alexrep.shards.read import Split
 from alexrep.training import optimiser as optimisers
 from alexrep.training.ema import MovingAverage
 from alexrep.training.groups import layers_of
-
-if TYPE_CHECKING:  # request imports epoch, which imports this
-    from alexrep.training.request import Resources
+from alexrep.training.request import Resources
 
 
 @dataclass
@@ -146,7 +144,7 @@ def set_generators(states: dict[str, torch.Tensor], device: torch.device) -> Non
 def assemble(
     recipe: Recipe,
     data: TrainingData,
-    resources: "Resources",
+    resources: Resources,
     content: Mapping[str, Any],
     session: Session,
     constants: Mapping[str, Any] = MappingProxyType({}),
