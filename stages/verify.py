@@ -42,4 +42,6 @@ def command(
         raise DigestError(mismatch(data, "no fault", num_faults, "see the lines above"))
     unread = "" if deep else "; the prepared images were not read (--deep)"
     outputs = ", ".join(check.finished_outputs(data))
+    if missing := check.unfinished_stages(data):
+        unread += f"; not made yet: {', '.join(missing)}"
     typer.echo(f"{data}: every digest and count of {outputs} agrees{unread}")

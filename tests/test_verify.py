@@ -122,7 +122,7 @@ def test_it_says_what_it_has_checked_and_what_not(own: Path) -> None:
     shutil.rmtree(own / "shards")
     assert verify(own).stdout.endswith(
         "every digest and count of images, mean, pca agrees; "
-        "the prepared images were not read (--deep)\n"
+        "the prepared images were not read (--deep); not made yet: pack\n"
     )
 
 

@@ -90,6 +90,11 @@ def finished_outputs(data: Path) -> list[str]:
     return [names.get(stage, stage) for stage, path in _manifests(data).items() if path.exists()]
 
 
+def unfinished_stages(data: Path) -> list[str]:
+    """Name the stages that have not finished in a data folder, in the stages' order."""
+    return [stage for stage, path in _manifests(data).items() if not path.exists()]
+
+
 def _manifests(data: Path) -> dict[str, Path]:
     """Return the manifest's path of each stage, in the stages' order."""
     return {
