@@ -39,6 +39,8 @@ class Plan(BaseModel):
     defaults: dict[str, JsonValue] = Field(default={}, exclude=True)
     """What a setting is worth that a plan does not name, as those of older versions may not;
     not written."""
+    unused: tuple[str, ...] = Field(default=(), exclude=True)
+    """Inputs that older versions name although nothing depends on them; not written."""
 
 
 class Manifest(Plan):
@@ -207,7 +209,8 @@ def _load(kind: type[Record], path: Path) -> Record:
 
 def _compare(plan: Plan, found: Plan, path: Path, advice: str, remarks: Collection[str]) -> None:
     asked, recorded = _flat(plan, plan.defaults), _flat(found, plan.defaults)
-    compared = (asked.keys() | recorded.keys()) - {f"settings.{name}" for name in remarks}
+    left_out = {f"settings.{name}" for name in remarks} | {f"inputs.{name}" for name in plan.unused}
+    compared = (asked.keys() | recorded.keys()) - left_out
     for key in sorted(compared):
         if asked.get(key) != recorded.get(key):
             raise ManifestError(

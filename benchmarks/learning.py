@@ -60,6 +60,7 @@ class Size:
         change = f"[{{epoch = 0, weights = {rate}, biases = {2 * rate}}}]"
         return [
             f"seed={seed}",
+            f"prepared_side={self.stored}",
             f"model.initialisation={initialisation}",
             f"model.side={self.stored * 7 // 8}",
             f"model.width={self.width}",

@@ -33,12 +33,16 @@ def command(
     points = departures.of(chosen)
     head = {"recipe": chosen.name, "model": chosen.model.name, "classes": classes}
     head |= {"source": chosen.source, "expected": chosen.expected, "time": chosen.time}
+    head |= {"prepared side": chosen.prepared_side}
     if as_json:
         typer.echo(files.to_json(head | count.document(rows) | {"departures": points}), nl=False)
         return
     for key in ("source", "expected", "time"):
         if head[key]:
             typer.echo(f"{key}: {head[key]}")
+    if chosen.prepared_side is not None:
+        side = chosen.prepared_side
+        typer.echo(f"images: {side} x {side} pixels (alexrep preprocess --side {side})")
     typer.echo(f"classes: {classes:,} (--classes for as many as the data has)")
     typer.echo(count.text(rows))
     typer.echo(f"departures from net 145: {len(points) or 'none'}")

@@ -43,7 +43,7 @@ def command(
     options.require_apart(run, data)
     short = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
     chosen = recipes.load(recipe, overrides.joined(short, setting or ()))
-    require_runnable(chosen, inputs := open_data(data, chosen.limits.classes))
+    require_runnable(chosen, inputs := open_data(data, chosen.limits.classes, chosen.statistics))
     with inputs, meeting(device, chosen.compute.towers) as (own, group):
         resources = Resources(own, workers or default_threads(), group, options.note)
         request = Request(chosen, inputs, run, resources, mode)

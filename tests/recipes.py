@@ -21,6 +21,7 @@ def tiny_recipe(epochs: int, drop_at: int | None = None) -> str:
     return f"""
 base = "demo"
 name = "tiny"
+prepared_side = 72
 model = {{ side = 67, width = 0.05, std_factor = 4.5 }}
 feed = {{ batch_size = 4 }}
 [schedule]

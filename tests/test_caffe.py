@@ -287,7 +287,8 @@ def test_another_file_is_refused(weights: Path, squashed: Path, caffe: Caffe) ->
 
 def test_it_cannot_be_trained_on(weights: Path, data: Path) -> None:
     imports(weights, data)
-    words = ("--run", weights.with_name("run"), "--recipe", "alexnet-quarter", *SMALL)
+    small = (*SMALL, "--set", "prepared_side=72")
+    words = ("--run", weights.with_name("run"), "--recipe", "alexnet-quarter", *small)
     line = refused(alexrep("train", data, *words, "--device", "cpu"))
     assert "expected stage 'train', found 'import-caffe'; name the right folder" in line
 

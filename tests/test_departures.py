@@ -38,6 +38,7 @@ LINES = {
     'model.without=["conv3","fc7"]': "layers left out: conv3, fc7; net 145: none",
     'model.dropout="inverted"': "dropout: inverted; net 145: mask",
     'model.name="cifar10-80sec"': "another network: cifar10-80sec; net 145: alexnet",
+    "prepared_side=128": "side of the prepared images: 128; net 145: 256",
     "feed.batch_size=256": "batch size: 256; net 145: 128",
     'feed.draws="image"': "draws per: image; net 145: group32",
     "feed.reflect=false": "reflections: none; net 145: yes",

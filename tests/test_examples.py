@@ -34,6 +34,9 @@ changes = [
 ]
 """
 
+SIDE = ("--set", "prepared_side=72")
+"""The tests' images are smaller than those of the demo."""
+
 Add = Callable[[str], None]
 
 
@@ -106,9 +109,9 @@ def test_the_new_network_is_trained_and_scored(
 ) -> None:
     add("example_network")
     run = tmp_path / "run"
-    alexrep("train", str(data), "--run", str(run), "--recipe", recipe, "--device", "cpu")
+    alexrep("train", str(data), "--run", str(run), "--recipe", recipe, "--device", "cpu", *SIDE)
     assert "nothing to do" in (
-        alexrep("train", str(data), "--run", str(run), "--recipe", recipe).stdout
+        alexrep("train", str(data), "--run", str(run), "--recipe", recipe, *SIDE).stdout
     )
     alexrep("eval", str(run), "--data", str(data), "--split", "val")
     assert "another network: tiny" in alexrep("runs", "show", str(run)).stdout
@@ -136,7 +139,7 @@ def test_the_new_rule_trains(add: Add, data: Path, tmp_path: Path) -> None:
         RECIPE.replace("tiny", "cifar10-80sec").replace("conv2 = 0.01", "fc4 = 0.01")
         .replace("norm1", "conv1").replace("optimiser = {", 'optimiser = { name = "adamw",')
     )  # fmt: skip
-    alexrep("train", str(data), "--run", str(run), "--recipe", str(path), "--device", "cpu")
+    alexrep("train", str(data), "--run", str(run), "--recipe", str(path), "--device", "cpu", *SIDE)
     content = checkpoint.load(RunFolder(run).checkpoint("last"))
     groups = {(g["layer"], g["kind"]): g for g in content["optimizer"]["param_groups"]}
     assert (groups["fc4", "weights"]["lr"], groups["fc4", "weights"]["weight_decay"]) == (0.01,) * 2

@@ -16,13 +16,15 @@ def summary(*words: str) -> Result:
 
 def test_the_network_of_2012_has_its_known_totals_and_departs_nowhere() -> None:
     lines = summary("alexnet-2012").stdout.splitlines()
-    assert [line.partition(":")[0] for line in lines[:4]] == [
+    assert [line.partition(":")[0] for line in lines[:5]] == [
         "source",
         "expected",
         "time",
+        "images",
         "classes",
     ]
-    assert lines[5].split() == [
+    assert lines[3] == "images: 256 x 256 pixels (alexrep preprocess --side 256)"
+    assert lines[6].split() == [
         "conv1",
         *["96", "x", "55", "x", "55"],
         "34,944",

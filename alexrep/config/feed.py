@@ -20,9 +20,9 @@ class Feed(Strict):
     """One offset and reflection per image, or per 32 consecutive images as in 2012."""
     reflect: Annotated[bool, Label("reflections", {True: "yes", False: "none"})] = True
     """Whether half the patches are reflected; section 4.1."""
-    mean: Annotated[Literal["centre", "crop"], Label("mean image at")] = "centre"
+    mean: Annotated[Literal["centre", "crop", "none"], Label("mean image at")] = "centre"
     """Part of the mean image that is subtracted: the central one after crop and reflection, as
-    in 2012; or the one at the patch's own place before reflection, as in Caffe."""
+    in 2012; the one at the patch's own place before reflection, as in Caffe; or none."""
     channels: Annotated[Literal["rgb", "bgr"], Label("channels")] = "rgb"
     """Order of the colours at the network's input; Caffe's is BGR."""
     shuffle_labels: Annotated[bool, Label("labels", {True: "permuted", False: "true"})] = False

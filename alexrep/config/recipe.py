@@ -46,8 +46,8 @@ class Checkpoints(Strict):
     """Keep one for good after every so many epochs; none: the last two and the best only."""
 
 
-REMARKS = ("name", "source", "expected", "time", "command")
-"""Fields of a recipe that say what it is and change nothing."""
+REMARKS = ("name", "source", "expected", "time", "command", "prepared_side")
+"""Fields of a recipe that say what it is or is made for, and change no number."""
 OWN = ("expected", "time", "command")
 """Remarks on a recipe's own runs, which are not inherited from its base."""
 
@@ -65,6 +65,11 @@ class Recipe(Strict):
     """Time that it takes, and on what hardware."""
     command: str = ""
     """How to run it."""
+    prepared_side: Annotated[
+        Annotated[int, Field(ge=1)] | None, Label("side of the prepared images", {None: "any"})
+    ] = None
+    """Side of the prepared images that it is made for, in pixels: `alexrep preprocess --side`.
+    Training on others is refused. None: any."""
     seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 1
     """Seed of initialisation, order, draws and dropout."""
     model: Annotated[models.Model, models.KINDS] = models.AlexNetModel()
@@ -75,3 +80,9 @@ class Recipe(Strict):
     limits: Limits = Limits()
     compute: Compute = Compute()
     checkpoints: Checkpoints = Checkpoints()
+
+    @property
+    def statistics(self) -> tuple[str, ...]:
+        """The statistics of the training set that it uses, "mean" and "pca", by their stages."""
+        is_used = {"mean": self.feed.mean != "none", "pca": self.noise.scale > 0}
+        return tuple(stage for stage, used in is_used.items() if used)

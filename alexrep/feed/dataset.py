@@ -1,10 +1,10 @@
 """What a training run reads: shards, mean image, colour axes, checked against one another."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,13 +27,13 @@ class TrainingData:
     train: Split
     val: Split
     mean: NDArray[np.float32]
-    """Mean image, (S, S, 3), grey levels."""
+    """Mean image, (S, S, 3), grey levels; zeros where it is not used."""
     axes: NDArray[np.float64]
     """Colour axes in columns, (3, 3)."""
     stds: NDArray[np.float64]
-    """Standard deviations along them, (3,), grey levels."""
+    """Standard deviations along them, (3,), grey levels; zeros where they are not used."""
     digests: dict[str, str]
-    """Digest of each input, for the manifest."""
+    """Digest of each input that is used, for the manifest."""
 
     def inputs(self, recipe: Recipe) -> Inputs:
         """Return the constants of augmentation for a recipe.
@@ -72,12 +72,20 @@ class TrainingData:
         self.val.close()
 
 
-def open_data(data: Path, wnids: Sequence[str] = ()) -> TrainingData:
+FILES = {"mean": "mean.npy", "pca": "pca.json"}
+"""The file that each stage of statistics leaves in the data folder."""
+
+
+def open_data(
+    data: Path, wnids: Sequence[str] = (), statistics: Collection[str] = tuple(FILES)
+) -> TrainingData:
     """Open a prepared data folder.
 
     Args:
         data: The folder.
         wnids: Classes to train and validate on, see `subset.limited`; all if empty.
+        statistics: Which of mean image ("mean") and colour axes ("pca") are used; the others
+            need not be there, and are not read.
 
     Raises:
         ConfigError: If a class is not in the class table.
@@ -85,7 +93,25 @@ def open_data(data: Path, wnids: Sequence[str] = ()) -> TrainingData:
         DataError: If a file is not what it should be.
     """
     packed = data / "shards" / manifest.NAME
-    # The prepared images may be removed after packing, but must not be replaced by others.
+    images = _packed_images(data, packed)
+    digests = {"shards": manifest.digest(packed)}
+    for stage in statistics:
+        digests[stage] = _statistics_digest(data, stage, images)
+    val = limited(open_split(data, "val"), wnids)
+    return TrainingData(
+        folder=data,
+        train=limited(open_split(data, "train"), wnids),
+        val=val,
+        **_read(data, statistics, val.side),
+        digests=digests,
+    )
+
+
+def _packed_images(data: Path, packed: Path) -> str:
+    """Return the digest of the images that were packed.
+
+    The prepared images may be removed after packing, but must not be replaced by others.
+    """
     prepared = data / "images" / manifest.NAME
     if prepared.exists():
         manifest.read(prepared, "preprocess")
@@ -93,24 +119,27 @@ def open_data(data: Path, wnids: Sequence[str] = ()) -> TrainingData:
     if prepared.exists() and manifest.digest(prepared) != images:
         advice = f"remove {packed.parent} and run alexrep pack again"
         raise ManifestError(mismatch(packed, "shards of the prepared images", "others", advice))
-    digests = {"shards": manifest.digest(packed)}
-    for stage, name in (("mean", "mean.npy"), ("pca", "pca.json")):
-        record = manifest.read(data / f"{stage}.{manifest.NAME}", stage)
-        if record.inputs["images"] != images:
-            advice = f"{removal(data)}, and run alexrep mean and pca again"
-            wanted = "that of the packed images"
-            raise ManifestError(mismatch(data / name, wanted, "another", advice))
-        if not (data / name).is_file() or files.sha256_file(data / name) != record.outputs[name]:
-            advice = f"remove {stage}.* and run alexrep {stage} again"
-            raise DataError(mismatch(data / name, "the file of its manifest", "another", advice))
-        digests[stage] = record.outputs[name]
-    colours = json.loads((data / "pca.json").read_text(encoding="utf-8"))
-    return TrainingData(
-        folder=data,
-        train=limited(open_split(data, "train"), wnids),
-        val=limited(open_split(data, "val"), wnids),
-        mean=np.load(data / "mean.npy"),
-        axes=np.array(colours["axes"]),
-        stds=np.array(colours["stds"]),
-        digests=digests,
-    )
+    return images
+
+
+def _statistics_digest(data: Path, stage: str, images: str) -> str:
+    """Return the digest of mean image or colour axes, made of `images` and unchanged."""
+    record, path = manifest.read(data / f"{stage}.{manifest.NAME}", stage), data / FILES[stage]
+    if record.inputs["images"] != images:
+        advice = f"{removal(data)}, and run alexrep mean and pca again"
+        raise ManifestError(mismatch(path, "that of the packed images", "another", advice))
+    if not path.is_file() or files.sha256_file(path) != record.outputs[path.name]:
+        advice = f"remove {stage}.* and run alexrep {stage} again"
+        raise DataError(mismatch(path, "the file of its manifest", "another", advice))
+    return record.outputs[path.name]
+
+
+def _read(data: Path, statistics: Collection[str], side: int) -> dict[str, NDArray[Any]]:
+    """Read mean image and colour axes, or take those that change no pixel."""
+    mean, axes, stds = np.zeros((side, side, 3), np.float32), np.eye(3), np.zeros(3)
+    if "mean" in statistics:
+        mean = np.load(data / FILES["mean"])
+    if "pca" in statistics:
+        colours = json.loads((data / FILES["pca"]).read_text(encoding="utf-8"))
+        axes, stds = np.array(colours["axes"]), np.array(colours["stds"])
+    return {"mean": mean, "axes": axes, "stds": stds}

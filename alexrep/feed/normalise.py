@@ -13,9 +13,7 @@ from torch import Tensor
 
 from alexrep.feed.buffers import Buffers
 
-MEANS = ("centre", "crop")
-
-
+MEANS = ("centre", "crop", "none")
 CHANNELS = ("rgb", "bgr")
 
 
@@ -25,7 +23,7 @@ class Inputs:
 
     mean: Tensor
     """Centre of the mean image, float32 (P, P, 3), grey levels; with `follows` all of it,
-    (S, S, 3)."""
+    (S, S, 3); zeros where none is subtracted."""
     noise: Tensor
     """Colour axes times their standard deviations times the scale, float32 (3, 3)."""
     divisor: float
@@ -64,7 +62,8 @@ def make_inputs(
         side: P, the patch's side.
         scale: Factor on the standard deviations; 0.1 in the paper.
         divide: Whether noisy patches are divided by 1 + scale.
-        mean: One of MEANS: the mean's centre for every patch, or the part at the patch's position.
+        mean: One of MEANS: the mean's centre for every patch, the part at the patch's position, or
+            nothing.
         channels: One of CHANNELS, the order of the channels of the network input.
 
     Raises:
@@ -77,6 +76,8 @@ def make_inputs(
     for name, found, known in ("mean", mean, MEANS), ("channels", channels, CHANNELS):
         if found not in known:
             raise ValueError(f"{name}: expected one of {known}, found {found!r}")
+    if mean == "none":
+        mean_image = np.zeros_like(mean_image)
     start = (mean_image.shape[0] - side) // 2
     part = slice(None) if mean == "crop" else slice(start, start + side)
     colours = slice(None, None, -1 if channels == "bgr" else 1)

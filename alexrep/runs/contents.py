@@ -100,7 +100,7 @@ def read_colour_axes(run: Path) -> ColourAxes:
     Raises:
         DataError: If they are missing or damaged.
     """
-    path = need_training(run / "pca.json", "colour axes", "run alexrep pca, then alexrep train")
+    path = need_training(run / "pca.json", "colour axes", _how_made(run, "pca"))
     try:
         return ColourAxes.model_validate_json(path.read_bytes())
     except ValidationError as error:
@@ -116,7 +116,7 @@ def read_mean(run: Path) -> NDArray[np.float32]:
     Raises:
         DataError: If it is missing or damaged.
     """
-    path = need(run / "mean.npy", "a mean image", "run alexrep mean, then alexrep train")
+    path = need(run / "mean.npy", "a mean image", _how_made(run, "mean"))
     try:
         with path.open("rb") as stream:
             mean: NDArray[np.float32] = np.lib.format.read_array(stream, allow_pickle=False)
@@ -126,6 +126,13 @@ def read_mean(run: Path) -> NDArray[np.float32]:
         found = f"{mean.shape}, finite: {bool(np.isfinite(mean).all())}"
         raise DataError(_damaged(path, "(side, side, 3) finite grey levels", found))
     return mean
+
+
+def _how_made(run: Path, stage: str) -> str:
+    """Say what to do where a run lacks mean image or colour axes."""
+    if stage not in read_recipe(run).statistics:
+        return "the recipe uses none"
+    return f"run alexrep {stage}, then alexrep train"
 
 
 def read_history(run: Path) -> History:

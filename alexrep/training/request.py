@@ -11,7 +11,8 @@ from alexrep.compute import precision
 from alexrep.compute.processes import Processes
 from alexrep.config import recipes
 from alexrep.config.recipe import Recipe
-from alexrep.feed.dataset import TrainingData
+from alexrep.errors import ConfigError, mismatch
+from alexrep.feed.dataset import FILES, TrainingData
 from alexrep.manifest import Plan
 from alexrep.models import registry
 from alexrep.runs.folder import RunFolder
@@ -62,6 +63,7 @@ def make_plan(recipe: Recipe, data: TrainingData) -> Plan:
         defaults=recipes.defaults(recipe),
         seed=recipe.seed,
         inputs={**data.digests, "classes": data.train.classes.digest()},
+        unused=tuple(stage for stage in FILES if stage not in data.digests),
     )
 
 
@@ -69,14 +71,26 @@ def require_runnable(recipe: Recipe, data: TrainingData) -> None:
     """Refuse a recipe that cannot run on this data, before anything is written.
 
     Raises:
-        ConfigError: If the network cannot be made so, the schedule names a layer that it
-            does not have, the patch is larger than the images, or a tower's device is not there.
+        ConfigError: If it is made for images of another side, the network cannot be made so, the
+            schedule names a layer that it does not have, the patch is larger than the images, or
+            a tower's device is not there.
     """
+    _require_side(recipe, data)
     data.inputs(recipe)
     model = registry.build(recipe.model, len(data.train.classes), recipe.seed)
     precision.require_places(model, recipe.compute)
     found = groups.parameter_groups(model, recipe.optimiser)
     groups.require_layers(recipe.schedule, groups.layers_of(found))
+
+
+def _require_side(recipe: Recipe, data: TrainingData) -> None:
+    """Refuse images of another side than the recipe is made for: patches are cut out of them."""
+    made_for, side = recipe.prepared_side, data.train.side
+    if made_for not in (None, side):
+        where = f"{data.folder}: images for recipe {recipe.name}"
+        prepare = f"prepare a folder with alexrep preprocess --side {made_for}"
+        advice = f"{prepare}, or train on these all the same with --set prepared_side={side}"
+        raise ConfigError(mismatch(where, f"side {made_for}", side, advice))
 
 
 def copied_inputs(request: Request) -> dict[str, bytes]:
@@ -85,5 +99,9 @@ def copied_inputs(request: Request) -> dict[str, bytes]:
     return {
         "recipe.toml": recipes.dump(request.recipe).encode(),
         "classes.json": files.to_json(data.train.classes.rows()).encode(),
-        **{name: (data.folder / name).read_bytes() for name in ("mean.npy", "pca.json")},
+        **{
+            name: (data.folder / name).read_bytes()
+            for stage, name in FILES.items()
+            if stage in data.digests
+        },
     }

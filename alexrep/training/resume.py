@@ -180,6 +180,8 @@ def _changed(plan: Plan, found: Plan) -> set[str]:
     mine, theirs = ({**plan.defaults, **one.settings} for one in (plan, found))
     keys = (mine.keys() | theirs.keys()) - set(REMARKS)
     changed = {key for key in keys if mine.get(key) != theirs.get(key)}
+    used = {name: digest for name, digest in found.inputs.items() if name not in plan.unused}
+    found = found.model_copy(update={"inputs": used})
     parts = ("stage", "format", "seed", "inputs")
     return changed | {part for part in parts if getattr(plan, part) != getattr(found, part)}
 

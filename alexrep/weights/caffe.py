@@ -209,7 +209,12 @@ def _described(source: CaffeImport) -> Recipe:
     missing = ", ".join(source.loaded.missing)
     lack = f"; initial values in {missing}" if missing else ""
     said = f"weights of {source.weights.name}, sha256 {source.digest[:12]}{lack}"
-    update = {"name": "caffe-import", "source": said, "command": f"alexrep {STAGE}"}
+    update = {
+        "name": "caffe-import",
+        "source": said,
+        "command": f"alexrep {STAGE}",
+        "prepared_side": len(source.mean),
+    }
     return source.recipe.model_copy(update=update)
 
 
