@@ -39,7 +39,7 @@ def command(
     from alexrep import locks, pool
     from alexrep.ilsvrc import editions, source
     from alexrep.pixels.rescale import GEOMETRIES
-    from alexrep.prepare import preprocess
+    from alexrep.prepare import expected, preprocess
     from alexrep.prepare.image import Target
 
     options.require("--geometry", geometry, GEOMETRIES)
@@ -53,7 +53,7 @@ def command(
     if not options.is_whole(record, images, images):
         with locks.held(data, own_part.name) as check:
             begun, num = preprocess.begin(*arguments), workers or pool.available()
-            total, quiet = preprocess.total(raw_set, own_part), is_quiet(ctx)
+            total, quiet = expected.total(raw_set, own_part), is_quiet(ctx)
             with meter(total, "images", quiet, check=check) as done:
                 record = preprocess.complete(begun, num, done, own_part, done.before)
     options.leave_with(record, images)

@@ -23,7 +23,7 @@ from alexrep import files, locks, manifest
 from alexrep.config import recipes
 from alexrep.ilsvrc import source
 from alexrep.ilsvrc.editions import EDITIONS
-from alexrep.prepare import image_statistics, preprocess
+from alexrep.prepare import finish, image_statistics, preprocess
 from alexrep.prepare.image import Target
 from alexrep.prepare.prepared import open_prepared
 from alexrep.runs.folder import RunFolder
@@ -181,7 +181,7 @@ def prepare_raw(
     with locks.held(data):
         if manifest.begin(plan, images / manifest.NAME, images / "plan.json") is None:
             preprocess.run(found, images, target, workers, done=lambda num: None)
-            preprocess.finish(plan, found, images, partial=True)
+            finish.write_manifest(plan, found, images, partial=True)
     return data
 
 

@@ -15,7 +15,7 @@ from alexrep.errors import ConfigError, ManifestError
 from alexrep.ilsvrc import source
 from alexrep.ilsvrc.editions import EDITIONS
 from alexrep.manifest import Manifest
-from alexrep.prepare import preprocess
+from alexrep.prepare import finish, preprocess
 from alexrep.prepare.image import Target
 from alexrep.prepare.parts import WHOLE, Part
 
@@ -57,9 +57,9 @@ def test_finishing_before_all_parts_names_what_is_missing(raw: Path, tmp_path: P
     found = source.survey(raw, EDITIONS["demo"], partial=True)
     plan = preprocess.make_plan(found, TARGET, True)
     with pytest.raises(ManifestError, match="5 units, found 2 missing: train/n00000030, val/00000"):
-        preprocess.require_all(found, tmp_path / "images")
+        finish.require_all(found, tmp_path / "images")
     with pytest.raises(ManifestError, match="2 missing"):
-        preprocess.finish(plan, found, tmp_path / "images", True)
+        finish.write_manifest(plan, found, tmp_path / "images", True)
 
 
 @pytest.mark.parametrize("text", ["", "1", "2/2", "-1/2", "a/b", "0/0", "1/2/3"])

@@ -24,7 +24,7 @@ from alexrep.ilsvrc import archives, source
 from alexrep.ilsvrc.editions import EDITIONS
 from alexrep.ilsvrc.source import Source
 from alexrep.manifest import Manifest
-from alexrep.prepare import preprocess, units
+from alexrep.prepare import expected, finish, preprocess, units
 from alexrep.prepare.image import Target, Verdict
 
 MakeRaw = Callable[..., Path]
@@ -240,7 +240,7 @@ def test_progress_counts_every_image_once_restarted_or_not(raw: Path, tmp_path: 
         preprocess.run(found, tmp_path, TARGET, 1, told.append, before=before.append)
         assert (sorted(told), sorted(before)) == (new, old)
         (tmp_path / "val" / "00000.jsonl").unlink()
-    assert preprocess.total(found) == 30
+    assert expected.total(found) == 30
 
 
 def test_other_settings_are_refused_by_name(raw: Path, data: Path, prepare: Prepare) -> None:
@@ -308,8 +308,8 @@ def test_a_wrong_number_of_training_images_is_refused_or_accepted(
         r"DEMO_img_train\.tar: expected 1,297 train images, found 18; download the tars again, or"
     )
     with pytest.raises(DataError, match=message):
-        preprocess.finish(plan, found, tmp_path, partial=False)
-    assert preprocess.finish(plan, found, tmp_path, partial=True).counts["train images"] == 18
+        finish.write_manifest(plan, found, tmp_path, partial=False)
+    assert finish.write_manifest(plan, found, tmp_path, partial=True).counts["train images"] == 18
 
 
 def test_a_synset_with_too_few_images_is_accepted_after_the_advice_to_do_so(
@@ -473,28 +473,3 @@ def test_no_disk_is_needed_beside_input_and_output(
     assert len(seen) > 18
     assert max(seen) <= output
     assert not list(elsewhere.iterdir())
-
-
-# Mean bytes of 150 images of ILSVRC, prepared.
-@pytest.mark.parametrize(
-    ("side", "measured"), [(32, 1_140), (64, 2_365), (128, 6_532), (256, 20_983), (512, 65_375)]
-)
-def test_the_space_asked_for_is_what_images_need_and_about_a_quarter(
-    side: int, measured: int
-) -> None:
-    in_tar = measured + preprocess.BESIDE
-    assert 1.15 * in_tar < preprocess.bytes_an_image(side) < 1.4 * in_tar
-
-
-def test_space_is_asked_for_units_that_are_missing_only(
-    raw: Path, prepare: Prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[int] = []
-    monkeypatch.setattr(files, "require_space", lambda folder, need: asked.append(need))
-    images = prepare(raw, tmp_path / "data") / "images"
-    (images / "manifest.json").unlink()
-    (images / "train/n00000020.jsonl").unlink()
-    prepare(raw, tmp_path / "data")
-    one = preprocess.bytes_an_image(TARGET.side)
-    assert asked[0] == int(preprocess.total(survey(raw)) * one) + preprocess.ANYWAY
-    assert asked[1] == int(6 * one) + preprocess.ANYWAY

@@ -5,8 +5,6 @@ records on disk, and the last to end writes the manifest.
 """
 
 import functools
-import math
-from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,22 +12,13 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from alexrep import files, locks, manifest, pool
-from alexrep.errors import DataError, ManifestError, examples, mismatch
 from alexrep.ilsvrc.source import Source, Unit
 from alexrep.manifest import Manifest, Plan
 from alexrep.pixels import decode, rescale
+from alexrep.prepare import expected, finish
 from alexrep.prepare.image import Target
 from alexrep.prepare.parts import WHOLE, Part
 from alexrep.prepare.units import is_whole, prepare_unit, read_verdicts, record_of
-
-JPEG_HEADER = 623
-"""Bytes of a prepared JPEG that depend on no pixel."""
-BESIDE = 1_200
-"""Bytes of an image in its tar and record beside its JPEG: header, padding, verdict."""
-ANYWAY = 1 << 20
-"""Bytes of what is written once: classes, manifest, folders."""
-MARGIN = 1.25
-"""Need of space over the mean of the measured images, which vary by class."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +55,7 @@ def look(
         ManifestError: If the output belongs to other inputs or settings.
     """
     if not partial:
-        _check_promise(source)
+        expected.check_promise(source)
     plan = make_plan(source, target, partial)
     retried = _units_to_retry(plan, source, images) if retry_failed else []
     record = (
@@ -104,14 +93,14 @@ def complete(
 
 def finish_if_last(begun: Preparation) -> Manifest | None:
     """Finish if no other part has units left; None if one has."""
-    if missing(begun.source, begun.images):
+    if finish.missing(begun.source, begun.images):
         return None
     with locks.in_turn(begun.images.parent):
         record = _begin(begun.plan, begun.images)
         # A manifest that stood before the work does not vouch for what was made anew.
         if record is not None and begun.record is None:
             return record
-        return finish(begun.plan, begun.source, begun.images, begun.partial)
+        return finish.write_manifest(begun.plan, begun.source, begun.images, begun.partial)
 
 
 def _files(images: Path) -> tuple[Path, Path]:
@@ -169,35 +158,16 @@ def run(
         DataError: If an archive is broken or a synset's count is wrong.
     """
     files.write_json(images / "classes.json", source.classes.rows())
-    todo, sizes = [], _sizes(images)
+    todo, sizes = [], finish.former_sizes(images)
     for unit in part.pick(source.units):
         if is_whole(images, unit.name, sizes):
             before(_count_lines(record_of(images, unit.name)))
         else:
             todo.append(unit)
-    files.require_space(images, _space(source, todo, target))
+    files.require_space(images, expected.num_bytes(source, todo, target.side))
     work = functools.partial(prepare_unit, images=images, target=target)
     for _, count in pool.run(work, todo, workers, lambda unit: unit.name):
         done(count)
-
-
-def missing(source: Source, images: Path) -> list[str]:
-    """Return the names of the units that no part has finished yet, or that were lost since."""
-    sizes = _sizes(images)
-    return [unit.name for unit in source.units if not is_whole(images, unit.name, sizes)]
-
-
-def require_all(source: Source, images: Path) -> None:
-    """Refuse to finish before every part has.
-
-    Raises:
-        ManifestError: If units are missing; they are named.
-    """
-    rest = missing(source, images)
-    if rest:
-        lack = f"{len(rest)} missing: {examples(rest)}"
-        advice = "run the parts that have them"
-        raise ManifestError(mismatch(images, f"{len(source.units)} units", lack, advice))
 
 
 def _units_to_retry(plan: Plan, source: Source, images: Path) -> list[Unit]:
@@ -235,69 +205,6 @@ def _forget(preparation: Preparation) -> None:
         record_of(preparation.images, unit.name).unlink()
 
 
-def finish(plan: Plan, source: Source, images: Path, partial: bool) -> Manifest:
-    """Count the verdicts and write the manifest.
-
-    Raises:
-        ManifestError: If units are missing.
-        DataError: If images are missing from the edition, or an output is not what a
-            manifest that stands says.
-    """
-    require_all(source, images)
-    counts: Counter[str] = Counter()
-    reasons: dict[str, Counter[str]] = {}
-    quarantine: list[JsonValue] = []
-    kept_files: list[str] = []
-    outputs = {"classes.json": files.sha256_file(images / "classes.json")}
-    for unit in source.units:
-        record = record_of(images, unit.name)
-        outputs[str(record.relative_to(images))] = files.sha256_file(record)
-        for verdict in read_verdicts(record):
-            counts[f"{unit.split} images"] += 1
-            counts[f"{unit.split} {verdict.verdict}"] += 1
-            reason = f"{verdict.verdict}: {verdict.why}" if verdict.why else verdict.verdict
-            reasons.setdefault(unit.split, Counter())[reason] += 1
-            if verdict.verdict == "quarantined":
-                quarantine.append({"split": unit.split, "name": verdict.name, "why": verdict.why})
-                kept_files.append(f"quarantine/{unit.split}/{verdict.name}")
-    _check_counts(source, counts, partial)
-    by_split: dict[str, JsonValue] = {split: dict(of) for split, of in reasons.items()}
-    details: dict[str, JsonValue] = {
-        "edition": source.edition.name,
-        "side": plan.settings["side"],
-        "geometry": plan.settings["geometry"],
-        "classes": source.classes.digest(),
-        "num_classes": len(source.classes),
-        "units": [unit.name for unit in source.units],
-        "quarantine": quarantine,
-        "reasons": by_split,
-        "remarks": list(source.remarks),
-    }
-    _check_former(images, outputs)
-    sizes = manifest.sizes(
-        images, [*outputs, *(f"{unit.name}.tar" for unit in source.units), *kept_files]
-    )
-    record_file = images / manifest.NAME
-    return manifest.finish(plan, record_file, dict(counts), outputs, details, sizes=sizes)
-
-
-def _sizes(images: Path) -> dict[str, int]:
-    """Return the sizes that a manifest that stands holds: its stage may have lost outputs."""
-    path = images / manifest.NAME
-    return manifest.read(path, "preprocess").sizes if path.exists() else {}
-
-
-def _check_former(images: Path, outputs: dict[str, str]) -> None:
-    """Refuse to vouch anew for what has changed since a manifest that stands was written."""
-    path = images / manifest.NAME
-    former = manifest.read(path, "preprocess").outputs if path.exists() else {}
-    for name in former.keys() & outputs.keys():
-        if former[name] != outputs[name]:
-            advice = "remove it and run preprocess again"
-            wanted = f"sha256 {former[name][:12]}"
-            raise DataError(mismatch(images / name, wanted, "another", advice))
-
-
 def _failed(images: Path, unit: Unit) -> list[str]:
     verdicts = read_verdicts(record_of(images, unit.name))
     return [verdict.name for verdict in verdicts if verdict.verdict == "quarantined"]
@@ -305,51 +212,3 @@ def _failed(images: Path, unit: Unit) -> list[str]:
 
 def _count_lines(record: Path) -> int:
     return record.read_bytes().count(b"\n")
-
-
-def bytes_an_image(side: int) -> float:
-    """Return the bytes to expect of a prepared image of `side` pixels, its tar included.
-
-    Source: ours, 150 images of ILSVRC at sides from 32 to 1024; a larger side has less
-    detail in a pixel. Without margin this is 0 to 8 % over the means up to 512, 23 % at 1024.
-    """
-    of_pixels = 0.31 * side * side * math.pow(256 / side, 0.3)
-    return MARGIN * (JPEG_HEADER + of_pixels) + BESIDE
-
-
-def _space(source: Source, todo: list[Unit], target: Target) -> int:
-    num = sum(_count(source, unit, at_most=True) for unit in todo)
-    return int(num * bytes_an_image(target.side)) + ANYWAY
-
-
-def _check_promise(source: Source) -> None:
-    """Refuse at once what `_check_counts` would refuse after hours."""
-    wanted = source.edition.num_images["train"]
-    expected = [unit.num_expected for unit in source.units if unit.split == "train"]
-    promised = sum(num for num in expected if num is not None)
-    if None not in expected and promised != wanted:
-        where = f"{source.edition.name}'s devkit"
-        advice = "put the edition's own there, or accept this one with --partial"
-        raise DataError(mismatch(where, f"{wanted:,} train images", f"{promised:,}", advice))
-
-
-def _check_counts(source: Source, counts: Counter[str], partial: bool) -> None:
-    wanted, counted = source.edition.num_images["train"], counts["train images"]
-    if counted != wanted and not partial:
-        advice = "download the tars again, or accept them with --partial"
-        where = source.edition.archives["train"]
-        raise DataError(mismatch(where, f"{wanted:,} train images", f"{counted:,}", advice))
-
-
-def total(source: Source, part: Part = WHOLE) -> int:
-    """Return the number of images to expect, for the progress display."""
-    return sum(_count(source, unit) for unit in part.pick(source.units))
-
-
-def _count(source: Source, unit: Unit, at_most: bool = False) -> int:
-    """Return the images that a unit should have; `at_most` those that its tar has room for."""
-    if not unit.is_nested:
-        return len(unit.members)
-    promised = source.classes.synsets[unit.labels[0]].num_train_images
-    # A header and a block of content, 512 bytes each.
-    return min(promised, unit.members[0].size // 1024) if at_most else promised
