@@ -107,6 +107,15 @@ def test_net_145_departs_in_nothing(make_run: MakeRun) -> None:
     assert "departs from net 145: in nothing" in done("show", folder.path).splitlines()
 
 
+@pytest.mark.parametrize(("recipe", "is_said"), [("alexnet-paper", True), ("alexnet-2012-tanh", False)])
+def test_the_numbers_of_the_departures_are_explained(
+    make_run: MakeRun, recipe: str, is_said: bool
+) -> None:
+    folder = make_run("run")
+    folder.recipe.write_text(recipes.dump(recipes.load(recipe)))
+    assert ("(D1 to D5, in which" in done("show", folder.path)) is is_said
+
+
 def test_copy_says_how_to_go_on(make_run: MakeRun, tmp_path: Path) -> None:
     new = tmp_path / "new"
     shown = done("copy", make_run("run").path, new)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -98,7 +99,8 @@ def say_rehearsal(rehearsal: Rehearsal, recipe: Recipe, run: Path) -> None:
     if measured["seconds"] is not None:
         seconds = float(str(measured["seconds"]))
         rate, left = recipe.feed.batch_size / seconds, span(seconds * steps * epochs)
-        typer.echo(f"speed: {rate:,.1f} images/s; {epochs} epochs without val: {left}")
+        length = f"{epochs} epochs" if epochs > 1 else "one epoch"
+        typer.echo(f"speed: {rate:,.1f} images/s; {length} without val: {left}")
     typer.echo(f"{run}: a dry run, nothing is written")
 
 
@@ -127,3 +129,5 @@ def _say_departures(title: str, lines: list[str]) -> None:
     typer.echo(f"{title}: {'in nothing' if not lines else ''}".rstrip())
     for line in lines:
         typer.echo(f"  {line}")
+    if any(re.match(r"D\d ", line) for line in lines):
+        typer.echo("  (D1 to D5, in which the paper's text differs: docs/recipes.md)")
