@@ -1,9 +1,9 @@
-"""The write-last record of a stage's output, and the plan that an unfinished one holds to.
+"""The manifest of a finished stage, and the plan with which an unfinished one is resumed.
 
-A plan is what was asked: settings, seed, inputs. It is written first, so that a
-killed stage can only go on as it began. A manifest is the plan and what came of
-it; it is written last. Neither has times, host names or worker counts: equal
-work gives equal files.
+A plan is what was requested: settings, seed, inputs. It is written first, so that a
+killed stage can only be resumed as it began. A manifest is the plan and its outcome;
+it is written last. Neither holds times, host names or worker counts: equal work
+gives equal files.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -37,14 +37,13 @@ class Plan(BaseModel):
     inputs: dict[str, str]
     """Digest of each input, by its name."""
     defaults: dict[str, JsonValue] = Field(default={}, exclude=True)
-    """What a setting is worth that a plan does not name, as those of older versions may not;
-    not written."""
+    """Values of settings that plans of older versions lack; not written."""
     unused: tuple[str, ...] = Field(default=(), exclude=True)
-    """Inputs that older versions name although nothing depends on them; not written."""
+    """Inputs that older versions recorded although nothing depends on them; not written."""
 
 
 class Manifest(Plan):
-    """What a stage was asked to do, and what came of it."""
+    """What a stage was asked to do, and what it made."""
 
     program: str = __version__
     """Version of alexrep that wrote it; recorded, not compared."""
@@ -55,9 +54,9 @@ class Manifest(Plan):
     outputs: dict[str, str]
     """SHA-256 of each file made, by its path relative to the manifest's folder."""
     sizes: dict[str, int] = {}
-    """Bytes of each file whose loss makes the stage unfinished again; see `lost`."""
+    """Size in bytes of each file whose loss makes the stage unfinished again; see `lost`."""
     details: dict[str, JsonValue] = {}
-    """What the next stages need to know."""
+    """Facts that later stages need."""
 
 
 Record = TypeVar("Record", bound=Plan)
@@ -65,29 +64,29 @@ Record = TypeVar("Record", bound=Plan)
 
 def libraries() -> dict[str, str]:
     """Return the versions of the installed libraries that touch the data."""
-    found = {}
+    versions = {}
     for name in LIBRARIES:
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def begin(
     plan: Plan, manifest: Path, plan_file: Path, advice: str = "", remarks: Collection[str] = ()
 ) -> Manifest | None:
-    """Compare `plan` with what stands on disk and record it.
+    """Compare `plan` with the one on disk, if any, and record it.
 
     Args:
-        plan: What is asked for.
+        plan: What is requested.
         manifest: Where the manifest is or will be.
         plan_file: Where the plan is or will be.
-        advice: What to do if they differ; if not given, to remove the manifest's folder.
-        remarks: Names of settings that change no output: recorded, not compared.
+        advice: What to do if they differ; by default, to remove the manifest's folder.
+        remarks: Names of settings that do not affect the output: recorded, not compared.
 
     Returns:
-        The manifest if the stage is finished as planned, else None: go on.
+        The manifest if the stage is finished as planned; None if there is work to do.
 
     Raises:
         ManifestError: If the output belongs to another plan; the difference is named.
@@ -101,7 +100,7 @@ def begin(
 def foresee(
     plan: Plan, manifest: Path, plan_file: Path, advice: str = "", remarks: Collection[str] = ()
 ) -> Manifest | None:
-    """Return or raise what `begin` would, and write nothing."""
+    """Do as `begin` does, but write nothing."""
     advice = advice or f"ask for the same, or remove {manifest.parent} to have it made anew"
     if manifest.exists():
         finished = read(manifest, plan.stage)
@@ -113,7 +112,7 @@ def foresee(
 
 
 def planned(manifest: Path, plan_file: Path) -> Plan | None:
-    """Return the plan that stands on disk, finished or not; None if there is none."""
+    """Return the plan on disk, finished or not; None if there is none."""
     if manifest.exists():
         return _load(Manifest, manifest)
     return _load(Plan, plan_file) if plan_file.exists() else None
@@ -128,10 +127,10 @@ def finish(
     check: Callable[[], None] = nothing,
     sizes: dict[str, int] | None = None,
 ) -> Manifest:
-    """Write the manifest that makes a stage's output exist for the next stage.
+    """Write the manifest, by which later stages recognise the output as finished.
 
-    One that stands and differs in nothing but the versions at work stays: lost outputs that
-    were made anew change nothing for the stages that name it by its digest.
+    An existing one that differs only in the versions used is kept: later stages know it by
+    its digest, which must not change when lost outputs are made again.
     """
     record = Manifest(
         **plan.model_dump(),
@@ -142,10 +141,10 @@ def finish(
         details=details or {},
     )
     if manifest.exists():
-        standing = read(manifest, plan.stage)
+        existing = read(manifest, plan.stage)
         versions = {"program": record.program, "libraries": record.libraries}
-        if standing.model_copy(update=versions) == record:
-            return standing
+        if existing.model_copy(update=versions) == record:
+            return existing
     write_bytes(manifest, to_json(record.model_dump()).encode(), check)
     return record
 
@@ -170,12 +169,12 @@ def read(manifest: Path, stage: str) -> Manifest:
 
 
 def sizes(folder: Path, names: Iterable[str]) -> dict[str, int]:
-    """Return the bytes of each of the files `names` of a folder."""
+    """Return the size in bytes of each file in `names`, relative to the folder."""
     return {name: (folder / name).stat().st_size for name in names}
 
 
 def lost(record: Manifest, folder: Path) -> list[str]:
-    """Return the names of the outputs that are missing or of another size: a stat each.
+    """Return the names of outputs that are missing or of another size; no file is read.
 
     Args:
         record: The manifest of a finished stage.
@@ -185,7 +184,7 @@ def lost(record: Manifest, folder: Path) -> list[str]:
 
 
 def is_held(folder: Path, name: str, sizes: Mapping[str, int]) -> bool:
-    """Tell whether a file is there and has the size recorded, or any size if none is."""
+    """Tell whether a file exists and has its recorded size, or any size if none is recorded."""
     try:
         size = (folder / name).stat().st_size
     except (FileNotFoundError, NotADirectoryError):
@@ -207,23 +206,24 @@ def _load(kind: type[Record], path: Path) -> Record:
         raise ManifestError(mismatch(path, "a manifest", f"a fault at {where}", advice)) from None
 
 
-def _compare(plan: Plan, found: Plan, path: Path, advice: str, remarks: Collection[str]) -> None:
-    asked, recorded = _flat(plan, plan.defaults), _flat(found, plan.defaults)
-    left_out = {f"settings.{name}" for name in remarks} | {f"inputs.{name}" for name in plan.unused}
-    compared = (asked.keys() | recorded.keys()) - left_out
+def _compare(plan: Plan, existing: Plan, path: Path, advice: str, remarks: Collection[str]) -> None:
+    wanted = _flat_fields(plan, plan.defaults)
+    recorded = _flat_fields(existing, plan.defaults)
+    ignored = {f"settings.{name}" for name in remarks} | {f"inputs.{name}" for name in plan.unused}
+    compared = (wanted.keys() | recorded.keys()) - ignored
     for key in sorted(compared):
-        if asked.get(key) != recorded.get(key):
+        if wanted.get(key) != recorded.get(key):
             raise ManifestError(
                 mismatch(
                     path,
-                    f"{key} = {asked.get(key)!r}",
+                    f"{key} = {wanted.get(key)!r}",
                     f"{recorded.get(key)!r}",
                     advice,
                 )
             )
 
 
-def _flat(plan: Plan, defaults: Mapping[str, JsonValue]) -> dict[str, object]:
+def _flat_fields(plan: Plan, defaults: Mapping[str, JsonValue]) -> dict[str, object]:
     """Return the compared fields, nested ones under dotted names."""
     flat: dict[str, object] = {"stage": plan.stage, "format": plan.format, "seed": plan.seed}
     flat |= {f"settings.{key}": value for key, value in {**defaults, **plan.settings}.items()}

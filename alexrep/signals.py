@@ -1,4 +1,4 @@
-"""Signals: the first one sets a flag that the work looks at, the second one ends the process."""
+"""Signals: the first sets a flag that the work polls, the second ends the process."""
 
 import contextlib
 import os
@@ -13,24 +13,24 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
 
 @contextlib.contextmanager
 def flagged() -> Iterator[Callable[[], str | None]]:
-    """Yield a function that returns the name of the signal that has come, or None.
+    """Yield a function that returns the name of the signal received, or None.
 
-    The handler does nothing but note the first signal; a second one has its
-    usual effect at once. The former handlers are back afterwards.
+    The handler only records the first signal; a second one has its default
+    effect at once. The previous handlers are restored afterwards.
     """
-    come: list[int] = []
+    received: list[int] = []
 
-    def note(number: int, _: FrameType | None) -> None:
-        if come:
+    def record(number: int, _: FrameType | None) -> None:
+        if received:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-        come.append(number)
+        received.append(number)
 
-    former = {number: signal.signal(number, note) for number in SIGNALS}
+    previous = {number: signal.signal(number, record) for number in SIGNALS}
     try:
-        yield lambda: signal.Signals(come[0]).name if come else None
+        yield lambda: signal.Signals(received[0]).name if received else None
     finally:
-        for number, handler in former.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
 
@@ -39,10 +39,10 @@ def watch(
 ) -> Callable[[int], None]:
     """Wrap `done` to raise Interrupted after a signal, for work that has nothing to save."""
 
-    def look(num_images: int) -> None:
+    def checked(num_images: int) -> None:
         done(num_images)
         signal_name = signalled()
         if signal_name is not None:
             raise Interrupted(mismatch("scoring", "to go on", signal_name, "start again"))
 
-    return look
+    return checked

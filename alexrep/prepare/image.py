@@ -1,4 +1,4 @@
-"""One image as distributed to one prepared JPEG, with a verdict."""
+"""Prepares one image: from the file as distributed to a square JPEG and a verdict."""
 
 import zlib
 from dataclasses import dataclass
@@ -9,36 +9,36 @@ from alexrep.pixels import rescale
 from alexrep.pixels.decode import UndecodableError, decode, is_clean
 
 MAX_UNWRAPPED = 1 << 26
-"""Bytes that a gzip-wrapped image may unfold to."""
+"""Largest decompressed size of a gzip-wrapped image, in bytes."""
 
 
 class Verdict(NamedTuple):
-    """What became of one image; a million are read at a time, so it is made fast."""
+    """What became of one image; a tuple, since a million of them are read at a time."""
 
     name: str
     """File name as distributed."""
     label: int
-    """Class index; -1 where labels are not public."""
+    """Class index; -1 if labels are not public."""
     verdict: str
     """ok, repaired, patched, or quarantined."""
     why: str
-    """The reason, empty for a plain ok."""
+    """The reason; empty for a plain ok."""
     source_sha256: str
-    """Digest of the bytes as distributed."""
+    """SHA-256 of the file as distributed."""
     mode: str = ""
-    """Mode as stored, in Pillow's terms; empty in quarantine."""
+    """Pillow mode as distributed; empty if quarantined."""
     width: int = 0
     """Width as distributed, in pixels."""
     height: int = 0
     """Height as distributed, in pixels."""
     sha256: str = ""
-    """Digest of the prepared JPEG; empty in quarantine."""
+    """SHA-256 of the prepared JPEG; empty if quarantined."""
     offset: int = 0
-    """Place of the prepared JPEG in the unit's tar."""
+    """Offset of the prepared JPEG in the unit's tar, in bytes."""
     size: int = 0
-    """Bytes of the prepared JPEG."""
+    """Size of the prepared JPEG, in bytes."""
     crc32: int = 0
-    """Crc32 of the prepared JPEG, by which later stages know it; 0 if none is recorded."""
+    """CRC-32 of the prepared JPEG, checked by later stages; 0 if none is recorded."""
 
 
 @dataclass(frozen=True)
@@ -54,18 +54,18 @@ class Target:
 def prepare(
     name: str, label: int, content: bytes, target: Target, patched: bool = False
 ) -> tuple[Verdict, bytes]:
-    """Turn one file into a square JPEG, or into a reason why not.
+    """Turn one image file into a square JPEG, or quarantine it with a reason.
 
     Args:
         name: File name as distributed.
         label: Class index, or -1.
         content: The file's bytes.
         target: How to prepare it.
-        patched: Whether these bytes replace others.
+        patched: Whether the file comes from a patch.
 
     Returns:
-        The verdict (its offset still 0), and the prepared JPEG or, in
-        quarantine, the bytes as they came.
+        The verdict, its offset still 0, and the prepared JPEG; if quarantined,
+        the file's bytes as they came.
     """
     digest = sha256_bytes(content)
     try:
@@ -73,8 +73,8 @@ def prepare(
         decoded = decode(jpeg)
     except UndecodableError as error:
         return Verdict(name, label, "quarantined", str(error), digest), content
-    picture = decoded.picture
-    width, height = picture.size
+    image = decoded.picture
+    width, height = image.size
     if decoded.format == "PNG":
         repairs.append("PNG")
     if decoded.mode != "RGB":
@@ -83,7 +83,7 @@ def prepare(
         prepared = jpeg
         why = "copied"
     else:
-        prepared = rescale.encode(rescale.to_square(picture, target.side, target.geometry))
+        prepared = rescale.encode(rescale.to_square(image, target.side, target.geometry))
         why = ", ".join(repairs)
     verdict = "patched" if patched else "repaired" if repairs else "ok"
     return Verdict(
@@ -114,7 +114,11 @@ _MODES = {
 
 
 def _unwrap(content: bytes) -> tuple[bytes, list[str]]:
-    """Undo a gzip wrapping; ILSVRC-2010's n02487347_1956 has one."""
+    """Decompress a gzip-wrapped image, as n02487347_1956 of ILSVRC-2010 is.
+
+    Returns:
+        The bytes inside, or `content` itself if it is not wrapped, and the repairs made.
+    """
     if not content:
         raise UndecodableError("empty file")
     if not content.startswith(b"\x1f\x8b"):

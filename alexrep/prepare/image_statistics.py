@@ -18,18 +18,18 @@ from alexrep.pixels.moments import Moments, colour_axes
 from alexrep.prepare.prepared import REPREPARE, Prepared, jpegs, read_at, require_unchanged
 
 NOTHING_VARIES = 1e-6
-"""A smallest standard deviation below this, in grey levels, means no colour at all."""
+"""If the largest standard deviation is below this, in grey levels, the images are all alike."""
 
 
 def make_plan(prepared: Prepared, stage: str) -> Plan:
-    """State what decides the sums, for the pass itself or one of its two stages."""
+    """Return the plan of the pass itself, or of one of its two stages."""
     decoder = f"simplejpeg {metadata.version('simplejpeg')}"
     settings: dict[str, JsonValue] = {"side": prepared.side, "decoder": decoder}
     return Plan(stage=stage, settings=settings, inputs={"images": prepared.digest})
 
 
 def removal(data: Path) -> str:
-    """Return what to do before mean image and colour axes can be made of other images."""
+    """Return the advice to remove mean image and colour axes before making them of other images."""
     return f"remove {data}/statistics, {data}/mean.* and {data}/pca.*"
 
 
@@ -44,26 +44,26 @@ def moments(
 
     Args:
         prepared: The images.
-        folder: Where the units' sums are kept, for the other stage and a restart.
-        workers: Processes at work.
-        done: Called with the number of images of each unit that ends.
-        before: Called with that of each unit that had ended before.
+        folder: Where the sums of units are kept, for the other stage and for a restart.
+        workers: Number of worker processes.
+        done: Called with the number of images of each unit that is summed.
+        before: Called with the number of images of each unit summed by an earlier start.
 
     Raises:
         ManifestError: If `folder` holds the sums of other images.
-        DataError: If an image is not what its record says.
+        DataError: If an image does not match its record, or there is none.
     """
     manifest.begin(make_plan(prepared, "statistics"), folder / manifest.NAME, folder / "plan.json")
     units = prepared.units("train")
-    todo = [unit for unit in units if not _kept(folder, unit).exists()]
+    todo = [unit for unit in units if not _sums_path(folder, unit).exists()]
     for unit in set(units) - set(todo):
-        before(Moments.load(_kept(folder, unit)).num_images)
+        before(Moments.load(_sums_path(folder, unit)).num_images)
     work = functools.partial(sum_unit, prepared=prepared, folder=folder)
     for _, count in pool.run(work, todo, workers, str):
         done(count)
     total = Moments.zero(prepared.side)
     for unit in units:
-        total += Moments.load(_kept(folder, unit))
+        total += Moments.load(_sums_path(folder, unit))
     if total.num_images == 0:
         advice = "look at its quarantine"
         raise DataError(mismatch(prepared.folder, "training images", "none", advice))
@@ -71,29 +71,29 @@ def moments(
 
 
 def sum_unit(unit: str, prepared: Prepared, folder: Path) -> int:
-    """Sum over one unit, keep the sums, and return its number of images."""
-    part = Moments.zero(prepared.side)
-    shape = (*part.shape[:2], 4)  # both the decoder and the sums are faster with a byte to spare
-    memory = np.empty(shape, np.uint8)
+    """Sum over the images of one unit, save the sums, and return their number."""
+    sums = Moments.zero(prepared.side)
+    shape = (*sums.shape[:2], 4)  # RGBX: decoding and summing are faster on 4 bytes a pixel
+    buffer = np.empty(shape, np.uint8)
     tar = prepared.tar(unit)
-    for verdict, content in jpegs(prepared, unit):
-        require_unchanged(verdict, content, tar)
+    for verdict, jpeg in jpegs(prepared, unit):
+        require_unchanged(verdict, jpeg, tar)
         try:
-            image = simplejpeg.decode_jpeg(content, "RGBX", buffer=memory)
+            image = simplejpeg.decode_jpeg(jpeg, "RGBX", buffer=buffer)
         except ValueError as error:
             where = f"{tar}: {verdict.name}"
             raise DataError(mismatch(where, "a sound JPEG", error, REPREPARE)) from None
         if image.shape != shape:
             where, wanted = f"{tar}: {verdict.name}", f"{prepared.side} pixels each way"
             raise DataError(mismatch(where, wanted, image.shape[:2], REPREPARE))
-        part.add(image)
-    part.save(_kept(folder, unit))
-    return part.num_images
+        sums.add(image)
+    sums.save(_sums_path(folder, unit))
+    return sums.num_images
 
 
 def finish_mean(prepared: Prepared, data: Path, total: Moments) -> Manifest:
     """Write mean.npy, (side, side, 3) float32 in grey levels, and its manifest."""
-    stream = io.BytesIO()  # numpy tells of a full disk without saying that it is one
+    stream = io.BytesIO()  # np.save to a file does not name a full disk as the cause
     np.save(stream, total.mean_image())
     files.write_bytes(data / "mean.npy", stream.getvalue())
     return _finish(prepared, data, total, "mean", "mean.npy")
@@ -103,7 +103,7 @@ def finish_pca(prepared: Prepared, data: Path, total: Moments) -> Manifest:
     """Write pca.json, the colour axes in grey levels, and its manifest.
 
     Raises:
-        DataError: If the images have no colours to decompose.
+        DataError: If the images do not vary at all.
     """
     axes = colour_axes(total.covariance())
     if not axes.stds[0] > NOTHING_VARIES:
@@ -135,7 +135,7 @@ def _finish(prepared: Prepared, data: Path, total: Moments, stage: str, name: st
     )
 
 
-def _kept(folder: Path, unit: str) -> Path:
+def _sums_path(folder: Path, unit: str) -> Path:
     return folder / f"{unit}.npz"
 
 
@@ -144,8 +144,8 @@ def estimate(prepared: Prepared, num_images: int, seed: int) -> dict[str, JsonVa
 
     Args:
         prepared: The images.
-        num_images: Training images to draw, without replacement; all if there are fewer.
-        seed: Seed of the drawing.
+        num_images: Number of training images to draw, without replacement; all if there are fewer.
+        seed: Seed of the draw.
 
     Returns:
         As in pca.json, marked as an estimate, with the number of images drawn.
@@ -160,9 +160,9 @@ def estimate(prepared: Prepared, num_images: int, seed: int) -> dict[str, JsonVa
         raise DataError(mismatch(prepared.folder, "training images", "none", "look at quarantine"))
     drawn = np.sort(keyed.permutation(total, seed)[:num_images])
     sums = Moments.zero(prepared.side)
-    for number, unit in enumerate(units):
-        start = int(ends[number - 1]) if number else 0
-        _add(sums, prepared, unit, drawn[(drawn >= start) & (drawn < ends[number])] - start)
+    for index, unit in enumerate(units):
+        start = int(ends[index - 1]) if index else 0
+        _add(sums, prepared, unit, drawn[(drawn >= start) & (drawn < ends[index])] - start)
     axes = colour_axes(sums.covariance())
     return {
         "estimate": True,
@@ -178,16 +178,16 @@ def estimate(prepared: Prepared, num_images: int, seed: int) -> dict[str, JsonVa
 
 
 def _add(sums: Moments, prepared: Prepared, unit: str, rows: NDArray[np.int64]) -> None:
-    """Count in the images of a unit that were drawn."""
+    """Add to `sums` the images of a unit at `rows` of its verdicts."""
     if not len(rows):
         return
     verdicts, tar = prepared.verdicts(unit), prepared.tar(unit)
     with tar.open("rb", buffering=0) as stream:
         for row in rows:
-            content = read_at(stream.fileno(), verdicts[row], tar)
-            require_unchanged(verdicts[row], content, tar)
+            jpeg = read_at(stream.fileno(), verdicts[row], tar)
+            require_unchanged(verdicts[row], jpeg, tar)
             try:
-                sums.add(simplejpeg.decode_jpeg(content, "RGBX"))
+                sums.add(simplejpeg.decode_jpeg(jpeg, "RGBX"))
             except ValueError as error:
                 where = f"{tar}: {verdicts[row].name}"
                 raise DataError(mismatch(where, "a sound JPEG", error, REPREPARE)) from None

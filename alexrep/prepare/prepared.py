@@ -16,12 +16,12 @@ from alexrep.prepare.image import Verdict
 from alexrep.prepare.units import read_verdicts
 
 REPREPARE = "remove the tar and run preprocess again"
-"""What to do about a tar that is not as it was prepared."""
+"""Advice for a tar that does not match its record."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A finished DATA/images."""
+    """The folder DATA/images of a finished preprocess."""
 
     folder: Path
     manifest: Manifest
@@ -42,8 +42,8 @@ class Prepared:
     @property
     def quarantine(self) -> list[dict[str, Any]]:
         """Split, name and why of each quarantined image."""
-        listed: Any = self.manifest.details["quarantine"]
-        return list(listed)
+        images: Any = self.manifest.details["quarantine"]
+        return list(images)
 
     @property
     def splits(self) -> list[str]:
@@ -76,8 +76,8 @@ class Prepared:
 
     @property
     def _units(self) -> list[str]:
-        listed: Any = self.manifest.details["units"]
-        return list(listed)
+        units: Any = self.manifest.details["units"]
+        return list(units)
 
 
 def open_prepared(data: Path) -> Prepared:
@@ -85,14 +85,14 @@ def open_prepared(data: Path) -> Prepared:
 
     Raises:
         ManifestError: If preprocess has not finished there.
-        UnicodeEncodeError: If the names of its files cannot be said in this locale.
+        UnicodeEncodeError: If this locale cannot encode the names of its files.
     """
     folder = data / "images"
     record = manifest.read(folder / manifest.NAME, "preprocess")
     prepared = Prepared(folder, record, classes.read(folder / "classes.json"))
     for split in prepared.splits:
         for unit in prepared.units(split):
-            os.fsencode(unit)  # else the file would be said to be missing
+            os.fsencode(unit)  # otherwise the file would be reported as missing
     return prepared
 
 
@@ -100,7 +100,7 @@ def check_lists(prepared: Prepared) -> None:
     """Compare the verdicts of all units with the digests in the manifest.
 
     Raises:
-        DataError: If a list is missing, or not the one that was written.
+        DataError: If a list is missing or was changed.
     """
     for name, digest in prepared.manifest.outputs.items():
         path = prepared.folder / name
@@ -127,20 +127,20 @@ def jpegs(prepared: Prepared, unit: str) -> Iterator[tuple[Verdict, bytes]]:
 
 
 def lost(tar: Path) -> DataError:
-    """Return the error that says that a unit's tar is missing."""
+    """Return the error for a missing tar of a unit."""
     return DataError(mismatch(tar, "prepared images", "no file", "run preprocess again"))
 
 
 def require_unchanged(verdict: Verdict, content: bytes, tar: Path) -> None:
-    """Refuse an image that is not as it was prepared.
+    """Check the CRC-32 of a prepared image.
 
     Args:
         verdict: The image's verdict.
-        content: Its bytes as read.
-        tar: Where from.
+        content: The bytes read.
+        tar: The tar they were read from.
 
     Raises:
-        DataError: If its crc32 is another.
+        DataError: If it differs from the recorded one.
     """
     crc32 = zlib.crc32(content)
     if verdict.crc32 not in (0, crc32):
@@ -156,7 +156,7 @@ def read_at(descriptor: int, verdict: Verdict, tar: Path) -> bytes:
     """
     content = os.pread(descriptor, verdict.size, verdict.offset)
     if len(content) != verdict.size:
-        found = f"{len(content)} bytes"
-        where, wanted = f"{tar}: {verdict.name}", f"{verdict.size} bytes"
+        where = f"{tar}: {verdict.name}"
+        wanted, found = f"{verdict.size} bytes", f"{len(content)} bytes"
         raise DataError(mismatch(where, wanted, found, REPREPARE))
     return content

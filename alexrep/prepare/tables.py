@@ -1,4 +1,4 @@
-"""The prepared set as tables: its classes, every image with its verdict, counts of verdicts."""
+"""Tables of the prepared set: its classes, its images with verdicts, counts of verdicts."""
 
 import csv
 import json
@@ -13,7 +13,7 @@ from alexrep.prepare.units import read_verdicts
 CLASS_COLUMNS = ("label", "wnid", "id", "words", "num_train_images")
 """Class index, wnid or folder name, id in the devkit, names, training images.
 
-These are as many as the devkit promises, or, where there is none, as are prepared.
+The number of training images is the devkit's, or, without a devkit, the number prepared.
 """
 IMAGE_COLUMNS = (
     "name",
@@ -28,7 +28,7 @@ IMAGE_COLUMNS = (
     "height",
     "sha256",
 )
-"""Width and height are those as distributed, in pixels; sha256 is that of the prepared JPEG."""
+"""Width and height are of the image as distributed, in pixels; sha256 of the prepared JPEG."""
 
 TableRow = Mapping[str, str | int | None]
 
@@ -39,25 +39,25 @@ def class_rows(prepared: Prepared) -> Iterator[TableRow]:
     Raises:
         DataError: If a record of the images is missing or broken.
     """
-    is_promised = any(one.num_train_images for one in prepared.classes.synsets)
+    is_promised = any(synset.num_train_images for synset in prepared.classes.synsets)
     counted = {} if is_promised else _count_train(prepared)
-    for one in prepared.classes.synsets:
-        num_train = counted.get(one.index, one.num_train_images)
-        values = (one.index, one.wnid, one.id, one.words, num_train)
+    for synset in prepared.classes.synsets:
+        num_train = counted.get(synset.index, synset.num_train_images)
+        values = (synset.index, synset.wnid, synset.id, synset.words, num_train)
         yield dict(zip(CLASS_COLUMNS, values, strict=True))
 
 
 def _count_train(prepared: Prepared) -> Counter[int]:
-    """Count the training images of each class, those in quarantine too."""
+    """Count the training images of each class index, quarantined ones included."""
     records = [prepared.folder / f"{unit}.jsonl" for unit in prepared.units("train")]
-    return Counter(one.label for record in records for one in read_verdicts(record))
+    return Counter(verdict.label for record in records for verdict in read_verdicts(record))
 
 
 def image_rows(prepared: Prepared, splits: Iterable[str]) -> Iterator[TableRow]:
-    """Yield a row of IMAGE_COLUMNS for each image of `splits`, those in quarantine included.
+    """Yield a row of IMAGE_COLUMNS for each image of `splits`, quarantined ones included.
 
-    One verdict is held at a time. Of an image without a public label the label is
-    -1 and wnid, id and words are None; in quarantine width, height and sha256 are.
+    Verdicts are read one at a time. Without a public label, the label is -1 and wnid, id
+    and words are None; width, height and sha256 are None for a quarantined image.
 
     Raises:
         DataError: If a record of the images is missing or broken.
@@ -65,12 +65,12 @@ def image_rows(prepared: Prepared, splits: Iterable[str]) -> Iterator[TableRow]:
     synsets = prepared.classes.synsets
     for split in splits:
         for unit in prepared.units(split):
-            for one in read_verdicts(prepared.folder / f"{unit}.jsonl"):
-                synset = synsets[one.label] if one.label >= 0 else None
+            for verdict in read_verdicts(prepared.folder / f"{unit}.jsonl"):
+                synset = synsets[verdict.label] if verdict.label >= 0 else None
                 of_class = (synset.wnid, synset.id, synset.words) if synset else (None,) * 3
-                outcome = (one.verdict, one.why)
-                made = (one.width or None, one.height or None, one.sha256 or None)
-                values = (one.name, split, one.label, *of_class, *outcome, *made)
+                size = (verdict.width or None, verdict.height or None)
+                outcome = (verdict.verdict, verdict.why, *size, verdict.sha256 or None)
+                values = (verdict.name, split, verdict.label, *of_class, *outcome)
                 yield dict(zip(IMAGE_COLUMNS, values, strict=True))
 
 
@@ -82,7 +82,7 @@ def write_csv(columns: Iterable[str], rows: Iterable[TableRow], out: TextIO) -> 
 
 
 def write_json(rows: Iterable[TableRow], out: TextIO) -> None:
-    """Write the rows as they come, as one JSON list; None is null."""
+    """Write the rows as they come, as one JSON array; None is null."""
     separator = "[\n"
     for row in rows:
         out.write(separator + json.dumps(row, ensure_ascii=False))
@@ -91,11 +91,11 @@ def write_json(rows: Iterable[TableRow], out: TextIO) -> None:
 
 
 MOST_REASONS = 15
-"""Rows shown; the rest is counted."""
+"""Rows shown at most; the rest are counted in one line."""
 
 
 def verdict_table(record: Manifest) -> str:
-    """Write the counts by verdict and reason, a column for each split.
+    """Return the counts by verdict and reason as text, a column for each split.
 
     Args:
         record: The manifest of a finished preprocess.
