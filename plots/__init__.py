@@ -1,1 +1,1 @@
-"""Pictures of a run: one figure per module, each with draw(run, out)."""
+"""Figures of a run: one per module, each with draw(run, out)."""

@@ -1,4 +1,4 @@
-"""The colour axes of the training set, and how far the colour noise moves along them.
+"""Draws the colour axes of the training set, and how far colour noise moves along them.
 
 Source: Krizhevsky et al. 2012, section 4.1.
 """
@@ -14,15 +14,15 @@ from alexrep.runs.contents import ColourAxes, Floats, read_colour_axes, read_rec
 from . import style
 
 DRAWS = (-2, -1, 0, 1, 2)
-"""Standard deviations at which colours are shown."""
+"""Multiples of the standard deviation at which colours are shown."""
 WIDTH, TOP, ROW = 10.4, 1.55, 0.78
-"""Width of the page, height of its head, and height of a row, in inches."""
-BARS, LONGEST = 1.75, 2.1
-"""Left end of the bars, and the length of the longest, in inches."""
-SWATCH, TALL = 0.5, 0.46
+"""Page width, height above the rows, and row height, in inches."""
+BARS, LONGEST_BAR = 1.75, 2.1
+"""Left end of the bars, and length of the longest, in inches."""
+SWATCH_WIDTH, SWATCH_HEIGHT = 0.5, 0.46
 """Width and height of a swatch, in inches."""
-SPREAD, NOISE = 4.75, 7.6
-"""Left ends of the two columns of swatches, in inches."""
+DATA_LEFT, NOISE_LEFT = 4.75, 7.6
+"""Left edges of the swatches at the data's own spread and at the noise's, in inches."""
 NOTE = (
     "Grey levels are clipped to 0 to 255. The noise is shown for draws of up to twice its "
     "standard deviation, one axis at a time; it moves along all three."
@@ -39,17 +39,17 @@ def draw(run: Path, out: Path) -> None:
     with style.canvas(out, WIDTH, TOP + 3 * ROW + 0.55) as figure:
         style.title(figure, f"{recipe.name}: colour axes of the training set", summary(axes))
         page = style.page(figure)
-        _heads(page, recipe.noise.scale)
+        _column_heads(page, recipe.noise.scale)
         for index in range(3):
             y = TOP + index * ROW
             _bar(page, axes, index, y)
-            _swatches(page, swatches(axes, index, 1.0), SPREAD, y)
-            _swatches(page, swatches(axes, index, recipe.noise.scale), NOISE, y)
+            _swatches(page, swatches(axes, index, 1.0), DATA_LEFT, y)
+            _swatches(page, swatches(axes, index, recipe.noise.scale), NOISE_LEFT, y)
         page.text(style.MARGIN, TOP + 3 * ROW + 0.1, NOTE, size=8, color=style.QUIET, va="top")
 
 
 def summary(axes: ColourAxes) -> str:
-    """Give the mean colour and the number of pixels behind it."""
+    """Return the subtitle: the mean colour and the number of pixels behind it."""
     red, green, blue = axes.mean
     mean = f"mean colour R {red:.1f}, G {green:.1f}, B {blue:.1f} grey levels"
     return f"{mean}; covariance of {axes.num_pixels:,} pixels"
@@ -60,7 +60,7 @@ def swatches(axes: ColourAxes, index: int, scale: float) -> Floats:
 
     Args:
         axes: The colour axes.
-        index: Which axis, 0 for the one of the largest standard deviation.
+        index: Index of the axis, 0 for the largest standard deviation.
         scale: Factor on the standard deviation: 1, or the scale of the noise.
 
     Returns:
@@ -72,34 +72,40 @@ def swatches(axes: ColourAxes, index: int, scale: float) -> Floats:
     return colours
 
 
-def _heads(page: Axes, scale: float) -> None:
-    """Name the columns, and the number of standard deviations over each swatch."""
+def _column_heads(page: Axes, scale: float) -> None:
+    """Write the column heads, and the number of standard deviations above each swatch."""
     y = TOP - 0.36
     page.text(style.MARGIN, y, "axis (R, G, B)", weight="bold")
     page.text(BARS, y, "standard deviation, grey levels", weight="bold")
-    page.text(SPREAD, y, "mean colour moved along the axis", weight="bold")
-    page.text(NOISE, y, f"the same by the noise, scale {scale:g}", weight="bold")
-    for left, factor in ((SPREAD, 1.0), (NOISE, scale)):
+    page.text(DATA_LEFT, y, "mean colour moved along the axis", weight="bold")
+    page.text(NOISE_LEFT, y, f"the same by the noise, scale {scale:g}", weight="bold")
+    for left, factor in ((DATA_LEFT, 1.0), (NOISE_LEFT, scale)):
         for column, draw in enumerate(DRAWS):
-            x = left + (column + 0.5) * SWATCH
+            x = left + (column + 0.5) * SWATCH_WIDTH
             text = f"{style.signed(draw * factor, 'g')} std" if draw else "mean"
             page.text(x, TOP - 0.1, text, size=7, color=style.QUIET, ha="center")
 
 
 def _bar(page: Axes, axes: ColourAxes, index: int, y: float) -> None:
-    middle = y + TALL / 2
+    middle = y + SWATCH_HEIGHT / 2
     page.text(style.MARGIN, middle - 0.04, f"axis {index + 1}", weight="bold", va="bottom")
     direction = "  ".join(style.signed(row[index], ".2f") for row in axes.axes)
     page.text(style.MARGIN, middle + 0.04, direction, size=8, color=style.QUIET, va="top")
     std = axes.stds[index]
-    length = LONGEST * std / max(*axes.stds, 1e-6)
-    page.add_patch(Rectangle((BARS, y + 0.08), length, TALL - 0.16, fc=style.BLUE, ec="none"))
+    length = LONGEST_BAR * std / max(*axes.stds, 1e-6)
+    page.add_patch(
+        Rectangle((BARS, y + 0.08), length, SWATCH_HEIGHT - 0.16, fc=style.BLUE, ec="none")
+    )
     page.text(BARS + length + 0.07, middle, f"{std:.1f}", va="center_baseline")
 
 
 def _swatches(page: Axes, colours: Floats, left: float, y: float) -> None:
     for column, colour in enumerate(colours):
-        x = left + column * SWATCH
-        page.add_patch(Rectangle((x, y), SWATCH, TALL, fc=tuple(colour / 255), ec="none"))
-    frame = Rectangle((left, y), len(colours) * SWATCH, TALL, fc="none", ec=style.LINE, lw=0.6)
+        x = left + column * SWATCH_WIDTH
+        page.add_patch(
+            Rectangle((x, y), SWATCH_WIDTH, SWATCH_HEIGHT, fc=tuple(colour / 255), ec="none")
+        )
+    frame = Rectangle(
+        (left, y), len(colours) * SWATCH_WIDTH, SWATCH_HEIGHT, fc="none", ec=style.LINE, lw=0.6
+    )
     page.add_patch(frame)

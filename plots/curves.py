@@ -1,4 +1,4 @@
-"""Loss and error over the epochs, with the rates below and marks where they change."""
+"""Draws loss and error by epoch, with the rates below and marks where they change."""
 
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,9 @@ from alexrep.runs.history import History, best, number, thin
 from . import panels, rates, style
 
 RING: dict[str, Any] = {"ms": 10, "mfc": "none", "mec": style.INK, "mew": 1.2}
-"""How the best epoch is marked."""
-FEW = 40
-"""Epochs up to which each is marked with a dot."""
+"""Style of the ring around the best epoch."""
+MAX_DOTS = 40
+"""Most epochs that are each marked with a dot."""
 
 
 def draw(run: Path, out: Path) -> None:
@@ -43,17 +43,18 @@ def draw(run: Path, out: Path) -> None:
 
 
 def summary(history: History, recipe: Recipe) -> str:
-    """Say how far the run is and which epoch is best."""
-    far = f"{history.num_finished} of {recipe.schedule.epochs} epochs"
+    """Return the subtitle: how far the run has come, and its best epoch."""
+    progress = f"{history.num_finished} of {recipe.schedule.epochs} epochs"
     row = best(history)
     if row is None:
-        return f"{far}, no val error yet"
+        return f"{progress}, no val error yet"
     top1, top5 = (100 * number(row, key) for key in ("val_top1_error", "val_top5_error"))
-    return f"{far}; best at epoch {row['epoch']}: val top-1 error {top1:.2f} %, top-5 {top5:.2f} %"
+    errors = f"val top-1 error {top1:.2f} %, top-5 {top5:.2f} %"
+    return f"{progress}; best at epoch {row['epoch']}: {errors}"
 
 
 def _epochs(lowest: Axes, history: History) -> None:
-    """Scale and name the axis of epochs that the panels share."""
+    """Scale and label the epoch axis that the panels share."""
     end = history.end or 1.0
     lowest.set_xlim(-0.012 * end, 1.012 * end)
     lowest.xaxis.set_major_locator(MaxNLocator(10, integer=True, steps=[1, 2, 5, 10]))
@@ -61,13 +62,14 @@ def _epochs(lowest: Axes, history: History) -> None:
 
 
 def _loss(axes: Axes, history: History) -> None:
-    at, low, high = thin(history.step_at, history.step_loss)
-    if len(at) < len(history.step_at):
-        label = f"training, lowest to highest of {len(history.step_at) / len(at):.0f} logged steps"
-        axes.fill_between(at, low, high, color=style.BLUE, alpha=0.22, lw=0, label=label)
-    elif len(at):
+    epochs, low, high = thin(history.step_at, history.step_loss)
+    if len(epochs) < len(history.step_at):
+        num = len(history.step_at) / len(epochs)
+        label = f"training, lowest to highest of {num:.0f} logged steps"
+        axes.fill_between(epochs, low, high, color=style.BLUE, alpha=0.22, lw=0, label=label)
+    elif len(epochs):
         label = "training, each logged step"
-        axes.plot(at, low, color=style.BLUE, alpha=0.35, lw=0.7, label=label)
+        axes.plot(epochs, low, color=style.BLUE, alpha=0.35, lw=0.7, label=label)
     _curve(axes, history, "train_loss", "training, mean of the epoch", style.BLUE)
     _curve(axes, history, "val_loss", "val", style.VERMILLION)
     _finish(axes, "loss")
@@ -93,13 +95,14 @@ def _curve(
     factor: float = 1,
     line: str = "-",
 ) -> None:
-    """Draw one column of the epoch rows; rows that lack it are left out."""
-    at, value = history.column("epoch"), history.column(key) * factor
-    has_value = ~np.isnan(value)
-    dots = "o" if has_value.sum() <= FEW else ""
+    """Draw one column of the epoch rows, without the rows that lack it."""
+    epochs, values = history.column("epoch"), history.column(key) * factor
+    has_value = ~np.isnan(values)
+    marker = "o" if has_value.sum() <= MAX_DOTS else ""
     if not has_value.any():
         return
-    axes.plot(at[has_value], value[has_value], line, color=colour, marker=dots, ms=3.5, label=label)
+    look: dict[str, Any] = {"color": colour, "marker": marker, "ms": 3.5, "label": label}
+    axes.plot(epochs[has_value], values[has_value], line, **look)
 
 
 def _finish(axes: Axes, label: str) -> None:

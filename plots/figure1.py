@@ -1,4 +1,4 @@
-"""Training error by epoch with ReLU and with tanh, and where each reaches the target.
+"""Draws training error by epoch with ReLU and with tanh, and where each reaches a target.
 
 Shapes: E finished epochs.
 
@@ -22,14 +22,14 @@ from . import panels, style
 
 WIDTH, HEIGHT = 7.4, 4.9
 TOP, BOTTOM = 1.15, 0.65
-"""Room above and below the panel, in inches."""
+"""Margins above and below the panel, in inches."""
 LATE = 0.85
-"""Share of the axis beyond which a word has no room at the right."""
+"""Fraction of the axis beyond which a label does not fit to the right."""
 LOOKS: dict[str, dict[str, Any]] = {
     "relu": {"label": "ReLU", "color": style.BLUE, "ls": "-"},
     "tanh": {"label": "tanh", "color": style.VERMILLION, "ls": (0, (4, 2))},
 }
-"""Solid and dashed, as in the paper."""
+"""Line styles, solid and dashed as in the paper."""
 
 
 @dataclass(frozen=True)
@@ -41,32 +41,32 @@ class Line:
     rate: float
     """Learning rate of weights."""
     epochs: Floats
-    """Numbers of finished epochs, from 1, (E,)."""
+    """Number of epochs finished, from 1, (E,)."""
     errors: Floats
-    """Training error in the epoch that ends there, (E,)."""
+    """Training error of each of these epochs, a fraction, (E,)."""
 
     def crossing(self, target: float) -> float | None:
-        """Return where the line through the epochs' errors first comes down to `target`.
+        """Return when the error first falls to `target`, interpolated linearly between epochs.
 
         Returns:
-            A number of epochs, with a fraction; the first epoch if it is under already. None if
-            the run never gets there.
+            Epochs, with a fraction; the first epoch if its error is at the target already.
+            None if the run never gets there.
         """
-        under = np.flatnonzero(self.errors <= target)
-        if not len(under):
+        reached = np.flatnonzero(self.errors <= target)
+        if not len(reached):
             return None
-        last = int(under[0])
-        if last == 0:
+        first = int(reached[0])
+        if first == 0:
             return float(self.epochs[0])
-        errors = self.errors[[last, last - 1]]
-        return float(np.interp(target, errors, self.epochs[[last, last - 1]]))
+        pair = [first, first - 1]  # np.interp wants ascending errors
+        return float(np.interp(target, self.errors[pair], self.epochs[pair]))
 
 
 def read(run: Path, activation: str) -> Line:
     """Read the training errors of a run.
 
     Args:
-        run: Its folder.
+        run: The run's folder.
         activation: `relu` or `tanh`.
 
     Raises:
@@ -85,15 +85,15 @@ def draw(lines: Sequence[Line], target: float, out: Path) -> None:
     """Draw `lines` into the PNG file `out`.
 
     Args:
-        lines: ReLU's and tanh's, each at its own best rate.
+        lines: One of ReLU and one of tanh, each at its best rate.
         target: Training error to reach, a fraction.
-        out: The PNG file, whole or not at all.
+        out: The PNG file; written whole or not at all.
     """
     with style.canvas(out, WIDTH, HEIGHT) as figure:
         style.title(figure, "Training error with ReLU and with tanh", summary(lines, target))
-        place = (panels.LEFT / WIDTH, BOTTOM / HEIGHT)
+        corner = (panels.LEFT / WIDTH, BOTTOM / HEIGHT)
         size = (1 - (panels.LEFT + style.MARGIN) / WIDTH, 1 - (TOP + BOTTOM) / HEIGHT)
-        axes = figure.add_axes((*place, *size))
+        axes = figure.add_axes((*corner, *size))
         end = max(float(line.epochs[-1]) for line in lines)
         axes.axhline(100 * target, zorder=1, **panels.DASHES)
         axes.set(xlim=(0, 1.05 * end), xlabel="epoch")
@@ -107,13 +107,13 @@ def draw(lines: Sequence[Line], target: float, out: Path) -> None:
 
 
 def summary(lines: Sequence[Line], target: float) -> str:
-    """Say how many epochs each needs, and their ratio if both get there."""
+    """Return the subtitle: the epochs that each needs, and their ratio if both get there."""
     crossings = {line.activation: line.crossing(target) for line in lines}
     parts = []
     for line in lines:
-        at, name = crossings[line.activation], LOOKS[line.activation]["label"]
-        said = f"not in {line.epochs[-1]:.0f} epochs" if at is None else f"{at:.1f} epochs"
-        parts.append(f"{name} {said}")
+        crossing, name = crossings[line.activation], LOOKS[line.activation]["label"]
+        never = f"not in {line.epochs[-1]:.0f} epochs"
+        parts.append(f"{name} {never if crossing is None else f'{crossing:.1f} epochs'}")
     relu, tanh = crossings.get("relu"), crossings.get("tanh")
     if relu is not None and tanh is not None:
         parts.append(f"{tanh / relu:.2f} times as many")
@@ -123,19 +123,19 @@ def summary(lines: Sequence[Line], target: float) -> str:
 def _line(axes: Axes, line: Line) -> None:
     look = dict(LOOKS[line.activation])
     look["label"] += f", rate {line.rate:g}"
-    dots = "o" if len(line.epochs) <= 40 else ""
-    axes.plot(line.epochs, 100 * line.errors, marker=dots, ms=3.5, **look)
+    marker = "o" if len(line.epochs) <= 40 else ""
+    axes.plot(line.epochs, 100 * line.errors, marker=marker, ms=3.5, **look)
 
 
-def _mark(axes: Axes, at: float | None, target: float, activation: str) -> None:
-    """Ring the place where a line reaches the target, and say there how many epochs it took."""
-    if at is None:
+def _mark(axes: Axes, crossing: float | None, target: float, activation: str) -> None:
+    """Ring the point where a line reaches the target, and label it with its epochs."""
+    if crossing is None:
         return
     colour = LOOKS[activation]["color"]
-    axes.plot([at], [100 * target], "o", ms=10, mfc="none", mec=style.INK, mew=1.2, zorder=4)
-    axes.plot([at, at], [0, 100 * target], color=colour, lw=0.9, ls=":")
-    # To the left of a late one, where the page ends at its right.
-    is_late = at > LATE * axes.get_xlim()[1]
+    axes.plot([crossing], [100 * target], "o", ms=10, mfc="none", mec=style.INK, mew=1.2, zorder=4)
+    axes.plot([crossing, crossing], [0, 100 * target], color=colour, lw=0.9, ls=":")
+    # A late crossing has its label to the left, as the page ends to the right of it.
+    is_late = crossing > LATE * axes.get_xlim()[1]
     side, shift = ("right", -5) if is_late else ("left", 5)
-    where: dict[str, Any] = {"textcoords": "offset points", "xytext": (shift, 5), "color": colour}
-    axes.annotate(f"{at:.1f} epochs", (at, 0), ha=side, **where)
+    look: dict[str, Any] = {"textcoords": "offset points", "xytext": (shift, 5), "color": colour}
+    axes.annotate(f"{crossing:.1f} epochs", (crossing, 0), ha=side, **look)

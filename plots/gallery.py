@@ -1,4 +1,4 @@
-"""The pictures there are, by name, and the command that draws all of them."""
+"""All pictures of a run by name, and the function that draws them."""
 
 import importlib
 from pathlib import Path
@@ -14,25 +14,25 @@ FIGURES = {
     "mean-image": "mean_image",
     "colour-axes": "colour_axes",
 }
-"""Name of each picture, which is its file's name without .png, and the module that draws it."""
+"""Module that draws each picture, by the picture's name: its file's name without .png."""
 
 
 def draw_all(run: Path, folder: Path) -> dict[str, Path | AlexrepError]:
-    """Draw every picture whose inputs are there into `folder`.
+    """Draw every picture whose inputs exist into `folder`.
 
-    A picture that cannot be drawn is also removed, if an earlier call left one:
-    it would show another state of the run.
+    If a picture cannot be drawn, one left by an earlier call is removed: it would show
+    another state of the run.
 
     Returns:
-        For each name in `FIGURES` the PNG file, or the reason why there is none: a
-        NothingToShow, or an error that somebody has to mend.
+        For each name in `FIGURES` the PNG file, or why there is none: a NothingToShow,
+        or an error that needs fixing.
     """
     files.sweep_ours(folder)
     return {name: _draw(module, run, folder / f"{name}.png") for name, module in FIGURES.items()}
 
 
 def is_drawn(plan: Plan, folder: Path) -> bool:
-    """Tell whether the pictures in `folder` are all there and show the numbers that `plan` names.
+    """Tell whether all pictures are in `folder` and were drawn from the inputs of `plan`.
 
     Raises:
         ManifestError: If the folder belongs to another stage.
@@ -46,7 +46,7 @@ def is_drawn(plan: Plan, folder: Path) -> bool:
 
 def _draw(module: str, run: Path, out: Path) -> Path | AlexrepError:
     try:
-        # Imported here, since matplotlib and torch take longer than naming the pictures.
+        # Imported here: matplotlib and torch are slow to import, and FIGURES needs neither.
         importlib.import_module(f".{module}", __package__).draw(run, out)
     except AlexrepError as error:
         out.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""The kernels of the first layer, by tower, as small RGB patches.
+"""Draws the kernels of the first layer, by tower, as RGB patches.
 
-Shapes: K kernels of a tower, P pixels to a side, H and W of the finished block.
+Shapes: K kernels of a tower, P pixels to a side, H and W the size of a finished block.
 
 Source: Krizhevsky et al. 2012, figure 3.
 """
@@ -23,11 +23,11 @@ from . import style
 Kernels = NDArray[np.float32]
 
 TOP, SIDE, BETWEEN = 0.95, 0.62, 0.3
-"""Room for the title, for the towers' names and between the blocks, in inches."""
-ROOM = 1200
-"""Most screen pixels to the width of a block."""
-LARGEST = 16
-"""Most screen pixels to a pixel of a kernel."""
+"""Height of the title, width of the towers' names, space between blocks, in inches."""
+MAX_WIDTH = 1200
+"""Largest width of a block, in screen pixels."""
+MAX_ZOOM = 16
+"""Most screen pixels for a side of a kernel's pixel."""
 GAP = 6
 """Screen pixels between two kernels."""
 
@@ -35,10 +35,10 @@ GAP = 6
 def draw(run: Path, out: Path) -> None:
     """Draw the first layer's kernels of `run` into the PNG file `out`.
 
-    The best checkpoint is taken, or the last one where no best is kept.
+    Uses the best checkpoint, or the last one if no best is kept.
 
     Raises:
-        NothingToShow: If there is no checkpoint, or no layer on three colours in it.
+        NothingToShow: If there is no checkpoint, or it has no convolution on three channels.
     """
     recipe, (path, weights) = read_recipe(run), read_weights(run)
     towers = first_layer(weights, path)
@@ -48,20 +48,20 @@ def draw(run: Path, out: Path) -> None:
     width = max(6.5, SIDE + max(b.shape[1] for b in blocks.values()) / style.DPI + style.MARGIN)
     height = TOP + sum(len(block) / style.DPI + BETWEEN for block in blocks.values())
     title = f"{recipe.name}: kernels of the first layer"
-    below = f"{_describe(towers)}, each scaled to its own range about grey"
+    subtitle = f"{_describe(towers)}, each scaled to its own range about grey"
     with style.canvas(out, width, height) as figure:
-        style.title(figure, title, f"{below}; checkpoint {path.name}")
-        _place(figure, blocks)
+        style.title(figure, title, f"{subtitle}; checkpoint {path.name}")
+        _draw_blocks(figure, blocks)
 
 
 def first_layer(model: Mapping[str, torch.Tensor], where: Path) -> dict[str, Kernels]:
-    """Find the first layer's kernels, float32, (K, 3, P, P), under the name of each tower.
+    """Return the first layer's kernels, float32, (K, 3, P, P), by name of the tower.
 
-    The colours are in the order of the net's input. A net without towers gives its first
-    convolution on three channels.
+    Channels are in the order of the network's input. Of a network without towers, its first
+    convolution on three channels is taken.
 
     Raises:
-        NothingToShow: If there is none.
+        NothingToShow: If there is no such layer.
         DataError: If a weight is not finite.
     """
     layers = {}
@@ -70,8 +70,8 @@ def first_layer(model: Mapping[str, torch.Tensor], where: Path) -> dict[str, Ker
             break
         layers[f"tower {index + 1}"] = model[key]
     if not layers:
-        images = (key for key, weight in model.items() if weight.ndim == 4 and weight.shape[1] == 3)
-        layers = {key.removesuffix(".weight"): model[key] for key in list(images)[:1]}
+        on_rgb = [key for key, weight in model.items() if weight.ndim == 4 and weight.shape[1] == 3]
+        layers = {key.removesuffix(".weight"): model[key] for key in on_rgb[:1]}
     if not layers:
         advice = "draw the kernels of a net whose first layer is a convolution"
         raise NothingToShow(mismatch(where, "a convolution on 3 channels", "none", advice))
@@ -82,7 +82,7 @@ def first_layer(model: Mapping[str, torch.Tensor], where: Path) -> dict[str, Ker
 
 
 def patches(kernels: Kernels) -> Pixels:
-    """Scale each kernel to its own range, with 0 at middle grey.
+    """Scale each kernel to its own range, with 0 as middle grey.
 
     Args:
         kernels: Weights, RGB, (K, 3, P, P).
@@ -97,47 +97,47 @@ def patches(kernels: Kernels) -> Pixels:
 
 
 def columns(num: int) -> int:
-    """Return how many of `num` kernels stand in a row: 16 of 48 as in the paper, 6 of 12."""
-    wish = min(num, math.sqrt(num * 16 / 3))
-    divisors = [d for d in range(1, num + 1) if num % d == 0 and wish / 1.6 < d < wish * 1.6]
-    return min(divisors, key=lambda d: abs(math.log(d / wish)), default=math.ceil(wish))
+    """Return how many of `num` kernels go in a row: 16 of 48 as in the paper, 6 of 12."""
+    ideal = min(num, math.sqrt(num * 16 / 3))
+    divisors = [d for d in range(1, num + 1) if num % d == 0 and ideal / 1.6 < d < ideal * 1.6]
+    return min(divisors, key=lambda d: abs(math.log(d / ideal)), default=math.ceil(ideal))
 
 
 def montage(tiles: Pixels) -> Pixels:
-    """Lay enlarged patches out in rows on white.
+    """Enlarge patches and lay them out in rows on white.
 
     Args:
         tiles: RGB patches, (K, P, P, 3).
 
     Returns:
-        RGB pixels, (H, W, 3), W at most `ROOM` unless the patches are too many.
+        RGB pixels, (H, W, 3), W at most `MAX_WIDTH` unless there are too many patches.
     """
     across = columns(len(tiles))
-    zoom = max(1, min(LARGEST, ((ROOM + GAP) // across - GAP) // tiles.shape[2]))
+    zoom = max(1, min(MAX_ZOOM, ((MAX_WIDTH + GAP) // across - GAP) // tiles.shape[2]))
     large = tiles.repeat(zoom, axis=1).repeat(zoom, axis=2)
-    tall, wide = large.shape[1] + GAP, large.shape[2] + GAP
+    height, width = large.shape[1] + GAP, large.shape[2] + GAP
     down = math.ceil(len(tiles) / across)
-    block = np.full((down * tall, across * wide, 3), 255, dtype=np.uint8)
+    block = np.full((down * height, across * width, 3), 255, dtype=np.uint8)
     for index, tile in enumerate(large):
-        y, x = index // across * tall, index % across * wide
-        block[y : y + tall - GAP, x : x + wide - GAP] = tile
+        y, x = index // across * height, index % across * width
+        block[y : y + height - GAP, x : x + width - GAP] = tile
     return block[:-GAP, :-GAP]
 
 
-def _place(figure: Figure, blocks: Mapping[str, Pixels]) -> None:
-    """Put the blocks below one another, pixel for pixel, their names beside them."""
+def _draw_blocks(figure: Figure, blocks: Mapping[str, Pixels]) -> None:
+    """Draw the blocks below one another, pixel for pixel, with names beside them."""
     axes, top = style.page(figure), TOP
     bottom = figure.get_size_inches()[1]
     for name, block in blocks.items():
-        tall = len(block) / style.DPI
-        offset = round((bottom - top - tall) * style.DPI)
+        height = len(block) / style.DPI
+        offset = round((bottom - top - height) * style.DPI)
         figure.figimage(block, round(SIDE * style.DPI), offset, origin="upper")
-        x, y = (style.MARGIN + SIDE) / 2, top + tall / 2
+        x, y = (style.MARGIN + SIDE) / 2, top + height / 2
         axes.text(x, y, name, rotation=90, size=11, weight="bold", ha="center", va="center")
-        top += tall + BETWEEN
+        top += height + BETWEEN
 
 
 def _describe(towers: Mapping[str, Kernels]) -> str:
     counts = " + ".join(str(len(kernels)) for kernels in towers.values())
-    tall, wide = next(iter(towers.values())).shape[2:]
-    return f"{counts} kernels of {tall}{style.CROSS}{wide}{style.CROSS}3"
+    height, width = next(iter(towers.values())).shape[2:]
+    return f"{counts} kernels of {height}{style.CROSS}{width}{style.CROSS}3"

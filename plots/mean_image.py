@@ -1,4 +1,4 @@
-"""The mean image of the training set: in its colours, with more contrast, and by channel."""
+"""Draws the mean image of the training set: as it is, with more contrast, and by channel."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from alexrep.runs.contents import Floats, Pixels, read_mean, read_recipe
 from . import style
 
 CELL, SPACE, TOP = 1.9, 0.16, 1.3
-"""Side of a picture, the space between two, and the height of title and names, in inches."""
+"""Side of a picture, space between two, and height of title and names, in inches."""
 CHANNELS = ("red", "green", "blue")
 
 
@@ -34,11 +34,11 @@ def draw(run: Path, out: Path) -> None:
         for index, name in enumerate(CHANNELS):
             channel = mean[..., [index] * 3]
             _picture(axes, 2 + index, name, to_pixels(channel, low, high))
-        _scale(figure, low, high)
+        _colour_bar(figure, low, high)
 
 
 def summary(mean: Floats) -> str:
-    """Give the channel means, the range and the size."""
+    """Return the subtitle: channel means, range and size."""
     red, green, blue = mean.mean(axis=(0, 1), dtype=np.float64)
     side = f"{mean.shape[0]}{style.CROSS}{mean.shape[1]} pixels"
     channels = f"channel means R {red:.1f}, G {green:.1f}, B {blue:.1f}"
@@ -50,14 +50,14 @@ def to_pixels(levels: Floats, low: float, high: float) -> Pixels:
 
     Args:
         levels: Grey levels, RGB, (side, side, 3).
-        low: Grey level of black.
-        high: Grey level of white; what lies outside the two is clipped.
+        low: Grey level shown as black.
+        high: Grey level shown as white; levels outside of the two are clipped.
 
     Returns:
         Pixels of the same shape; all black where `low` equals `high`.
     """
-    share = (levels - low) / max(high - low, 1e-6)
-    pixels: Pixels = np.rint(255 * np.clip(share, 0, 1)).astype(np.uint8)
+    scaled = (levels - low) / max(high - low, 1e-6)
+    pixels: Pixels = np.rint(255 * np.clip(scaled, 0, 1)).astype(np.uint8)
     return pixels
 
 
@@ -68,12 +68,12 @@ def _picture(axes: Axes, column: int, name: str, image: Pixels) -> None:
     axes.text(x + CELL / 2, TOP - 0.09, name, ha="center", va="bottom")
 
 
-def _scale(figure: Figure, low: float, high: float) -> None:
-    """Add the scale of grey levels that the channels share."""
+def _colour_bar(figure: Figure, low: float, high: float) -> None:
+    """Add the colour bar of the grey levels that the channels share."""
     width, height = figure.get_size_inches()
     left = style.MARGIN + 5 * (CELL + SPACE)
-    place = (left / width, style.MARGIN / height, 0.13 / width, CELL / height)
+    rectangle = (left / width, style.MARGIN / height, 0.13 / width, CELL / height)
     shades = ScalarMappable(Normalize(low, max(high, low + 1e-6)), "gray")
-    bar = figure.colorbar(shades, cax=figure.add_axes(place))
+    bar = figure.colorbar(shades, cax=figure.add_axes(rectangle))
     bar.outline.set_visible(False)
     figure.text((left + 0.065) / width, 1 - (TOP - 0.09) / height, "grey level", va="bottom")

@@ -1,4 +1,4 @@
-"""The frame of the curves: panels above one another that share the axis of epochs."""
+"""Lays out the panels of the curves: stacked, with a shared epoch axis."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -11,40 +11,40 @@ from . import style
 
 WIDTH, HEIGHT = 9.0, 7.6
 LEFT, RIGHT, NAME = 0.95, 8.7, 0.35
-"""Edges of the panels, and place of their names, from the left of the page in inches."""
+"""Left and right edge of the panels, and x of their names, in inches."""
 ROWS = ((1.15, 2.3), (3.85, 2.05), (6.3, 0.7))
 """Top and height of the panels of loss, error and rates, in inches."""
 DASHES: dict[str, Any] = {"color": style.QUIET, "lw": 0.9, "ls": (0, (4, 3))}
-"""How a change is marked."""
+"""Line style of the marks at changes."""
 
 
 def stack(figure: Figure) -> list[Axes]:
-    """Add the panels of loss, error and rates; only the lowest shows the epochs."""
+    """Add the panels of loss, error and rates; only the lowest has epoch labels."""
     panels: list[Axes] = []
     for top, height in ROWS:
         bottom = 1 - (top + height) / HEIGHT
-        place = (LEFT / WIDTH, bottom, (RIGHT - LEFT) / WIDTH, height / HEIGHT)
-        panels.append(figure.add_axes(place, sharex=panels[0] if panels else None))
+        rectangle = (LEFT / WIDTH, bottom, (RIGHT - LEFT) / WIDTH, height / HEIGHT)
+        panels.append(figure.add_axes(rectangle, sharex=panels[0] if panels else None))
     for panel in panels[:-1]:
         panel.tick_params(labelbottom=False, bottom=False)
     return panels
 
 
 def name(panel: Axes, text: str) -> None:
-    """Name the vertical axis, at the same place in every panel."""
+    """Label the vertical axis, at the same x in every panel."""
     panel.set_ylabel(text)
     panel.yaxis.set_label_coords((NAME - LEFT) / (RIGHT - LEFT), 0.5)
 
 
-def mark(panels: Iterable[Axes], places: Iterable[float]) -> None:
-    """Draw a dashed line across all panels at each place."""
-    for place in places:
+def mark(panels: Iterable[Axes], epochs: Iterable[float]) -> None:
+    """Draw a dashed line across all panels at each of `epochs`."""
+    for epoch in epochs:
         for panel in panels:
-            panel.axvline(place, zorder=1, **DASHES)
+            panel.axvline(epoch, zorder=1, **DASHES)
 
 
 def legend(panel: Axes, handles: Sequence[Artist]) -> None:
-    """Put the legend in a row above the panel, where it cannot cover a curve."""
+    """Put the legend in one row above the panel, where it cannot cover a curve."""
     if not handles:
         return
     panel.legend(

@@ -1,4 +1,4 @@
-"""A sheet of scored images, each with its likeliest classes as bars.
+"""Draws a sheet of scored images, each with its likeliest classes as bars.
 
 Lengths are in inches, from the top left corner of the page.
 
@@ -26,14 +26,14 @@ from alexrep.runs.results import Predictions, Scored
 
 from . import style
 
-MOST, ACROSS = 24, 6
-"""Images on a sheet, and images in a row."""
+MAX_IMAGES, PER_ROW = 24, 6
+"""Most images on a sheet, and images in a row."""
 CELL, SPACE = 1.6, 0.24
-"""Side of an image and the space between two, in inches."""
+"""Side of an image and space between two, in inches."""
 TOP, NAME, BAR, BELOW = 1.3, 0.28, 0.17, 0.26
-"""Heights of the title, of the true class, of a bar, and of the space below a row."""
-LONGEST = CELL - 0.39
-"""Length of a bar of probability 1, in inches; its number stands to the right of it."""
+"""Heights of title, true class, bar and space below a row, in inches."""
+LONGEST_BAR = CELL - 0.39
+"""Length of a bar of probability 1, in inches; the number is to the right of it."""
 RIGHT_BAR, OTHER_BAR, TRACK = "#8AD3BB", "#CBD3DB", "#F4F6F8"
 
 
@@ -44,62 +44,62 @@ class Bar:
     name: str
     """First name of the class."""
     probability: float
-    """Length of the bar as a fraction of the longest."""
+    """Probability, and length of the bar as a fraction of the longest."""
     is_right: bool
     """Whether it is the true class."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """What stands under one image."""
+    """Text and bars below one image."""
 
     name: str | None
-    """First name of the true class, None where it is unknown."""
+    """First name of the true class; None if unknown."""
     bars: tuple[Bar, ...]
     """The likeliest classes, likeliest first."""
 
     @property
     def frame(self) -> str:
-        """Colour of the frame: whether the likeliest class is right, wrong, or not to be told."""
+        """Colour of the frame: likeliest class right, wrong, or true class unknown."""
         if self.name is None:
             return style.LINE
         return style.GREEN if self.bars[0].is_right else style.VERMILLION
 
 
 def draw(run: Path, out: Path) -> None:
-    """Draw the sheet of the first 24 images that eval kept into the PNG file `out`.
+    """Draw the first `MAX_IMAGES` images that eval kept into the PNG file `out`.
 
     Raises:
-        NothingToShow: If results or class table are missing, or eval kept no image.
+        NothingToShow: If results or class table are missing, or hold no images.
         DataError: If they are damaged.
     """
     recipe, scored = read_recipe(run), read_scored(run)
     result, images = scored.result, scored.predictions.sheet_images
-    sheet = cards(scored, read_classes(run))[:MOST]
+    sheet = cards(scored, read_classes(run))[:MAX_IMAGES]
     if not sheet:
         what = scored.path, "images for the sheet", "none", "run alexrep eval again"
         raise NothingToShow(mismatch(*what))
     row_height = CELL + NAME + BAR * len(sheet[0].bars) + BELOW
-    height = TOP + math.ceil(len(sheet) / ACROSS) * row_height - BELOW + style.MARGIN
-    width = 2 * style.MARGIN + ACROSS * (CELL + SPACE) - SPACE
+    height = TOP + math.ceil(len(sheet) / PER_ROW) * row_height - BELOW + style.MARGIN
+    width = 2 * style.MARGIN + PER_ROW * (CELL + SPACE) - SPACE
     with style.canvas(out, width, height) as figure:
         title = f"{recipe.name}: likeliest classes of {result.split} images, {result.views}"
         style.title(figure, title, summary(scored))
         axes = style.page(figure)
-        _key(figure, axes)
+        _legend(figure, axes)
         for index, card in enumerate(sheet):
-            row, column = divmod(index, ACROSS)
+            row, column = divmod(index, PER_ROW)
             x, y = style.MARGIN + column * (CELL + SPACE), TOP + row * row_height
             _image(axes, images[index], card.frame, x, y)
-            _under(figure, axes, card, x, y + CELL)
+            _labels(figure, axes, card, x, y + CELL)
 
 
 def cards(scored: Scored, names: Sequence[str]) -> list[Card]:
-    """Return the true class and the bars of every sheet image, in order.
+    """Return the card of every sheet image, in order.
 
     Args:
         scored: The scored images.
-        names: Name of each class, in the order of their indices.
+        names: Names of classes, by class index.
 
     Raises:
         DataError: If a class index or a row lies outside its table.
@@ -113,12 +113,12 @@ def cards(scored: Scored, names: Sequence[str]) -> list[Card]:
 
 
 def summary(scored: Scored) -> str:
-    """Say which of the scored images are shown, and what the bars are.
+    """Return the subtitle: which of the scored images are shown, and what the bars are.
 
     The share of wrong answers on the sheet is not the error: eval keeps some on purpose.
     """
     result, predictions = scored.result, scored.predictions
-    labels, rows = predictions.labels, predictions.sheet_rows[:MOST]
+    labels, rows = predictions.labels, predictions.sheet_rows[:MAX_IMAGES]
     is_wrong = (labels >= 0) & (predictions.top5[:, 0] != labels)
     wrong = f"{is_wrong[rows].sum()} of the {is_wrong.sum():,} wrong ones among them"
     bars = "probabilities of the centre crop"
@@ -129,7 +129,7 @@ def summary(scored: Scored) -> str:
 
 
 def percent(probability: float) -> str:
-    """Write a probability as percent in at most four characters."""
+    """Format a probability as percent in at most four characters."""
     text = f"{100 * probability:.1f}"
     return "100" if text == "100.0" else text
 
@@ -141,14 +141,14 @@ def _card(predictions: Predictions, row: int, names: Sequence[str]) -> Card:
     return Card(names[label] if label >= 0 else None, bars)
 
 
-def _key(figure: Figure, axes: Axes) -> None:
-    """Explain the colours in one line above the sheet."""
-    right, wrong, pale = style.GREEN, style.VERMILLION, "none"
+def _legend(figure: Figure, axes: Axes) -> None:
+    """Draw the legend of the colours in one line above the sheet."""
+    right, wrong, none = style.GREEN, style.VERMILLION, "none"
     entries = (
-        (RIGHT_BAR, pale, "true class"),
-        (OTHER_BAR, pale, "another class"),
-        (pale, right, "likeliest class right"),
-        (pale, wrong, "likeliest class wrong"),
+        (RIGHT_BAR, none, "true class"),
+        (OTHER_BAR, none, "another class"),
+        (none, right, "likeliest class right"),
+        (none, wrong, "likeliest class wrong"),
     )
     x, y = style.MARGIN, TOP - 0.36
     for face, edge, text in entries:
@@ -163,8 +163,8 @@ def _image(axes: Axes, image: Pixels, frame: str, x: float, y: float) -> None:
     axes.add_patch(Rectangle((x, y), CELL, CELL, fc="none", ec=frame, lw=1.8))
 
 
-def _under(figure: Figure, axes: Axes, card: Card, x: float, y: float) -> None:
-    """Write the true class and draw the bars, their names on them."""
+def _labels(figure: Figure, axes: Axes, card: Card, x: float, y: float) -> None:
+    """Write the true class and draw the bars, with their names on them."""
     name = "class unknown" if card.name is None else card.name
     short = style.shorten(figure, name, CELL + SPACE - 0.06, 9.0, "bold")
     middle = x + CELL / 2
@@ -176,9 +176,9 @@ def _under(figure: Figure, axes: Axes, card: Card, x: float, y: float) -> None:
 def _bar(figure: Figure, axes: Axes, bar: Bar, x: float, y: float) -> None:
     height, middle = BAR - 0.025, y + (BAR - 0.025) / 2
     colour = RIGHT_BAR if bar.is_right else OTHER_BAR
-    for length, face in ((LONGEST, TRACK), (bar.probability * LONGEST, colour)):
+    for length, face in ((LONGEST_BAR, TRACK), (bar.probability * LONGEST_BAR, colour)):
         axes.add_patch(Rectangle((x, y), length, height, fc=face, ec="none"))
-    short = style.shorten(figure, bar.name, LONGEST - 0.07, 7.2)
+    short = style.shorten(figure, bar.name, LONGEST_BAR - 0.07, 7.2)
     axes.text(x + 0.05, middle, short, size=7.2, va="center_baseline")
     number = f"{percent(bar.probability)} %"
     axes.text(

@@ -1,4 +1,4 @@
-"""The panel of the learning rates and of the colour noise, below the curves."""
+"""Draws the panel of learning rates and colour noise, below the curves."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,10 +13,10 @@ from alexrep.runs.history import Floats, History, changes
 
 from . import panels, style
 
-MOST_MARKS = 12
-"""Changes up to which each is marked across the panels; of more the rates tell enough."""
+MAX_MARKS = 12
+"""Most changes that are marked across the panels; with more, the rates themselves suffice."""
 SHADE: dict[str, Any] = {"color": style.PURPLE, "alpha": 0.22, "lw": 0}
-"""How epochs with colour noise are shaded."""
+"""Style of the shade over epochs with colour noise."""
 
 
 def draw_rates(panel: Axes, history: History) -> None:
@@ -25,11 +25,13 @@ def draw_rates(panel: Axes, history: History) -> None:
     rows = [row for row in history.epochs if row.get("weights_rate") is not None]
     if not rows:
         panel.set_yticks([])
-        middle: dict[str, Any] = {"transform": panel.transAxes, "ha": "center", "va": "center"}
-        panel.text(0.5, 0.5, "no epoch finished yet", color=style.QUIET, **middle)
+        centred: dict[str, Any] = {"transform": panel.transAxes, "ha": "center", "va": "center"}
+        panel.text(0.5, 0.5, "no epoch finished yet", color=style.QUIET, **centred)
         return
-    done = History(rows, history.step_at, history.step_loss, history.in_epochs)
-    ends, weights, biases = (done.column(key) for key in ("epoch", "weights_rate", "biases_rate"))
+    finished = History(rows, history.step_at, history.step_loss, history.in_epochs)
+    ends, weights, biases = (
+        finished.column(key) for key in ("epoch", "weights_rate", "biases_rate")
+    )
     edges = np.append(ends[:1] - 1, ends)
     _noise(panel, edges, [row.get("noise") is True for row in rows])
     _steps(panel, edges, weights, "rate of weights", style.INK, "-")
@@ -42,9 +44,9 @@ def draw_rates(panel: Axes, history: History) -> None:
 
 
 def marked(history: History) -> list[float]:
-    """Return the places of the changes to mark across the panels."""
-    places = changes(history)
-    return places if len(places) <= MOST_MARKS else []
+    """Return the epochs at which to mark changes across the panels."""
+    epochs = changes(history)
+    return epochs if len(epochs) <= MAX_MARKS else []
 
 
 def _noise(panel: Axes, edges: Floats, is_on: list[bool]) -> None:
@@ -57,7 +59,7 @@ def _steps(panel: Axes, edges: Floats, rate: Floats, label: str, colour: str, li
 
 
 def _scale(panel: Axes, rates: Iterable[float]) -> None:
-    """Use whole powers of ten around the rates; a rate of 0 lies below the axis."""
+    """Set a log axis from power of ten to power of ten; a rate of 0 lies below it."""
     logs = [np.log10(rate) for rate in rates if rate > 0] or [-2.0]
     panel.set_yscale("log")
     panel.set_ylim(10 ** np.floor(min(logs) - 0.05), 10 ** np.ceil(max(logs) + 0.05))

@@ -1,8 +1,8 @@
-"""The look that all pictures share: colours, letters, and a canvas that ends as one PNG file.
+"""Shared style of all pictures: colours, fonts, and a canvas that is saved as one PNG file.
 
-Nothing here touches pyplot. The look is built on matplotlib's own defaults, never
-on the user's settings, and the file holds no version and no date, so that equal
-work gives equal bytes. Lengths are in inches, from the top left corner of the page.
+pyplot is not used. The style is based on matplotlib's own defaults, never on the
+user's settings, and the file holds no version and no date, so that equal work gives
+equal bytes. Lengths are in inches, from the top left corner of the page.
 """
 
 import contextlib
@@ -19,23 +19,23 @@ from alexrep.files import whole
 
 DPI = 150
 MARGIN = 0.3
-"""Free border of a page, in inches."""
+"""Margin of a page, in inches."""
 ELLIPSIS, MINUS, CROSS = "\N{HORIZONTAL ELLIPSIS}", "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
 
-# Okabe and Ito's palette, which stays apart for every common kind of colour blindness.
+# Okabe and Ito's palette, distinct under all common kinds of colour blindness.
 BLUE, VERMILLION, ORANGE = "#0072B2", "#D55E00", "#E69F00"
 GREEN, PURPLE = "#009E73", "#CC79A7"
 INK, QUIET, LINE, PALE = "#1A1A1A", "#6B6B6B", "#B5B5B5", "#E9ECEF"
 
 
-def look() -> dict[str, object]:
-    """Return the settings that differ from matplotlib's defaults."""
+def settings() -> dict[str, object]:
+    """Return the rcParams that differ from matplotlib's defaults."""
     return {
         "figure.dpi": DPI,
         "savefig.dpi": DPI,
         "font.family": "DejaVu Sans",
         "font.size": 9.0,
-        # Class and recipe names are plain text: a dollar sign in one is a dollar sign.
+        # Class and recipe names may hold dollar signs, which must not start math text.
         "text.parse_math": False,
         "text.color": INK,
         "axes.labelcolor": INK,
@@ -63,14 +63,14 @@ def look() -> dict[str, object]:
 
 @contextlib.contextmanager
 def canvas(out: Path, width: float, height: float) -> Iterator[Figure]:
-    """Yield an empty figure in the shared look; write it to `out` when the block ends well.
+    """Yield an empty figure in the shared style; save it to `out` unless the block raises.
 
     Args:
-        out: The PNG file, whole or not at all.
-        width: Width in inches, at 150 pixels each.
+        out: The PNG file; written whole or not at all.
+        width: Width in inches, at `DPI` pixels each.
         height: Height in inches.
     """
-    with matplotlib.style.context(["default", look()]), whole(out) as part:
+    with matplotlib.style.context(["default", settings()]), whole(out) as part:
         figure = Figure(figsize=(width, height))
         FigureCanvasAgg(figure)
         yield figure
@@ -78,7 +78,7 @@ def canvas(out: Path, width: float, height: float) -> Iterator[Figure]:
 
 
 def page(figure: Figure) -> Axes:
-    """Add invisible axes over the whole figure, in inches from its top left corner."""
+    """Add invisible axes over the whole figure, in inches from the top left corner."""
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     width, height = figure.get_size_inches()
@@ -86,18 +86,18 @@ def page(figure: Figure) -> Axes:
     return axes
 
 
-def title(figure: Figure, text: str, below: str) -> None:
-    """Write the title at the top left and one quiet line below it."""
+def title(figure: Figure, text: str, subtitle: str) -> None:
+    """Write the title at the top left, and the subtitle below it in grey."""
     width, height = figure.get_size_inches()
-    room = width - 2 * MARGIN
+    available = width - 2 * MARGIN
     for string, size, top, weight, colour in (
         (text, 13.0, MARGIN, "bold", INK),
-        (below, 9.5, MARGIN + 0.27, "normal", QUIET),
+        (subtitle, 9.5, MARGIN + 0.27, "normal", QUIET),
     ):
         figure.text(
             MARGIN / width,
             1 - top / height,
-            shorten(figure, string, room, size, weight),
+            shorten(figure, string, available, size, weight),
             size=size,
             weight=weight,
             color=colour,
@@ -106,14 +106,14 @@ def title(figure: Figure, text: str, below: str) -> None:
 
 
 def shorten(figure: Figure, text: str, width: float, size: float, weight: str = "normal") -> str:
-    """Cut `text` with an ellipsis so that it is at most `width` inches wide.
+    """Cut `text`, with an ellipsis, to at most `width` inches.
 
     Args:
-        figure: The figure it will stand on.
+        figure: The figure it will be drawn on.
         text: One line.
-        width: Room in inches.
-        size: Size of the letters in points.
-        weight: Weight of the letters.
+        width: Largest width, in inches.
+        size: Font size, in points.
+        weight: Font weight.
     """
     if text_width(figure, text, size, weight) <= width:
         return text
@@ -123,7 +123,7 @@ def shorten(figure: Figure, text: str, width: float, size: float, weight: str = 
 
 
 def signed(number: float, form: str) -> str:
-    """Write a number with its sign, with a minus as long as the plus."""
+    """Format a number with its sign, with a minus sign as wide as the plus."""
     return f"{number:+{form}}".replace("-", MINUS)
 
 

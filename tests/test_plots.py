@@ -333,7 +333,7 @@ def test_a_likelier_class_gets_a_longer_bar_in_the_picture(run: Path, tmp_path: 
         likely = np.array([[share, 0.2, 0.1, 0, 0]] * 4, dtype=np.float32)
         write_results(run, "test-ten-crop", probabilities=likely)
         areas.append(count(draw("predictions", run, tmp_path / "sheet.png"), colour))
-    assert areas[1] - areas[0] == pytest.approx(0.3 * sheet.LONGEST * 150 * 22, rel=0.25)
+    assert areas[1] - areas[0] == pytest.approx(0.3 * sheet.LONGEST_BAR * 150 * 22, rel=0.25)
 
 
 def test_the_sheet_shows_the_images_in_order(run: Path, tmp_path: Path) -> None:
