@@ -107,7 +107,9 @@ def test_net_145_departs_in_nothing(make_run: MakeRun) -> None:
     assert "departs from net 145: in nothing" in done("show", folder.path).splitlines()
 
 
-@pytest.mark.parametrize(("recipe", "is_said"), [("alexnet-paper", True), ("alexnet-2012-tanh", False)])
+@pytest.mark.parametrize(
+    ("recipe", "is_said"), [("alexnet-paper", True), ("alexnet-2012-tanh", False)]
+)
 def test_the_numbers_of_the_departures_are_explained(
     make_run: MakeRun, recipe: str, is_said: bool
 ) -> None:
