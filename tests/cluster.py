@@ -90,19 +90,19 @@ class Cluster:
         for name, daemon in self.daemons.items():
             assert daemon.poll() is None, f"{name} has ended:\n{self.tail()}"
         command = ["sinfo", "--noheader", "--Node", "--format=%N %T"]
-        found = subprocess.run(
+        result = subprocess.run(
             command, env=self.environment, capture_output=True, text=True, check=False, timeout=30
         )
-        return set(found.stdout.splitlines()) == {f"{name} idle" for name in NODES}
+        return set(result.stdout.splitlines()) == {f"{name} idle" for name in NODES}
 
     def tail(self) -> str:
         """Return the ends of the daemons' logs."""
         logs = sorted((self.folder / "log").iterdir())
-        return "\n".join(f"{one.name}: {one.read_text()[-600:]}" for one in logs)
+        return "\n".join(f"{path.name}: {path.read_text()[-600:]}" for path in logs)
 
     def run(self, *command: str, **variables: str) -> str:
         """Run a client program; return what it prints."""
-        found = subprocess.run(
+        result = subprocess.run(
             command,
             env=self.environment | variables,
             capture_output=True,
@@ -110,8 +110,8 @@ class Cluster:
             check=False,
             timeout=60,
         )
-        assert found.returncode == 0, f"{command}: {found.stdout}{found.stderr}"
-        return found.stdout
+        assert result.returncode == 0, f"{command}: {result.stdout}{result.stderr}"
+        return result.stdout
 
     def submit(self, *words: str, **variables: str) -> str:
         """Submit a job by sbatch; return its number."""
@@ -132,7 +132,9 @@ class Cluster:
         """Wait until every task of a job has ended, or is in one of the states `wanted`."""
         states = wanted or ENDED
         wait_until(
-            lambda: all(one in states for one in self.states(job)), f"job {job} {states}", seconds
+            lambda: all(state in states for state in self.states(job)),
+            f"job {job} {states}",
+            seconds,
         )
         return self.states(job)
 
@@ -165,7 +167,11 @@ class Cluster:
 
     def processes(self, node: str = "") -> list[int]:
         """Return the ids of the living processes of jobs and daemons; or of one node's jobs."""
-        return [int(one.name) for one in Path("/proc").glob("[0-9]*") if self._owns(one, node)]
+        return [
+            int(process.name)
+            for process in Path("/proc").glob("[0-9]*")
+            if self._owns(process, node)
+        ]
 
     def _owns(self, process: Path, node: str) -> bool:
         """Tell by environment, or, for a slurmstepd, which may have none, by open files."""
@@ -175,10 +181,10 @@ class Cluster:
             if mine in variables and (at in variables or not node):
                 return True
             is_stepd = (process / "comm").read_text().startswith("slurmstepd")
-            opened = [os.readlink(one) for one in (process / "fd").iterdir()] if is_stepd else []
+            opened = [os.readlink(path) for path in (process / "fd").iterdir()] if is_stepd else []
         except OSError:  # ended meanwhile, or another user's
             return False
-        return any(one.startswith(f"{self.folder}/") and one.endswith(node) for one in opened)
+        return any(path.startswith(f"{self.folder}/") and path.endswith(node) for path in opened)
 
 
 def _die_with_parent() -> None:

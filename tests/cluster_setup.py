@@ -102,7 +102,7 @@ def lack() -> str | None:
 
 
 def _missing() -> list[str]:
-    return [one for one in PROGRAMS if shutil.which(one, path=PATH) is None]
+    return [program for program in PROGRAMS if shutil.which(program, path=PATH) is None]
 
 
 def _forbidden() -> str:
@@ -121,8 +121,8 @@ def _install() -> str:
     """
     options = ["-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=60"]
     lock = Path(tempfile.gettempdir()) / "alexrep-slurm.lock"
-    with lock.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with lock.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
         if not _missing():
             return ""
         _apt("update")  # An archive that does not answer may have been read before.
@@ -144,23 +144,23 @@ def _apt(*words: str) -> str:
         )
     except subprocess.TimeoutExpired:
         return f"apt-get {words[0]} took over 180 s"
-    said = done.stderr.splitlines() or [f"left with {done.returncode}"]
-    return f"apt-get {words[0]}: {said[-1]}" if done.returncode else ""
+    lines = done.stderr.splitlines() or [f"left with {done.returncode}"]
+    return f"apt-get {words[0]}: {lines[-1]}" if done.returncode else ""
 
 
 def _version() -> tuple[int, ...]:
-    said = subprocess.run(
+    result = subprocess.run(
         ["slurmctld", "-V"], env={"PATH": PATH}, capture_output=True, text=True, check=True
     )
-    return tuple(int(one) for one in said.stdout.split()[-1].split(".")[:2])
+    return tuple(int(part) for part in result.stdout.split()[-1].split(".")[:2])
 
 
 def _free_ports(num: int) -> list[int]:
     with contextlib.ExitStack() as stack:
         opened = [stack.enter_context(socket.socket()) for _ in range(num)]
-        for one in opened:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in opened]
+        for listener in opened:
+            listener.bind(("127.0.0.1", 0))
+        return [listener.getsockname()[1] for listener in opened]
 
 
 def _is_loopback() -> bool:

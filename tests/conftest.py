@@ -80,8 +80,8 @@ def meta(leaves: Mapping[str, tuple[int, str]], num_train: int, prefix: str = "D
     rows = [(number, wnid, words, 0, (), num_train) for wnid, (number, words) in leaves.items()]
     names = (f"{prefix}_ID", "WNID", "words", "num_children", "children", "num_train_images")
     synsets = np.empty((above, 1), [(name, object) for name in names])
-    for place, row in enumerate(sorted(rows)):
-        synsets[place, 0] = row
+    for index, row in enumerate(sorted(rows)):
+        synsets[index, 0] = row
     synsets[-1, 0] = (above, "n00000001", "thing", len(leaves), tuple(range(1, above)), 0)
     stream = io.BytesIO()
     # Some stubs know paths only.
@@ -147,7 +147,7 @@ def write_raw(
         images |= {name: content for name, content in (replaced or {}).items() if name in images}
     ids = [number for number, _ in SYNSETS.values()]
     truth = {
-        split: "".join(f"{ids[place % 3]}\n" for place in range(len(drawn[split]))).encode()
+        split: "".join(f"{ids[index % 3]}\n" for index in range(len(drawn[split]))).encode()
         for split in ("val", "test")
     }
     own = {
@@ -175,13 +175,13 @@ def prepare_raw(
     raw: Path, data: Path, side: int = SIDE, workers: int = 1, geometry: str = "crop"
 ) -> Path:
     """Prepare a tiny edition into data/images, as `alexrep preprocess --partial` does."""
-    found = source.survey(raw, EDITIONS["demo"], partial=True)
+    surveyed = source.survey(raw, EDITIONS["demo"], partial=True)
     target, images = Target(side, geometry), data / "images"
-    plan = preprocess.make_plan(found, target, partial=True)
+    plan = preprocess.make_plan(surveyed, target, partial=True)
     with locks.held(data):
         if manifest.begin(plan, images / manifest.NAME, images / "plan.json") is None:
-            preprocess.run(found, images, target, workers, done=lambda num: None)
-            finish.write_manifest(plan, found, images, partial=True)
+            preprocess.run(surveyed, images, target, workers, done=lambda num: None)
+            finish.write_manifest(plan, surveyed, images, partial=True)
     return data
 
 
@@ -222,14 +222,14 @@ class Caffe:
         return bytes([*out, value])
 
     @staticmethod
-    def field(place: int, content: bytes) -> bytes:
+    def field(number: int, content: bytes) -> bytes:
         """Write a field of bytes."""
-        return Caffe.number(place << 3 | 2) + Caffe.number(len(content)) + content
+        return Caffe.number(number << 3 | 2) + Caffe.number(len(content)) + content
 
     @staticmethod
-    def count(place: int, value: int) -> bytes:
+    def count(number: int, value: int) -> bytes:
         """Write a field of one number."""
-        return Caffe.number(place << 3) + Caffe.number(value)
+        return Caffe.number(number << 3) + Caffe.number(value)
 
     @staticmethod
     def blob(
@@ -241,12 +241,12 @@ class Caffe:
             shape = b"".join(Caffe.count(axis, size) for axis, size in enumerate(sizes, start=1))
         else:
             shape = Caffe.field(7, Caffe.field(1, b"".join(map(Caffe.number, array.shape))))
-        place, form = (8, "<d") if double else (5, "<f")
+        number, form = (8, "<d") if double else (5, "<f")
         values = array.ravel().tolist()
         if packed:
-            data = Caffe.field(place, struct.pack(f"<{len(values)}{form[1]}", *values))
+            data = Caffe.field(number, struct.pack(f"<{len(values)}{form[1]}", *values))
         else:
-            key = Caffe.number(place << 3 | (1 if double else 5))
+            key = Caffe.number(number << 3 | (1 if double else 5))
             data = b"".join(key + struct.pack(form, value) for value in values)
         return shape + data
 
@@ -254,16 +254,16 @@ class Caffe:
     def layer(name: str, kind: str, blobs: Sequence[bytes], *, old: bool = False) -> bytes:
         """Write a layer in the old form (V1) or the newer one, as a field of the network."""
         if old:
-            said = (
+            fields = (
                 Caffe.field(2, b"below")
                 + Caffe.field(4, name.encode())
                 + Caffe.count(5, CAFFE_TYPES[kind])
             )
-            return Caffe.field(2, said + b"".join(Caffe.field(6, one) for one in blobs))
-        said = (
+            return Caffe.field(2, fields + b"".join(Caffe.field(6, blob) for blob in blobs))
+        fields = (
             Caffe.field(1, name.encode()) + Caffe.field(2, kind.encode()) + Caffe.field(3, b"below")
         )
-        return Caffe.field(100, said + b"".join(Caffe.field(7, one) for one in blobs))
+        return Caffe.field(100, fields + b"".join(Caffe.field(7, blob) for blob in blobs))
 
     @staticmethod
     def net(
@@ -276,7 +276,7 @@ class Caffe:
         """Write a network with the layers of AlexNet and the weights in `arrays`."""
         out = Caffe.field(1, b"AlexNet")
         for name, kind in order:
-            keys = [f"{name}.{what}" for what in ("weight", "bias")]
+            keys = [f"{name}.{part}" for part in ("weight", "bias")]
             blobs = [Caffe.blob(arrays[key], **form) for key in keys if key in arrays]
             out += Caffe.layer(name, kind, blobs, old=old)
         return out

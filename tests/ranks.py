@@ -55,18 +55,20 @@ class Double(nn.Module):
         return logits
 
 
-def make(task: dict[str, Any], held: TrainingData, group: Processes, rows: list[Row]) -> Job:
+def make(
+    task: dict[str, Any], training_data: TrainingData, group: Processes, rows: list[Row]
+) -> Job:
     """Make a job in float64; rank `victim` comes to its end, or is signalled, at `step`."""
     chosen = recipes.load(task["recipe"], tuple(task["settings"]))
-    inner = registry.build(chosen.model, len(held.train.classes), chosen.seed)
+    inner = registry.build(chosen.model, len(training_data.train.classes), chosen.seed)
     model = Double(precision.place(inner, chosen.compute, torch.device("cpu")))
     job = Job(
         recipe=chosen,
         model=model,
         optimiser=optimisers.build(chosen.optimiser, model),
-        train=held.train,
-        val=held.val,
-        inputs=exact(held.inputs(chosen)),
+        train=training_data.train,
+        val=training_data.val,
+        inputs=exact(training_data.inputs(chosen)),
         device=torch.device("cpu"),
         threads=1,
         position=Position(),
@@ -108,14 +110,14 @@ def run(task: dict[str, Any], process: ProcessRank) -> int:
     """Train as one of the processes; return the exit code."""
     torch.set_num_threads(1)
     rows: list[Row] = []
-    with contextlib.closing(open_data(Path(task["data"]))) as held:
+    with contextlib.closing(open_data(Path(task["data"]))) as training_data:
         try:
             with joined(process, torch.device("cpu"), task["patience_s"]) as group:
-                job = make(task, held, group, rows)
+                job = make(task, training_data, group, rows)
                 loop.train(job)
                 if group.leads:
-                    found = {"weights": job.model.state_dict(), "rows": rows}
-                    torch.save(found, Path(task["out"]) / f"{process.world_size}.pt")
+                    outcome = {"weights": job.model.state_dict(), "rows": rows}
+                    torch.save(outcome, Path(task["out"]) / f"{process.world_size}.pt")
         except AlexrepError as error:
             print(f"{process.rank}: {error}", file=sys.stderr, flush=True)
             return error.exit_code
@@ -125,9 +127,9 @@ def run(task: dict[str, Any], process: ProcessRank) -> int:
 
 
 def free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        port: int = held.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
         return port
 
 
@@ -140,8 +142,8 @@ def fork(task: dict[str, Any], size: int) -> dict[int, list[float]]:
             code = 70
             signal.alarm(LIMIT_S)
             try:
-                said = os.open(task["said"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-                os.dup2(said, sys.stderr.fileno())
+                stderr = os.open(task["said"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+                os.dup2(stderr, sys.stderr.fileno())
                 code = run(task, ProcessRank(rank, size, rank, address))
             finally:
                 sys.stderr.flush()

@@ -36,8 +36,8 @@ def losses(folder: Path) -> list[float]:
 
 def ranks(cluster: Cluster, node: str) -> set[int]:
     """Return the processes of alexrep on a node."""
-    commands = {one: Path(f"/proc/{one}/cmdline") for one in cluster.processes(node)}
-    return {one for one, path in commands.items() if b"python" in path.read_bytes().split(b"\0")[0]}
+    commands = {pid: Path(f"/proc/{pid}/cmdline") for pid in cluster.processes(node)}
+    return {pid for pid, path in commands.items() if b"python" in path.read_bytes().split(b"\0")[0]}
 
 
 class Paused:
@@ -61,7 +61,7 @@ class Paused:
 
     def have_been_sent(self, number: signal.Signals) -> bool:
         """Tell whether a signal waits for all of them."""
-        status = [Path(f"/proc/{one}/status").read_text() for one in self.processes]
+        status = [Path(f"/proc/{pid}/status").read_text() for pid in self.processes]
         waiting = [int(text.split("ShdPnd:")[1].split()[0], 16) for text in status]
         return all(mask >> (number - 1) & 1 for mask in waiting)
 
@@ -103,8 +103,8 @@ class Lab:
         """Return the steps of the run's log, in order."""
         log = self.folder / run / "log.jsonl"
         lines = log.read_text().splitlines(keepends=True) if log.exists() else []
-        found = [json.loads(line) for line in lines if line.endswith("\n")]
-        return [int(row["step"]) for row in found if row["kind"] == "step"]
+        rows = [json.loads(line) for line in lines if line.endswith("\n")]
+        return [int(row["step"]) for row in rows if row["kind"] == "step"]
 
     def wait_for_step(self, run: str, step: int) -> None:
         """Wait until the run's log has come to a step."""

@@ -68,17 +68,17 @@ def outputs(
     network: AlexNet, images: Tensor, values: dict[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
     """Run `network` and return what each convolution and fully connected layer gave, by name."""
-    found: dict[str, Tensor] = {}
+    by_name: dict[str, Tensor] = {}
 
     def keep(name: str) -> Callable[[nn.Module, tuple[Tensor], Tensor], None]:
-        return lambda module, inputs, out: found.update({name: out.detach()})
+        return lambda module, inputs, out: by_name.update({name: out.detach()})
 
     layers = [(n, m) for n, m in network.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     hooks = [module.register_forward_hook(keep(name)) for name, module in layers]
     functional_call(network, values or {}, (images,))
     for hook in hooks:
         hook.remove()
-    return found
+    return by_name
 
 
 def test_the_demo_network_reads_maps_of_side_3() -> None:
@@ -91,8 +91,8 @@ def test_the_demo_network_reads_maps_of_side_3() -> None:
 def test_the_full_network_has_the_shapes_of_the_source() -> None:
     with torch.device("meta"):
         network = AlexNet(AlexNetModel(), 1000).eval()
-        found = outputs(network, torch.empty(2, 3, 224, 224))
-    shapes = {name: tuple(out.shape[1:]) for name, out in found.items()}
+        by_layer = outputs(network, torch.empty(2, 3, 224, 224))
+    shapes = {name: tuple(out.shape[1:]) for name, out in by_layer.items()}
     tower = {
         "conv1": (48, 55, 55),
         "conv2": (128, 27, 27),
@@ -111,9 +111,9 @@ def test_the_full_network_has_the_shapes_of_the_source() -> None:
 def test_every_side_runs_and_agrees_with_the_arithmetic(side: int) -> None:
     with torch.device("meta"):
         network = AlexNet(AlexNetModel(side=side, width=0.05), 3).eval()
-        found = outputs(network, torch.empty(1, 3, side, side))
+        by_layer = outputs(network, torch.empty(1, 3, side, side))
     conv1, pool1, pool2, _ = map_sides(side)
-    sides = [found[f"towers.0.conv{k}"].shape[-1] for k in (1, 2, 3)]
+    sides = [by_layer[f"towers.0.conv{k}"].shape[-1] for k in (1, 2, 3)]
     assert sides == [conv1, pool1, pool2]
 
 
@@ -220,7 +220,7 @@ def plain(model: AlexNetModel, values: dict[str, Tensor], images: Tensor) -> Ten
 
     def layer(name: str) -> tuple[Tensor, Tensor]:
         towers = [f"towers.{k}.{name}" for k in range(num_towers)]
-        weights, biases = ([values[f"{one}.{kind}"] for one in towers] for kind in KINDS)
+        weights, biases = ([values[f"{tower}.{kind}"] for tower in towers] for kind in KINDS)
         return torch.cat(weights), torch.cat(biases)
 
     def convolve(name: str, maps: Tensor, **options: int) -> Tensor:
@@ -284,8 +284,8 @@ def test_a_joint_normalisation_changes_the_four_maps_at_the_border_of_the_towers
         small(AlexNetModel.model_validate(fields | {"norm_scope": scope}))
         for scope in ("tower", "joint")
     )
-    one, other = (net.activations(patches(), ["norm1"])["norm1"] for net in (apart, joint))
-    changed = (one != other).any(0).any(1).any(1).nonzero().flatten().tolist()
+    first, second = (net.activations(patches(), ["norm1"])["norm1"] for net in (apart, joint))
+    changed = (first != second).any(0).any(1).any(1).nonzero().flatten().tolist()
     assert changed == [10, 11, 12, 13]
 
 
@@ -337,10 +337,10 @@ def test_activations_move_to_the_tower_that_reads_them(scope: str) -> None:
         set_keys(network, torch.zeros(2, dtype=torch.int64, device="cuda:0"))
         images = torch.empty(2, 3, 67, 67, device="cuda:0")
         with Transfers() as transfers:
-            found = outputs(network, images, values)
-    for name, out in found.items():
+            by_layer = outputs(network, images, values)
+    for name, out in by_layer.items():
         assert str(out.device) == ("cuda:1" if name.startswith("towers.1.") else "cuda:0")
-    assert len(found) == 15
+    assert len(by_layer) == 15
     crossing = [2, 2, 6, 6, 102] if scope == "joint" else [6, 6, 102]
     both = [(num, device) for num in crossing for device in ("cuda:0", "cuda:1")]
     images_and_keys = [(3, "cuda:1"), (0, "cuda:1"), (0, "cuda:1")]
@@ -370,12 +370,13 @@ def test_a_tower_on_a_gpu_and_one_on_the_cpu_give_the_logits_of_one_device() -> 
     network, images = small(), patches()
     known = network(images)
     network.place(["cuda:0", "cpu"])
-    found = network(images.to("cuda:0"))
-    assert found.device.type == "cuda"
-    torch.testing.assert_close(found.cpu(), known, rtol=1e-3, atol=1e-4)
-    torch.autograd.backward(found.sum())
+    logits = network(images.to("cuda:0"))
+    assert logits.device.type == "cuda"
+    torch.testing.assert_close(logits.cpu(), known, rtol=1e-3, atol=1e-4)
+    torch.autograd.backward(logits.sum())
     assert all(
-        one.grad is not None and one.grad.device == one.device for one in network.parameters()
+        parameter.grad is not None and parameter.grad.device == parameter.device
+        for parameter in network.parameters()
     )
 
 
@@ -392,8 +393,8 @@ def test_patches_of_another_side_are_refused() -> None:
 def test_activations_have_the_shapes_of_the_source() -> None:
     with torch.device("meta"):
         network = AlexNet(AlexNetModel(), 1000).eval()
-        found = network.activations(torch.empty(2, 3, 224, 224), network.names)
-    assert {name: tuple(out.shape[1:]) for name, out in found.items()} == {
+        activations = network.activations(torch.empty(2, 3, 224, 224), network.names)
+    assert {name: tuple(out.shape[1:]) for name, out in activations.items()} == {
         "conv1": (96, 55, 55),
         "norm1": (96, 55, 55),
         "pool1": (96, 27, 27),
@@ -413,20 +414,20 @@ def test_activations_have_the_shapes_of_the_source() -> None:
 
 def test_an_activation_comes_after_the_neuron_of_its_layer() -> None:
     network = small()
-    found = network.activations(patches(), network.names)
-    is_signed = {name for name, out in found.items() if out.min() < 0}
+    activations = network.activations(patches(), network.names)
+    is_signed = {name for name, out in activations.items() if out.min() < 0}
     assert is_signed == {"conv1", "norm1", "conv5", "fc8"}
-    pooled = functional.max_pool2d(found["norm1"], 3, 2, ceil_mode=True)
-    assert torch.equal(found["pool1"], pooled.relu())
+    pooled = functional.max_pool2d(activations["norm1"], 3, 2, ceil_mode=True)
+    assert torch.equal(activations["pool1"], pooled.relu())
 
 
 def test_an_activation_holds_the_first_tower_first() -> None:
     network, images = small(), patches()
     own = outputs(network, images)
-    found = network.activations(images, ["fc6", "conv1"])
+    activations = network.activations(images, ["fc6", "conv1"])
     for name, neuron in (("conv1", nn.Identity()), ("fc6", nn.ReLU())):
         towers = [neuron(own[f"towers.{k}.{name}"]) for k in (0, 1)]
-        assert torch.equal(found[name], torch.cat(towers, 1))
+        assert torch.equal(activations[name], torch.cat(towers, 1))
 
 
 def test_the_activation_fc8_is_the_logits() -> None:

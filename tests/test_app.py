@@ -93,9 +93,9 @@ def test_a_wrong_command_line_is_one_line_and_exits_2(words: str, named: str, co
     """The words between are Typer's, and change with its versions."""
     result = alexrep(*words.split())
     assert (result.exit_code, result.stdout) == (2, "")
-    said, _, advice = result.stderr.rpartition("; ")
-    assert re.fullmatch(r"alexrep: [A-Z][^\n]+[^.]", said)
-    assert named in said
+    mismatch, _, advice = result.stderr.rpartition("; ")
+    assert re.fullmatch(r"alexrep: [A-Z][^\n]+[^.]", mismatch)
+    assert named in mismatch
     assert advice == f"see {command} --help\n"
 
 
@@ -175,14 +175,14 @@ def test_a_refusal_is_one_line_that_names_the_file(number: int) -> None:
 def test_a_file_where_a_folder_should_be_is_one_line(tmp_path: Path, kind: str) -> None:
     (tmp_path / "x").touch()
     (tmp_path / "folder").mkdir()
-    deeds: dict[str, Callable[[], object]] = {
+    calls: dict[str, Callable[[], object]] = {
         "open": lambda: list((tmp_path / "x").iterdir()),
         "make": lambda: (tmp_path / "x").mkdir(exist_ok=True),
         "below": lambda: (tmp_path / "x" / "y" / "z").write_bytes(b""),
         "rename": lambda: (tmp_path / "folder").replace(tmp_path / "x"),
     }
     with pytest.raises(OSError, match="x") as caught:
-        deeds[kind]()
+        calls[kind]()
     wanted = f"{tmp_path}/x: expected a folder, found a file; move it away, then start again"
     assert explain(caught.value) == wanted
 
@@ -190,13 +190,13 @@ def test_a_file_where_a_folder_should_be_is_one_line(tmp_path: Path, kind: str) 
 @pytest.mark.parametrize("kind", ["open", "rename", "remove"])
 def test_a_folder_where_a_file_should_be_is_one_line(tmp_path: Path, kind: str) -> None:
     (tmp_path / "x").mkdir()
-    deeds: dict[str, Callable[[], object]] = {
+    calls: dict[str, Callable[[], object]] = {
         "open": (tmp_path / "x").read_bytes,
         "rename": lambda: files.write_bytes(tmp_path / "x", b""),
         "remove": (tmp_path / "x").unlink,
     }
     with pytest.raises(IsADirectoryError) as caught:
-        deeds[kind]()
+        calls[kind]()
     wanted = f"{tmp_path}/x: expected a file, found a folder; move it away, then start again"
     assert explain(caught.value) == wanted
 

@@ -47,10 +47,10 @@ def header(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfil
 
 def resealed(tar: bytes, **fields: bytes) -> bytes:
     """Change fields of a tar's first header and make its checksum right again."""
-    places = {"name": 0, "size": 124, "mtime": 136, "kind": 156}
+    offsets = {"name": 0, "size": 124, "mtime": 136, "kind": 156}
     changed = bytearray(tar)
     for field, value in fields.items():
-        changed[places[field] : places[field] + len(value)] = value
+        changed[offsets[field] : offsets[field] + len(value)] = value
     changed[148:156] = b" " * 8
     changed[148:156] = b"%06o\0 " % sum(changed[:BLOCK])
     return bytes(changed)
@@ -74,9 +74,9 @@ def test_the_list_is_that_of_tarfile(
     with tarfile.open(path) as tar:
         expected = [(m.name, m.offset_data, m.size, m.mtime) for m in tar if m.isreg()]
         contents = [tar.extractfile(m).read() for m in tar if m.isreg()]  # type: ignore[union-attr]
-    found = archives.members(path)
-    assert [(m.path, m.offset, m.size, m.mtime) for m in found] == expected
-    assert [archives.read(path, member) for member in found] == contents
+    members = archives.members(path)
+    assert [(m.path, m.offset, m.size, m.mtime) for m in members] == expected
+    assert [archives.read(path, member) for member in members] == contents
 
 
 def test_offsets_of_a_nested_tar_are_places_in_the_outer_file(
@@ -86,10 +86,10 @@ def test_offsets_of_a_nested_tar_are_places_in_the_outer_file(
     outer = {"n0.tar": make_tar({"n0_1.JPEG": b"other"}), "n1.tar": make_tar(inner)}
     path = write(tmp_path / "outer.tar", make_tar(outer))
     nested = archives.members(path)[1]
-    found = archives.members(path, nested.offset, nested.size)
-    assert {member.path: archives.read(path, member) for member in found} == inner
+    members = archives.members(path, nested.offset, nested.size)
+    assert {member.path: archives.read(path, member) for member in members} == inner
     raw = path.read_bytes()
-    assert all(raw[m.offset : m.offset + m.size] == inner[m.name] for m in found)
+    assert all(raw[m.offset : m.offset + m.size] == inner[m.name] for m in members)
 
 
 def test_a_tar_three_deep_is_read_in_place(tmp_path: Path, make_tar: MakeTar) -> None:
@@ -116,8 +116,8 @@ def test_long_names_are_whole(tmp_path: Path, form: int) -> None:
     with tarfile.open(fileobj=stream, mode="w", format=form) as tar:
         tar.addfile(header(name))
         tar.addfile(header("next"))
-    found = archives.members(write(tmp_path / "a.tar", stream.getvalue()))
-    assert [member.path for member in found] == [name, "next"]
+    members = archives.members(write(tmp_path / "a.tar", stream.getvalue()))
+    assert [member.path for member in members] == [name, "next"]
 
 
 @pytest.mark.parametrize(
@@ -211,12 +211,12 @@ def test_a_nested_tar_ends_where_it_ends(tmp_path: Path, make_tar: MakeTar) -> N
         archives.members(path, nested.offset, nested.size)
 
 
-@pytest.mark.parametrize("place", [100, 148, 257])
+@pytest.mark.parametrize("offset", [100, 148, 257])
 def test_a_damaged_header_does_not_hide_what_follows(
-    tmp_path: Path, make_tar: MakeTar, place: int
+    tmp_path: Path, make_tar: MakeTar, offset: int
 ) -> None:
     content = bytearray(make_tar({"n1_1.JPEG": b"a", "n1_2.JPEG": b"b", "n1_3.JPEG": b"c"}))
-    content[2 * BLOCK + place] ^= 1
+    content[2 * BLOCK + offset] ^= 1
     path = write(tmp_path / "a.tar", bytes(content))
     with pytest.raises(
         DataError, match=r"a\.tar: expected a header at byte 1024 of the tar, found .*; download"

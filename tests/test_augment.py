@@ -76,9 +76,9 @@ def test_augmentation_is_the_plain_loop(num: int, seed: int, noisy: bool) -> Non
     mean = rng.uniform(90, 140, (32, 32, 3)).astype(np.float32)
     drawn = draw(np.arange(num), 8, "image", reflect=True, seed=seed, epoch=0)
     inputs = make_inputs(mean, AXES, STDS, 24, 0.1, True)
-    found = augment(torch.from_numpy(images), drawn, inputs, noisy)
-    assert found.dtype == torch.float32
-    assert np.allclose(found.numpy(), by_loop(images, mean, drawn, noisy), atol=1e-4)
+    patches = augment(torch.from_numpy(images), drawn, inputs, noisy)
+    assert patches.dtype == torch.float32
+    assert np.allclose(patches.numpy(), by_loop(images, mean, drawn, noisy), atol=1e-4)
 
 
 def as_in_caffe(images: NDArray[np.uint8], mean: Floats, drawn: Draws) -> Floats:
@@ -99,8 +99,8 @@ def test_the_mean_at_the_patchs_place_and_bgr_are_caffes_loop(num: int, seed: in
     mean = rng.uniform(90, 140, (32, 32, 3)).astype(np.float32)
     drawn = draw(np.arange(num), 8, "image", reflect=True, seed=seed, epoch=0)
     inputs = make_inputs(mean, AXES, STDS, 24, 0.0, True, mean="crop", channels="bgr")
-    found = augment(torch.from_numpy(images), drawn, inputs, noisy=False)
-    assert np.array_equal(found.numpy(), as_in_caffe(images, mean, drawn))
+    patches = augment(torch.from_numpy(images), drawn, inputs, noisy=False)
+    assert np.array_equal(patches.numpy(), as_in_caffe(images, mean, drawn))
 
 
 def test_bgr_is_the_same_input_with_its_channels_reversed() -> None:
@@ -215,8 +215,8 @@ def test_the_noise_is_the_same_for_all_pixels_of_an_image() -> None:
 def test_without_noise_nothing_is_divided() -> None:
     images, drawn = torch.from_numpy(places(2, 40)), choices([(1, 2), (3, 4)], [False, True])
     divided, whole = (constants(40, 32, divide=divide) for divide in (True, False))
-    one, other = (augment(images, drawn, inputs, noisy=False) for inputs in (divided, whole))
-    assert torch.equal(one, other)
+    first, second = (augment(images, drawn, inputs, noisy=False) for inputs in (divided, whole))
+    assert torch.equal(first, second)
 
 
 def test_a_scale_of_zero_changes_nothing() -> None:
@@ -259,11 +259,11 @@ def test_patches_lie_in_used_memory_when_nothing_refers_to_the_last_ones() -> No
     corners, plain = torch.tensor([[3, 7], [8, 0]]), torch.tensor([False, False])
     first = cut(images, corners, plain, inputs)
     second = cut(images, corners, plain, inputs)
-    place, held = first.data_ptr(), second.clone()
-    assert second.data_ptr() != place
+    address, copy = first.data_ptr(), second.clone()
+    assert second.data_ptr() != address
     part = first[:1, :, 3]
     del first
-    assert cut(images, corners, plain, inputs).data_ptr() != place
+    assert cut(images, corners, plain, inputs).data_ptr() != address
     del part
-    assert cut(images, corners, plain, inputs).data_ptr() == place
-    assert torch.equal(second, held)
+    assert cut(images, corners, plain, inputs).data_ptr() == address
+    assert torch.equal(second, copy)

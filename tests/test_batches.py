@@ -50,7 +50,7 @@ def make_split(tmp_path: Path) -> Iterator[MakeSplit]:
             offsets=np.cumsum([0, *map(len, contents)]),
             labels=np.arange(len(contents), dtype=np.int32),
             names=np.array([f"n0_{number}.JPEG" for number in range(len(contents))], np.bytes_),
-            crc32=np.array([zlib.crc32(one) for one in contents], np.uint32),
+            crc32=np.array([zlib.crc32(content) for content in contents], np.uint32),
         )
         opened.append(Split([shard], 0, ClassTable(())))
         return opened[-1]
@@ -81,7 +81,7 @@ def read_all(split: Split, batches: list[NDArray[np.int64]], threads: int) -> li
 
 
 def decoders() -> list[threading.Thread]:
-    return [one for one in threading.enumerate() if one.name.startswith("decode")]
+    return [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
 
 
 def test_decoded_images_are_pillows_bit_for_bit(split: Split, contents: list[bytes]) -> None:
@@ -94,9 +94,9 @@ def test_decoded_images_are_pillows_bit_for_bit(split: Split, contents: list[byt
 def test_the_order_is_kept_with_any_number_of_threads(split: Split, threads: int) -> None:
     (whole,) = read_all(split, [np.arange(NUM)], 1)
     planned = plan(4)
-    found = read_all(split, planned, threads)
-    assert len(found) == len(planned) > AHEAD
-    for batch, indices in zip(found, planned, strict=True):
+    images = read_all(split, planned, threads)
+    assert len(images) == len(planned) > AHEAD
+    for batch, indices in zip(images, planned, strict=True):
         assert np.array_equal(batch.indices, indices)
         assert np.array_equal(batch.labels, indices)
         assert np.array_equal(batch.images, whole.images[indices])
@@ -125,10 +125,10 @@ def test_no_memory_is_used_again_while_anything_refers_to_it(split: Split, hold:
         "tensor": lambda images: torch.from_numpy(images).permute(0, 3, 1, 2)[1:],
     }[hold]
     with Reader(split, 2) as reader:
-        held = [keep(batch.images) for batch in reader.read((plan(2)[:-1]) * 3)]
+        kept = [keep(batch.images) for batch in reader.read((plan(2)[:-1]) * 3)]
     fresh = [keep(batch.images) for batch in read_all(split, plan(2)[:-1] * 3, 1)]
-    for one, other in zip(held, fresh, strict=True):
-        assert np.array_equal(one, other)
+    for image, other in zip(kept, fresh, strict=True):
+        assert np.array_equal(image, other)
 
 
 def test_memory_is_used_again_when_nothing_refers_to_it(split: Split) -> None:
@@ -147,16 +147,16 @@ def test_a_smaller_batch_fits_into_used_memory(split: Split) -> None:
 
 
 def test_only_a_few_batches_are_read_ahead(split: Split) -> None:
-    asked = []
+    taken = []
 
     def batches() -> Iterator[NDArray[np.int64]]:
         for number in range(NUM):
-            asked.append(number)
+            taken.append(number)
             yield np.array([number])
 
     with Reader(split, 2) as reader:
         next(reader.read(batches()))
-    assert len(asked) == AHEAD + ANNOUNCED + 1
+    assert len(taken) == AHEAD + ANNOUNCED + 1
 
 
 def test_nothing_to_read_is_nothing(split: Split) -> None:

@@ -143,8 +143,8 @@ def test_eval_scores_it_and_names_no_geometry(
 def test_eval_on_cropped_images_says_so(weights: Path, data: Path) -> None:
     imports(weights, data)
     result = alexrep("eval", weights.with_name("run"), "--data", data, "--device", "cpu")
-    said = "\nval: cropped to a square; the network was trained on squashed images\n"
-    assert result.stdout.endswith(said)
+    warning = "\nval: cropped to a square; the network was trained on squashed images\n"
+    assert result.stdout.endswith(warning)
 
 
 @torch.no_grad()
@@ -161,9 +161,9 @@ def test_eval_feeds_it_bgr_less_the_mean_at_each_patchs_place(
     whole = images.flip(3).permute(0, 3, 1, 2).float() - torch.from_numpy(mean)
     corners = [(0, 0), (0, 5), (2, 2), (5, 0), (5, 5)]
     patches = [whole[:, :, row : row + 67, column : column + 67] for row, column in corners]
-    ten = [model(each).softmax(1) for one in patches for each in (one, one.flip(3))]
-    found = probabilities(model, images, "ten-crop", Trained(weights, content).inputs())
-    assert torch.allclose(found, torch.stack(ten).mean(0), atol=1e-5)
+    ten = [model(each).softmax(1) for patch in patches for each in (patch, patch.flip(3))]
+    scores = probabilities(model, images, "ten-crop", Trained(weights, content).inputs())
+    assert torch.allclose(scores, torch.stack(ten).mean(0), atol=1e-5)
 
 
 def test_the_datas_own_mean_is_taken_if_none_is_named(weights: Path, data: Path) -> None:
@@ -311,8 +311,8 @@ def test_a_picture_of_what_it_should_have_is_not_said_to_be_impossible(
 ) -> None:
     imports(weights, squashed)
     weights.with_name("run").joinpath("mean.npy").unlink()
-    said = alexrep("plot", weights.with_name("run")).stdout
-    assert re.search(r"mean\.npy: .*found none; run alexrep mean", said)
+    stdout = alexrep("plot", weights.with_name("run")).stdout
+    assert re.search(r"mean\.npy: .*found none; run alexrep mean", stdout)
 
 
 def test_a_patch_larger_than_the_images_is_refused(weights: Path, squashed: Path) -> None:

@@ -72,10 +72,10 @@ def drawn(seed: int = 1) -> dict[str, Floats]:
 
 def in_caffes_way(images: Tensor, arrays: dict[str, Floats]) -> Tensor:
     """Compute the logits by grouped convolutions and torch's normalisation over all maps."""
-    held = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
 
     def conv(maps: Tensor, layer: str, **how: int) -> Tensor:
-        weight, bias = held[f"{layer}.weight"], held[f"{layer}.bias"]
+        weight, bias = weights[f"{layer}.weight"], weights[f"{layer}.bias"]
         return functional.relu(functional.conv2d(maps, weight, bias, **how))
 
     def pool(maps: Tensor) -> Tensor:
@@ -89,9 +89,9 @@ def in_caffes_way(images: Tensor, arrays: dict[str, Floats]) -> Tensor:
     maps = conv(conv(maps, "conv3", padding=1), "conv4", padding=1, groups=2)
     units = pool(conv(maps, "conv5", padding=1, groups=2)).flatten(1)
     for layer in ("fc6", "fc7"):
-        weight, bias = held[f"{layer}.weight"], held[f"{layer}.bias"]
+        weight, bias = weights[f"{layer}.weight"], weights[f"{layer}.bias"]
         units = functional.relu(functional.linear(units, weight, bias))
-    return functional.linear(units, held["fc8.weight"], held["fc8.bias"])
+    return functional.linear(units, weights["fc8.weight"], weights["fc8.bias"])
 
 
 @torch.no_grad()
@@ -156,14 +156,14 @@ def test_every_form_of_the_file_gives_the_same_arrays(
     other = network()
     caffe_layers.load(other, arrays, path)
     pairs = zip(model.state_dict().values(), other.state_dict().values(), strict=True)
-    assert all(torch.equal(one, two) for one, two in pairs)
+    assert all(torch.equal(array, two) for array, two in pairs)
 
 
 def test_an_npz_gives_its_arrays(tmp_path: Path) -> None:
     np.savez(tmp_path / "net.npz", **drawn())  # type: ignore[arg-type]  # the stubs see a flag
-    found = read(tmp_path / "net.npz")
-    assert found.keys() == drawn().keys()
-    assert all(np.array_equal(found[name], array) for name, array in drawn().items())
+    arrays = read(tmp_path / "net.npz")
+    assert arrays.keys() == drawn().keys()
+    assert all(np.array_equal(arrays[name], array) for name, array in drawn().items())
 
 
 def test_what_lacks_keeps_its_values_and_is_named() -> None:
@@ -189,16 +189,16 @@ def test_a_whole_file_is_not_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "shape", "said"),
+    ("name", "shape", "message"),
     [
         ("conv2.weight", (26, 10, 5, 5), "conv2.weight: expected 26 x 5 x 5 x 5, found 26 x 10 x"),
         ("fc6.weight", (104, 410), "fc6.weight: expected 410 x 104, found 104 x 410"),
         ("fc8.bias", (1, 1, 1, 6), "fc8.bias: expected 5, found 1 x 1 x 1 x 6"),
     ],
 )
-def test_another_shape_is_refused(name: str, shape: tuple[int, ...], said: str) -> None:
+def test_another_shape_is_refused(name: str, shape: tuple[int, ...], message: str) -> None:
     arrays = drawn() | {name: np.zeros(shape, np.float32)}
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         caffe_layers.load(network(), arrays, HERE)
 
 
@@ -226,8 +226,8 @@ def test_a_layer_that_comes_twice_is_refused(caffe: Caffe, tmp_path: Path) -> No
 
 def zipped(name: str, content: bytes) -> bytes:
     stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as held:
-        held.writestr(name, content)
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr(name, content)
     return stream.getvalue()
 
 
@@ -238,7 +238,7 @@ def npy(array: Floats) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "a .caffemodel, found no layers"),
         (b'name: "AlexNet"\ninput: "data"\n', "a .caffemodel, found "),
@@ -254,9 +254,9 @@ def npy(array: Floats) -> bytes:
         ),
     ],
 )
-def test_foreign_and_damaged_files_are_named(tmp_path: Path, content: bytes, said: str) -> None:
+def test_foreign_and_damaged_files_are_named(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "net").write_bytes(content)
-    with pytest.raises(DataError, match=f"net: expected {said}"):
+    with pytest.raises(DataError, match=f"net: expected {message}"):
         read(tmp_path / "net")
 
 
@@ -278,12 +278,12 @@ def test_damaged_files_are_read_or_refused_in_one_line(
     np.savez(stream, **arrays)  # type: ignore[arg-type]  # the stubs see a flag
     whole = [caffe.net(arrays), stream.getvalue()]
     content = bytearray(data.draw(st.sampled_from(whole)))
-    for place in data.draw(st.lists(st.integers(0, len(content) - 1), max_size=6)):
-        content[place] = data.draw(st.integers(0, 255))
+    for index in data.draw(st.lists(st.integers(0, len(content) - 1), max_size=6)):
+        content[index] = data.draw(st.integers(0, 255))
     (tmp_path / "net").write_bytes(content[: data.draw(st.integers(0, len(content)))])
-    said = ""
+    message = ""
     try:
         read(tmp_path / "net")
     except DataError as error:
-        said = str(error)
-    assert said.isprintable()
+        message = str(error)
+    assert message.isprintable()

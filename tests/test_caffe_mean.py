@@ -26,9 +26,9 @@ def saved(folder: Path, array: NDArray[Any]) -> Path:
 
 @pytest.mark.parametrize("array", [OURS, THEIRS, THEIRS[None], THEIRS.astype(np.float64)])
 def test_both_orders_of_axes_give_the_same_image(tmp_path: Path, array: NDArray[Any]) -> None:
-    found = caffe_mean.read(saved(tmp_path, array), 8)
-    assert found.dtype == np.float32
-    assert np.array_equal(found, OURS)
+    mean = caffe_mean.read(saved(tmp_path, array), 8)
+    assert mean.dtype == np.float32
+    assert np.array_equal(mean, OURS)
 
 
 def test_an_npz_of_one_array_is_taken(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_numbers_that_are_no_grey_levels_are_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("array", "said"),
+    ("array", "message"),
     [
         (THEIRS[:, :7], "three colours and side 8, as the data, found 7 x 8 x 3"),
         (np.zeros(3), "three colours and side 8, as the data, found 3;"),
@@ -79,8 +79,8 @@ def test_numbers_that_are_no_grey_levels_are_refused(text: str) -> None:
         (np.array(["text"]), "real numbers, found <U4"),
     ],
 )
-def test_other_arrays_are_refused(tmp_path: Path, array: NDArray[Any], said: str) -> None:
-    with pytest.raises(DataError, match=said):
+def test_other_arrays_are_refused(tmp_path: Path, array: NDArray[Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
         caffe_mean.read(saved(tmp_path, array), 8)
 
 

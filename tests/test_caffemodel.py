@@ -33,10 +33,10 @@ def blob(content: bytes) -> Floats:
 def test_every_form_of_a_blob_gives_its_array(
     caffe: Caffe, array: Floats, form: dict[str, bool]
 ) -> None:
-    found = blob(caffe.blob(array, **form))
-    assert found.dtype == np.float32
+    decoded = blob(caffe.blob(array, **form))
+    assert decoded.dtype == np.float32
     wanted = (1,) * (4 - array.ndim) + array.shape if form["legacy"] else array.shape
-    assert np.array_equal(found, array.reshape(wanted))
+    assert np.array_equal(decoded, array.reshape(wanted))
 
 
 def test_a_blob_written_by_hand() -> None:
@@ -107,7 +107,7 @@ def test_a_run_of_single_numbers_of_any_length_ends_where_another_field_begins(
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "0 numbers in a blob of shape 0 x 0 x 0 x 0"),
         (b"\x2a\x08" + bytes(8), "2 numbers in a blob of shape 0 x 0 x 0 x 0"),
@@ -120,8 +120,8 @@ def test_a_run_of_single_numbers_of_any_length_ends_where_another_field_begins(
         (b"\x2d\x00", "4 bytes of field 5 where 1 are"),
     ],
 )
-def test_blobs_that_do_not_agree_with_themselves_are_refused(content: bytes, said: str) -> None:
-    with pytest.raises(WireError, match=said):
+def test_blobs_that_do_not_agree_with_themselves_are_refused(content: bytes, message: str) -> None:
+    with pytest.raises(WireError, match=message):
         blob(content)
 
 
@@ -134,13 +134,13 @@ def test_more_axes_than_caffe_has_are_refused(caffe: Caffe) -> None:
 @pytest.mark.parametrize("legacy", [True, False])
 def test_layers_old_and_new_come_in_order(caffe: Caffe, old: bool, legacy: bool) -> None:
     arrays = {"conv1.weight": np.ones((2, 3, 1, 1)), "conv1.bias": np.zeros(2)}
-    found = caffemodel.layers(caffe.net(arrays, old=old, legacy=legacy))
-    assert [one.name for one in found[:4]] == ["conv1", "relu1", "norm1", "pool1"]
-    assert [one.name for one in found if one.is_norm] == ["norm1", "norm2"]
-    assert [one.name for one in found if one.is_pool] == ["pool1", "pool2", "pool5"]
-    assert found[0].blobs[0].shape == (2, 3, 1, 1)
-    assert found[0].blobs[1].ravel().tolist() == [0, 0]
-    assert not any(one.blobs for one in found[1:])
+    layers = caffemodel.layers(caffe.net(arrays, old=old, legacy=legacy))
+    assert [layer.name for layer in layers[:4]] == ["conv1", "relu1", "norm1", "pool1"]
+    assert [layer.name for layer in layers if layer.is_norm] == ["norm1", "norm2"]
+    assert [layer.name for layer in layers if layer.is_pool] == ["pool1", "pool2", "pool5"]
+    assert layers[0].blobs[0].shape == (2, 3, 1, 1)
+    assert layers[0].blobs[1].ravel().tolist() == [0, 0]
+    assert not any(layer.blobs for layer in layers[1:])
 
 
 @pytest.mark.parametrize("content", [b"", b"\x0a\x03net", b"\x10\x01"])
@@ -155,8 +155,8 @@ def test_the_first_form_of_layers_is_named(caffe: Caffe) -> None:
 
 
 def test_unprintable_names_stay_out_of_messages(caffe: Caffe) -> None:
-    (found,) = caffemodel.layers(caffe.layer("a\nb\x1b[1m", "ReLU", []))
-    assert found.name == "a?b?[1m"
+    (layer,) = caffemodel.layers(caffe.layer("a\nb\x1b[1m", "ReLU", []))
+    assert layer.name == "a?b?[1m"
 
 
 @settings(max_examples=150)
@@ -166,20 +166,20 @@ def test_cut_or_changed_files_are_read_or_refused(
 ) -> None:
     arrays = {"conv1.weight": np.ones((2, 3, 1, 1)), "fc8.bias": np.zeros(4)}
     content = bytearray(caffe.net(arrays, old=old, **form))
-    for place in data.draw(st.lists(st.integers(0, len(content) - 1), max_size=6)):
-        content[place] = data.draw(st.integers(0, 255))
+    for index in data.draw(st.lists(st.integers(0, len(content) - 1), max_size=6)):
+        content[index] = data.draw(st.integers(0, 255))
     content = content[: data.draw(st.integers(0, len(content)))]
     try:
-        found = caffemodel.layers(bytes(content))
+        layers = caffemodel.layers(bytes(content))
     except WireError:
         return
-    assert all(array.dtype == np.float32 for one in found for array in one.blobs)
+    assert all(array.dtype == np.float32 for layer in layers for array in layer.blobs)
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_blob_or_refused(content: bytes) -> None:
     try:
-        found = blob(content)
+        array = blob(content)
     except WireError:
         return
-    assert found.size > 0
+    assert array.size > 0

@@ -18,12 +18,12 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bits(data: Path, tmp_
     recipe = tmp_path / "tiny.toml"
     recipe.write_text(TINY)
     words = ("--kills", "6", "--epochs", "60", "--every-steps", "7", "--name", "")
-    given = [str(one) for one in (tmp_path, "--data", data, "--recipe", recipe)]
+    given = [str(word) for word in (tmp_path, "--data", data, "--recipe", recipe)]
     command = [sys.executable, str(CHAOS), *given, *words]
     alone = os.environ | {"OMP_NUM_THREADS": "1"}
     outcome = subprocess.run(command, check=False, capture_output=True, text=True, env=alone)
     assert outcome.returncode == 0, outcome.stderr
-    found = json.loads(outcome.stdout.splitlines()[-1])
-    assert found["kills survived"] >= 4
-    assert found["digests equal"]
-    assert found["left behind"] == []
+    report = json.loads(outcome.stdout.splitlines()[-1])
+    assert report["kills survived"] >= 4
+    assert report["digests equal"]
+    assert report["left behind"] == []

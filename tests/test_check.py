@@ -29,11 +29,11 @@ def faults(data: Path, deep: bool = False) -> list[str]:
     return list(check.check(data, deep, lambda num: None))
 
 
-def flip(path: Path, place: int) -> None:
+def flip(path: Path, offset: int) -> None:
     with path.open("r+b") as stream:
-        stream.seek(place)
+        stream.seek(offset)
         byte = stream.read(1)[0]
-        stream.seek(place)
+        stream.seek(offset)
         stream.write(bytes([byte ^ 1]))
 
 
@@ -44,9 +44,9 @@ def test_sound_data_has_no_fault(data: Path) -> None:
 
 def test_progress_counts_every_image_read(data: Path) -> None:
     for deep, num in ((False, 29), (True, 58)):
-        told: list[int] = []
-        list(check.check(data, deep, told.append))
-        assert sum(told) == num
+        progress: list[int] = []
+        list(check.check(data, deep, progress.append))
+        assert sum(progress) == num
 
 
 def test_unfinished_stages_are_no_fault(own: Path) -> None:
@@ -91,8 +91,8 @@ def test_a_wrong_label_is_found(own: Path) -> None:
         name, label = shard["names"][1].decode(), shard["labels"][1]
         shard["labels"][1] = (label + 1) % 3
     (fault,) = faults(own)
-    found = f"{name} with label {(label + 1) % 3}; remove {path} and pack again"
-    assert fault == f"{path}: image 1: expected {name} with label {label}, found {found}"
+    other = f"{name} with label {(label + 1) % 3}; remove {path} and pack again"
+    assert fault == f"{path}: image 1: expected {name} with label {label}, found {other}"
 
 
 def test_a_wrong_label_in_a_damaged_list_is_no_fault_of_the_shard(own: Path) -> None:
@@ -117,9 +117,9 @@ def test_a_wrong_label_in_a_shard_that_its_manifest_vouches_for_is_found(own: Pa
     path, record = own / "shards" / "train-00002.h5", own / "shards" / manifest.NAME
     with h5py.File(path, "r+") as shard:
         shard["labels"][1] = (shard["labels"][1] + 1) % 3
-    held = json.loads(record.read_text())
-    held["outputs"][path.name] = sha256_file(path)
-    write_json(record, held)
+    fields = json.loads(record.read_text())
+    fields["outputs"][path.name] = sha256_file(path)
+    write_json(record, fields)
     (fault,) = faults(own)
     assert "train-00002.h5: image 1: expected n000000" in fault
 
@@ -136,16 +136,16 @@ def test_a_label_of_no_class_is_named(own: Path, label: int) -> None:
 def test_a_shard_that_is_cut_off_is_found(own: Path) -> None:
     path = own / "shards" / "train-00001.h5"
     os.truncate(path, path.stat().st_size - 500)
-    found = faults(own)
-    assert "train-00001.h5: expected a shard, found" in found[0]
-    assert "shards: expected 18 train images, found 10; pack again" in found[1]
+    lines = faults(own)
+    assert "train-00001.h5: expected a shard, found" in lines[0]
+    assert "shards: expected 18 train images, found 10; pack again" in lines[1]
 
 
 def test_a_missing_shard_is_found(own: Path) -> None:
     (own / "shards" / "val-00000.h5").unlink()
-    found = faults(own)
-    assert "val-00000.h5: expected a file, found none; pack again" in found[0]
-    assert "expected 7 val images, found 0" in found[1]
+    lines = faults(own)
+    assert "val-00000.h5: expected a file, found none; pack again" in lines[0]
+    assert "expected 7 val images, found 0" in lines[1]
 
 
 def test_a_foreign_shard_is_found(own: Path) -> None:
@@ -207,7 +207,7 @@ def test_any_flipped_byte_of_a_prepared_tar_is_found_by_the_deep_check(own: Path
     tar = own / "images" / "train" / "n00000030.tar"
     first, second = open_prepared(own).verdicts("train/n00000030")[:2]
     end = first.offset + first.size
-    for place, where in {
+    for offset, where in {
         0: f"header of {first.name}",
         300: f"header of {first.name}",
         first.offset - 1: f"header of {first.name}",
@@ -215,10 +215,10 @@ def test_any_flipped_byte_of_a_prepared_tar_is_found_by_the_deep_check(own: Path
         second.offset - 512: f"header of {second.name}",
         tar.stat().st_size - 1: "end of the tar",
     }.items():
-        flip(tar, place)
+        flip(tar, offset)
         (fault,) = faults(own, deep=True)
         assert fault.startswith(f"{tar}: {where}: expected the bytes written there, found others; ")
-        flip(tar, place)
+        flip(tar, offset)
     assert faults(own, deep=True) == []
 
 
@@ -237,8 +237,8 @@ def test_the_deep_check_knows_the_header_of_any_name(tmp_path: Path, name: str) 
             offset = units._append(tar, f"{name}{size}", b"x" * size)
             verdicts.append(Verdict(f"{name}{size}", 0, "ok", "", "", offset=offset, size=size))
     content, rest = (tmp_path / "x.tar").read_bytes(), b""
-    for _, place, wanted in units.between(verdicts):
-        assert content[place : place + len(wanted)] == wanted
+    for _, start, wanted in units.between(verdicts):
+        assert content[start : start + len(wanted)] == wanted
         rest += wanted
     assert len(rest) + 1213 == len(content)
 
@@ -268,9 +268,9 @@ def test_a_lost_image_of_the_quarantine_is_found_by_the_deep_check(own: Path) ->
 
 @pytest.mark.parametrize("record", ["mean.manifest.json", "shards/manifest.json"])
 def test_a_stage_of_other_images_is_found(own: Path, record: str) -> None:
-    held = json.loads((own / record).read_text())
-    held["inputs"]["images"] = "0" * 64
-    write_json(own / record, held)
+    fields = json.loads((own / record).read_text())
+    fields["inputs"]["images"] = "0" * 64
+    write_json(own / record, fields)
     assert any(
         "expected images " in fault and "found 000000000000" in fault for fault in faults(own)
     )
@@ -278,8 +278,8 @@ def test_a_stage_of_other_images_is_found(own: Path, record: str) -> None:
 
 def test_a_wrong_count_in_the_manifest_is_found(own: Path) -> None:
     path = own / "shards" / manifest.NAME
-    held = json.loads(path.read_text())
-    held["counts"]["test images"] = 5
-    write_json(path, held)
+    fields = json.loads(path.read_text())
+    fields["counts"]["test images"] = 5
+    write_json(path, fields)
     (fault,) = faults(own)
     assert "expected 5 test images, found 4" in fault

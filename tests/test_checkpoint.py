@@ -38,12 +38,12 @@ def refusal(path: Path) -> str:
     return message
 
 
-def same(one: Any, other: Any) -> bool:  # noqa: ANN401 (plain data of any kind)
-    if isinstance(one, Tensor):
-        return one.dtype == other.dtype and torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    return bool(one == other)
+def same(first: Any, second: Any) -> bool:  # noqa: ANN401 (plain data of any kind)
+    if isinstance(first, Tensor):
+        return first.dtype == second.dtype and torch.equal(first, second)
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
+    return bool(first == second)
 
 
 def test_what_is_saved_comes_back(saved: Path) -> None:
@@ -54,7 +54,7 @@ def test_saving_makes_the_folder_and_leaves_no_partial_file(tmp_path: Path) -> N
     path = tmp_path / "run" / "checkpoints" / "last.pt"
     for _ in range(2):
         checkpoint.save(path, CONTENT)
-    assert [one.name for one in path.parent.iterdir()] == ["last.pt"]
+    assert [file.name for file in path.parent.iterdir()] == ["last.pt"]
     assert not path.with_name(path.name + PARTIAL).exists()
 
 
@@ -80,9 +80,9 @@ def test_every_precision_comes_back(tmp_path: Path, dtype: torch.dtype) -> None:
 def test_numbers_that_are_not_finite_come_back(tmp_path: Path) -> None:
     tensor = torch.tensor([torch.nan, torch.inf, -torch.inf, -0.0])
     checkpoint.save(tmp_path / "x.pt", {"state_dict": {"t": tensor}, "best": float("inf")})
-    found = checkpoint.load(tmp_path / "x.pt")
-    assert found["best"] == float("inf")
-    digests = [checkpoint.weights_digest(state) for state in ({"t": tensor}, found["state_dict"])]
+    content = checkpoint.load(tmp_path / "x.pt")
+    assert content["best"] == float("inf")
+    digests = [checkpoint.weights_digest(state) for state in ({"t": tensor}, content["state_dict"])]
     assert digests[0] == digests[1]
 
 
@@ -139,8 +139,8 @@ def test_the_advice_about_a_damaged_one_is_another(
 def folder(tmp_path: Path) -> RunFolder:
     """Return a run folder with a kept, a previous and a last checkpoint."""
     folder = RunFolder(tmp_path / "run")
-    places = (folder.epoch_checkpoint(10), folder.checkpoint("previous"), folder.checkpoint("last"))
-    for step, path in enumerate(places):
+    paths = (folder.epoch_checkpoint(10), folder.checkpoint("previous"), folder.checkpoint("last"))
+    for step, path in enumerate(paths):
         checkpoint.save(path, CONTENT | {"step": step})
     return folder
 
@@ -160,14 +160,14 @@ def test_the_newest_whole_one_is_found_and_each_damaged_one_named(
             del content[rng.randrange(len(content)) :]
         else:
             # What a zip holds between its entries is for nobody: turn bytes of the pickle.
-            place = content.index(b"state_dict") + rng.randrange(20)
-            content[place] ^= rng.randrange(1, 256)
+            offset = content.index(b"state_dict") + rng.randrange(20)
+            content[offset] ^= rng.randrange(1, 256)
         path.write_bytes(content)
-        found = checkpoint.newest(folder)
-        assert found is not None
-        assert found.content["step"] == 2 - num_spoilt
-        assert len(found.faults) == num_spoilt
-        assert found.faults[0].startswith(f"{folder.checkpoint('last')}: expected ")
+        newest = checkpoint.newest(folder)
+        assert newest is not None
+        assert newest.content["step"] == 2 - num_spoilt
+        assert len(newest.faults) == num_spoilt
+        assert newest.faults[0].startswith(f"{folder.checkpoint('last')}: expected ")
 
 
 def test_without_a_whole_one_the_newest_is_named(folder: RunFolder) -> None:
@@ -195,8 +195,8 @@ def test_a_file_cut_short_is_refused(saved: Path, share: float) -> None:
 
 def test_a_changed_bit_of_the_weights_is_refused(saved: Path) -> None:
     content = bytearray(saved.read_bytes())
-    place = content.index(np.arange(24, dtype=np.float32).tobytes())
-    content[place + 7] ^= 1
+    offset = content.index(np.arange(24, dtype=np.float32).tobytes())
+    content[offset + 7] ^= 1
     saved.write_bytes(content)
     assert "expected a whole checkpoint, found another crc32 of " in refusal(saved)
 

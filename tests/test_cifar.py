@@ -93,7 +93,7 @@ def some_images(side: int, num: int = 2) -> Tensor:
 def test_every_layer_costs_what_the_sheet_says(name: str) -> None:
     network = built(name)
     assert count(network, network.side) == COSTS[name]
-    parameters = sum(one.numel() for one in network.parameters())
+    parameters = sum(parameter.numel() for parameter in network.parameters())
     assert parameters == total(COSTS[name]).parameters
 
 
@@ -156,20 +156,24 @@ def test_the_80_second_net_equals_its_layers_written_out() -> None:
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 def test_a_maximum_before_the_nonlinearity_gives_what_one_after_it_gives(activation: str) -> None:
     network = built("cifar10-13pct", activation=activation, std_factor=100.0)
-    found = network.activations(some_images(32), ["conv1", "pool1"])
-    after = functional.relu(found["conv1"]) if activation == "relu" else found["conv1"].tanh()
-    torch.testing.assert_close(found["pool1"], cifar.pool(after, "max"), rtol=0, atol=0)
+    activations = network.activations(some_images(32), ["conv1", "pool1"])
+    after = (
+        functional.relu(activations["conv1"])
+        if activation == "relu"
+        else activations["conv1"].tanh()
+    )
+    torch.testing.assert_close(activations["pool1"], cifar.pool(after, "max"), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("name", cifar_layers.NETS)
 def test_activations_are_those_of_the_forward_pass_in_its_order(name: str) -> None:
     network = built(name)
     names = [part for part in PARTS[name].split() if "relu" not in part and part != "flat"]
-    found = network.activations(some_images(network.side), names)
-    assert list(found) == names == network.names
-    torch.testing.assert_close(found[names[-1]], network(some_images(network.side)))
+    activations = network.activations(some_images(network.side), names)
+    assert list(activations) == names == network.names
+    torch.testing.assert_close(activations[names[-1]], network(some_images(network.side)))
     sums = {"conv1", "conv2"} if name == "cifar10-13pct" else {"conv1"}
-    assert {part for part in names[:-1] if (found[part] < 0).any()} == sums
+    assert {part for part in names[:-1] if (activations[part] < 0).any()} == sums
 
 
 def test_an_unknown_activation_is_refused() -> None:
@@ -209,28 +213,28 @@ def test_decays_are_those_of_the_sheet(name: str) -> None:
     rule = recipes.load(name).optimiser
     layers = {layer.name for layer in cifar_layers.NETS[recipes.load(name).model.name]}
     assert rule.layer_decays.keys() <= layers
-    found = {layer: rule.layer_decays.get(layer, rule.weight_decay) for layer in layers}
-    assert found == DECAYS[name]
+    decays = {layer: rule.layer_decays.get(layer, rule.weight_decay) for layer in layers}
+    assert decays == DECAYS[name]
     assert rule.points()["momentum"] == "0.9"
 
 
 @pytest.mark.parametrize("name", RATES)
 def test_rates_by_epoch(name: str) -> None:
     schedule = recipes.load(name).schedule
-    found = {epoch: rates_at(schedule, epoch) for epoch in RATES[name]}
-    for epoch, rates in found.items():
+    by_epoch = {epoch: rates_at(schedule, epoch) for epoch in RATES[name]}
+    for epoch, rates in by_epoch.items():
         assert rates.weights == pytest.approx(RATES[name][epoch])
         assert rates.biases == pytest.approx(2 * rates.weights)
         assert not rates.noise
-    assert max(found) == schedule.epochs - 1
+    assert max(by_epoch) == schedule.epochs - 1
 
 
 def test_only_the_11_per_cent_net_sees_crops_and_reflections() -> None:
     seen = {name: recipes.load(name) for name in RECIPES}
-    assert {name for name, one in seen.items() if one.feed.reflect} == {"cifar10-11pct"}
-    assert {name for name, one in seen.items() if one.model.side != 32} == {"cifar10-11pct"}
+    assert {name for name, recipe in seen.items() if recipe.feed.reflect} == {"cifar10-11pct"}
+    assert {name for name, recipe in seen.items() if recipe.model.side != 32} == {"cifar10-11pct"}
     assert seen["cifar10-11pct"].model.side == 24
-    assert {one.feed.batch_size for one in seen.values()} == {128}
+    assert {recipe.feed.batch_size for recipe in seen.values()} == {128}
 
 
 def test_images_of_another_side_are_refused() -> None:

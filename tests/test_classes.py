@@ -16,7 +16,7 @@ LEAVES = [("n02", 1, "crane", 5), ("n03", 2, "crane", 6), ("n01", 3, "kit fox, V
 
 def test_the_index_is_the_rank_of_the_wnid() -> None:
     table = classes.of_leaves(LEAVES)
-    assert [(one.index, one.wnid, one.id) for one in table.synsets] == [
+    assert [(synset.index, synset.wnid, synset.id) for synset in table.synsets] == [
         (0, "n01", 3),
         (1, "n02", 1),
         (2, "n03", 2),
@@ -24,7 +24,7 @@ def test_the_index_is_the_rank_of_the_wnid() -> None:
     assert len(table) == 3
     assert table.index_of_wnid == {"n01": 0, "n02": 1, "n03": 2}
     assert table.index_of_id == {3: 0, 1: 1, 2: 2}
-    assert [one.num_train_images for one in table.synsets] == [7, 5, 6]
+    assert [synset.num_train_images for synset in table.synsets] == [7, 5, 6]
 
 
 @given(st.permutations(LEAVES))

@@ -50,7 +50,9 @@ def refused(*words: str | Path, code: int = 1) -> str:
     result = alexrep(*words)
     assert result.exit_code == code, result.output
     # What --partial accepted is said before.
-    line = "".join(one for one in result.stderr.splitlines(True) if not one.endswith("accepted\n"))
+    line = "".join(
+        text for text in result.stderr.splitlines(True) if not text.endswith("accepted\n")
+    )
     assert LINE.fullmatch(line), result.stderr
     assert result.stdout == ""
     return line
@@ -121,7 +123,7 @@ def test_every_stage_ends_well(chain: Chain, stage: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "told"),
+    ("stage", "pattern"),
     [
         ("preprocess", r"images +18 +8 +4"),
         ("mean", "mean.npy: "),
@@ -134,8 +136,8 @@ def test_every_stage_ends_well(chain: Chain, stage: str) -> None:
         ("plot", r"predictions: .*predictions\.png"),
     ],
 )
-def test_every_stage_tells_what_it_made(chain: Chain, stage: str, told: str) -> None:
-    assert re.search(told, chain.first[stage].stdout)
+def test_every_stage_tells_what_it_made(chain: Chain, stage: str, pattern: str) -> None:
+    assert re.search(pattern, chain.first[stage].stdout)
 
 
 def test_the_quarantined_image_is_named(chain: Chain) -> None:
@@ -147,8 +149,8 @@ def test_a_second_start_does_nothing_and_says_so(chain: Chain, stage: str) -> No
     before = chain.written()
     result = alexrep(*chain.words(stage))
     assert result.exit_code == chain.first[stage].exit_code
-    said = "every digest and count of " if stage == "verify" else "nothing to do"
-    assert said in result.output
+    message = "every digest and count of " if stage == "verify" else "nothing to do"
+    assert message in result.output
     assert chain.written() == before
 
 
@@ -196,8 +198,8 @@ def test_what_a_recipe_says_of_itself_is_no_difference(chain: Chain, tmp_path: P
     words = [
         tmp_path / "own.toml" if word == chain.recipe else word for word in chain.words("train")
     ]
-    said = 'name = "own"\nsource = "ours"\nexpected = "nothing"\ncommand = "none"'
-    (tmp_path / "own.toml").write_text(TINY.replace('name = "tiny"', said))
+    fields = 'name = "own"\nsource = "ours"\nexpected = "nothing"\ncommand = "none"'
+    (tmp_path / "own.toml").write_text(TINY.replace('name = "tiny"', fields))
     assert "nothing to do" in alexrep(*words).stdout
     assert "expected settings.noise.scale = 0.2, " in refused(*words, "--set", "noise.scale=0.2")
 
@@ -304,10 +306,10 @@ def test_a_run_that_another_process_writes_to_is_refused(chain: Chain) -> None:
 
 def test_eval_prints_one_json_document(chain: Chain) -> None:
     result = alexrep(*chain.words("eval"), "--json")
-    found = json.loads(result.stdout)
-    assert {"split", "views", "num_images", "top1_error", "top5_error"} <= found.keys()
-    assert (found["split"], found["views"], found["num_images"]) == ("val", "ten-crop", 8)
-    assert 0 <= found["top5_error"] <= found["top1_error"] <= 1
+    document = json.loads(result.stdout)
+    assert {"split", "views", "num_images", "top1_error", "top5_error"} <= document.keys()
+    assert (document["split"], document["views"], document["num_images"]) == ("val", "ten-crop", 8)
+    assert 0 <= document["top5_error"] <= document["top1_error"] <= 1
 
 
 def test_the_first_eval_prints_one_json_document_too(chain: Chain, tmp_path: Path) -> None:
@@ -334,8 +336,10 @@ def test_a_finished_run_makes_anew_what_it_has_lost(chain: Chain, tmp_path: Path
     (run / "checkpoints" / "last.pt").unlink()
     result = alexrep(*again)
     assert result.exit_code == 0, result.stderr
-    said = "last.pt: expected the last checkpoint of a run that has begun, found none; goes on from"
-    assert said in result.stderr
+    message = (
+        "last.pt: expected the last checkpoint of a run that has begun, found none; goes on from"
+    )
+    assert message in result.stderr
     assert state.digests(RunFolder(run)) == before
     (run / "mean.npy").unlink()
     result = alexrep(*again)
@@ -373,8 +377,8 @@ def test_a_damaged_checkpoint_is_no_missing_picture(chain: Chain, tmp_path: Path
 
 
 def test_extract_writes_class_folders(chain: Chain) -> None:
-    found = list((chain.folder / "folders").glob("*/*/*.JPEG"))
-    assert len(found) == 18 + 7 + 4
+    paths = list((chain.folder / "folders").glob("*/*/*.JPEG"))
+    assert len(paths) == 18 + 7 + 4
     assert len(list((chain.folder / "folders" / "train" / "n00000020").iterdir())) == 6
 
 
@@ -537,8 +541,8 @@ def test_an_option_beside_a_setting_of_its_field(
     data: Path, tiny: Path, tmp_path: Path, option: tuple[str, str], setting: str
 ) -> None:
     words = ("train", data, "--run", tmp_path / "run", "--recipe", tiny, *option, "--set", setting)
-    said = f"--set {setting}: expected a field that nothing else sets, found {' '.join(option)};"
-    assert said in refused(*words, code=2)
+    message = f"--set {setting}: expected a field that nothing else sets, found {' '.join(option)};"
+    assert message in refused(*words, code=2)
     assert not (tmp_path / "run").exists()
 
 
@@ -626,13 +630,13 @@ def test_a_spoilt_shard_fails_the_verification(chain: Chain, tmp_path: Path) -> 
 
 
 def test_a_batch_larger_than_the_data_is_told(data: Path, tiny: Path, tmp_path: Path) -> None:
-    def said(size: int) -> str:
+    def warning(size: int) -> str:
         run, epochs = tmp_path / f"run{size}", ("--epochs", "1")
         words = ("train", data, "--run", run, "--recipe", tiny, *epochs, "--device", "cpu")
         return alexrep(*words, "--batch-size", str(size)).stderr
 
-    assert said(18) == ""
-    assert said(19) == (
+    assert warning(18) == ""
+    assert warning(19) == (
         "alexrep: feed.batch_size: 19 asked for, but there are 18 training images: "
         "a batch is all of them\n"
     )
@@ -660,10 +664,10 @@ def stopped_once(process: subprocess.Popen[str], is_time: Callable[[], bool]) ->
     while process.poll() is None and not is_time():
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=PATIENCE_S)
+    _, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 75
-    assert LINE.fullmatch(said)
-    return said
+    assert LINE.fullmatch(stderr)
+    return stderr
 
 
 def is_caught(pid: int) -> bool:
@@ -697,8 +701,8 @@ def test_a_signal_leaves_with_75_and_a_checkpoint(
 ) -> None:
     run, log = tmp_path / "run", tmp_path / "run" / "log.jsonl"
     process = start("train", data, "--run", run, "--recipe", tiny, "--epochs", "100000")
-    said = stopped_once(process, lambda: log.exists() and log.stat().st_size > 600)
-    assert re.search(r"step [1-9]\d*: expected to go on, found SIGTERM, saved; start again", said)
+    stderr = stopped_once(process, lambda: log.exists() and log.stat().st_size > 600)
+    assert re.search(r"step [1-9]\d*: expected to go on, found SIGTERM, saved; start again", stderr)
     assert (run / "checkpoints" / "last.pt").exists()
     assert not (run / "manifest.json").exists()
 
@@ -721,8 +725,8 @@ def test_a_signal_ends_an_evaluation_with_75_and_nothing_is_half_there(
     shutil.rmtree(run / "results")
     words = ("eval", run, "--data", chain.data, "--ten-crop", "--device", "cpu")
     process = start(*words, "--batch-size", "1")
-    said = stopped_once(process, lambda: is_caught(process.pid))
-    assert "expected to go on, found SIGTERM; start again" in said
+    stderr = stopped_once(process, lambda: is_caught(process.pid))
+    assert "expected to go on, found SIGTERM; start again" in stderr
     assert not (run / "results").exists()
     assert not list(run.glob(".lock-run-*"))
     assert alexrep(*words).exit_code == 0
@@ -761,11 +765,11 @@ def test_a_restart_of_its_job_takes_a_run_from_a_training_that_still_lives(
     wait_for(old, last)
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     new = start(*words)
-    _, said = old.communicate(timeout=PATIENCE_S)
+    _, stderr = old.communicate(timeout=PATIENCE_S)
     assert old.returncode == 1
-    assert LINE.fullmatch(said)
-    assert "of job 31, restart 0, found process" in said
-    assert f"found process {new.pid} on " in said
+    assert LINE.fullmatch(stderr)
+    assert "of job 31, restart 0, found process" in stderr
+    assert f"found process {new.pid} on " in stderr
     num_rows = len(log.read(run / "log.jsonl"))
     stopped_once(new, lambda: len(log.read(run / "log.jsonl")) > num_rows)
     rows = [row["step"] for row in log.read(run / "log.jsonl") if row["kind"] == "step"]
@@ -802,27 +806,27 @@ def test_the_module_is_the_command() -> None:
     script = Path(sys.executable).with_name("alexrep")
     commands = ([script], [sys.executable, "-m", "alexrep.stages"])
     shown = [
-        subprocess.run([*one, "eval", "--help"], capture_output=True, check=True).stdout
-        for one in commands
+        subprocess.run([*command, "eval", "--help"], capture_output=True, check=True).stdout
+        for command in commands
     ]
     assert shown[0] == shown[1]
     assert os.fsencode("--ten-crop") in shown[0]
 
 
-@pytest.mark.parametrize("place", ["", "shards", "images/train"])
-def test_a_run_in_the_data_itself_is_refused(chain: Chain, place: str) -> None:
+@pytest.mark.parametrize("folder", ["", "shards", "images/train"])
+def test_a_run_in_the_data_itself_is_refused(chain: Chain, folder: str) -> None:
     before = chain.written()
-    words = ("train", chain.data, "--run", chain.data / place, "--recipe", chain.recipe)
+    words = ("train", chain.data, "--run", chain.data / folder, "--recipe", chain.recipe)
     line = refused(*words, code=2)
     assert f"--run: expected a folder apart from {chain.data}, found " in line
     assert chain.written() == before
 
 
 @pytest.mark.parametrize("command", ["extract", "figure1"])
-@pytest.mark.parametrize("place", ["", "shards", "images/train", "statistics/more"])
-def test_folders_in_the_data_itself_are_refused(chain: Chain, command: str, place: str) -> None:
+@pytest.mark.parametrize("folder", ["", "shards", "images/train", "statistics/more"])
+def test_folders_in_the_data_itself_are_refused(chain: Chain, command: str, folder: str) -> None:
     before = chain.written()
-    line = refused(command, chain.data, chain.data / place, code=2)
+    line = refused(command, chain.data, chain.data / folder, code=2)
     assert f"OUT: expected a folder apart from {chain.data}, found " in line
     assert chain.written() == before
 
@@ -886,11 +890,11 @@ def test_a_stage_that_has_lost_its_lock_writes_no_manifest(
     record = tmp_path / "copy" / made
     record = record if record.suffix == ".json" else record / "manifest.json"
     record.unlink()
-    held = locks.held
+    original = locks.held
 
     @contextlib.contextmanager
     def lost(folder: Path, part: str = "") -> Iterator[Callable[[], None]]:
-        with held(folder, part) as check:
+        with original(folder, part) as check:
             for path in folder.glob(".lock-*"):
                 path.unlink()
             yield check

@@ -126,8 +126,8 @@ def test_the_table_of_every_recipe_holds_all_its_parameters(name: str) -> None:
     # Narrow, so that it takes no time to draw the weights.
     narrow = model.model_copy(update={"width": 0.05} if model.name == "alexnet" else {})
     network = registry.build(narrow, 10, seed=1)
-    found = total(count(network, model.side)).parameters
-    assert found == sum(p.numel() for p in network.parameters())
+    num_parameters = total(count(network, model.side)).parameters
+    assert num_parameters == sum(p.numel() for p in network.parameters())
 
 
 def test_long_names_keep_the_columns_apart() -> None:

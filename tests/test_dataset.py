@@ -18,9 +18,9 @@ STAGES = [("mean", "mean.npy"), ("pca", "pca.json")]
 
 
 @pytest.fixture
-def held(data: Path) -> Iterator[TrainingData]:
-    with closing(open_data(data)) as held:
-        yield held
+def training_data(data: Path) -> Iterator[TrainingData]:
+    with closing(open_data(data)) as training_data:
+        yield training_data
 
 
 @pytest.fixture
@@ -29,46 +29,50 @@ def own(data: Path, tmp_path: Path) -> Path:
     return shutil.copytree(data, tmp_path / "data")
 
 
-def test_the_inputs_are_those_of_the_files(held: TrainingData, data: Path) -> None:
+def test_the_inputs_are_those_of_the_files(training_data: TrainingData, data: Path) -> None:
     colours = json.loads((data / "pca.json").read_text())
-    assert np.array_equal(held.mean, np.load(data / "mean.npy"))
-    assert held.mean.shape == (72, 72, 3)
-    assert held.axes.tolist() == colours["axes"]
-    assert held.stds.tolist() == colours["stds"]
-    assert (len(held.train), len(held.val), held.val.num_quarantined) == (18, 7, 1)
+    assert np.array_equal(training_data.mean, np.load(data / "mean.npy"))
+    assert training_data.mean.shape == (72, 72, 3)
+    assert training_data.axes.tolist() == colours["axes"]
+    assert training_data.stds.tolist() == colours["stds"]
+    assert (
+        len(training_data.train),
+        len(training_data.val),
+        training_data.val.num_quarantined,
+    ) == (18, 7, 1)
 
 
-def test_the_digests_are_those_of_the_files(held: TrainingData, data: Path) -> None:
-    assert held.digests == {
+def test_the_digests_are_those_of_the_files(training_data: TrainingData, data: Path) -> None:
+    assert training_data.digests == {
         "shards": files.sha256_file(data / "shards" / "manifest.json"),
         "mean": files.sha256_file(data / "mean.npy"),
         "pca": files.sha256_file(data / "pca.json"),
     }
 
 
-def test_the_mean_and_the_colours_follow_the_recipe(held: TrainingData) -> None:
+def test_the_mean_and_the_colours_follow_the_recipe(training_data: TrainingData) -> None:
     settings = ("model.side=68", "feed.mean=crop", "feed.channels=bgr")
-    inputs = held.inputs(recipes.load("demo", settings))
-    assert np.array_equal(inputs.mean.numpy(), held.mean[..., ::-1])
+    inputs = training_data.inputs(recipes.load("demo", settings))
+    assert np.array_equal(inputs.mean.numpy(), training_data.mean[..., ::-1])
     assert (inputs.side, inputs.follows, inputs.is_bgr) == (68, True, True)
 
 
-def test_the_constants_follow_the_recipe(held: TrainingData) -> None:
+def test_the_constants_follow_the_recipe(training_data: TrainingData) -> None:
     chosen = recipes.load("demo", ("model.side=68", "noise.scale=0.2", "noise.divide=false"))
-    inputs = held.inputs(chosen)
-    assert np.array_equal(inputs.mean.numpy(), held.mean[2:70, 2:70])
-    assert np.allclose(inputs.noise.numpy(), held.axes * held.stds * 0.2)
+    inputs = training_data.inputs(chosen)
+    assert np.array_equal(inputs.mean.numpy(), training_data.mean[2:70, 2:70])
+    assert np.allclose(inputs.noise.numpy(), training_data.axes * training_data.stds * 0.2)
     assert inputs.divisor == 1
 
 
-def test_a_patch_as_large_as_the_images_is_possible(held: TrainingData) -> None:
-    assert held.inputs(recipes.load("demo", ("model.side=72",))).mean.shape == (72, 72, 3)
+def test_a_patch_as_large_as_the_images_is_possible(training_data: TrainingData) -> None:
+    assert training_data.inputs(recipes.load("demo", ("model.side=72",))).mean.shape == (72, 72, 3)
 
 
-def test_a_patch_larger_than_the_images_is_refused(held: TrainingData) -> None:
+def test_a_patch_larger_than_the_images_is_refused(training_data: TrainingData) -> None:
     wanted = "model.side: expected at most 72, the side of the prepared images, found 73; prepare"
     with pytest.raises(ConfigError, match=wanted):
-        held.inputs(recipes.load("demo", ("model.side=73",)))
+        training_data.inputs(recipes.load("demo", ("model.side=73",)))
 
 
 @pytest.mark.parametrize(

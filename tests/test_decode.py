@@ -49,14 +49,14 @@ def png_header(width: int, height: int) -> bytes:
 
 def claiming(jpeg: bytes, width: int, height: int) -> bytes:
     """Change the size in the frame header of a baseline JPEG."""
-    place = jpeg.index(b"\xff\xc0") + 5
-    return jpeg[:place] + struct.pack(">HH", height, width) + jpeg[place + 4 :]
+    offset = jpeg.index(b"\xff\xc0") + 5
+    return jpeg[:offset] + struct.pack(">HH", height, width) + jpeg[offset + 4 :]
 
 
 def test_a_jpeg_is_decoded_as_simplejpeg_does(picture: Draw, encoded: Encode) -> None:
     content = encoded(picture(60, 90, blue=30))
-    found = decode.decode(content)
-    assert (found.format, found.mode, found.picture.size) == ("JPEG", "RGB", (90, 60))
+    decoded = decode.decode(content)
+    assert (decoded.format, decoded.mode, decoded.picture.size) == ("JPEG", "RGB", (90, 60))
     np.testing.assert_array_equal(rgb(content), simplejpeg.decode_jpeg(content, "RGB"))
 
 
@@ -69,9 +69,9 @@ def test_red_grows_with_the_column_and_green_with_the_row(picture: Draw, encoded
 def test_gray_is_repeated(encoded: Encode) -> None:
     gray = np.linspace(0, 255, 64).round().astype(np.uint8)[:, None].repeat(64, axis=1)
     for form in ("JPEG", "PNG"):
-        found = decode.decode(encoded(gray, form))
-        assert (found.mode, found.format) == ("L", form)
-        channels = np.asarray(found.picture)
+        decoded = decode.decode(encoded(gray, form))
+        assert (decoded.mode, decoded.format) == ("L", form)
+        channels = np.asarray(decoded.picture)
         assert (channels == channels[:, :, :1]).all()
         assert np.abs(channels[:, :, 0].astype(int) - gray).max() <= 2
 
@@ -92,18 +92,18 @@ def test_inks_become_the_colours_they_print(inks: tuple[int, ...], colour: tuple
     adobe = simplejpeg.encode_jpeg(inverted, 95, "CMYK", "444")
     pillow = saved(Image.new("CMYK", (32, 32), inks), "JPEG", quality=95)
     for content in (adobe, pillow):
-        found = decode.decode(content)
-        assert found.mode == "CMYK"
-        assert np.abs(np.asarray(found.picture).astype(int) - colour).max() <= 3
+        decoded = decode.decode(content)
+        assert decoded.mode == "CMYK"
+        assert np.abs(np.asarray(decoded.picture).astype(int) - colour).max() <= 3
 
 
 def test_16_bit_gray_is_divided_by_257_and_not_white() -> None:
     gray = np.array([[0, 257, 128 * 257, 65535], [1, 256, 300, 65534]], np.uint16)
     content = saved(Image.fromarray(gray), "PNG")
-    found = decode.decode(content)
-    assert found.mode in {"I;16", "I"}
+    decoded = decode.decode(content)
+    assert decoded.mode in {"I;16", "I"}
     expected = [[0, 1, 128, 255], [0, 0, 1, 254]]
-    np.testing.assert_array_equal(np.asarray(found.picture)[:, :, 0], expected)
+    np.testing.assert_array_equal(np.asarray(decoded.picture)[:, :, 0], expected)
 
 
 def test_a_palette_becomes_its_colours(picture: Draw) -> None:
@@ -180,11 +180,11 @@ def test_an_image_that_is_cut_off_is_refused(
 
 def framed(jpeg: bytes, marker: int = 0xC0, bits: int = 8, size: str = "") -> bytes:
     """Change the frame of a JPEG: its kind, its precision, or a size to 0."""
-    place = jpeg.index(b"\xff\xc0")
+    offset = jpeg.index(b"\xff\xc0")
     height, width = (b"\0\0" if name in size else None for name in ("h", "w"))
-    sizes = (height or jpeg[place + 5 : place + 7]) + (width or jpeg[place + 7 : place + 9])
-    head = jpeg[:place] + bytes([0xFF, marker, *jpeg[place + 2 : place + 4], bits])
-    return head + sizes + jpeg[place + 9 :]
+    sizes = (height or jpeg[offset + 5 : offset + 7]) + (width or jpeg[offset + 7 : offset + 9])
+    head = jpeg[:offset] + bytes([0xFF, marker, *jpeg[offset + 2 : offset + 4], bits])
+    return head + sizes + jpeg[offset + 9 :]
 
 
 @pytest.mark.parametrize(
@@ -287,6 +287,6 @@ def test_colours_of_a_real_cmyk_photograph(real_data: Path) -> None:
 
 
 def test_a_real_ycck_photograph_has_green_grass(real_data: Path) -> None:
-    found = rgb((real_data / "hostile" / "jpeg-decoder" / "ref_ycck.jpg").read_bytes())
-    assert found.shape == (333, 500, 3)
-    np.testing.assert_allclose(found.mean(axis=(0, 1)), (109.0, 132.1, 109.6), atol=2)
+    pixels = rgb((real_data / "hostile" / "jpeg-decoder" / "ref_ycck.jpg").read_bytes())
+    assert pixels.shape == (333, 500, 3)
+    np.testing.assert_allclose(pixels.mean(axis=(0, 1)), (109.0, 132.1, 109.6), atol=2)

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 
 def command(folder: Path) -> list[str]:
-    settings = [word for one in TINY for word in ("--set", one)]
+    settings = [word for setting in TINY for word in ("--set", setting)]
     return [sys.executable, "-m", "alexrep.stages", "demo", str(folder), *settings]
 
 
@@ -56,23 +56,23 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 def test_the_demo_prints_errors_and_places(whole: tuple[Path, str]) -> None:
-    folder, said = whole
-    assert "val   ten-crop       300 " in said
-    assert "test  centre         200 " in said
-    assert "quarantined, counted as errors: 1: val/DEMO_val_00000123.JPEG (" in said
-    assert f"pictures: {folder}/run/plots\n" in said
+    folder, stdout = whole
+    assert "val   ten-crop       300 " in stdout
+    assert "test  centre         200 " in stdout
+    assert "quarantined, counted as errors: 1: val/DEMO_val_00000123.JPEG (" in stdout
+    assert f"pictures: {folder}/run/plots\n" in stdout
     assert len(list((folder / "run" / "plots").glob("*.png"))) == 5
 
 
 def test_a_second_demo_does_nothing(whole: tuple[Path, str]) -> None:
     folder, _ = whole
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
-    said = run(folder)
+    stdout = run(folder)
     after = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
     assert {path for path in after if after[path] != before.get(path)} <= {
         path for path in after if path.name == ".lock"
     }
-    assert said.count("nothing to do") == 6
+    assert stdout.count("nothing to do") == 6
 
 
 def test_a_demo_killed_three_times_ends_with_the_same_manifests(
@@ -88,9 +88,9 @@ def test_a_demo_killed_three_times_ends_with_the_same_manifests(
 
 
 def test_manifests_hold_no_place_time_or_number_of_workers(whole: tuple[Path, str]) -> None:
-    found = manifests(whole[0])
-    text = b"".join(found.values()).decode()
+    texts = manifests(whole[0])
+    text = b"".join(texts.values()).decode()
     assert str(whole[0].parent) not in text
     assert os.uname().nodename not in text.split('"')
-    keys = {key for value in found.values() for key in json.loads(value)}
+    keys = {key for value in texts.values() for key in json.loads(value)}
     assert not keys & {"time", "date", "host", "workers", "threads", "device"}

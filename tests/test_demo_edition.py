@@ -102,8 +102,8 @@ def test_val_has_30_and_test_20_of_each_digit() -> None:
 
 def test_another_seed_holds_other_digits_out() -> None:
     digits = load_digits().target
-    one, two = ({p.row for p in edition.plan(digits, s) if p.split == "val"} for s in (1, 2))
-    assert one != two
+    first, second = ({p.row for p in edition.plan(digits, s) if p.split == "val"} for s in (1, 2))
+    assert first != second
 
 
 def test_odd_names_occur_for_every_seed() -> None:

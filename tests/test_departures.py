@@ -68,11 +68,11 @@ def of(*settings: str) -> list[str]:
 
 
 def leaves(table: dict[str, Any], prefix: str = "") -> list[str]:
-    found = []
+    keys = []
     for key, value in table.items():
         inner = leaves(value, f"{prefix}{key}.") if isinstance(value, dict) and value else []
-        found += inner or [prefix + key]
-    return found
+        keys += inner or [prefix + key]
+    return keys
 
 
 def test_net_145_does_not_depart_from_itself() -> None:

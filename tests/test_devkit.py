@@ -29,7 +29,7 @@ Fields = dict[str, object]
 
 def members(raw: Path) -> dict[str, bytes]:
     with tarfile.open(raw / DEMO.devkit) as tar:
-        return {one.name: tar.extractfile(one).read() for one in tar}  # type: ignore[union-attr]
+        return {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
 
 
 def matlab(**variables: object) -> bytes:
@@ -42,8 +42,8 @@ def matlab(**variables: object) -> bytes:
 def structs(rows: list[Fields]) -> bytes:
     """Make a meta.mat of synsets with the given fields."""
     column = np.empty((len(rows), 1), [(name, object) for name in rows[0]])
-    for place, row in enumerate(rows):
-        column[place, 0] = tuple(row.values())
+    for index, row in enumerate(rows):
+        column[index, 0] = tuple(row.values())
     return matlab(synsets=column)
 
 
@@ -72,7 +72,9 @@ def table(raw: Path) -> ClassTable:
 
 
 def test_only_leaves_are_classes(table: ClassTable) -> None:
-    assert [(one.wnid, one.id, one.words, one.num_train_images) for one in table.synsets] == [
+    assert [
+        (synset.wnid, synset.id, synset.words, synset.num_train_images) for synset in table.synsets
+    ] == [
         ("n00000020", 3, "cat, feline", 6),
         ("n00000030", 1, "dog", 6),
         ("n00000040", 2, "crane", 6),
@@ -107,8 +109,10 @@ def test_an_unpacked_devkit_reads_the_same(
 
 
 def test_members_need_no_leading_folder(raw: Path, tmp_path: Path, make_tar: MakeTar) -> None:
-    held = {name.removeprefix("DEMO_devkit/"): one for name, one in members(raw).items()}
-    (tmp_path / DEMO.devkit).write_bytes(make_tar(held, "w:gz"))
+    contents = {
+        name.removeprefix("DEMO_devkit/"): content for name, content in members(raw).items()
+    }
+    (tmp_path / DEMO.devkit).write_bytes(make_tar(contents, "w:gz"))
     assert len(devkit.read_classes(tmp_path, DEMO)) == 3
 
 
@@ -222,13 +226,15 @@ def test_a_meta_without_leaves_is_one_line(write: Write) -> None:
 
 
 def test_one_leaf_alone_is_a_table(write: Write) -> None:
-    found = devkit.read_classes(write({META: structs([leaf(1, "n1", "dog")])}), DEMO)
-    assert [(one.wnid, one.id, one.words) for one in found.synsets] == [("n1", 1, "dog")]
+    classes = devkit.read_classes(write({META: structs([leaf(1, "n1", "dog")])}), DEMO)
+    assert [(synset.wnid, synset.id, synset.words) for synset in classes.synsets] == [
+        ("n1", 1, "dog")
+    ]
 
 
 def test_two_leaves_may_have_the_same_words(write: Write) -> None:
-    found = devkit.read_classes(write({META: structs([leaf(1, "n2"), leaf(2, "n1")])}), DEMO)
-    assert found.short_names() == ["crane", "crane"]
+    classes = devkit.read_classes(write({META: structs([leaf(1, "n2"), leaf(2, "n1")])}), DEMO)
+    assert classes.short_names() == ["crane", "crane"]
 
 
 def test_two_leaves_of_one_wnid_are_refused(write: Write) -> None:
@@ -269,12 +275,12 @@ def real_2010(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 def test_the_real_devkit_of_2010(real_2010: Path) -> None:
     table = devkit.read_classes(real_2010, EDITIONS["ilsvrc2010"])
-    by_id = {one.id: one.wnid for one in table.synsets}
+    by_id = {synset.id: synset.wnid for synset in table.synsets}
     assert sorted(by_id) == list(range(1, 1001))
     assert [by_id[1], by_id[2], by_id[3]] == ["n07711080", "n07711569", "n07767549"]
-    assert sum(one.num_train_images for one in table.synsets) == 1_261_406
-    assert sum(one.index == one.id - 1 for one in table.synsets) == 1
-    assert [one.wnid for one in table.synsets] == sorted(by_id.values())
+    assert sum(synset.num_train_images for synset in table.synsets) == 1_261_406
+    assert sum(synset.index == synset.id - 1 for synset in table.synsets) == 1
+    assert [synset.wnid for synset in table.synsets] == sorted(by_id.values())
     assert table.short_names().count("cannon") == 2
 
 
@@ -298,8 +304,8 @@ def test_the_real_devkit_of_2010_is_none_of_2012(real_2010: Path, tmp_path: Path
 def test_the_real_dogs_of_2012(real_data: Path) -> None:
     raw, edition = real_data / "ilsvrc2012-dogs", EDITIONS["ilsvrc2012"]
     table = devkit.read_classes(raw, edition)
-    ids = {one.wnid: one.id for one in table.synsets}
+    ids = {synset.wnid: synset.id for synset in table.synsets}
     assert ids["n02088364"] == 5
-    assert [one.id for one in table.synsets] == [3, 8, 5, 9, 10, 1, 4, 2, 7, 6]
+    assert [synset.id for synset in table.synsets] == [3, 8, 5, 9, 10, 1, 4, 2, 7, 6]
     assert table.synsets[2].words == "beagle"
     assert Counter(devkit.read_val_labels(raw, edition, table)) == dict.fromkeys(range(10), 45)

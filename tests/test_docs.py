@@ -35,8 +35,8 @@ def prose(page: Path) -> str:
 
 
 def blocks(page: Path, language: str) -> list[str]:
-    found = FENCE.findall(page.read_text(encoding="utf-8"))
-    return [text for kind, text in found if kind == language]
+    fences = FENCE.findall(page.read_text(encoding="utf-8"))
+    return [text for kind, text in fences if kind == language]
 
 
 def spans(page: Path) -> list[str]:
@@ -91,11 +91,13 @@ def parser(command: Any) -> Any:  # noqa: ANN401 (Typer's versions have differen
 
 def all_commands() -> dict[str, Any]:
     """Return every command by its words after `alexrep`."""
-    found: dict[str, Any] = {}
+    commands: dict[str, Any] = {}
     for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
         below = getattr(command, "commands", None)
-        found |= {name: command} if below is None else {f"{name} {k}": v for k, v in below.items()}
-    return found
+        commands |= (
+            {name: command} if below is None else {f"{name} {k}": v for k, v in below.items()}
+        )
+    return commands
 
 
 def shell_lines(page: Path) -> Iterator[list[str]]:
@@ -142,7 +144,9 @@ def test_every_setting_that_a_page_names_is_one_of_a_recipe(page: Path) -> None:
 def test_every_option_that_a_page_names_is_one_of_a_command_or_script(page: Path) -> None:
     known = {"--help", "--version", "-q", "-v", "--install-completion"}
     for command in all_commands().values():
-        known |= {name for one in command.params for name in one.opts if name.startswith("-")}
+        known |= {
+            name for parameter in command.params for name in parameter.opts if name.startswith("-")
+        }
     named = {span.split()[0].partition("=")[0] for span in spans(page) if span.startswith("-")}
     assert named - known == set()
 
@@ -153,8 +157,8 @@ def test_every_command_is_in_the_table_of_commands(name: str) -> None:
 
 
 def test_every_exit_code_of_an_error_is_in_the_table() -> None:
-    kinds = [one for one in vars(errors).values() if isinstance(one, type)]
-    codes = {str(one.exit_code) for one in kinds if issubclass(one, errors.AlexrepError)}
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    codes = {str(kind.exit_code) for kind in kinds if issubclass(kind, errors.AlexrepError)}
     rows = re.findall(r"^\| ([\d, ]+) \|", COMMANDS_PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     listed = {code for row in rows for code in row.split(", ")}
     assert codes | {"0", "3", "130", "143", "140"} == listed
@@ -289,7 +293,7 @@ def test_the_recipe_beside_the_example_is_the_one_that_a_test_trains() -> None:
 
 def test_the_page_on_architecture_has_the_floors_of_the_import_contract() -> None:
     contracts = PYPROJECT["tool"]["importlinter"]["contracts"]
-    (floors,) = (one["layers"] for one in contracts if one["type"] == "layers")
+    (floors,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
     (drawn,) = (text for text in blocks(ARCHITECTURE, "") if "keyed" in text)
     shown = [re.split(r"\s{2,}", line)[0] for line in drawn.splitlines()]
     assert shown[-len(floors) :] == floors

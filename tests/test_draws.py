@@ -19,8 +19,8 @@ def drawn(images: NDArray[np.int64], kind: str = "image", seed: int = 1, epoch: 
     return draw(images, 32, kind, reflect=True, seed=seed, epoch=epoch)
 
 
-def same(one: Draws, other: Draws) -> bool:
-    pairs = zip(vars(one).values(), vars(other).values(), strict=True)
+def same(first: Draws, second: Draws) -> bool:
+    pairs = zip(vars(first).values(), vars(second).values(), strict=True)
     return all(np.array_equal(left, right) for left, right in pairs)
 
 
@@ -46,9 +46,9 @@ def test_the_offsets_of_caffes_227_are_0_to_29(axis: int) -> None:
 def test_offsets_are_not_more_even_than_chance() -> None:
     # A generator that went round in turn would have a p-value near one, each time.
     rows = [drawn(MANY, epoch=epoch).offsets[:, 0] for epoch in range(8)]
-    found = [stats.chisquare(np.bincount(row, minlength=33)).pvalue for row in rows]
-    assert 0.02 < np.mean(found) < 0.98
-    assert max(found) < 0.9999
+    pvalues = [stats.chisquare(np.bincount(row, minlength=33)).pvalue for row in rows]
+    assert 0.02 < np.mean(pvalues) < 0.98
+    assert max(pvalues) < 0.9999
 
 
 @settings(max_examples=20)
@@ -60,9 +60,9 @@ def test_a_draw_is_a_function_of_seed_epoch_and_image(seed: int, epoch: int, ima
 
 
 def test_rows_columns_and_reflections_are_independent() -> None:
-    found = drawn(MANY)
-    places = 33 * found.offsets[:, 0] + found.offsets[:, 1]
-    assert is_even(np.bincount(2 * places + found.reflect, minlength=2 * 33 * 33))
+    many = drawn(MANY)
+    positions = 33 * many.offsets[:, 0] + many.offsets[:, 1]
+    assert is_even(np.bincount(2 * positions + many.reflect, minlength=2 * 33 * 33))
 
 
 def test_neighbouring_images_have_independent_offsets() -> None:
@@ -88,8 +88,8 @@ def test_the_noise_is_normal_and_independent_along_the_axes() -> None:
 
 
 def test_the_noise_is_independent_of_offset_and_reflection() -> None:
-    found = drawn(MANY)
-    columns = [found.offsets, found.reflect[:, None], found.alphas]
+    many = drawn(MANY)
+    columns = [many.offsets, many.reflect[:, None], many.alphas]
     correlation = np.corrcoef(np.hstack(columns).T)
     assert np.abs(correlation - np.eye(6)).max() < 0.025
 
@@ -105,15 +105,15 @@ def test_draws_do_not_depend_on_the_batch(order: list[int], size: int, kind: str
 def test_epochs_and_seeds_draw_anew() -> None:
     images = np.arange(64)
     all_drawn = [drawn(images, seed=seed, epoch=epoch) for seed in (1, 2) for epoch in (0, 1)]
-    for one, other in pairwise(all_drawn):
-        assert not np.array_equal(one.offsets, other.offsets)
-        assert not np.array_equal(one.reflect, other.reflect)
-        assert not np.isclose(one.alphas, other.alphas).any()
+    for first, second in pairwise(all_drawn):
+        assert not np.array_equal(first.offsets, second.offsets)
+        assert not np.array_equal(first.reflect, second.reflect)
+        assert not np.isclose(first.alphas, second.alphas).any()
 
 
 def test_group32_shares_offset_and_reflection_among_32_consecutive_images() -> None:
-    found = drawn(np.arange(32 * 50), "group32")
-    choices = np.column_stack([found.offsets, found.reflect]).reshape(50, 32, 3)
+    grouped = drawn(np.arange(32 * 50), "group32")
+    choices = np.column_stack([grouped.offsets, grouped.reflect]).reshape(50, 32, 3)
     assert (choices == choices[:, :1]).all()
     assert len(np.unique(choices[:, 0], axis=0)) > 45
 

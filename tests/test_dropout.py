@@ -47,16 +47,16 @@ def test_half_of_the_units_stay() -> None:
 
 def test_masks_of_images_units_layers_steps_and_seeds_are_unrelated() -> None:
     rows = np.arange(64)
-    one = mask(keys(1, 0, rows), 6, 0, 4096)
+    reference = mask(keys(1, 0, rows), 6, 0, 4096)
     others = [
-        one.roll(1, 0),
-        one.roll(1, 1),
+        reference.roll(1, 0),
+        reference.roll(1, 1),
         mask(keys(1, 0, rows), 7, 0, 4096),
         mask(keys(1, 1, rows), 6, 0, 4096),
         mask(keys(2, 0, rows), 6, 0, 4096),
     ]
     for other in others:
-        assert (one == other).double().mean().item() == pytest.approx(0.5, abs=0.005)
+        assert (reference == other).double().mean().item() == pytest.approx(0.5, abs=0.005)
 
 
 def test_the_split_of_a_batch_changes_nothing() -> None:

@@ -29,11 +29,11 @@ def train(data: Path, run: Path, recipe: Path, *more: str) -> Result:
 def test_a_dry_run_tells_what_a_run_takes_and_makes_no_folder(
     data: Path, recipe: Path, tmp_path: Path
 ) -> None:
-    told = train(data, tmp_path / "run", recipe, "--dry-run")
-    assert told.exit_code == 0, told.output
-    assert told.stdout.startswith("begins: from nothing\ntrain: 18 images an epoch, 5 steps\n")
-    assert re.search(r"\nloss: \d\.\d{4} after 3 steps\nmemory: \d\.\d\d GB\n", told.stdout)
-    assert re.search(r"\nspeed: [\d.,]+ images/s; 2 epochs without val: 0:0\d\n", told.stdout)
+    result = train(data, tmp_path / "run", recipe, "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("begins: from nothing\ntrain: 18 images an epoch, 5 steps\n")
+    assert re.search(r"\nloss: \d\.\d{4} after 3 steps\nmemory: \d\.\d\d GB\n", result.stdout)
+    assert re.search(r"\nspeed: [\d.,]+ images/s; 2 epochs without val: 0:0\d\n", result.stdout)
     assert not (tmp_path / "run").exists()
 
 

@@ -23,14 +23,14 @@ def test_the_counts(name: str, train: int, val: int, test: int, synsets: int) ->
 
 
 def test_the_names_of_the_files_as_distributed() -> None:
-    one, two = EDITIONS["ilsvrc2010"], EDITIONS["ilsvrc2012"]
-    assert one.archives["train"] == "ILSVRC2010_images_train.tar"
-    assert two.archives["val"] == "ILSVRC2012_img_val.tar"
-    assert (one.devkit, two.devkit) == (
+    first, second = EDITIONS["ilsvrc2010"], EDITIONS["ilsvrc2012"]
+    assert first.archives["train"] == "ILSVRC2010_images_train.tar"
+    assert second.archives["val"] == "ILSVRC2012_img_val.tar"
+    assert (first.devkit, second.devkit) == (
         "ILSVRC2010_devkit-1.0.tar.gz",
         "ILSVRC2012_devkit_t12.tar.gz",
     )
-    assert (one.id_field, two.id_field) == ("ILSVRC2010_ID", "ILSVRC2012_ID")
+    assert (first.id_field, second.id_field) == ("ILSVRC2010_ID", "ILSVRC2012_ID")
 
 
 @pytest.mark.parametrize("name", EDITIONS)

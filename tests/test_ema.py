@@ -45,7 +45,7 @@ def test_what_was_saved_goes_on(net: nn.Linear) -> None:
     average, other = MovingAverage(net, 0.75), MovingAverage(net, 0.75)
     nn.init.constant_(net.weight, 0.0)
     average.update()
-    other.load({name: one.clone() for name, one in average.state().items()})
+    other.load({name: value.clone() for name, value in average.state().items()})
     for each in (average, other):
         each.update()
     assert other.state()["weight"].item() == average.state()["weight"].item() == 4.5

@@ -15,11 +15,11 @@ from alexrep.prepare.prepared import open_prepared, read_at
 def test_a_sample_of_all_images_is_exact_and_marked(data: Path, tmp_path: Path) -> None:
     images = open_prepared(data)
     exact = image_statistics.moments(images, tmp_path, 1, lambda num: None)
-    found = estimate(images, 10_000, seed=1)
-    assert found["estimate"] is True
-    assert (found["num_images"], found["of"]) == (18, 18)
-    assert found["mean"] == exact.channel_means().tolist()
-    assert found["covariance"] == exact.covariance().tolist()
+    estimated = estimate(images, 10_000, seed=1)
+    assert estimated["estimate"] is True
+    assert (estimated["num_images"], estimated["of"]) == (18, 18)
+    assert estimated["mean"] == exact.channel_means().tolist()
+    assert estimated["covariance"] == exact.covariance().tolist()
 
 
 def test_a_sample_draws_so_many_by_seed_and_lies_near(data: Path) -> None:

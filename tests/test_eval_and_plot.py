@@ -59,7 +59,7 @@ def run(trained_run: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def held(run: Path) -> Iterator[Path]:
+def locked_run(run: Path) -> Iterator[Path]:
     """Return a run that another process writes to."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(run)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -131,12 +131,12 @@ def test_a_run_that_has_trained_on_is_scored_anew(run: Path, data: Path) -> None
 
 
 def test_a_run_is_scored_and_drawn_while_another_process_writes_to_it(
-    held: Path, data: Path
+    locked_run: Path, data: Path
 ) -> None:
-    done("eval", held, "--data", data, "--device", "cpu")
-    done("plot", held)
-    assert {"val-centre.json", "val-centre.npz"} == files_of(held / "results").keys()
-    assert (held / "plots" / "predictions.png").is_file()
+    done("eval", locked_run, "--data", data, "--device", "cpu")
+    done("plot", locked_run)
+    assert {"val-centre.json", "val-centre.npz"} == files_of(locked_run / "results").keys()
+    assert (locked_run / "plots" / "predictions.png").is_file()
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
@@ -191,8 +191,8 @@ def test_what_a_killed_process_left_is_swept(run: Path, data: Path) -> None:
             (run / folder / name).touch()
     done("eval", run, "--data", data, "--device", "cpu")
     done("plot", run)
-    found = {str(path.relative_to(run)) for path in run.rglob(f"*{PARTIAL}")}
-    assert found == {f"results/{of_another}", f"plots/{of_another}"}
+    names = {str(path.relative_to(run)) for path in run.rglob(f"*{PARTIAL}")}
+    assert names == {f"results/{of_another}", f"plots/{of_another}"}
 
 
 def test_all_probabilities_are_kept_and_need_no_second_scoring(run: Path, data: Path) -> None:

@@ -107,10 +107,10 @@ def test_probabilities_are_averaged_over_the_ten_patches(
 ) -> None:
     net.eval()
     images = images_of(val)
-    found = probabilities(net, images, "ten-crop", inputs)
+    averaged = probabilities(net, images, "ten-crop", inputs)
     expected = torch.stack([by_loop(net, image, inputs) for image in images])
-    assert torch.allclose(found, expected, atol=1e-5)
-    assert torch.allclose(found.sum(1), torch.ones(len(images)))
+    assert torch.allclose(averaged, expected, atol=1e-5)
+    assert torch.allclose(averaged.sum(1), torch.ones(len(images)))
 
 
 def test_it_is_not_the_logits_that_are_averaged() -> None:
@@ -123,11 +123,11 @@ def test_it_is_not_the_logits_that_are_averaged() -> None:
             return torch.tensor([next(self.turns)])
 
     images, inputs = torch.zeros(1, 8, 8, 3, dtype=torch.uint8), _constants(8, 4)
-    found = probabilities(Turning(), images, "ten-crop", inputs)[0]
+    averaged = probabilities(Turning(), images, "ten-crop", inputs)[0]
     sure, half = torch.tensor([9.0, 0.0]).softmax(0), torch.tensor([0.0, 1.0]).softmax(0)
-    assert torch.allclose(found, (sure + 4 * half) / 5)
+    assert torch.allclose(averaged, (sure + 4 * half) / 5)
     # The mean of the logits, (9/5, 4/5), would have chosen class 0.
-    assert found.argmax() == 1
+    assert averaged.argmax() == 1
 
 
 @pytest.mark.parametrize("which", ["centre", "ten-crop"])
@@ -148,10 +148,10 @@ def test_every_image_is_seen_exactly_once_in_each_view(
     val: Split, no_mean: Inputs, which: str, views: int
 ) -> None:
     model = Blue()
-    told: list[int] = []
-    evaluate(model, val, no_mean, which, threads=2, batch_size=3, done=told.append)
+    progress: list[int] = []
+    evaluate(model, val, no_mean, which, threads=2, batch_size=3, done=progress.append)
     assert model.seen == views * len(val)
-    assert told == [3, 3, 1]
+    assert progress == [3, 3, 1]
 
 
 def test_predictions_fall_and_are_of_the_named_classes(
@@ -194,11 +194,11 @@ def test_the_network_learns_nothing_from_it(net: nn.Module, val: Split, inputs: 
 
 def test_a_second_time_gives_the_same_bits(net: nn.Module, val: Split, inputs: Inputs) -> None:
     torch.manual_seed(1)
-    first, one = run(net, val, inputs, "ten-crop", threads=1)
+    first, again = run(net, val, inputs, "ten-crop", threads=1)
     torch.manual_seed(2)
     second, other = run(net, val, inputs, "ten-crop", threads=3)
     assert first == second
-    assert np.array_equal(one.probabilities, other.probabilities)
+    assert np.array_equal(again.probabilities, other.probabilities)
 
 
 def test_unknown_labels_are_refused(val: Split, no_mean: Inputs) -> None:
@@ -230,7 +230,7 @@ def test_shares_of_several_processes_make_up_the_whole(
     net: nn.Module, val: Split, inputs: Inputs, size: int
 ) -> None:
     whole, all_told = run(net, val, inputs, "centre")
-    told: list[int] = []
+    progress: list[int] = []
     shares = [partial(_every, first=rank, step=size) for rank in range(size)]
     parts = [
         evaluate(
@@ -240,23 +240,23 @@ def test_shares_of_several_processes_make_up_the_whole(
             "centre",
             threads=1,
             batch_size=3,
-            done=told.append,
+            done=progress.append,
             share=shares[rank],
         )
         for rank in range(size)
     ]
     assert sum(scores.top1_credit for scores, _ in parts) == whole.top1_credit
     assert sum(scores.num_scored for scores, _ in parts) == len(val)
-    assert sum(told) == len(val)
+    assert sum(progress) == len(val)
     # Each process sees as many batches, of which some are empty.
-    assert len(told) == 3 * size
-    assert sum(len(found.top5) for _, found in parts) == len(all_told.top5)
+    assert len(progress) == 3 * size
+    assert sum(len(predictions.top5) for _, predictions in parts) == len(all_told.top5)
 
 
 def test_images_whose_indices_are_not_named_are_left_out(val: Split, no_mean: Inputs) -> None:
     indices = np.array([0, 3])
-    scores, found = evaluate(
+    scores, predictions = evaluate(
         Blue(), val, no_mean, "centre", threads=1, batch_size=3, indices=indices
     )
     assert scores.num_scored == 2
-    assert found.top5[:, 0].tolist() == val.labels[indices].tolist()
+    assert predictions.top5[:, 0].tolist() == val.labels[indices].tolist()

@@ -96,12 +96,12 @@ def test_a_name_is_registered_once(add: Add) -> None:
 
 def test_the_new_network_has_a_summary(add: Add, recipe: str) -> None:
     add("example_network")
-    found = json.loads(alexrep("summary", recipe, "--classes", "3", "--json").stdout)
-    assert [layer["name"] for layer in found["layers"]] == [
+    document = json.loads(alexrep("summary", recipe, "--classes", "3", "--json").stdout)
+    assert [layer["name"] for layer in document["layers"]] == [
         *("conv1", "norm1", "conv2", "norm2", "pool2", "fc3")
     ]
-    assert found["total"]["parameters"] == 8 * 75 + 16 + 16 * 72 + 32 + 16 * 3 + 3
-    assert found["departures"] == ["another network: tiny; net 145: alexnet"]
+    assert document["total"]["parameters"] == 8 * 75 + 16 + 16 * 72 + 32 + 16 * 3 + 3
+    assert document["departures"] == ["another network: tiny; net 145: alexnet"]
 
 
 def test_the_new_network_is_trained_and_scored(
@@ -144,7 +144,7 @@ def test_the_new_rule_trains(add: Add, data: Path, tmp_path: Path) -> None:
     groups = {(g["layer"], g["kind"]): g for g in content["optimizer"]["param_groups"]}
     assert (groups["fc4", "weights"]["lr"], groups["fc4", "weights"]["weight_decay"]) == (0.01,) * 2
     assert groups["conv1", "weights"]["lr"] == 0
-    assert all("exp_avg_sq" in one for one in content["optimizer"]["state"].values())
+    assert all("exp_avg_sq" in state for state in content["optimizer"]["state"].values())
 
 
 def test_a_new_rule_is_a_departure_in_its_own_fields(add: Add) -> None:

@@ -27,16 +27,16 @@ def test_the_space_asked_for_is_what_images_need_and_about_a_quarter(
 def test_space_is_asked_for_units_that_are_missing_only(
     raw: Path, prepare: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[int] = []
-    monkeypatch.setattr(files, "require_space", lambda folder, need: asked.append(need))
+    needed: list[int] = []
+    monkeypatch.setattr(files, "require_space", lambda folder, need: needed.append(need))
     images = prepare(raw, tmp_path / "data") / "images"
     (images / "manifest.json").unlink()
     (images / "train/n00000020.jsonl").unlink()
     prepare(raw, tmp_path / "data")
-    one = expected.bytes_an_image(SIDE)
+    size = expected.bytes_an_image(SIDE)
     assert (
-        asked[0]
-        == int(expected.total(source.survey(raw, EDITIONS["demo"], partial=True)) * one)
+        needed[0]
+        == int(expected.total(source.survey(raw, EDITIONS["demo"], partial=True)) * size)
         + expected.ANYWAY
     )
-    assert asked[1] == int(6 * one) + expected.ANYWAY
+    assert needed[1] == int(6 * size) + expected.ANYWAY

@@ -17,19 +17,19 @@ Prepare = Callable[..., Path]
 
 
 def extracted(images: Prepared, out: Path, workers: int = 1) -> Manifest:
-    told: list[int] = []
-    record = extract.run(images, out, workers, told.append)
-    assert sum(told) == sum(n for key, n in record.counts.items() if key.endswith("images"))
+    progress: list[int] = []
+    record = extract.run(images, out, workers, progress.append)
+    assert sum(progress) == sum(n for key, n in record.counts.items() if key.endswith("images"))
     return record
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    found = (path for path in folder.rglob("*.JPEG*"))
-    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+    paths = (path for path in folder.rglob("*.JPEG*"))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
 def expected(images: Prepared) -> dict[str, bytes]:
-    wnids = [one.wnid for one in images.classes.synsets]
+    wnids = [synset.wnid for synset in images.classes.synsets]
     return {
         f"{split}/{wnids[verdict.label]}/{verdict.name}": content
         for split in images.splits

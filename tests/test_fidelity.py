@@ -24,7 +24,7 @@ AXES = np.array(
 
 
 def test_the_shipped_numbers_are_standard_deviations_of_grey_levels() -> None:
-    as_deviations, as_variances = (AXES @ np.diag(one) @ AXES.T for one in (STDS**2, STDS))
+    as_deviations, as_variances = (AXES @ np.diag(scales) @ AXES.T for scales in (STDS**2, STDS))
     assert np.sqrt(np.diag(as_deviations)).round(1).tolist() == [74.0, 72.0, 77.0]
     assert np.sqrt(np.diag(as_variances)).round(1).tolist() == [7.8, 7.3, 8.0]
     assert np.allclose(AXES.T @ AXES, np.eye(3), atol=2e-5)
@@ -43,8 +43,8 @@ def test_torchvisions_and_an_ungrouped_network_have_other_parameters() -> None:
         ungrouped = nn.Sequential(
             *(nn.Conv2d(*shape) for shape in shapes), *(nn.Linear(*two) for two in units)
         )
-    found = [sum(one.numel() for one in net.parameters()) for net in (peer, ungrouped)]
-    assert found == [61_100_840, 62_378_344]
+    counts = [sum(parameter.numel() for parameter in net.parameters()) for net in (peer, ungrouped)]
+    assert counts == [61_100_840, 62_378_344]
 
 
 @pytest.mark.parametrize(("num", "changed"), [(96, range(46, 50)), (256, range(126, 130))])
@@ -98,8 +98,8 @@ def test_inverted_dropout_is_the_same_training_at_a_quarter_of_the_rate() -> Non
     with torch.no_grad():
         for name in halved:
             inverted.get_parameter(name).mul_(0.5)
-    known, found = walk(mask, 1), walk(inverted, 1 / 4)
-    for name, value in known.items():
+    expected, weights = walk(mask, 1), walk(inverted, 1 / 4)
+    for name, value in expected.items():
         scale = 2 if name in halved else 1
-        torch.testing.assert_close(found[name] * scale, value, rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(weights[name] * scale, value, rtol=1e-9, atol=1e-12)
     assert len(halved) == 3

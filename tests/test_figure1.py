@@ -58,9 +58,9 @@ def test_a_run_that_never_gets_there_has_no_crossing() -> None:
 
 
 def test_a_run_is_read_without_the_row_before_its_first_epoch(make_run: MakeRun) -> None:
-    found = figure1.read(make_run(0.5, 0.4, rate=0.002), "tanh")
-    assert (found.activation, found.rate) == ("tanh", 0.002)
-    assert (found.epochs.tolist(), found.errors.tolist()) == ([1, 2], [0.5, 0.4])
+    curve = figure1.read(make_run(0.5, 0.4, rate=0.002), "tanh")
+    assert (curve.activation, curve.rate) == ("tanh", 0.002)
+    assert (curve.epochs.tolist(), curve.errors.tolist()) == ([1, 2], [0.5, 0.4])
 
 
 def test_a_run_without_a_finished_epoch_is_an_error(make_run: MakeRun) -> None:
@@ -193,12 +193,12 @@ def test_the_command_trains_both_and_says_the_same_when_started_again(
     first, again = (CliRunner().invoke(app, words, prog_name="alexrep") for _ in range(2))
     assert first.exit_code == again.exit_code == 0, first.output
     assert f"{data}: images of 72 x 72, not CIFAR-10's 32 x 32\n" in first.stderr
-    said = f"{tmp_path}/out/figure1.png: to 25 % training error: ReLU "
-    assert said in first.stdout
+    summary = f"{tmp_path}/out/figure1.png: to 25 % training error: ReLU "
+    assert summary in first.stdout
     assert first.stdout.splitlines()[-1] == again.stdout.splitlines()[-1]
-    found = json.loads((tmp_path / "out/figure1.json").read_text())
-    assert (found["target"], found["rates"]) == (0.25, [0.001])
-    assert {found[one]["rate"] for one in ("relu", "tanh")} == {0.001}
+    document = json.loads((tmp_path / "out/figure1.json").read_text())
+    assert (document["target"], document["rates"]) == (0.25, [0.001])
+    assert {document[activation]["rate"] for activation in ("relu", "tanh")} == {0.001}
     tanh = (tmp_path / "out/tanh-0.001/recipe.toml").read_text()
     assert 'activation = "tanh"' in tanh
     assert "weight_decay = 0.0\n" in tanh

@@ -20,7 +20,10 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def raw(make_tar: Callable[..., bytes], tmp_path: Path) -> Path:
     """Return a tar of two classes, seven images each in train and in test, in no order."""
     names = [
-        f"set/{part}/{one}/{k}.jpg" for part in ("train", "test") for one in "ab" for k in "3140526"
+        f"set/{part}/{name}/{k}.jpg"
+        for part in ("train", "test")
+        for name in "ab"
+        for k in "3140526"
     ]
     (tmp_path / "raw.tar.gz").write_bytes(make_tar(dict.fromkeys(names, b"x"), "w:gz"))
     return tmp_path / "raw.tar.gz"
@@ -31,7 +34,7 @@ def test_the_first_images_of_each_class_are_taken_and_a_fifth_as_many_for_the_te
 ) -> None:
     benchmark.unpack(raw, tmp_path / "out", 5)
     taken = sorted(str(path.relative_to(tmp_path / "out/set")) for path in tmp_path.rglob("*.jpg"))
-    train = [f"train/{one}/{k}.jpg" for one in "ab" for k in range(5)]
+    train = [f"train/{name}/{k}.jpg" for name in "ab" for k in range(5)]
     assert taken == ["test/a/0.jpg", "test/b/0.jpg", *train]
 
 

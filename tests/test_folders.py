@@ -31,8 +31,8 @@ SIDE = 40
 NAMES = {"cat": 0, "dog": 1, "kit fox, red": 2}
 
 
-def write(folder: Path, held: Mapping[str, bytes]) -> Path:
-    for path, content in held.items():
+def write(folder: Path, contents: Mapping[str, bytes]) -> Path:
+    for path, content in contents.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)
     return folder
@@ -44,17 +44,17 @@ def survey(raw: Path, name: str | None = None, partial: bool = False) -> Source:
 
 def prepare(raw: Path, data: Path, partial: bool = False) -> Prepared:
     """Prepare as `alexrep preprocess` does."""
-    found, images, target = survey(raw, partial=partial), data / "images", Target(SIDE)
-    job = preprocess.begin(found, images, target, partial, retry_failed=False)
-    preprocess.run(found, images, target, 1, lambda num: None)
+    surveyed, images, target = survey(raw, partial=partial), data / "images", Target(SIDE)
+    job = preprocess.begin(surveyed, images, target, partial, retry_failed=False)
+    preprocess.run(surveyed, images, target, 1, lambda num: None)
     preprocess.finish_if_last(job)
     return open_prepared(data)
 
 
 def tree(folder: Path) -> dict[str, str]:
     """Return the digest of each file that has images, verdicts or classes."""
-    found = (path for path in folder.rglob("*") if path.suffix in {".tar", ".jsonl"})
-    return {str(path.relative_to(folder)): files.sha256_file(path) for path in found}
+    paths = (path for path in folder.rglob("*") if path.suffix in {".tar", ".jsonl"})
+    return {str(path.relative_to(folder)): files.sha256_file(path) for path in paths}
 
 
 def alexrep(*words: str | Path) -> str:
@@ -84,15 +84,15 @@ def raw(tmp_path: Path, drawn: dict[str, bytes]) -> Path:
 
 def test_class_folders_are_an_edition_of_their_own(raw: Path) -> None:
     assert editions.find(raw).name == "folder"
-    found = survey(raw)
-    assert found.edition.num_images == {"train": 15, "val": 6, "test": 0}
-    assert found.remarks == ("no test: no test split",)
+    surveyed = survey(raw)
+    assert surveyed.edition.num_images == {"train": 15, "val": 6, "test": 0}
+    assert surveyed.remarks == ("no test: no test split",)
 
 
 def test_classes_are_the_sorted_names_with_rank_plus_1_as_id(raw: Path) -> None:
     table = survey(raw).classes
     assert table.index_of_wnid == NAMES
-    assert [(one.id, one.words) for one in table.synsets] == [
+    assert [(synset.id, synset.words) for synset in table.synsets] == [
         (1, "cat"),
         (2, "dog"),
         (3, "kit fox, red"),
@@ -106,18 +106,20 @@ def test_a_part_of_the_set_has_the_same_class_table(raw: Path) -> None:
 
 
 def test_a_unit_is_a_class_of_train_or_a_range_of_val(raw: Path) -> None:
-    held = {unit.name: unit for unit in survey(raw).units}
-    assert list(held) == ["train/cat", "train/dog", "train/kit fox, red", "val/00000"]
-    assert [one.name for one in held["train/dog"].members] == [f"dog/{n}.jpg" for n in range(5)]
-    assert held["train/dog"].labels == (1,)
-    assert held["val/00000"].labels == (0, 0, 1, 1, 2, 2)
+    by_name = {unit.name: unit for unit in survey(raw).units}
+    assert list(by_name) == ["train/cat", "train/dog", "train/kit fox, red", "val/00000"]
+    assert [member.name for member in by_name["train/dog"].members] == [
+        f"dog/{n}.jpg" for n in range(5)
+    ]
+    assert by_name["train/dog"].labels == (1,)
+    assert by_name["val/00000"].labels == (0, 0, 1, 1, 2, 2)
 
 
 def test_a_large_class_is_divided(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "UNIT", 2)
     units = [unit for unit in survey(raw).units if unit.name.startswith("train/dog")]
     assert [unit.name for unit in units] == [f"train/dog/0000{number}" for number in range(3)]
-    assert [[one.name for one in unit.members] for unit in units] == [
+    assert [[member.name for member in unit.members] for unit in units] == [
         ["dog/0.jpg", "dog/1.jpg"],
         ["dog/2.jpg", "dog/3.jpg"],
         ["dog/4.jpg"],
@@ -132,39 +134,39 @@ def test_divided_classes_hold_the_same_images(
     monkeypatch.setattr(source, "UNIT", 2)
     divided = prepare(raw, tmp_path / "divided")
     assert len(divided.units("train")) == 9
-    one, two = (
-        [(v.name, v.label, jpeg) for unit in held.units("train") for v, jpeg in jpegs(held, unit)]
-        for held in (whole, divided)
+    first, second = (
+        [(v.name, v.label, jpeg) for unit in data.units("train") for v, jpeg in jpegs(data, unit)]
+        for data in (whole, divided)
     )
-    assert one == two
+    assert first == second
 
 
 def test_images_of_the_side_are_copied_byte_for_byte(
     raw: Path, tmp_path: Path, drawn: dict[str, bytes]
 ) -> None:
-    held = prepare(raw, tmp_path)
-    copied = {v.name: jpeg for v, jpeg in jpegs(held, "train/dog") if v.why == "copied"}
+    images = prepare(raw, tmp_path)
+    copied = {v.name: jpeg for v, jpeg in jpegs(images, "train/dog") if v.why == "copied"}
     assert copied == {name: drawn[f"train/{name}"] for name in ("dog/0.jpg", "dog/3.jpg")}
 
 
 def test_equal_names_in_two_classes_are_kept_apart_in_quarantine(raw: Path, tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         (raw / "train" / name / "1.jpg").write_bytes(name.encode())
-    held = prepare(raw, tmp_path)
-    assert [one["name"] for one in held.quarantine] == ["cat/1.jpg", "dog/1.jpg"]
+    images = prepare(raw, tmp_path)
+    assert [image["name"] for image in images.quarantine] == ["cat/1.jpg", "dog/1.jpg"]
     for name in ("cat", "dog"):
-        kept = held.folder / "quarantine" / "train" / name / "1.jpg"
+        kept = images.folder / "quarantine" / "train" / name / "1.jpg"
         assert kept.read_bytes() == name.encode()
 
 
 def test_a_test_folder_is_taken_for_val_if_there_is_none(raw: Path) -> None:
     before = survey(raw)
     (raw / "val").rename(raw / "test")
-    found = survey(raw)
-    said = "no val: the images of test are taken for it, and there is no test split"
-    assert found.remarks == (said,)
-    assert [unit.name for unit in found.units] == [unit.name for unit in before.units]
-    assert found.edition.num_images == {"train": 15, "val": 6, "test": 0}
+    surveyed = survey(raw)
+    remark = "no val: the images of test are taken for it, and there is no test split"
+    assert surveyed.remarks == (remark,)
+    assert [unit.name for unit in surveyed.units] == [unit.name for unit in before.units]
+    assert surveyed.edition.num_images == {"train": 15, "val": 6, "test": 0}
 
 
 def test_a_test_split_of_its_own_has_labels_in_class_folders_and_none_flat(raw: Path) -> None:
@@ -172,9 +174,9 @@ def test_a_test_split_of_its_own_has_labels_in_class_folders_and_none_flat(raw: 
     assert survey(raw).units[-1].labels == (0, 1)
     shutil.rmtree(raw / "test")
     write(raw, {"test/a.jpg": b"", "test/b.jpg": b""})
-    found = survey(raw)
-    assert [unit.name for unit in found.units][-1] == "test/00000"
-    assert found.units[-1].labels == (-1, -1)
+    surveyed = survey(raw)
+    assert [unit.name for unit in surveyed.units][-1] == "test/00000"
+    assert surveyed.units[-1].labels == (-1, -1)
 
 
 @pytest.mark.parametrize("name", ["a.JPEG", "a.jpg", "a.jpeg", "a.png", "a.JPG", "a.b.Png"])
@@ -189,14 +191,14 @@ def test_what_is_passed_over_is_said(raw: Path) -> None:
     odd = ("train/.DS_Store", "train/dog/.hidden.jpg", "train/dog/notes.txt", "train/dog/a\nb.gif")
     write(raw, dict.fromkeys((*odd, "val/.cache/0.jpg", "test/cat/0.jpg"), b""))
     (raw / "val" / "zebra").mkdir()
-    found = survey(raw)
+    surveyed = survey(raw)
     why = "passed over, hidden or no images by their names:"
-    assert found.remarks == (
+    assert surveyed.remarks == (
         f"train: 4 {why} 'dog/a\\nb.gif', .DS_Store, dog/.hidden.jpg and 1 more",
         f"val: 1 {why} .cache",
         "val: 1 empty folders: zebra/",
     )
-    assert found.edition.num_images == {"train": 15, "val": 6, "test": 1}
+    assert surveyed.edition.num_images == {"train": 15, "val": 6, "test": 1}
 
 
 def test_remarks_stand_in_the_manifest(raw: Path, tmp_path: Path) -> None:
@@ -352,8 +354,8 @@ def test_a_restart_makes_the_same_bytes(raw: Path, tmp_path: Path) -> None:
 def test_class_folders_go_through_every_stage(raw: Path, tmp_path: Path) -> None:
     (raw / "val").rename(raw / "test")
     data = tmp_path / "data"
-    said = alexrep("preprocess", raw, data, "--side", str(SIDE), "--workers", "2")
-    assert "alexrep: no val: the images of test are taken for it" in said
+    result = alexrep("preprocess", raw, data, "--side", str(SIDE), "--workers", "2")
+    assert "alexrep: no val: the images of test are taken for it" in result
     for stage in ("mean", "pca"):
         assert "15 train images" in alexrep(stage, data, "--workers", "1")
     assert "6 val images" in alexrep("pack", data, "--workers", "1")
@@ -396,20 +398,20 @@ def test_folders_and_tars_of_the_same_images_give_the_same_bytes(
 ) -> None:
     other = unpacked(odd, tmp_path / "unpacked", splits)
     assert editions.find(other).name == "demo"
-    one, two = prepare(odd, tmp_path / "a", partial=True), prepare(other, tmp_path / "b", True)
-    assert len(tree(one.folder)) == 10
-    assert tree(one.folder) == tree(two.folder)
-    assert one.manifest.outputs == two.manifest.outputs
-    assert one.manifest.counts == two.manifest.counts
+    first, second = prepare(odd, tmp_path / "a", partial=True), prepare(other, tmp_path / "b", True)
+    assert len(tree(first.folder)) == 10
+    assert tree(first.folder) == tree(second.folder)
+    assert first.manifest.outputs == second.manifest.outputs
+    assert first.manifest.counts == second.manifest.counts
 
 
 def test_patches_may_be_unpacked_too(odd: Path, tmp_path: Path) -> None:
-    one = prepare(odd, tmp_path / "a", partial=True)
+    packed = prepare(odd, tmp_path / "a", partial=True)
     with tarfile.open(odd / "DEMO_patch_images.tar") as tar:
         tar.extractall(odd / "DEMO_patch_images", filter="data")
     assert "DEMO_patch_images is not read" in " ".join(survey(odd, partial=True).remarks)
     (odd / "DEMO_patch_images.tar").unlink()
-    assert tree(prepare(odd, tmp_path / "b", partial=True).folder) == tree(one.folder)
+    assert tree(prepare(odd, tmp_path / "b", partial=True).folder) == tree(packed.folder)
 
 
 def test_val_in_class_folders_gives_the_same_bytes(odd: Path, tmp_path: Path) -> None:
@@ -419,8 +421,8 @@ def test_val_in_class_folders_gives_the_same_bytes(odd: Path, tmp_path: Path) ->
     for member, label in zip(unit.members, unit.labels, strict=True):
         (other / "val" / wnids[label]).mkdir(exist_ok=True)
         (other / "val" / member.name).rename(other / "val" / wnids[label] / member.name)
-    one, two = prepare(odd, tmp_path / "a", partial=True), prepare(other, tmp_path / "b", True)
-    assert tree(one.folder) == tree(two.folder)
+    first, second = prepare(odd, tmp_path / "a", partial=True), prepare(other, tmp_path / "b", True)
+    assert tree(first.folder) == tree(second.folder)
 
 
 def test_val_in_the_wrong_class_folder_is_named(odd: Path, tmp_path: Path) -> None:
@@ -438,9 +440,9 @@ def test_val_in_the_wrong_class_folder_is_named(odd: Path, tmp_path: Path) -> No
 
 def test_a_split_in_both_forms_is_read_from_its_tar_and_said(odd: Path) -> None:
     write(odd, {"train/n00000020/n00000020_1.JPEG": b""})
-    found = survey(odd, partial=True)
-    assert "train is not read: DEMO_img_train.tar is there too" in found.remarks
-    assert found.units[0].is_nested
+    surveyed = survey(odd, partial=True)
+    assert "train is not read: DEMO_img_train.tar is there too" in surveyed.remarks
+    assert surveyed.units[0].is_nested
 
 
 def test_a_folder_named_like_the_tar_is_taken(odd: Path, tmp_path: Path) -> None:
@@ -484,21 +486,23 @@ def take(archive: Path, to: Path, wanted: Callable[[str], bool]) -> Path:
 
 def test_a_part_of_real_cifar10_is_copied(real_data: Path, tmp_path: Path) -> None:
     few = ("airplane/000", "cat/000", "ship/000")
-    raw = take(real_data / "cifar10.tar.gz", tmp_path, lambda name: any(one in name for one in few))
+    raw = take(
+        real_data / "cifar10.tar.gz", tmp_path, lambda name: any(part in name for part in few)
+    )
     alexrep("preprocess", raw / "cifar10", tmp_path / "data", "--side", "32", "--workers", "1")
-    held = open_prepared(tmp_path / "data")
-    assert held.manifest.counts == {
+    images = open_prepared(tmp_path / "data")
+    assert images.manifest.counts == {
         "train images": 30,
         "train ok": 30,
         "val images": 30,
         "val ok": 30,
     }
-    assert held.manifest.details["reasons"] == {
+    assert images.manifest.details["reasons"] == {
         "train": {"ok: copied": 30},
         "val": {"ok: copied": 30},
     }
     for split, unit in (("train", "train/cat"), ("test", "val/00000")):
-        for verdict, jpeg in jpegs(held, unit):
+        for verdict, jpeg in jpegs(images, unit):
             assert jpeg == (raw / "cifar10" / split / verdict.name).read_bytes()
 
 
@@ -535,8 +539,10 @@ def test_names_of_files_that_the_locale_lacks_are_one_line(raw: Path, tmp_path: 
     assert "K\u00e4tzchen" in in_ascii(NARROW[0], "classes", tmp_path / "data").stdout
     for words in (("images",), ("extract", tmp_path / "out")):
         done = in_ascii(NARROW[1], words[0], tmp_path / "data", *words[1:])
-        said = "alexrep: names of files: expected an encoding that has 'train/K\\xe4tzchen', found "
-        assert (done.returncode, done.stderr) == (1, f"{said}ascii; set LC_ALL=C.UTF-8\n")
+        message = (
+            "alexrep: names of files: expected an encoding that has 'train/K\\xe4tzchen', found "
+        )
+        assert (done.returncode, done.stderr) == (1, f"{message}ascii; set LC_ALL=C.UTF-8\n")
 
 
 def test_training_images_of_class_folders_are_counted(raw: Path, tmp_path: Path) -> None:

@@ -58,9 +58,9 @@ def alexrep(*words: str | Path) -> Result:
 
 def tree(folder: Path) -> dict[str, str]:
     """Return the digest of each file but locks, event files, and the one that takes the room."""
-    found = (path for path in folder.rglob("*") if path.is_file())
+    paths = (path for path in folder.rglob("*") if path.is_file())
     others = (".lock", "events.out", "ballast")
-    kept = (path for path in found if not path.name.startswith(others))
+    kept = (path for path in paths if not path.name.startswith(others))
     return {str(path.relative_to(folder)): files.sha256_file(path) for path in kept}
 
 
@@ -88,8 +88,8 @@ class Disk:
 
     def files(self) -> int:
         """Return the number of files and folders."""
-        held = os.statvfs(self.path)
-        return held.f_files - held.f_ffree
+        usage = os.statvfs(self.path)
+        return usage.f_files - usage.f_ffree
 
     def leave(self, pages: int) -> None:
         """Take all the room but some pages."""
@@ -131,17 +131,17 @@ def still(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("resource.getrusage", lambda _: same)
 
 
-def words(stage: str, raw: Path, place: Path) -> list[str | Path]:
+def words(stage: str, raw: Path, folder: Path) -> list[str | Path]:
     """Return the command line of a stage that works in the folder `place`."""
-    data, run, one = place / "data", place / "run", ("--workers", "1")
+    data, run, one_worker = folder / "data", folder / "run", ("--workers", "1")
     lines: dict[str, list[str | Path]] = {
-        "preprocess": [raw, data, "--partial", "--side", "72", *one],
-        "mean": [data, *one],
-        "pca": [data, *one],
-        "pack": [data, "--shard-images", "8", *one],
-        "extract": [data, place / "folders", *one],
+        "preprocess": [raw, data, "--partial", "--side", "72", *one_worker],
+        "mean": [data, *one_worker],
+        "pca": [data, *one_worker],
+        "pack": [data, "--shard-images", "8", *one_worker],
+        "extract": [data, folder / "folders", *one_worker],
         "train": [data, "--run", run, "--recipe", raw.parent / "tiny.toml", "--device", "cpu"],
-        "eval": [run, "--data", data, "--device", "cpu", *one],
+        "eval": [run, "--data", data, "--device", "cpu", *one_worker],
         "plot": [run],
     }
     return [stage, *lines[stage]]
@@ -158,14 +158,14 @@ def raw_and_recipe(make_raw: Callable[..., Path], tmp_path_factory: pytest.TempP
 @pytest.fixture(scope="module")
 def states(raw_and_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Return the folder as each stage finds it, by its name, and as the last leaves it."""
-    work, found = tmp_path_factory.mktemp("work"), {}
+    work, folders = tmp_path_factory.mktemp("work"), {}
     with pytest.MonkeyPatch.context() as patch:
         still(patch)
         for stage in LAST:
-            found[stage] = tmp_path_factory.mktemp("states") / stage
-            shutil.copytree(work, found[stage])
+            folders[stage] = tmp_path_factory.mktemp("states") / stage
+            shutil.copytree(work, folders[stage])
             assert alexrep(*words(stage, raw_and_recipe, work)).exit_code in (0, 3)
-    return {**found, "": work}
+    return {**folders, "": work}
 
 
 def stopped(outcome: Result) -> str:
@@ -186,21 +186,21 @@ def goes_on(command: list[str | Path], disk: Disk, states: dict[str, Path], make
         The file that it named.
     """
     stage = str(command[0])
-    told = stopped(alexrep(*command))
-    place = list(states)[list(states).index(stage) + 1]
-    whole, held = tree(states[place]), tree(disk.path)
-    other = {name for name in held if held[name] != whole.get(name)}
+    named_file = stopped(alexrep(*command))
+    next_stage = list(states)[list(states).index(stage) + 1]
+    whole, resumed = tree(states[next_stage]), tree(disk.path)
+    other = {name for name in resumed if resumed[name] != whole.get(name)}
     # A run's log grows; its table and its last checkpoints are replaced after each epoch.
     checkpoints = {f"run/checkpoints/{name}.pt" for name in ("last", "previous", "best")}
     assert other <= {"run/log.jsonl", "run/log.csv", *checkpoints}
-    assert all(checkpoint.is_whole(disk.path / name) for name in checkpoints & held.keys())
-    assert LAST[stage] not in held
-    assert held.keys() >= tree(states[stage]).keys()
+    assert all(checkpoint.is_whole(disk.path / name) for name in checkpoints & resumed.keys())
+    assert LAST[stage] not in resumed
+    assert resumed.keys() >= tree(states[stage]).keys()
     disk.change(make_room)
     again = alexrep(*command)
     assert again.exit_code == (3 if stage == "preprocess" else 0), again.output
     assert tree(disk.path) == whole
-    return told
+    return named_file
 
 
 @pytest.mark.slow
@@ -219,14 +219,14 @@ def test_a_stage_goes_on_from_a_disk_that_was_full(
     disk.fill(states[stage])
     before = disk.free()
     assert alexrep(*command).exit_code in (0, 3)
-    need, told = before - disk.free(), set()
+    need, named_files = before - disk.free(), set()
     levels = range(0, need, -(-need // LEVELS.get(stage, need)))
     for pages in levels:
         disk.fill(states[stage])
         disk.leave(pages)
-        told.add(goes_on(command, disk, states, make_room=f"size={2 * ROOM}"))
-    assert all(Path(name).is_relative_to(disk.path) for name in told)
-    print(f"\n{stage}: {need} pages, full at {len(levels)} levels, {len(told)} files named")
+        named_files.add(goes_on(command, disk, states, make_room=f"size={2 * ROOM}"))
+    assert all(Path(name).is_relative_to(disk.path) for name in named_files)
+    print(f"\n{stage}: {need} pages, full at {len(levels)} levels, {len(named_files)} files named")
 
 
 @pytest.mark.slow
@@ -235,7 +235,7 @@ def test_a_stage_goes_on_from_a_disk_that_was_full(
 def test_a_stage_goes_on_from_a_disk_that_could_hold_no_more_files(
     disk: Disk, raw_and_recipe: Path, states: dict[str, Path], stage: str
 ) -> None:
-    command, told = words(stage, raw_and_recipe, disk.path), set()
+    command, named_files = words(stage, raw_and_recipe, disk.path), set()
     disk.fill(states[stage])
     before = disk.files()
     assert alexrep(*command).exit_code in (0, 3)
@@ -243,8 +243,8 @@ def test_a_stage_goes_on_from_a_disk_that_could_hold_no_more_files(
     for more in range(0, need, -(-need // LEVELS.get(stage, need))):
         disk.fill(states[stage])
         disk.change(f"nr_inodes={disk.files() + more}")
-        told.add(goes_on(command, disk, states, make_room="nr_inodes=100000"))
-    print(f"\n{stage}: {need} files, {len(told)} named")
+        named_files.add(goes_on(command, disk, states, make_room="nr_inodes=100000"))
+    print(f"\n{stage}: {need} files, {len(named_files)} named")
 
 
 @pytest.mark.slow
@@ -434,13 +434,13 @@ def test_a_shard_that_the_disk_loses_while_it_is_read_again_is_named(
     raw_and_recipe: Path, states: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(states["pack"], tmp_path, dirs_exist_ok=True)
-    told: list[int] = []
+    progress: list[int] = []
     flush = os.fsync
 
     def flush_once_in_vain(descriptor: int) -> None:
         """Tell of a full disk once, as the kernel does."""
-        if ".h5" in os.readlink(f"/proc/self/fd/{descriptor}") and not told:
-            told.append(descriptor)
+        if ".h5" in os.readlink(f"/proc/self/fd/{descriptor}") and not progress:
+            progress.append(descriptor)
             raise OSError(errno.ENOSPC, "full")
         flush(descriptor)
 
@@ -451,18 +451,18 @@ def test_a_shard_that_the_disk_loses_while_it_is_read_again_is_named(
 
 @pytest.mark.parametrize("kind", [errno.ENOSPC, errno.EDQUOT])
 def test_a_quota_is_a_full_disk(tmp_path: Path, kind: int) -> None:
-    with pytest.raises(OSError, match="at 'a'") as found, files.named(tmp_path):
+    with pytest.raises(OSError, match="at 'a'") as caught, files.named(tmp_path):
         raise OSError(kind, "found at 'a'")
-    assert str(explain(found.value)).startswith(f"{tmp_path}: expected room on the disk")
-    with pytest.raises(OSError, match="of 'b'") as found, files.named(tmp_path):
+    assert str(explain(caught.value)).startswith(f"{tmp_path}: expected room on the disk")
+    with pytest.raises(OSError, match="of 'b'") as caught, files.named(tmp_path):
         raise OSError(kind, "full", "of 'b'")
-    assert str(explain(found.value)).startswith("of 'b': expected room")
+    assert str(explain(caught.value)).startswith("of 'b': expected room")
 
 
 def test_a_full_disk_names_the_copy_and_not_what_is_copied(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="full") as found, files.named(tmp_path / "copy"):
+    with pytest.raises(OSError, match="full") as caught, files.named(tmp_path / "copy"):
         raise OSError(errno.ENOSPC, "full", "source", None, "partial")
-    assert str(explain(found.value)).startswith(f"{tmp_path}/copy: expected room")
+    assert str(explain(caught.value)).startswith(f"{tmp_path}/copy: expected room")
 
 
 def test_other_errors_keep_their_words(tmp_path: Path) -> None:

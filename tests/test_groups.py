@@ -55,10 +55,10 @@ def test_every_module_of_resnet_18_has_groups_of_its_own() -> None:
 
 
 def test_normalisations_and_biases_do_not_decay() -> None:
-    found = decaying(resnet(Momentum2012Rule(layer_decays={"bn1": 0.1})))
-    assert {kind for _, kind in found} == {"weights"}
-    assert len(found) == 21
-    assert not any("bn" in layer or layer.endswith("downsample.1") for layer, _ in found)
+    names = decaying(resnet(Momentum2012Rule(layer_decays={"bn1": 0.1})))
+    assert {kind for _, kind in names} == {"weights"}
+    assert len(names) == 21
+    assert not any("bn" in layer or layer.endswith("downsample.1") for layer, _ in names)
 
 
 def test_fields_let_them_decay() -> None:
@@ -86,8 +86,8 @@ def test_the_short_names_of_numbered_layers_have_the_name_before_the_number() ->
 def test_parameters_of_the_network_itself_and_of_other_names_have_groups_too() -> None:
     network = nn.MultiheadAttention(4, 2)
     network.register_parameter("scale", nn.Parameter(torch.ones(1)))
-    found = {(g["layer"], g["kind"]): g for g in parameter_groups(network, Momentum2012Rule())}
-    assert {key: len(group["params"]) for key, group in found.items()} == {
+    by_key = {(g["layer"], g["kind"]): g for g in parameter_groups(network, Momentum2012Rule())}
+    assert {key: len(group["params"]) for key, group in by_key.items()} == {
         ("", "weights"): 2,
         ("", "biases"): 1,
         ("out_proj", "weights"): 1,

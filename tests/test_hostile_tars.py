@@ -63,7 +63,9 @@ def preprocess(raw: Path, data: Path) -> Result:
 def refused(result: Result) -> str:
     """Return the one line of a command that failed, beside what --partial accepted."""
     assert result.exit_code == 1, result.output
-    line = "".join(one for one in result.stderr.splitlines(True) if not one.endswith("accepted\n"))
+    line = "".join(
+        text for text in result.stderr.splitlines(True) if not text.endswith("accepted\n")
+    )
     assert LINE.fullmatch(line), result.stderr
     return line
 

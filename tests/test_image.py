@@ -48,9 +48,9 @@ def test_an_rgb_jpeg_is_ok(picture: Draw, encoded: Encode) -> None:
     verdict, result = verdict_of(encoded(picture(90, 120, blue=50)))
     assert (verdict.verdict, verdict.why, verdict.mode) == ("ok", "", "RGB")
     assert (verdict.width, verdict.height) == (120, 90)
-    found = simplejpeg.decode_jpeg(result, "RGB").astype(int)
-    assert np.abs(found[36, 36] - (127, 127, 50)).max() <= 4
-    assert found[36, 4, 0] < found[36, 68, 0]
+    decoded = simplejpeg.decode_jpeg(result, "RGB").astype(int)
+    assert np.abs(decoded[36, 36] - (127, 127, 50)).max() <= 4
+    assert decoded[36, 4, 0] < decoded[36, 68, 0]
 
 
 def test_a_clean_jpeg_of_the_side_is_copied_byte_for_byte(picture: Draw, encoded: Encode) -> None:
@@ -121,7 +121,7 @@ def test_a_gzip_wrapped_jpeg_is_repaired(picture: Draw, encoded: Encode) -> None
         plain = encoded(picture(*size))
         verdict, result = verdict_of(gzip.compress(plain))
         assert (verdict.verdict, verdict.why) == ("repaired", "gzip-wrapped")
-        pixels = [simplejpeg.decode_jpeg(one, "RGB") for one in (result, verdict_of(plain)[1])]
+        pixels = [simplejpeg.decode_jpeg(jpeg, "RGB") for jpeg in (result, verdict_of(plain)[1])]
         assert np.abs(pixels[0].astype(int) - pixels[1]).max() <= 20
 
 
@@ -203,18 +203,18 @@ def test_a_square_of_the_wanted_side_is_copied_whatever_the_geometry(
 
 
 def test_every_hostile_file_gets_a_verdict_in_time(real_data: Path) -> None:
-    found = {}
+    verdicts = {}
     for path in sorted((real_data / "hostile").glob("*/*.*")):
         start = time.monotonic()
-        found[path.name] = verdict_of(path.read_bytes())[0]
+        verdicts[path.name] = verdict_of(path.read_bytes())[0]
         assert time.monotonic() - start < 10, path.name
-    assert len(found) == 100
-    whys = {name: f"{one.verdict} {one.why}" for name, one in found.items()}
+    assert len(verdicts) == 100
+    whys = {name: f"{verdict.verdict} {verdict.why}" for name, verdict in verdicts.items()}
     assert whys["jpeg_real_12000x12000_flat_gray.JPEG"].startswith("quarantined 12000x12000 pixels")
     assert whys["png_real_30000x30000_bomb_named.JPEG"].startswith("quarantined ")
     assert whys["gif_named.JPEG"] == "quarantined neither JPEG nor PNG"
     assert whys["png_gray16_named.JPEG"] == "repaired PNG, 16-bit gray"
     assert whys["jpeg_cmyk_adobe_inverted.JPEG"] == "repaired CMYK"
     assert whys["jpeg_1x5000.JPEG"] == whys["frozenpond.mpo"] == "ok "
-    sound = [name for name, one in found.items() if one.verdict != "quarantined"]
+    sound = [name for name, verdict in verdicts.items() if verdict.verdict != "quarantined"]
     assert 55 <= len(sound) <= 75

@@ -46,22 +46,22 @@ def pixels(prepared: Prepared) -> NDArray[np.uint8]:
 
 
 def test_the_streamed_mean_image_is_the_exact_one(data: Path, pixels: NDArray[np.uint8]) -> None:
-    found = np.load(data / "mean.npy")
-    assert (found.shape, found.dtype) == ((72, 72, 3), np.float32)
+    mean = np.load(data / "mean.npy")
+    assert (mean.shape, mean.dtype) == ((72, 72, 3), np.float32)
     exact = pixels.astype(np.int64).sum(axis=0) / 18
-    np.testing.assert_array_equal(found, exact.astype(np.float32))
+    np.testing.assert_array_equal(mean, exact.astype(np.float32))
 
 
 def test_the_streamed_covariance_is_the_exact_one(data: Path, pixels: NDArray[np.uint8]) -> None:
-    found, flat = json.loads((data / "pca.json").read_text()), pixels.reshape(-1, 3)
-    np.testing.assert_allclose(found["covariance"], np.cov(flat, rowvar=False), rtol=1e-9)
-    np.testing.assert_allclose(found["mean"], flat.mean(axis=0, dtype=np.float64), rtol=1e-12)
-    axes = np.array(found["axes"])
-    rebuilt = axes @ np.diag(np.square(found["stds"])) @ axes.T
-    np.testing.assert_allclose(rebuilt, found["covariance"], rtol=1e-9, atol=1e-9)
-    assert found["stds"] == sorted(found["stds"], reverse=True)
-    assert (found["num_pixels"], found["side"]) == (18 * 72 * 72, 72)
-    assert found["unit"] == "grey levels (0-255)"
+    document, flat = json.loads((data / "pca.json").read_text()), pixels.reshape(-1, 3)
+    np.testing.assert_allclose(document["covariance"], np.cov(flat, rowvar=False), rtol=1e-9)
+    np.testing.assert_allclose(document["mean"], flat.mean(axis=0, dtype=np.float64), rtol=1e-12)
+    axes = np.array(document["axes"])
+    rebuilt = axes @ np.diag(np.square(document["stds"])) @ axes.T
+    np.testing.assert_allclose(rebuilt, document["covariance"], rtol=1e-9, atol=1e-9)
+    assert document["stds"] == sorted(document["stds"], reverse=True)
+    assert (document["num_pixels"], document["side"]) == (18 * 72 * 72, 72)
+    assert document["unit"] == "grey levels (0-255)"
 
 
 def test_two_workers_find_the_same_sums(prepared: Prepared, data: Path, tmp_path: Path) -> None:
@@ -77,10 +77,10 @@ def test_a_second_pass_reads_no_image(
 ) -> None:
     first = image_statistics.moments(prepared, tmp_path, 1, nothing)
     monkeypatch.setattr(image_statistics, "jpegs", None)
-    told, before = list[int](), list[int]()
-    second = image_statistics.moments(prepared, tmp_path, 1, told.append, before.append)
+    progress, before = list[int](), list[int]()
+    second = image_statistics.moments(prepared, tmp_path, 1, progress.append, before.append)
     np.testing.assert_array_equal(second.sums, first.sums)
-    assert (told, before) == ([], [6, 6, 6])
+    assert (progress, before) == ([], [6, 6, 6])
 
 
 def test_a_killed_pass_goes_on_with_the_missing_unit(

@@ -41,8 +41,8 @@ def test_weights_have_mean_zero_and_the_standard_deviation_of_their_layer(factor
 
 def test_weights_are_gaussian_and_not_truncated() -> None:
     values = alexnet.build(AlexNetModel(side=67), 10, seed=1).get_parameter("towers.0.fc7.weight")
-    far = (values.abs() > 0.02).double().mean().item()
-    assert far == pytest.approx(0.0455, abs=0.001)
+    share = (values.abs() > 0.02).double().mean().item()
+    assert share == pytest.approx(0.0455, abs=0.001)
     assert values.abs().max() > 0.045
 
 
@@ -61,10 +61,10 @@ def test_biases_are_one_or_a_tenth_in_five_layers_and_zero_in_three(
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others() -> None:
-    one, same, other = (alexnet.build(SMALL, 10, seed).state_dict() for seed in (1, 1, 2))
-    assert all(torch.equal(one[name], same[name]) for name in one)
-    weights = [name for name in one if name.endswith("weight")]
-    assert not any(torch.equal(one[name], other[name]) for name in weights)
+    first, same, other = (alexnet.build(SMALL, 10, seed).state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(first[name], same[name]) for name in first)
+    weights = [name for name in first if name.endswith("weight")]
+    assert not any(torch.equal(first[name], other[name]) for name in weights)
 
 
 def test_the_two_towers_start_apart() -> None:
@@ -119,9 +119,12 @@ def test_as_much_of_the_picture_reaches_the_logits_as_in_the_sheet(
     for division, (deviation, loss) in expected.items():
         with torch.no_grad():
             logits = network(images / division)
-        found = logits.std(0).square().mean().sqrt().item()
+        measured = logits.std(0).square().mean().sqrt().item()
         # Over all labels alike: the loss that any label has on average.
-        found_loss = (logits.logsumexp(1) - logits.mean(1)).mean().item()
-        print(f"\n{initialisation}, input / {division}: {found:.5f}, loss {found_loss:.3f}", end="")
-        assert found == pytest.approx(deviation, rel=0.3)
-        assert found_loss == pytest.approx(loss, abs=0.08)
+        measured_loss = (logits.logsumexp(1) - logits.mean(1)).mean().item()
+        print(
+            f"\n{initialisation}, input / {division}: {measured:.5f}, loss {measured_loss:.3f}",
+            end="",
+        )
+        assert measured == pytest.approx(deviation, rel=0.3)
+        assert measured_loss == pytest.approx(loss, abs=0.08)

@@ -37,11 +37,11 @@ def patches() -> Tensor:
     return 70 * torch.randn(4, 3, 67, 67, generator=torch.Generator().manual_seed(0))
 
 
-def assert_equal_step(one: AlexNet, other: AlexNet, logits: Tensor, known: Tensor) -> None:
+def assert_equal_step(joined: AlexNet, other: AlexNet, logits: Tensor, known: Tensor) -> None:
     """Compare logits, and the gradients of the sum of their squares."""
     torch.testing.assert_close(logits, known)
     torch.autograd.backward([logits, known], [logits.detach(), known.detach()])
-    for mine, theirs in zip(one.parameters(), other.parameters(), strict=True):
+    for mine, theirs in zip(joined.parameters(), other.parameters(), strict=True):
         assert mine.grad is not None
         assert theirs.grad is not None
         scale = theirs.grad.abs().max().item()
@@ -56,10 +56,12 @@ def test_outputs_and_gradients_of_both_forms_are_equal(fields: dict[str, object]
 
 def test_activations_of_both_forms_are_equal() -> None:
     towers, joined = both({})
-    found, known = (net.eval().activations(patches(), net.names) for net in (joined, towers))
-    assert list(found) == list(known)
-    for name, out in known.items():
-        torch.testing.assert_close(found[name], out)
+    activations, expected = (
+        net.eval().activations(patches(), net.names) for net in (joined, towers)
+    )
+    assert list(activations) == list(expected)
+    for name, out in expected.items():
+        torch.testing.assert_close(activations[name], out)
 
 
 def test_towers_of_the_joined_form_are_not_parted() -> None:
@@ -82,9 +84,9 @@ def test_a_compiler_takes_the_step_as_one_graph_and_once(
     network.form = form
     compiled = torch.compile(network, backend=backend, fullgraph=True)
     for step in range(2):
-        for one in (towers, network):
-            one.zero_grad()
-            set_keys(one, keys(1, step, np.arange(4)))
+        for net in (towers, network):
+            net.zero_grad()
+            set_keys(net, keys(1, step, np.arange(4)))
         with torch._dynamo.config.patch(error_on_recompile=True):
             logits = compiled(patches())
         assert_equal_step(network, towers, logits, towers(patches()))

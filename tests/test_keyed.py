@@ -60,12 +60,12 @@ def test_below_is_even() -> None:
     assert stats.chisquare(counts).pvalue > 0.001
 
 
-@pytest.mark.parametrize("place", [0, 1])
-def test_neighbouring_keys_give_independent_numbers(place: int) -> None:
+@pytest.mark.parametrize("position", [0, 1])
+def test_neighbouring_keys_give_independent_numbers(position: int) -> None:
     keys = [np.arange(50_000) + shift for shift in (0, 1)]
-    one, two = (keyed.below(8, *((key, 3) if place == 0 else (3, key))) for key in keys)
+    first, second = (keyed.below(8, *((key, 3) if position == 0 else (3, key))) for key in keys)
     table = np.zeros((8, 8))
-    np.add.at(table, (one, two), 1)
+    np.add.at(table, (first, second), 1)
     assert stats.chi2_contingency(table).pvalue > 0.001
 
 

@@ -139,12 +139,12 @@ def test_init_files_export_nothing() -> None:
 
 
 def test_no_source_has_characters_beyond_ascii() -> None:
-    found = [
+    lines = [
         str(path)
         for path in sources("alexrep", "stages", "plots", "tests")
         if not path.read_bytes().isascii()
     ]
-    assert found == []
+    assert lines == []
 
 
 def test_the_readme_is_there_and_the_changelog_knows_the_version() -> None:

@@ -64,13 +64,13 @@ def test_the_first_step_under_the_target_counts_and_may_be_none(plot: ModuleType
 def test_the_summary_names_the_steps_and_counts_the_runs_that_never_get_there(
     plot: ModuleType,
 ) -> None:
-    runs = [plot.running(one, 1, [3.0, last], 1) for one, last in (("code", 1), ("paper", 2.5))]
+    runs = [plot.running(label, 1, [3.0, last], 1) for label, last in (("code", 1), ("paper", 2.5))]
     expected = "first under 1.800 at step: source 2; paper never in 1 of 1 runs"
     assert plot.summary(runs, 1.8) == expected
 
 
 def test_the_picture_is_the_same_each_time(plot: ModuleType, tmp_path: Path) -> None:
-    runs = [plot.running(one, 1, [2.4, 2.0, 1.7], 1) for one in ("code", "paper")]
+    runs = [plot.running(label, 1, [2.4, 2.0, 1.7], 1) for label in ("code", "paper")]
     for name in ("one.png", "again.png"):
         plot.draw(runs, 1.84, 5000, tmp_path / name)
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "again.png").read_bytes()

@@ -49,10 +49,10 @@ def takes_the_locale(call: ast.Call) -> bool:
 
 @pytest.mark.parametrize("folder", ["alexrep", "stages", "plots", "benchmarks"])
 def test_text_is_read_and_written_in_a_stated_encoding(folder: str) -> None:
-    found = [
+    calls = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path in (ROOT / folder).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and takes_the_locale(node)
     ]
-    assert found == []
+    assert calls == []

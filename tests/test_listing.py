@@ -52,16 +52,16 @@ def expected(data: Path) -> list[tuple[Any, ...]]:
     """Return the training images in the order of the units."""
     images = open_prepared(data)
     return [
-        (number, one.offset, one.size, one.label, one.name.encode())
+        (number, verdict.offset, verdict.size, verdict.label, verdict.name.encode())
         for number, unit in enumerate(images.units("train"))
-        for one in images.verdicts(unit)
+        for verdict in images.verdicts(unit)
     ]
 
 
 def test_train_is_listed_in_the_seeds_order(data: Path, expected: list[tuple[Any, ...]]) -> None:
     listing = list_images(open_prepared(data), "train", seed=5)
     order = keyed.permutation(len(expected), 5)
-    assert columns(listing.part(0, len(listing))) == [expected[place] for place in order]
+    assert columns(listing.part(0, len(listing))) == [expected[index] for index in order]
 
 
 def test_parts_are_the_whole(data: Path) -> None:
@@ -75,25 +75,27 @@ def test_parts_are_the_whole(data: Path) -> None:
 def test_val_is_listed_in_the_order_of_its_units(data: Path) -> None:
     images = open_prepared(data)
     listing = list_images(images, "val", seed=1)
-    names = [one.name.encode() for unit in images.units("val") for one in images.verdicts(unit)]
+    names = [
+        verdict.name.encode() for unit in images.units("val") for verdict in images.verdicts(unit)
+    ]
     assert listing.part(0, len(listing)).name.tolist() == names
 
 
 def test_names_of_all_parts_have_the_width_of_the_longest() -> None:
     fields: Any = ("ok", "", "", "RGB", 1, 1, "", 0, 2**31 + 5)
-    held = {"val/0": [Verdict("ab", 0, *fields)], "val/1": [Verdict("abcdef", 1, *fields)]}
-    held["val/2"] = []
-    fake: Any = SimpleNamespace(units=lambda _: list(held), verdicts=held.get, tar=Path)
-    found = list_images(fake, "val", 1)
-    assert found.part(0, 1).name.dtype == np.dtype("S6") == found.part(1, 2).name.dtype
-    assert found.part(0, 2).size.sum() == 2 * (2**31 + 5)
+    verdicts = {"val/0": [Verdict("ab", 0, *fields)], "val/1": [Verdict("abcdef", 1, *fields)]}
+    verdicts["val/2"] = []
+    fake: Any = SimpleNamespace(units=lambda _: list(verdicts), verdicts=verdicts.get, tar=Path)
+    listed = list_images(fake, "val", 1)
+    assert listed.part(0, 1).name.dtype == np.dtype("S6") == listed.part(1, 2).name.dtype
+    assert listed.part(0, 2).size.sum() == 2 * (2**31 + 5)
 
 
 def test_places_beyond_four_gigabytes_are_kept() -> None:
     fields: Any = {"verdict": "ok", "why": "", "source_sha256": "", "size": 1}
-    places = {"a": 9, "b": 2**40 + 1}
-    held = {"val/0": [Verdict(name, 0, offset=at, **fields) for name, at in places.items()]}
-    fake: Any = SimpleNamespace(units=lambda _: list(held), verdicts=held.get, tar=Path)
+    offsets = {"a": 9, "b": 2**40 + 1}
+    verdicts = {"val/0": [Verdict(name, 0, offset=at, **fields) for name, at in offsets.items()]}
+    fake: Any = SimpleNamespace(units=lambda _: list(verdicts), verdicts=verdicts.get, tar=Path)
     assert list_images(fake, "val", 1).part(0, 2).offset.tolist() == [9, 2**40 + 1]
 
 

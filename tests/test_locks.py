@@ -80,7 +80,7 @@ def test_it_is_gone_after_an_error_and_no_thread_is_left(tmp_path: Path) -> None
     with pytest.raises(KeyError), locks.held(tmp_path):
         raise KeyError
     assert files_of(tmp_path) == []
-    assert not [one for one in threading.enumerate() if one.name == "lock"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "lock"]
 
 
 def test_a_second_one_is_refused_with_the_first_one_named(tmp_path: Path) -> None:
@@ -117,9 +117,9 @@ def test_another_process_of_the_same_number_is_another(tmp_path: Path) -> None:
 
 def last_heard(line: str) -> int:
     """Return the seconds since the owner was last heard of, as a refusal says them."""
-    said = re.search(r"last heard of (\d+) s ago\)", line)
-    assert said is not None, line
-    return int(said[1])
+    match = re.search(r"last heard of (\d+) s ago\)", line)
+    assert match is not None, line
+    return int(match[1])
 
 
 @pytest.mark.parametrize(("age_s", "is_gone"), [(0, False), (60, False), (130, True)])
@@ -408,12 +408,12 @@ def test_of_many_that_want_it_at_once_one_wins(tmp_path: Path, is_stale: bool) -
         crowd = [
             context.Process(target=contend, args=(folder, start, won, lost)) for _ in range(num)
         ]
-        for one in crowd:
-            one.start()
-        told = sorted(won.get(timeout=PATIENCE_S) for _ in range(num + 1))
-        for one in crowd:
-            one.join()
-        winners = [pid for pid in told if pid]
+        for process in crowd:
+            process.start()
+        pids = sorted(won.get(timeout=PATIENCE_S) for _ in range(num + 1))
+        for process in crowd:
+            process.join()
+        winners = [pid for pid in pids if pid]
         assert len(winners) == 2
         assert len(set(winners)) == 1
         assert files_of(folder) == []

@@ -95,7 +95,7 @@ def test_a_cut_that_is_no_longer_ours_changes_nothing(opened: log.Log, path: Pat
     with pytest.raises(AlexrepError, match="taken over"):
         log.cut(path, 0, lost)
     assert log.read(path) == [{"n": 1}]
-    assert [one.name for one in path.parent.iterdir()] == ["log.jsonl"]
+    assert [file.name for file in path.parent.iterdir()] == ["log.jsonl"]
 
 
 def test_a_log_shorter_than_recorded_is_an_error(path: Path, opened: log.Log) -> None:

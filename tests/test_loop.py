@@ -45,9 +45,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 
 @pytest.fixture(scope="module")
-def held(data: Path) -> Iterator[TrainingData]:
-    with closing(open_data(data)) as held:
-        yield held
+def training_data(data: Path) -> Iterator[TrainingData]:
+    with closing(open_data(data)) as training_data:
+        yield training_data
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def rows() -> list[Row]:
 
 
 @pytest.fixture
-def make_job(held: TrainingData, load: Load, rows: list[Row]) -> MakeJob:
+def make_job(training_data: TrainingData, load: Load, rows: list[Row]) -> MakeJob:
     """Return what makes a job at its start; further fields of it may be given."""
 
     def make(*settings: str, **fields: Any) -> Job:
@@ -73,9 +73,9 @@ def make_job(held: TrainingData, load: Load, rows: list[Row]) -> MakeJob:
             "recipe": chosen,
             "model": model,
             "optimiser": optimisers.build(chosen.optimiser, model),
-            "train": held.train,
-            "val": held.val,
-            "inputs": held.inputs(chosen),
+            "train": training_data.train,
+            "val": training_data.val,
+            "inputs": training_data.inputs(chosen),
             "device": torch.device("cpu"),
             "threads": 2,
             "position": Position(),
@@ -102,36 +102,40 @@ def signal_at(number: int) -> Callable[[], str | None]:
     return lambda: "SIGTERM" if next(calls) >= number else None
 
 
-def decoded(data: Path, held: TrainingData, indices: list[int]) -> list[np.ndarray[Any, Any]]:
+def decoded(
+    data: Path, training_data: TrainingData, indices: list[int]
+) -> list[np.ndarray[Any, Any]]:
     """Decode images with Pillow, from the prepared tars."""
-    found = []
-    for name in held.train.names[indices]:
+    images = []
+    for name in training_data.train.names[indices]:
         with tarfile.open(data / "images" / "train" / f"{name.decode()[:9]}.tar") as tar:
             stream = tar.extractfile(name.decode())
             assert stream is not None
-            found.append(np.asarray(Image.open(io.BytesIO(stream.read()))))
-    return found
+            images.append(np.asarray(Image.open(io.BytesIO(stream.read()))))
+    return images
 
 
 def batch_by_hand(
-    seed: int, epoch: int, number: int, held: TrainingData, data: Path
+    seed: int, epoch: int, number: int, training_data: TrainingData, data: Path
 ) -> tuple[Tensor, Tensor]:
     """Augment a batch image by image, as section 4.1 and the released source say."""
     indices = order.epoch_order("shuffled", 18, seed, epoch)[4 * number : 4 * number + 4]
     drawn = draws.draw(indices, 72 - 67, "image", True, seed, epoch)
-    middle, patches = held.mean[2:69, 2:69], []
-    for row, image in enumerate(decoded(data, held, indices.tolist())):
+    middle, patches = training_data.mean[2:69, 2:69], []
+    for row, image in enumerate(decoded(data, training_data, indices.tolist())):
         top, left = drawn.offsets[row]
         patch = image[top : top + 67, left : left + 67].astype(np.float32)
         patch = (patch[:, ::-1] if drawn.reflect[row] else patch) - middle
         if epoch == 0:  # in the second epoch the noise is off
-            patch = (patch + 0.1 * held.axes @ (held.stds * drawn.alphas[row])) / 1.1
+            patch = (
+                patch + 0.1 * training_data.axes @ (training_data.stds * drawn.alphas[row])
+            ) / 1.1
         patches.append(torch.tensor(patch.transpose(2, 0, 1), dtype=torch.float32))
-    return torch.stack(patches), torch.from_numpy(held.train.labels[indices])
+    return torch.stack(patches), torch.from_numpy(training_data.train.labels[indices])
 
 
 def test_two_epochs_are_the_rule_by_hand(
-    make_job: MakeJob, load: Load, held: TrainingData, data: Path, rows: list[Row]
+    make_job: MakeJob, load: Load, training_data: TrainingData, data: Path, rows: list[Row]
 ) -> None:
     """v <- 0.9 v - 0.0005 r w - r g, then w <- w + v; biases without decay, at twice the rate."""
     chosen, losses = load(), []
@@ -139,7 +143,7 @@ def test_two_epochs_are_the_rule_by_hand(
     velocities = {name: torch.zeros_like(w) for name, w in model.named_parameters()}
     for step in range(2 * STEPS):
         epoch, number = divmod(step, STEPS)
-        images, labels = batch_by_hand(chosen.seed, epoch, number, held, data)
+        images, labels = batch_by_hand(chosen.seed, epoch, number, training_data, data)
         dropout.set_keys(model, dropout.keys(chosen.seed, step, np.arange(len(labels))))
         loss = functional.cross_entropy(model(images), labels)
         losses.append(loss.item())
@@ -179,8 +183,8 @@ def test_the_rows_tell_the_rates_of_the_epoch_that_ended(
     make_job: MakeJob, rows: list[Row]
 ) -> None:
     loop.train(make_job())
-    told = [(r["weights_rate"], r["biases_rate"], r["noise"]) for r in of_kind(rows, "epoch")]
-    assert told == [(None, None, None), (0.01, 0.02, True), (0.001, 0.02, False)]
+    rates = [(r["weights_rate"], r["biases_rate"], r["noise"]) for r in of_kind(rows, "epoch")]
+    assert rates == [(None, None, None), (0.01, 0.02, True), (0.001, 0.02, False)]
 
 
 def test_the_training_loss_is_the_mean_over_images(make_job: MakeJob, rows: list[Row]) -> None:
@@ -206,9 +210,9 @@ def test_the_scores_returned_are_those_of_the_last_row(make_job: MakeJob, rows: 
 
 
 def test_progress_tells_every_image(make_job: MakeJob) -> None:
-    told: list[int] = []
-    loop.train(make_job(progress=told.append))
-    assert told == [4, 4, 4, 4, 2] * 2
+    progress: list[int] = []
+    loop.train(make_job(progress=progress.append))
+    assert progress == [4, 4, 4, 4, 2] * 2
 
 
 def test_the_number_of_decoding_threads_changes_nothing(make_job: MakeJob, rows: list[Row]) -> None:
@@ -257,12 +261,12 @@ def test_at_a_rate_of_zero_the_weights_stay(make_job: MakeJob) -> None:
 
 
 def test_shuffled_labels_are_those_of_the_images_permuted(
-    make_job: MakeJob, held: TrainingData
+    make_job: MakeJob, training_data: TrainingData
 ) -> None:
     job = make_job("feed.shuffle_labels=true")
-    assert not np.array_equal(job.labels, held.train.labels)
-    assert np.array_equal(np.sort(job.labels), np.sort(held.train.labels))
-    assert np.array_equal(make_job().labels, held.train.labels)
+    assert not np.array_equal(job.labels, training_data.train.labels)
+    assert np.array_equal(np.sort(job.labels), np.sort(training_data.train.labels))
+    assert np.array_equal(make_job().labels, training_data.train.labels)
 
 
 def test_shuffled_labels_are_what_is_learnt_and_val_keeps_its_own(
@@ -341,7 +345,7 @@ def test_the_best_is_told_only_when_the_error_falls(make_job: MakeJob, rows: lis
     loop.train(job)
     errors = [row["val_top1_error"] for row in of_kind(rows, "epoch")]
     bests = [also.is_best for _, also in saved(job)]
-    assert bests == [error < min([2.0, *errors[:place]]) for place, error in enumerate(errors)]
+    assert bests == [error < min([2.0, *errors[:index]]) for index, error in enumerate(errors)]
     assert job.position.best_epoch == int(np.argmin(errors))
     assert job.position.best_error == min(errors)
 
@@ -369,16 +373,16 @@ def test_after_a_stop_at_the_last_batch_no_rate_is_told(make_job: MakeJob, rows:
 
 def weights_after(job: Job) -> dict[str, Tensor]:
     loop.train(job)
-    return {name: one.detach().clone() for name, one in job.model.named_parameters()}
+    return {name: parameter.detach().clone() for name, parameter in job.model.named_parameters()}
 
 
 @pytest.mark.parametrize("pieces", [2, 3, 9])
 def test_in_pieces_a_batch_gives_the_same_weights(make_job: MakeJob, pieces: int) -> None:
     """Pieces are unequal: 4 images in 3, and 2 in as many as there are."""
     whole = weights_after(make_job())
-    found = weights_after(make_job(f"compute.accumulate={pieces}"))
+    in_pieces = weights_after(make_job(f"compute.accumulate={pieces}"))
     for name, weights in whole.items():
-        assert torch.allclose(found[name], weights, rtol=1e-3, atol=1e-5), name
+        assert torch.allclose(in_pieces[name], weights, rtol=1e-3, atol=1e-5), name
 
 
 def test_in_pieces_the_loss_is_still_the_mean_over_images(
@@ -386,8 +390,10 @@ def test_in_pieces_the_loss_is_still_the_mean_over_images(
 ) -> None:
     for pieces in (1, 3):
         loop.train(make_job(f"compute.accumulate={pieces}", "schedule.epochs=1"))
-    whole, found = (of_kind(some, "step") for some in (rows[: STEPS + 2], rows[STEPS + 2 :]))
-    assert [row["loss"] for row in found] == pytest.approx([row["loss"] for row in whole], rel=1e-4)
+    whole, in_pieces = (of_kind(some, "step") for some in (rows[: STEPS + 2], rows[STEPS + 2 :]))
+    assert [row["loss"] for row in in_pieces] == pytest.approx(
+        [row["loss"] for row in whole], rel=1e-4
+    )
 
 
 def test_bf16_is_near_and_not_the_same(make_job: MakeJob, rows: list[Row]) -> None:
@@ -427,17 +433,19 @@ def test_a_missing_compiler_is_said_and_logged_once(
     make_job: MakeJob, rows: list[Row], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
-    told: list[str] = []
-    job = make_job("compute.compile=true", "schedule.epochs=1", say=told.append)
+    messages: list[str] = []
+    job = make_job("compute.compile=true", "schedule.epochs=1", say=messages.append)
     loop.train(job)
     (event,) = of_kind(rows, "event")
     assert event["text"] == "not compiled: no C++ compiler (no-such-compiler); the run goes on"
-    assert told == [event["text"]]
+    assert messages == [event["text"]]
 
 
-def test_the_first_batches_come_over_and_over(make_job: MakeJob, held: TrainingData) -> None:
+def test_the_first_batches_come_over_and_over(
+    make_job: MakeJob, training_data: TrainingData
+) -> None:
     job = make_job("limits.batches=2")
-    planned = epoch.batches(job.recipe, held.train, 1)
+    planned = epoch.batches(job.recipe, training_data.train, 1)
     assert [batch.tolist() for batch in planned] == [
         [0, 1, 2, 3],
         [4, 5, 6, 7],
@@ -445,7 +453,7 @@ def test_the_first_batches_come_over_and_over(make_job: MakeJob, held: TrainingD
         [4, 5, 6, 7],
         [0, 1, 2, 3],
     ]
-    assert epoch.num_images(job.recipe, held.train) == 20
+    assert epoch.num_images(job.recipe, training_data.train) == 20
 
 
 def test_one_batch_is_overfit(make_job: MakeJob, rows: list[Row]) -> None:
@@ -456,10 +464,10 @@ def test_one_batch_is_overfit(make_job: MakeJob, rows: list[Row]) -> None:
 
 
 def test_an_epoch_may_have_fewer_steps(make_job: MakeJob, rows: list[Row]) -> None:
-    told: list[int] = []
-    job = make_job("limits.steps=2", progress=told.append)
+    progress: list[int] = []
+    job = make_job("limits.steps=2", progress=progress.append)
     loop.train(job)
-    assert told == [4, 4] * 2
+    assert progress == [4, 4] * 2
     assert [row["step"] for row in of_kind(rows, "epoch")] == [0, 2, 4]
 
 
@@ -474,18 +482,18 @@ def test_an_epoch_may_have_more_steps_than_the_data_has_batches(make_job: MakeJo
 def test_of_some_classes_only_these_are_trained_and_scored(
     make_job: MakeJob, data: Path, rows: list[Row]
 ) -> None:
-    with closing(open_data(data, ("n00000020", "n00000040"))) as held:
+    with closing(open_data(data, ("n00000020", "n00000040"))) as training_data:
         model = registry.build(make_job().recipe.model, 2, 1)
-        told: list[int] = []
+        progress: list[int] = []
         job = make_job(
             model=model,
             optimiser=optimisers.build(Momentum2012Rule(), model),
-            train=held.train,
-            val=held.val,
-            progress=told.append,
+            train=training_data.train,
+            val=training_data.val,
+            progress=progress.append,
         )
         scores = loop.train(job)
-    assert sum(told) == 2 * 12
+    assert sum(progress) == 2 * 12
     # Of 8 val images 3 are of the other class, one of them in quarantine.
     assert (scores.num_images, scores.num_quarantined) == (5, 0)
     assert of_kind(rows, "epoch")[0]["val_loss"] == pytest.approx(np.log(2), abs=0.1)
@@ -540,6 +548,6 @@ def test_the_last_finite_loss_is_named(make_job: MakeJob, rows: list[Row]) -> No
 
 def test_a_rehearsal_trains_a_little_and_writes_nothing(make_job: MakeJob, rows: list[Row]) -> None:
     job = make_job()
-    told = loop.rehearse(job)
-    assert (told["steps"], rows, saved(job)) == (3, [], [])
-    assert told["loss"] == pytest.approx(np.log(3), abs=0.2)
+    rehearsal = loop.rehearse(job)
+    assert (rehearsal["steps"], rows, saved(job)) == (3, [], [])
+    assert rehearsal["loss"] == pytest.approx(np.log(3), abs=0.2)

@@ -28,17 +28,17 @@ def pack(data: Path) -> Result:
 
 
 def times(data: Path) -> dict[str, int]:
-    found = (path for path in data.rglob("*") if path.is_file() and ".lock" not in path.name)
-    return {str(path.relative_to(data)): path.stat().st_mtime_ns for path in found}
+    paths = (path for path in data.rglob("*") if path.is_file() and ".lock" not in path.name)
+    return {str(path.relative_to(data)): path.stat().st_mtime_ns for path in paths}
 
 
 def digests(data: Path) -> dict[str, str]:
     return {name: files.sha256_file(data / name) for name in times(data)}
 
 
-def flip(path: Path, place: int) -> None:
+def flip(path: Path, offset: int) -> None:
     content = bytearray(path.read_bytes())
-    content[place] ^= 1
+    content[offset] ^= 1
     path.write_bytes(content)
 
 
@@ -163,7 +163,7 @@ def test_parts_share_out_what_was_lost(raw: Path, own: Path, data: Path) -> None
 def test_a_lost_mean_or_axes_are_made_anew(own: Path, data: Path, stage: str, name: str) -> None:
     (own / name).unlink()
     assert f"missing or of another size: {name}" in alexrep(stage, own).stderr
-    kept = {one: digest for one, digest in digests(own).items() if "statistics" not in one}
+    kept = {output: digest for output, digest in digests(own).items() if "statistics" not in output}
     assert kept.items() <= digests(data).items()
 
 

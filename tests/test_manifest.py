@@ -79,11 +79,11 @@ def test_an_unfinished_stage_is_held_to_its_plan(tmp_path: Path, plan: Plan, mes
 
 def test_remarks_are_recorded_and_not_compared(tmp_path: Path) -> None:
     begun(tmp_path)
-    asked = other(settings={"side": 72, "filter": "other", "words": "more"})
-    places = (tmp_path / manifest.NAME, tmp_path / "plan.json")
-    assert manifest.begin(asked, *places, remarks=("filter", "words")) is None
+    requested = other(settings={"side": 72, "filter": "other", "words": "more"})
+    paths = (tmp_path / manifest.NAME, tmp_path / "plan.json")
+    assert manifest.begin(requested, *paths, remarks=("filter", "words")) is None
     with pytest.raises(ManifestError, match=r"expected settings\.words = 'more', found None"):
-        manifest.begin(asked, *places, remarks=("filter",))
+        manifest.begin(requested, *paths, remarks=("filter",))
 
 
 def test_a_setting_that_an_older_plan_lacks_is_worth_its_default(tmp_path: Path) -> None:
@@ -107,9 +107,9 @@ def test_versions_of_program_and_libraries_are_not_compared(tmp_path: Path) -> N
 def test_equal_work_gives_equal_manifests(tmp_path: Path) -> None:
     for name in ("one", "two"):
         finished(tmp_path / name)
-    one, two = (tmp_path / name / manifest.NAME for name in ("one", "two"))
-    assert one.read_bytes() == two.read_bytes()
-    assert manifest.digest(one) == manifest.digest(two) == sha256_file(one)
+    first, two = (tmp_path / name / manifest.NAME for name in ("one", "two"))
+    assert first.read_bytes() == two.read_bytes()
+    assert manifest.digest(first) == manifest.digest(two) == sha256_file(first)
 
 
 def test_a_manifest_holds_no_time_no_host_and_no_worker_count(data: Path) -> None:
@@ -117,16 +117,16 @@ def test_a_manifest_holds_no_time_no_host_and_no_worker_count(data: Path) -> Non
     assert len(written) == 4
     keys = {"stage", "format", "settings", "seed", "inputs", "program", "libraries", "counts"}
     for path in written:
-        held = path.read_text()
-        assert set(json.loads(held)) == keys | {"outputs", "sizes", "details"}
-        assert not {"time", "host", "worker", "date", socket.gethostname()} & set(held.split('"'))
-        assert str(data) not in held
+        text = path.read_text()
+        assert set(json.loads(text)) == keys | {"outputs", "sizes", "details"}
+        assert not {"time", "host", "worker", "date", socket.gethostname()} & set(text.split('"'))
+        assert str(data) not in text
 
 
 def test_the_libraries_that_touch_the_data_are_recorded() -> None:
-    held = manifest.libraries()
-    assert {"h5py", "numpy", "simplejpeg"} <= held.keys() <= set(manifest.LIBRARIES)
-    assert ("pillow" in held) != ("pillow-simd" in held)
+    versions = manifest.libraries()
+    assert {"h5py", "numpy", "simplejpeg"} <= versions.keys() <= set(manifest.LIBRARIES)
+    assert ("pillow" in versions) != ("pillow-simd" in versions)
 
 
 def test_a_missing_manifest_names_the_stage_to_run(tmp_path: Path) -> None:
@@ -161,8 +161,8 @@ def test_a_damaged_manifest_is_one_line(tmp_path: Path, content: bytes, where: s
 
 def test_an_unknown_field_is_a_fault(tmp_path: Path) -> None:
     finished(tmp_path)
-    held = json.loads((tmp_path / manifest.NAME).read_text())
-    (tmp_path / manifest.NAME).write_text(json.dumps(held | {"host": "h"}))
+    fields = json.loads((tmp_path / manifest.NAME).read_text())
+    (tmp_path / manifest.NAME).write_text(json.dumps(fields | {"host": "h"}))
     with pytest.raises(ManifestError, match="a fault at host"):
         begun(tmp_path)
 

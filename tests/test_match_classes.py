@@ -33,9 +33,9 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 def alexrep(*words: str | Path) -> str:
     """Run a command that ends well and return what it prints."""
-    found = CliRunner().invoke(app, [str(word) for word in words])
-    assert found.exit_code == 0, found.output
-    return found.stdout
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == 0, result.output
+    return result.stdout
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,9 @@ def scored(task: Task) -> Result:
 
 def rename(split: Split, new: dict[str, str]) -> None:
     """Have a split's classes other wnids, in the same order."""
-    synsets = [replace(one, wnid=new.get(one.wnid, one.wnid)) for one in split.classes.synsets]
+    synsets = [
+        replace(synset, wnid=new.get(synset.wnid, synset.wnid)) for synset in split.classes.synsets
+    ]
     split.classes = ClassTable(tuple(synsets))
 
 
@@ -77,17 +79,17 @@ def match(task: Task, split: Split) -> Split:
 
 
 def test_the_error_is_that_of_the_last_validation(task: Task) -> None:
-    found, last = scored(task), log.read(task.run.log)[-1]
-    assert (found.num_images, found.num_quarantined) == (5, 0)
-    assert found.top1_error == last["val_top1_error"]
-    assert found.top5_error == last["val_top5_error"]
-    assert found.loss == pytest.approx(last["val_loss"])
+    result, last = scored(task), log.read(task.run.log)[-1]
+    assert (result.num_images, result.num_quarantined) == (5, 0)
+    assert result.top1_error == last["val_top1_error"]
+    assert result.top5_error == last["val_top5_error"]
+    assert result.loss == pytest.approx(last["val_loss"])
 
 
 def test_the_best_checkpoint_has_the_error_that_made_it_so(task: Task) -> None:
-    found, details = scored(replace(task, which="best")), task.run.read_manifest().details
-    assert found.top1_error == details["best_val_top1_error"]
-    assert found.epoch == details["best_epoch"]
+    result, details = scored(replace(task, which="best")), task.run.read_manifest().details
+    assert result.top1_error == details["best_val_top1_error"]
+    assert result.epoch == details["best_epoch"]
 
 
 @pytest.mark.parametrize("views", ["centre", "ten-crop"])
@@ -96,31 +98,31 @@ def test_exactly_the_images_of_the_classes_are_scored_and_kept(
     task: Task, split: str, num: int, views: str
 ) -> None:
     own, done = replace(task, split=split, views=views), list[int]()
-    found = results.keep(score(own, CPU, threads=2, batch_size=2, done=done.append))
-    assert found.num_images == sum(done) == num_images(own) == num
-    assert find(own) == found
+    result = results.keep(score(own, CPU, threads=2, batch_size=2, done=done.append))
+    assert result.num_images == sum(done) == num_images(own) == num
+    assert find(own) == result
     with np.load(task.run.result(split, views).with_suffix(".npz")) as kept:
         names, labels, top = kept["names"], kept["labels"], kept["top5"]
     with closing(open_split(task.data, split)) as whole:
         is_known = whole.labels != 1
         assert np.array_equal(names, whole.names[is_known])
         assert np.array_equal(labels, whole.labels[is_known] // 2)
-    assert found.top1_error == np.mean(top[:, 0] != labels)
+    assert result.top1_error == np.mean(top[:, 0] != labels)
 
 
 def test_the_split_is_the_one_of_training(task: Task, val: Split) -> None:
-    found = match(task, val)
-    with closing(open_data(task.data, TWO)) as held:
-        assert np.array_equal(found.labels, held.val.labels)
-        assert found.classes == held.val.classes
-        assert found.num_quarantined == held.val.num_quarantined
+    subset = match(task, val)
+    with closing(open_data(task.data, TWO)) as training_data:
+        assert np.array_equal(subset.labels, training_data.val.labels)
+        assert subset.classes == training_data.val.classes
+        assert subset.num_quarantined == training_data.val.num_quarantined
 
 
 def test_the_sheet_names_the_classes_of_the_run(task: Task) -> None:
     scored(task)
-    found = contents.read_scored(task.run.path)
-    cards = predictions.cards(found, contents.read_classes(task.run.path))
-    images = found.predictions.sheet_images
+    kept = contents.read_scored(task.run.path)
+    cards = predictions.cards(kept, contents.read_classes(task.run.path))
+    images = kept.predictions.sheet_images
     # The pictures' blue tells the class: 40 and a little more, or 200.
     seen = ["cat" if image[..., 2].mean() < 120 else "crane" for image in images]
     assert [card.name for card in cards] == seen

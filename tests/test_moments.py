@@ -40,21 +40,21 @@ def planted(stds: tuple[float, ...], seed: int = 3) -> tuple[Floats, Floats]:
 
 def test_two_pixels_by_hand() -> None:
     image = np.array([[[0, 10, 255], [2, 10, 253]], [[4, 10, 251], [6, 10, 249]]], np.uint8)
-    found = moments_of(image[None])
-    assert (found.num_images, found.num_pixels) == (1, 4)
-    np.testing.assert_array_equal(found.channel_means(), [3, 10, 252])
+    sums = moments_of(image[None])
+    assert (sums.num_images, sums.num_pixels) == (1, 4)
+    np.testing.assert_array_equal(sums.channel_means(), [3, 10, 252])
     variance = (9 + 1 + 1 + 9) / 3
     expected = [[variance, 0, -variance], [0, 0, 0], [-variance, 0, variance]]
-    np.testing.assert_array_equal(found.covariance(), expected)
+    np.testing.assert_array_equal(sums.covariance(), expected)
 
 
 def test_sums_are_those_of_integers() -> None:
     images = noise(12, 16)
-    found, whole = moments_of(images), images.astype(np.int64)
-    np.testing.assert_array_equal(found.sums, whole.sum(axis=0))
+    sums, whole = moments_of(images), images.astype(np.int64)
+    np.testing.assert_array_equal(sums.sums, whole.sum(axis=0))
     flat = whole.reshape(-1, 3)
-    np.testing.assert_array_equal(found.products, flat.T @ flat)
-    assert found.sums.dtype == np.dtype(np.int64) == found.products.dtype
+    np.testing.assert_array_equal(sums.products, flat.T @ flat)
+    assert sums.sums.dtype == np.dtype(np.int64) == sums.products.dtype
 
 
 @pytest.mark.parametrize("side", [1, 16, 37, 181, 182])
@@ -62,9 +62,9 @@ def test_sums_of_any_side_are_those_of_integers_with_a_byte_to_spare_or_without(
     images = noise(2, side)
     spare = np.concatenate([images, noise(2, side, seed=1)[..., :1]], axis=3)
     flat = images.reshape(-1, 3).astype(np.int64)
-    for found in (moments_of(images), moments_of(spare)):
-        np.testing.assert_array_equal(found.products, flat.T @ flat)
-        np.testing.assert_array_equal(found.sums, images.astype(np.int64).sum(axis=0))
+    for sums in (moments_of(images), moments_of(spare)):
+        np.testing.assert_array_equal(sums.products, flat.T @ flat)
+        np.testing.assert_array_equal(sums.sums, images.astype(np.int64).sum(axis=0))
 
 
 def test_the_largest_values_stay_exact_on_the_largest_side() -> None:
@@ -108,18 +108,18 @@ def test_an_image_of_another_shape_is_refused() -> None:
 
 def test_the_mean_image_is_the_mean_of_each_place() -> None:
     images = noise(7, 10)
-    found = moments_of(images).mean_image()
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, images.mean(axis=0, dtype=np.float64), rtol=1e-7)
+    mean = moments_of(images).mean_image()
+    assert mean.dtype == np.float32
+    np.testing.assert_allclose(mean, images.mean(axis=0, dtype=np.float64), rtol=1e-7)
 
 
 @settings(max_examples=20)
 @given(st.integers(1, 6), st.integers(2, 12), st.integers(0, 2**32 - 1))
 def test_covariance_is_that_of_numpy(num_images: int, side: int, seed: int) -> None:
     images = noise(num_images, side, seed)
-    found, flat = moments_of(images), images.reshape(-1, 3)
-    np.testing.assert_allclose(found.covariance(), np.cov(flat, rowvar=False), rtol=1e-9)
-    np.testing.assert_allclose(found.channel_means(), flat.mean(axis=0), rtol=1e-12)
+    sums, flat = moments_of(images), images.reshape(-1, 3)
+    np.testing.assert_allclose(sums.covariance(), np.cov(flat, rowvar=False), rtol=1e-9)
+    np.testing.assert_allclose(sums.channel_means(), flat.mean(axis=0), rtol=1e-12)
 
 
 def test_covariance_is_exact_where_floats_cancel() -> None:
@@ -153,10 +153,10 @@ def test_parts_in_any_order_add_up_to_the_whole(cuts: list[int], random: object)
 def test_moments_read_back_equal(tmp_path: Path) -> None:
     saved = moments_of(noise(3, 8))
     saved.save(tmp_path / "train" / "n1.npz")
-    found = Moments.load(tmp_path / "train" / "n1.npz")
-    assert found.num_images == 3
-    np.testing.assert_array_equal(found.sums, saved.sums)
-    np.testing.assert_array_equal(found.products, saved.products)
+    loaded = Moments.load(tmp_path / "train" / "n1.npz")
+    assert loaded.num_images == 3
+    np.testing.assert_array_equal(loaded.sums, saved.sums)
+    np.testing.assert_array_equal(loaded.products, saved.products)
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\3\4"])
@@ -170,24 +170,24 @@ def test_a_damaged_file_is_one_line(tmp_path: Path, content: bytes) -> None:
 
 def test_planted_axes_are_recovered() -> None:
     covariance, axes = planted((70.0, 20.0, 9.0))
-    found = colour_axes(covariance)
-    np.testing.assert_allclose(found.stds, (70, 20, 9), rtol=1e-12)
-    np.testing.assert_allclose(np.abs(np.sum(found.axes * axes, axis=0)), 1, rtol=1e-12)
-    np.testing.assert_allclose(found.axes.T @ found.axes, np.eye(3), atol=1e-14)
+    recovered = colour_axes(covariance)
+    np.testing.assert_allclose(recovered.stds, (70, 20, 9), rtol=1e-12)
+    np.testing.assert_allclose(np.abs(np.sum(recovered.axes * axes, axis=0)), 1, rtol=1e-12)
+    np.testing.assert_allclose(recovered.axes.T @ recovered.axes, np.eye(3), atol=1e-14)
 
 
 def test_axes_are_columns() -> None:
     covariance, _ = planted((30.0, 20.0, 10.0))
-    found = colour_axes(covariance)
-    for place in range(3):
-        stretched = covariance @ found.axes[:, place]
-        np.testing.assert_allclose(stretched, found.stds[place] ** 2 * found.axes[:, place])
+    axes = colour_axes(covariance)
+    for index in range(3):
+        stretched = covariance @ axes.axes[:, index]
+        np.testing.assert_allclose(stretched, axes.stds[index] ** 2 * axes.axes[:, index])
 
 
 def test_standard_deviations_are_not_variances() -> None:
-    found = colour_axes(np.diag([9.0, 4.0, 1.0]))
-    np.testing.assert_allclose(found.stds, [3, 2, 1])
-    np.testing.assert_allclose(found.axes, np.eye(3))
+    axes = colour_axes(np.diag([9.0, 4.0, 1.0]))
+    np.testing.assert_allclose(axes.stds, [3, 2, 1])
+    np.testing.assert_allclose(axes.axes, np.eye(3))
 
 
 @settings(max_examples=30)
@@ -199,16 +199,16 @@ def test_the_largest_component_of_each_axis_is_positive(seed: int) -> None:
 
 
 def test_a_covariance_of_lower_rank_has_no_negative_variance() -> None:
-    found = colour_axes(np.full((3, 3), 100.0))
-    assert found.stds[0] == pytest.approx(np.sqrt(300))
-    assert (found.stds[1:] >= 0).all()
-    assert (found.stds[1:] < 1e-5).all()
+    axes = colour_axes(np.full((3, 3), 100.0))
+    assert axes.stds[0] == pytest.approx(np.sqrt(300))
+    assert (axes.stds[1:] >= 0).all()
+    assert (axes.stds[1:] < 1e-5).all()
 
 
 def test_axes_signs_and_variances_are_those_of_incremental_pca() -> None:
     images = noise(20, 16)
-    found = colour_axes(moments_of(images).covariance())
+    axes = colour_axes(moments_of(images).covariance())
     peer: Any = IncrementalPCA(n_components=3, batch_size=16 * 16)
     peer.fit(images.reshape(-1, 3).astype(np.float64))
-    np.testing.assert_allclose(found.stds**2, peer.explained_variance_, rtol=1e-9)
-    np.testing.assert_allclose(found.axes.T, peer.components_, atol=1e-6)
+    np.testing.assert_allclose(axes.stds**2, peer.explained_variance_, rtol=1e-9)
+    np.testing.assert_allclose(axes.axes.T, peer.components_, atol=1e-6)

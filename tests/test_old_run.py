@@ -60,7 +60,7 @@ def test_its_table_is_written_as_it_was(run: Path) -> None:
 def test_its_checkpoints_become_networks(run: Path) -> None:
     for which in ("last", "best"):
         model = trained.load(RunFolder(run).checkpoint(which)).model()
-        assert sum(one.numel() for one in model.parameters()) == 1508
+        assert sum(parameter.numel() for parameter in model.parameters()) == 1508
 
 
 @pytest.mark.slow

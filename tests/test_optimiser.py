@@ -112,12 +112,12 @@ def test_a_closure_is_called_with_gradients_on() -> None:
 
 
 def test_there_is_one_group_per_layer_and_kind() -> None:
-    found = parameter_groups(small(), Momentum2012Rule(weight_decay=0.001))
+    groups = parameter_groups(small(), Momentum2012Rule(weight_decay=0.001))
     layers = [f"towers.{index}.{layer}" for index in (0, 1) for layer in TOWER]
     expected = [(layer, kind) for layer in (*layers, "fc8") for kind in ("weights", "biases")]
-    assert [(group["layer"], group["kind"]) for group in found] == expected
-    assert {len(group["params"]) for group in found} == {1}
-    for group in found:
+    assert [(group["layer"], group["kind"]) for group in groups] == expected
+    assert {len(group["params"]) for group in groups} == {1}
+    for group in groups:
         decay = 0.001 if group["kind"] == "weights" else 0.0
         assert (group["rate"], group["weight_decay"]) == (0.0, decay)
 
@@ -126,8 +126,8 @@ def test_single_layers_may_have_another_decay() -> None:
     rule = Momentum2012Rule(
         weight_decay=0.001, layer_decays={"towers.1.conv1": 0.0, "conv1": 0.02, "fc8": 0.03}
     )
-    found = parameter_groups(small(), rule)
-    decays = {(group["layer"], group["kind"]): group["weight_decay"] for group in found}
+    groups = parameter_groups(small(), rule)
+    decays = {(group["layer"], group["kind"]): group["weight_decay"] for group in groups}
     assert decays["towers.0.conv1", "weights"] == 0.02
     assert decays["towers.1.conv1", "weights"] == 0
     assert decays["fc8", "weights"] == 0.03
@@ -202,13 +202,13 @@ def merged(state: dict[str, Any]) -> dict[str, Any]:
     indices: dict[int, int] = {}
     for group in state["param_groups"]:
         layer = group["layer"].rpartition(".")[2]
-        one = groups.setdefault((layer, group["kind"]), {**group, "layer": layer, "params": []})
-        one["params"] += group["params"]
+        target = groups.setdefault((layer, group["kind"]), {**group, "layer": layer, "params": []})
+        target["params"] += group["params"]
     for group in groups.values():
         for index in group["params"]:
             indices[index] = len(indices)
         group["params"] = [indices[index] for index in group["params"]]
-    velocities = {indices[index]: one for index, one in state["state"].items()}
+    velocities = {indices[index]: velocity for index, velocity in state["state"].items()}
     return {"state": velocities, "param_groups": list(groups.values())}
 
 

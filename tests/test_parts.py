@@ -25,14 +25,14 @@ TARGET = Target(side=72)
 def run_part(
     raw: Path, data: Path, part: Part = WHOLE, retry_failed: bool = False, side: int = 72
 ) -> Manifest | None:
-    found = source.survey(raw, EDITIONS["demo"], partial=True)
-    begun = preprocess.begin(found, data / "images", Target(side), True, retry_failed)
+    surveyed = source.survey(raw, EDITIONS["demo"], partial=True)
+    begun = preprocess.begin(surveyed, data / "images", Target(side), True, retry_failed)
     return preprocess.complete(begun, 1, lambda num: None, part)
 
 
 def tree(folder: Path) -> dict[str, str]:
-    found = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): files.sha256_file(path) for path in found}
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): files.sha256_file(path) for path in paths}
 
 
 @given(st.integers(0, 50), st.integers(1, 9))
@@ -54,12 +54,12 @@ def test_parts_in_any_order_make_the_bytes_of_the_whole(
 
 def test_finishing_before_all_parts_names_what_is_missing(raw: Path, tmp_path: Path) -> None:
     run_part(raw, tmp_path, Part(0, 2))
-    found = source.survey(raw, EDITIONS["demo"], partial=True)
-    plan = preprocess.make_plan(found, TARGET, True)
+    surveyed = source.survey(raw, EDITIONS["demo"], partial=True)
+    plan = preprocess.make_plan(surveyed, TARGET, True)
     with pytest.raises(ManifestError, match="5 units, found 2 missing: train/n00000030, val/00000"):
-        finish.require_all(found, tmp_path / "images")
+        finish.require_all(surveyed, tmp_path / "images")
     with pytest.raises(ManifestError, match="2 missing"):
-        finish.write_manifest(plan, found, tmp_path / "images", True)
+        finish.write_manifest(plan, surveyed, tmp_path / "images", True)
 
 
 @pytest.mark.parametrize("text", ["", "1", "2/2", "-1/2", "a/b", "0/0", "1/2/3"])
@@ -108,7 +108,7 @@ def test_two_processes_writing_one_unit_leave_it_whole(raw: Path, tmp_path: Path
         str(Path(__file__).parent),
     ]
     both = [subprocess.Popen(words) for _ in range(2)]
-    assert [one.wait() for one in both] == [0, 0]
+    assert [process.wait() for process in both] == [0, 0]
     run_part(raw, tmp_path / "alone")
     assert tree(tmp_path / "both/images") == tree(tmp_path / "alone/images")
 

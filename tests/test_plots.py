@@ -128,9 +128,9 @@ def test_each_picture_is_a_png_of_known_size_and_no_partial_is_left(
 def test_equal_work_gives_equal_bytes_whatever_the_users_settings(
     name: str, run: Path, tmp_path: Path
 ) -> None:
-    one = draw(name, run, tmp_path / "one.png").read_bytes()
+    first = draw(name, run, tmp_path / "one.png").read_bytes()
     with mpl.rc_context({"font.size": 30, "axes.grid": False, "lines.linewidth": 9}):
-        assert draw(name, run, tmp_path / "other.png").read_bytes() == one
+        assert draw(name, run, tmp_path / "other.png").read_bytes() == first
         assert mpl.rcParams["font.size"] == 30
 
 
@@ -181,8 +181,8 @@ def test_steps_are_placed_between_the_epochs_around_them_and_go_on_at_their_pace
 
 
 def test_before_the_first_epoch_ends_steps_are_placed_by_their_number() -> None:
-    found = history.from_rows([epoch_row(0), step_row(1), step_row(3)])
-    assert (found.step_at.tolist(), found.in_epochs) == ([1.0, 3.0], False)
+    placed = history.from_rows([epoch_row(0), step_row(1), step_row(3)])
+    assert (placed.step_at.tolist(), placed.in_epochs) == ([1.0, 3.0], False)
 
 
 def test_thinning_keeps_the_extremes_and_bounds_the_number_of_groups() -> None:
@@ -212,8 +212,8 @@ def test_rates_that_change_every_epoch_are_not_marked_across_the_panels() -> Non
 
 def test_the_best_epoch_is_the_first_of_the_lowest_val_top1_error(run: Path) -> None:
     rows = [epoch_row(epoch, val_top1_error=error) for epoch, error in enumerate((0.5, 0.1, 0.1))]
-    found = history.from_rows([*rows, epoch_row(3, val_top1_error=None)])
-    assert curves.summary(found, contents.read_recipe(run)) == (
+    loaded = history.from_rows([*rows, epoch_row(3, val_top1_error=None)])
+    assert curves.summary(loaded, contents.read_recipe(run)) == (
         f"3 of {contents.read_recipe(run).schedule.epochs} epochs; "
         "best at epoch 1: val top-1 error 10.00 %, top-5 10.00 %"
     )
@@ -292,8 +292,8 @@ def test_a_net_without_towers_shows_its_first_convolution_on_colours() -> None:
         "features.0.weight": torch.ones(64, 3, 7, 7),
         "features.3.weight": torch.zeros(9, 3, 3, 3),
     }
-    found = kernels.first_layer(model, Path("best.pt"))
-    assert {name: weight.shape for name, weight in found.items()} == {"features.0": (64, 3, 7, 7)}
+    layers = kernels.first_layer(model, Path("best.pt"))
+    assert {name: weight.shape for name, weight in layers.items()} == {"features.0": (64, 3, 7, 7)}
 
 
 def test_a_net_without_a_convolution_on_colours_is_an_error() -> None:
@@ -379,8 +379,8 @@ def test_last_is_shown_before_best_test_before_val_and_ten_crop_before_centre(
     shutil.rmtree(run / "results")
     for name in others:
         write_results(run, name)
-    found = contents.read_scored(run).result
-    assert (found.split, found.views, found.checkpoint) == chosen
+    result = contents.read_scored(run).result
+    assert (result.split, result.views, result.checkpoint) == chosen
 
 
 def test_results_of_other_classes_are_an_error(run: Path) -> None:

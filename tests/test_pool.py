@@ -124,8 +124,8 @@ def none_lives(processes: Iterable[int]) -> bool:
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_every_item_comes_back_once_with_its_result(work: ModuleType, workers: int) -> None:
-    found = dict(pool.run(work.square, range(20), workers, str))
-    assert found == {number: number * number for number in range(20)}
+    results = dict(pool.run(work.square, range(20), workers, str))
+    assert results == {number: number * number for number in range(20)}
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -138,9 +138,9 @@ def test_one_worker_works_here_and_in_order(work: ModuleType) -> None:
 
 
 def test_more_workers_are_other_processes(work: ModuleType) -> None:
-    found = {process for _, process in pool.run(work.where, range(4), 2, str)}
-    assert os.getpid() not in found
-    assert none_lives(found)
+    pids = {process for _, process in pool.run(work.where, range(4), 2, str)}
+    assert os.getpid() not in pids
+    assert none_lives(pids)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -183,11 +183,11 @@ def test_a_caller_that_stops_leaves_no_worker(work: ModuleType) -> None:
 
 @pytest.mark.parametrize("fault", [DataError("3 is not there"), None])
 def test_threads_are_told_when_nobody_waits_for_them(fault: DataError | None) -> None:
-    ending, told = threading.Event(), list[bool]()
+    ending, ended = threading.Event(), list[bool]()
 
     def work(number: int) -> None:
         if number > 0:
-            told.append(ending.wait(PATIENCE_S))
+            ended.append(ending.wait(PATIENCE_S))
         elif fault is not None:
             raise fault
 
@@ -198,14 +198,14 @@ def test_threads_are_told_when_nobody_waits_for_them(fault: DataError | None) ->
     else:
         next(results)
         results.close()  # type: ignore[attr-defined]
-    assert all(told)
+    assert all(ended)
 
 
 class Parent(NamedTuple):
     """A process with two workers that have work for `WORK_S` seconds each."""
 
     process: subprocess.Popen[str]
-    told: Path
+    pid_files: Path
     """Folder in which each worker leaves its number once it is at work."""
 
     def num_children(self) -> int:
@@ -215,7 +215,7 @@ class Parent(NamedTuple):
 
     def workers(self) -> list[int]:
         """Return the workers that are at work."""
-        return [int(path.name) for path in self.told.iterdir()]
+        return [int(path.name) for path in self.pid_files.iterdir()]
 
     def wait_for_workers(self) -> None:
         wait_until(lambda: len(self.workers()) == 2, "two workers at work")
@@ -224,13 +224,13 @@ class Parent(NamedTuple):
 @pytest.fixture
 def parent(tmp_path: Path, work: ModuleType) -> Iterator[Parent]:
     """Return a parent with a process group of its own, as a shell would start it."""
-    told, script = tmp_path / "told", tmp_path / "parent.py"
-    told.mkdir()
+    pid_files, script = tmp_path / "pids", tmp_path / "parent.py"
+    pid_files.mkdir()
     script.write_text(PARENT)
-    command = [sys.executable, str(script), str(tmp_path), str(told)]
+    command = [sys.executable, str(script), str(tmp_path), str(pid_files)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     with process:
-        yield Parent(process, told)
+        yield Parent(process, pid_files)
         process.kill()
 
 
@@ -254,24 +254,24 @@ def test_a_signal_to_all_while_workers_are_born_is_silent(
 
 
 @pytest.mark.parametrize(
-    ("cause", "code", "said"),
+    ("cause", "code", "message"),
     [("signal", 143, ""), ("memory", 1, "expected a result, found a worker that was killed")],
 )
 def test_a_worker_that_dies_while_another_is_born_ends_all(
-    tmp_path: Path, work: ModuleType, cause: str, code: int, said: str
+    tmp_path: Path, work: ModuleType, cause: str, code: int, message: str
 ) -> None:
     script = tmp_path / "parent.py"
     script.write_text(BREAKS + PARENT)
     command = [sys.executable, str(script), str(tmp_path), str(tmp_path), cause]
     ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE_S)
     assert ended.returncode == code
-    assert said in ended.stderr
+    assert message in ended.stderr
     assert "Error" not in ended.stderr.replace("AlexrepError", "")
-    assert bool(ended.stderr) == bool(said)
+    assert bool(ended.stderr) == bool(message)
 
 
 @pytest.mark.parametrize(
-    ("raised", "told", "message"),
+    ("raised", "error", "message"),
     [
         (ValueError("bad value(s) in fds_to_keep"), AlexrepError, "^a worker between items: exp"),
         (OSError("handle is closed"), AlexrepError, "a worker that was killed"),
@@ -282,14 +282,14 @@ def test_only_a_broken_pool_is_called_a_killed_worker(
     work: ModuleType,
     monkeypatch: pytest.MonkeyPatch,
     raised: Exception,
-    told: type[Exception],
+    error: type[Exception],
     message: str,
 ) -> None:
     def fail(*_: object) -> None:
         raise raised
 
     monkeypatch.setattr(ProcessPoolExecutor, "submit", fail)
-    with pytest.raises(told, match=message):
+    with pytest.raises(error, match=message):
         list(pool.run(work.square, range(2), 2, lambda number: f"unit-{number}"))
 
 

@@ -77,7 +77,9 @@ def test_the_form_is_that_of_the_recipe(form: str) -> None:
 def test_its_parameters_are_those_of_the_network() -> None:
     probe = Probe()
     network = Network(probe, Compute(), CPU)
-    assert [id(one) for one in network.parameters()] == [id(one) for one in probe.parameters()]
+    assert [id(parameter) for parameter in network.parameters()] == [
+        id(parameter) for parameter in probe.parameters()
+    ]
     network.eval()
     assert not probe.training
 
@@ -146,19 +148,19 @@ def test_the_compiler_that_is_named_must_be_there(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("is_asked", [True, False])
 def test_it_is_compiled_if_asked_for(monkeypatch: pytest.MonkeyPatch, is_asked: bool) -> None:
-    asked: list[nn.Module] = []
+    compiled: list[nn.Module] = []
 
     def compile_it(model: nn.Module) -> nn.Module:
-        asked.append(model)
+        compiled.append(model)
         return model
 
     monkeypatch.setattr(precision, "missing_compiler", lambda device: None)
     monkeypatch.setattr(torch, "compile", compile_it)
     assert Network(Probe(), Compute(compile=is_asked), CPU).is_compiled == is_asked
-    assert len(asked) == is_asked
+    assert len(compiled) == is_asked
 
 
 def test_the_facts_tell_what_the_numbers_depend_on() -> None:
-    told = precision.facts(Compute(precision="bf16", accumulate=2, ema=0.5), CPU, 4)
-    assert (told["precision"], told["processes"], told["accumulate"]) == ("bf16", 4, 2)
-    assert (told["device"], told["deterministic"], told["ema"]) == ("cpu", True, 0.5)
+    facts = precision.facts(Compute(precision="bf16", accumulate=2, ema=0.5), CPU, 4)
+    assert (facts["precision"], facts["processes"], facts["accumulate"]) == ("bf16", 4, 2)
+    assert (facts["device"], facts["deterministic"], facts["ema"]) == ("cpu", True, 0.5)

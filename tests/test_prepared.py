@@ -20,29 +20,29 @@ def own(data: Path, tmp_path: Path) -> Prepared:
 
 
 def test_what_was_prepared_is_told(data: Path) -> None:
-    found = open_prepared(data)
-    assert (found.side, found.splits) == (72, ["train", "val", "test"])
-    assert found.units("train") == UNITS
-    assert (found.units("val"), found.units("test")) == (["val/00000"], ["test/00000"])
-    assert [one.wnid for one in found.classes.synsets] == [unit[6:] for unit in UNITS]
-    assert found.digest == files.sha256_file(data / "images" / manifest.NAME)
+    images = open_prepared(data)
+    assert (images.side, images.splits) == (72, ["train", "val", "test"])
+    assert images.units("train") == UNITS
+    assert (images.units("val"), images.units("test")) == (["val/00000"], ["test/00000"])
+    assert [synset.wnid for synset in images.classes.synsets] == [unit[6:] for unit in UNITS]
+    assert images.digest == files.sha256_file(data / "images" / manifest.NAME)
 
 
 def test_the_quarantine_is_told_and_its_images_are_left_out(data: Path) -> None:
-    found = open_prepared(data)
-    assert [(one["split"], one["name"]) for one in found.quarantine] == [
+    images = open_prepared(data)
+    assert [(image["split"], image["name"]) for image in images.quarantine] == [
         ("val", "DEMO_val_00000005.JPEG")
     ]
-    names = [verdict.name for verdict in found.verdicts("val/00000")]
+    names = [verdict.name for verdict in images.verdicts("val/00000")]
     assert names == [f"DEMO_val_{number:08d}.JPEG" for number in (1, 2, 3, 4, 6, 7, 8)]
 
 
 @pytest.mark.parametrize("unit", [*UNITS, "val/00000", "test/00000"])
 def test_the_bytes_are_those_of_the_digests(data: Path, unit: str) -> None:
-    found = open_prepared(data)
-    held = list(jpegs(found, unit))
-    assert [verdict for verdict, _ in held] == found.verdicts(unit)
-    assert all(files.sha256_bytes(content) == verdict.sha256 for verdict, content in held)
+    images = open_prepared(data)
+    pairs = list(jpegs(images, unit))
+    assert [verdict for verdict, _ in pairs] == images.verdicts(unit)
+    assert all(files.sha256_bytes(content) == verdict.sha256 for verdict, content in pairs)
 
 
 def test_without_a_manifest_there_are_no_images(own: Prepared) -> None:

@@ -64,13 +64,13 @@ preprocess.run(found, images, Target(72), 1, lambda num: None)
 
 def tree(folder: Path) -> dict[str, str]:
     """Return the digest of each file below a folder."""
-    found = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): files.sha256_file(path) for path in found}
+    surveyed = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): files.sha256_file(path) for path in surveyed}
 
 
 def times(folder: Path) -> dict[str, int]:
-    found = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in found}
+    surveyed = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in surveyed}
 
 
 def verdicts(data: Path, unit: str) -> list[dict[str, Any]]:
@@ -98,8 +98,8 @@ def test_the_counts_are_those_of_the_verdicts(data: Path) -> None:
         "test images": 4,
         "test ok": 4,
     }
-    held = [one for unit in UNITS for one in verdicts(data, unit)]
-    assert Counter(one["verdict"] for one in held) == {
+    rows = [verdict for unit in UNITS for verdict in verdicts(data, unit)]
+    assert Counter(verdict["verdict"] for verdict in rows) == {
         "ok": 26,
         "repaired": 2,
         "patched": 1,
@@ -109,27 +109,27 @@ def test_the_counts_are_those_of_the_verdicts(data: Path) -> None:
 
 def test_every_image_has_one_line_in_order_of_names_with_its_label(data: Path) -> None:
     for index, unit in enumerate(UNITS[:3]):
-        held = verdicts(data, unit)
+        rows = verdicts(data, unit)
         wnid = unit.removeprefix("train/")
         names = sorted(f"{wnid}_{5 + 7 * number}.JPEG" for number in range(6))
-        assert [one["name"] for one in held] == names
-        assert {one["label"] for one in held} == {index}
+        assert [verdict["name"] for verdict in rows] == names
+        assert {verdict["label"] for verdict in rows} == {index}
     for split, num in (("val", 8), ("test", 4)):
-        held = verdicts(data, f"{split}/00000")
-        assert [one["name"] for one in held] == [
+        rows = verdicts(data, f"{split}/00000")
+        assert [verdict["name"] for verdict in rows] == [
             f"DEMO_{split}_{number:08d}.JPEG" for number in range(1, num + 1)
         ]
-        assert [one["label"] for one in held] == [place % 3 for place in range(num)]
+        assert [verdict["label"] for verdict in rows] == [line % 3 for line in range(num)]
 
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_offsets_point_at_the_very_bytes(data: Path, unit: str) -> None:
     raw = (data / "images" / f"{unit}.tar").read_bytes()
-    held = [one for one in verdicts(data, unit) if one["verdict"] != "quarantined"]
-    assert held
-    for one in held:
-        content = raw[one["offset"] : one["offset"] + one["size"]]
-        assert files.sha256_bytes(content) == one["sha256"]
+    rows = [verdict for verdict in verdicts(data, unit) if verdict["verdict"] != "quarantined"]
+    assert rows
+    for verdict in rows:
+        content = raw[verdict["offset"] : verdict["offset"] + verdict["size"]]
+        assert files.sha256_bytes(content) == verdict["sha256"]
         assert simplejpeg.decode_jpeg(content, "RGB").shape == (72, 72, 3)
 
 
@@ -138,25 +138,31 @@ def test_the_tar_is_one_that_any_tool_reads(data: Path, unit: str) -> None:
     with tarfile.open(data / "images" / f"{unit}.tar") as tar:
         members = [(m.name, m.offset_data, m.size, m.mtime, m.uid, m.uname) for m in tar]
     expected = [
-        (one["name"], one["offset"], one["size"], 0, 0, "")
-        for one in verdicts(data, unit)
-        if one["verdict"] != "quarantined"
+        (verdict["name"], verdict["offset"], verdict["size"], 0, 0, "")
+        for verdict in verdicts(data, unit)
+        if verdict["verdict"] != "quarantined"
     ]
     assert members == expected
 
 
 def test_verdicts_tell_what_was_done(data: Path, raw: Path) -> None:
-    by_name = {one["name"]: one for unit in UNITS for one in verdicts(data, unit)}
-    found = {
-        name: (one["verdict"], one["why"], one["mode"], one["width"], one["height"])
-        for name, one in by_name.items()
+    by_name = {verdict["name"]: verdict for unit in UNITS for verdict in verdicts(data, unit)}
+    outcomes = {
+        name: (
+            verdict["verdict"],
+            verdict["why"],
+            verdict["mode"],
+            verdict["width"],
+            verdict["height"],
+        )
+        for name, verdict in by_name.items()
     }
-    assert found["n00000020_5.JPEG"] == ("ok", "", "RGB", 120, 90)
-    assert found["n00000020_19.JPEG"] == ("ok", "copied", "RGB", 72, 72)
-    assert found["n00000020_12.JPEG"] == ("repaired", "gray", "L", 90, 80)
-    assert found["n00000030_5.JPEG"] == ("repaired", "PNG", "RGB", 120, 90)
-    assert found["n00000040_19.JPEG"] == ("patched", "replaced", "RGB", 120, 90)
-    assert found["DEMO_val_00000005.JPEG"][0] == "quarantined"
+    assert outcomes["n00000020_5.JPEG"] == ("ok", "", "RGB", 120, 90)
+    assert outcomes["n00000020_19.JPEG"] == ("ok", "copied", "RGB", 72, 72)
+    assert outcomes["n00000020_12.JPEG"] == ("repaired", "gray", "L", 90, 80)
+    assert outcomes["n00000030_5.JPEG"] == ("repaired", "PNG", "RGB", 120, 90)
+    assert outcomes["n00000040_19.JPEG"] == ("patched", "replaced", "RGB", 120, 90)
+    assert outcomes["DEMO_val_00000005.JPEG"][0] == "quarantined"
     with tarfile.open(raw / "DEMO_patch_images.tar") as tar:
         patch = tar.extractfile("patch_images/train/n00000040/n00000040_19.JPEG").read()  # type: ignore[union-attr]
     assert by_name["n00000040_19.JPEG"]["source_sha256"] == files.sha256_bytes(patch)
@@ -234,13 +240,13 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
 
 
 def test_progress_counts_every_image_once_restarted_or_not(raw: Path, tmp_path: Path) -> None:
-    found = survey(raw)
+    surveyed = survey(raw)
     for new, old in ([4, 6, 6, 6, 8], []), ([8], [4, 6, 6, 6]):
-        told, before = list[int](), list[int]()
-        preprocess.run(found, tmp_path, TARGET, 1, told.append, before=before.append)
-        assert (sorted(told), sorted(before)) == (new, old)
+        progress, before = list[int](), list[int]()
+        preprocess.run(surveyed, tmp_path, TARGET, 1, progress.append, before=before.append)
+        assert (sorted(progress), sorted(before)) == (new, old)
         (tmp_path / "val" / "00000.jsonl").unlink()
-    assert expected.total(found) == 30
+    assert expected.total(surveyed) == 30
 
 
 def test_other_settings_are_refused_by_name(raw: Path, data: Path, prepare: Prepare) -> None:
@@ -277,8 +283,8 @@ def test_an_unfinished_run_is_held_to_its_plan(raw: Path, prepare: Prepare, tmp_
 def test_a_synset_of_another_number_than_the_devkit_promises_is_refused(
     make_raw: MakeRaw, tmp_path: Path, promised: int, partial: bool, message: str
 ) -> None:
-    found = survey(make_raw(tmp_path / "raw"))
-    unit = dataclasses.replace(found.units[0], num_expected=promised, is_partial=partial)
+    surveyed = survey(make_raw(tmp_path / "raw"))
+    unit = dataclasses.replace(surveyed.units[0], num_expected=promised, is_partial=partial)
     with pytest.raises(DataError, match=f"train/n00000020: {message}"):
         units.prepare_unit(unit, tmp_path / "images", TARGET)
     assert not list((tmp_path / "images").rglob("*.tar*"))
@@ -287,13 +293,13 @@ def test_a_synset_of_another_number_than_the_devkit_promises_is_refused(
 def test_a_devkit_of_other_counts_than_the_edition_is_refused_at_once(
     raw: Path, tmp_path: Path
 ) -> None:
-    found = survey(raw)
-    of_train = [unit for unit in found.units if unit.split == "train"]
+    surveyed = survey(raw)
+    of_train = [unit for unit in surveyed.units if unit.split == "train"]
     promised = tuple(dataclasses.replace(unit, num_expected=6) for unit in of_train)
     message = "demo's devkit: expected 1,297 train images, found 18; put the edition's own there"
     with pytest.raises(DataError, match=message):
         preprocess.begin(
-            dataclasses.replace(found, units=promised), tmp_path / "images", TARGET, False, False
+            dataclasses.replace(surveyed, units=promised), tmp_path / "images", TARGET, False, False
         )
     assert not (tmp_path / "images").exists()
 
@@ -301,27 +307,31 @@ def test_a_devkit_of_other_counts_than_the_edition_is_refused_at_once(
 def test_a_wrong_number_of_training_images_is_refused_or_accepted(
     raw: Path, tmp_path: Path
 ) -> None:
-    found = survey(raw)
-    plan = preprocess.make_plan(found, TARGET, partial=False)
-    preprocess.run(found, tmp_path, TARGET, 1, lambda num: None)
+    surveyed = survey(raw)
+    plan = preprocess.make_plan(surveyed, TARGET, partial=False)
+    preprocess.run(surveyed, tmp_path, TARGET, 1, lambda num: None)
     message = (
         r"DEMO_img_train\.tar: expected 1,297 train images, found 18; download the tars again, or"
     )
     with pytest.raises(DataError, match=message):
-        finish.write_manifest(plan, found, tmp_path, partial=False)
-    assert finish.write_manifest(plan, found, tmp_path, partial=True).counts["train images"] == 18
+        finish.write_manifest(plan, surveyed, tmp_path, partial=False)
+    assert (
+        finish.write_manifest(plan, surveyed, tmp_path, partial=True).counts["train images"] == 18
+    )
 
 
 def test_a_synset_with_too_few_images_is_accepted_after_the_advice_to_do_so(
     raw: Path, tmp_path: Path
 ) -> None:
     def begun(partial: bool) -> preprocess.Preparation:
-        found = survey(raw)
-        short = dataclasses.replace(found.units[0], num_expected=7, is_partial=partial)
-        edition = dataclasses.replace(found.edition, num_images={"train": 19})
-        found = dataclasses.replace(found, units=(short, *found.units[1:]), edition=edition)
-        job = preprocess.begin(found, tmp_path, TARGET, partial, retry_failed=False)
-        preprocess.run(found, tmp_path, TARGET, 1, lambda num: None)
+        surveyed = survey(raw)
+        short = dataclasses.replace(surveyed.units[0], num_expected=7, is_partial=partial)
+        edition = dataclasses.replace(surveyed.edition, num_images={"train": 19})
+        surveyed = dataclasses.replace(
+            surveyed, units=(short, *surveyed.units[1:]), edition=edition
+        )
+        job = preprocess.begin(surveyed, tmp_path, TARGET, partial, retry_failed=False)
+        preprocess.run(surveyed, tmp_path, TARGET, 1, lambda num: None)
         return job
 
     with pytest.raises(DataError, match=r"images, found 6; .*, or accept it with --partial"):
@@ -386,9 +396,9 @@ def test_a_broken_nested_tar_stops_the_run_and_is_named(
 ) -> None:
     raw = make_raw(tmp_path / "raw")
     with tarfile.open(raw / "DEMO_img_train.tar") as tar:
-        held = {one.name: tar.extractfile(one).read() for one in tar}  # type: ignore[union-attr]
-    held["n00000040.tar"] = content
-    (raw / "DEMO_img_train.tar").write_bytes(make_tar(held))
+        members = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
+    members["n00000040.tar"] = content
+    (raw / "DEMO_img_train.tar").write_bytes(make_tar(members))
     with pytest.raises(DataError, match=r"^n00000040\.tar in .*; download it again$"):
         preprocess.run(survey(raw), tmp_path / "images", TARGET, 1, lambda num: None)
 
@@ -401,10 +411,10 @@ def test_long_and_foreign_names_keep_their_offsets(
     nested = make_tar(dict.fromkeys(names, content))
     (raw / "DEMO_img_train.tar").write_bytes(make_tar({"n00000020.tar": nested}))
     prepare(raw, tmp_path)
-    held = verdicts(tmp_path, "train/n00000020")
+    rows = verdicts(tmp_path, "train/n00000020")
     tar = (tmp_path / "images" / "train" / "n00000020.tar").read_bytes()
-    assert {one["name"] for one in held} == set(names)
-    assert all(tar[one["offset"] :].startswith(b"\xff\xd8\xff") for one in held)
+    assert {verdict["name"] for verdict in rows} == set(names)
+    assert all(tar[verdict["offset"] :].startswith(b"\xff\xd8\xff") for verdict in rows)
 
 
 def test_too_little_room_is_told_before_the_work(
@@ -429,12 +439,16 @@ def test_a_damaged_record_is_named_with_its_line(tmp_path: Path, line: str) -> N
 
 
 def test_the_fields_of_a_record_may_stand_in_any_order(tmp_path: Path) -> None:
-    one = Verdict("a", 1, "ok", "", "0" * 64, "RGB", 4, 5, "1" * 64, 512, 7, 9)
-    fields = one._asdict()
+    verdict = Verdict("a", 1, "ok", "", "0" * 64, "RGB", 4, 5, "1" * 64, 512, 7, 9)
+    fields = verdict._asdict()
     turned, older = dict(reversed(fields.items())), {k: fields[k] for k in fields if k != "crc32"}
-    lines = (json.dumps(held) + "\n" for held in (fields, turned, older))
+    lines = (json.dumps(variant) + "\n" for variant in (fields, turned, older))
     (tmp_path / "a.jsonl").write_text("".join(lines))
-    assert list(units.read_verdicts(tmp_path / "a.jsonl")) == [one, one, one._replace(crc32=0)]
+    assert list(units.read_verdicts(tmp_path / "a.jsonl")) == [
+        verdict,
+        verdict,
+        verdict._replace(crc32=0),
+    ]
 
 
 def test_a_missing_record_is_one_line(tmp_path: Path) -> None:
@@ -444,15 +458,15 @@ def test_a_missing_record_is_one_line(tmp_path: Path) -> None:
 
 def test_real_photographs_are_prepared(real_data: Path, tmp_path: Path) -> None:
     raw = real_data / "ilsvrc2012-dogs"
-    found = source.survey(raw, EDITIONS["ilsvrc2012"], partial=True)
-    unit = next(one for one in found.units if one.name == "val/00000")
+    surveyed = source.survey(raw, EDITIONS["ilsvrc2012"], partial=True)
+    unit = next(verdict for verdict in surveyed.units if verdict.name == "val/00000")
     few = dataclasses.replace(unit, members=unit.members[:40], labels=unit.labels[:40])
     assert units.prepare_unit(few, tmp_path, Target(96)) == 40
-    held = list(units.read_verdicts(tmp_path / "val" / "00000.jsonl"))
-    assert {one.verdict for one in held} <= {"ok", "repaired"}
-    assert min(min(one.width, one.height) for one in held) == 320
+    rows = list(units.read_verdicts(tmp_path / "val" / "00000.jsonl"))
+    assert {verdict.verdict for verdict in rows} <= {"ok", "repaired"}
+    assert min(min(verdict.width, verdict.height) for verdict in rows) == 320
     first = archives.read(unit.archive, unit.members[0])
-    assert held[0].source_sha256 == files.sha256_bytes(first)
+    assert rows[0].source_sha256 == files.sha256_bytes(first)
 
 
 def test_no_disk_is_needed_beside_input_and_output(
@@ -464,12 +478,12 @@ def test_no_disk_is_needed_beside_input_and_output(
 
     def add(*wanted: object) -> None:
         addfile(*wanted)
-        seen.append(sum(one.stat().st_size for one in tmp_path.rglob("*") if one.is_file()))
+        seen.append(sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()))
 
     addfile: Any = tarfile.TarFile.addfile
     monkeypatch.setattr(tarfile.TarFile, "addfile", add)
     folder = prepare(raw, tmp_path / "data")
-    output = sum(one.stat().st_size for one in folder.rglob("*") if one.is_file())
+    output = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     assert len(seen) > 18
     assert max(seen) <= output
     assert not list(elsewhere.iterdir())

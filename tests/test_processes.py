@@ -54,8 +54,8 @@ def start(data: Path, ranks: subprocess.Popen[str]) -> Start:
         assert ranks.stdout is not None
         ranks.stdin.write(json.dumps(task) + "\n")
         assert select.select([ranks.stdout], [], [], 60)[0], "no answer for a minute"
-        said = ranks.stdout.readline()
-        return json.loads(said), (out / "said").read_text()
+        first_line = ranks.stdout.readline()
+        return json.loads(first_line), (out / "said").read_text()
 
     return run
 
@@ -64,14 +64,14 @@ def start(data: Path, ranks: subprocess.Popen[str]) -> Start:
 def trained(start: Start, tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]]:
     """Return weights and rows after 20 steps by 1, 2 and 4 processes."""
     out = tmp_path_factory.mktemp("ranks")
-    ends, said = start(out, sizes=(1, 2, 4))
-    assert [code for end in ends.values() for code, _ in end.values()] == [0] * 7, said
+    ends, stderr = start(out, sizes=(1, 2, 4))
+    assert [code for end in ends.values() for code, _ in end.values()] == [0] * 7, stderr
     return {size: torch.load(out / f"{size}.pt", weights_only=True) for size in (1, 2, 4)}
 
 
-def apart(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+def apart(first: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
     """Return the largest relative difference of any layer's weights."""
-    return max(float((one[k] - other[k]).norm() / one[k].norm()) for k in one)
+    return max(float((first[k] - other[k]).norm() / first[k].norm()) for k in first)
 
 
 @pytest.mark.parametrize("size", [2, 4])
@@ -79,18 +79,18 @@ def test_several_processes_train_the_same_weights_as_one(
     trained: dict[int, dict[str, Any]], size: int
 ) -> None:
     """Dropout and noise on; the last batch of each epoch has 2 images for up to 4 processes."""
-    found = apart(trained[1]["weights"], trained[size]["weights"])
-    assert 0 < found < 1e-9
+    distance = apart(trained[1]["weights"], trained[size]["weights"])
+    assert 0 < distance < 1e-9
 
 
 def test_towers_with_places_of_their_own_and_pieces_of_a_batch_change_nothing(
     start: Start, trained: dict[int, dict[str, Any]], tmp_path: Path
 ) -> None:
     settings = ("compute.towers=['cpu','cpu']", "compute.accumulate=2")
-    ends, said = start(tmp_path / "out", *settings)
-    assert [code for code, _ in ends["2"].values()] == [0, 0], said
-    found = torch.load(tmp_path / "out/2.pt", weights_only=True)["weights"]
-    assert apart(trained[1]["weights"], found) < 1e-9
+    ends, stderr = start(tmp_path / "out", *settings)
+    assert [code for code, _ in ends["2"].values()] == [0, 0], stderr
+    weights = torch.load(tmp_path / "out/2.pt", weights_only=True)["weights"]
+    assert apart(trained[1]["weights"], weights) < 1e-9
 
 
 @pytest.mark.parametrize("size", [2, 4])
@@ -104,41 +104,41 @@ def test_their_log_is_that_of_one(trained: dict[int, dict[str, Any]], size: int)
 
 
 def test_a_signal_to_one_process_stops_all_at_the_same_step(start: Start, tmp_path: Path) -> None:
-    ends, said = start(tmp_path, victim=1, step=7, manner="signal")
+    ends, stderr = start(tmp_path, victim=1, step=7, manner="signal")
     assert [code for code, _ in ends["2"].values()] == [75, 75]
-    (line,) = said.splitlines()
+    (line,) = stderr.splitlines()
     assert line.startswith("0: step 7: expected to go on, found a signal to another process, saved")
 
 
 def test_a_loss_that_is_not_finite_is_told_once(start: Start, tmp_path: Path) -> None:
-    ends, said = start(tmp_path, victim=1, step=7, manner="diverge")
+    ends, stderr = start(tmp_path, victim=1, step=7, manner="diverge")
     assert [code for code, _ in ends["2"].values()] == [1, 1]
-    assert said.startswith("0: step 8: expected a finite loss, found nan (the last finite one: ")
-    assert len(said.splitlines()) == 1
+    assert stderr.startswith("0: step 8: expected a finite loss, found nan (the last finite one: ")
+    assert len(stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("victim", [0, 2])
 def test_a_killed_process_ends_all_with_its_name(start: Start, tmp_path: Path, victim: int) -> None:
-    ends, said = start(tmp_path, sizes=(3,), victim=victim, step=7, manner="kill")
+    ends, stderr = start(tmp_path, sizes=(3,), victim=victim, step=7, manner="kill")
     others = {rank: end for rank, end in ends["3"].items() if rank != str(victim)}
-    assert [code for code, _ in others.values()] == [1, 1], said
-    lines = [line for line in said.splitlines() if line[:2] in {"0:", "1:", "2:"}]
+    assert [code for code, _ in others.values()] == [1, 1], stderr
+    lines = [line for line in stderr.splitlines() if line[:2] in {"0:", "1:", "2:"}]
     assert [line[3:28] for line in lines] == [f"rank {victim}: expected to go on"] * 2
     assert max(seconds for _, seconds in others.values()) < 30
 
 
 def test_a_frozen_process_ends_all_with_its_name(start: Start, tmp_path: Path) -> None:
     """Its connections stay open, and nobody answers."""
-    ends, said = start(tmp_path, victim=1, step=7, manner="freeze")
+    ends, stderr = start(tmp_path, victim=1, step=7, manner="freeze")
     assert ends["2"]["0"][0] == 1
-    assert "rank 1: expected to go on, found no sign of life for 5 s" in said
+    assert "rank 1: expected to go on, found no sign of life for 5 s" in stderr
 
 
 def test_the_first_process_frozen_ends_all_with_its_name(start: Start, tmp_path: Path) -> None:
     """It holds the store in which the others look for signs of life."""
-    ends, said = start(tmp_path, sizes=(3,), victim=0, step=7, manner="freeze")
-    assert [ends["3"][rank][0] for rank in ("1", "2")] == [1, 1], said
-    lines = [line for line in said.splitlines() if "expected to go on" in line]
+    ends, stderr = start(tmp_path, sizes=(3,), victim=0, step=7, manner="freeze")
+    assert [ends["3"][rank][0] for rank in ("1", "2")] == [1, 1], stderr
+    lines = [line for line in stderr.splitlines() if "expected to go on" in line]
     assert len(lines) == 2
     for line in lines:
         assert line.startswith("alexrep: rank 0: expected to go on, found no answer for ")
@@ -147,15 +147,15 @@ def test_the_first_process_frozen_ends_all_with_its_name(start: Start, tmp_path:
 
 def test_processes_that_were_suspended_go_on(start: Start, tmp_path: Path) -> None:
     """As by Slurm, for longer than they are patient; the second goes on a second later."""
-    ends, said = start(tmp_path, victim=1, step=7, manner="pause")
-    assert [code for code, _ in ends["2"].values()] == [0, 0], said
+    ends, stderr = start(tmp_path, victim=1, step=7, manner="pause")
+    assert [code for code, _ in ends["2"].values()] == [0, 0], stderr
 
 
 def test_the_fault_of_one_process_is_told_by_the_others(start: Start, tmp_path: Path) -> None:
-    ends, said = start(tmp_path, victim=1, step=7, manner="fail")
+    ends, stderr = start(tmp_path, victim=1, step=7, manner="fail")
     assert [code for code, _ in ends["2"].values()] == [1, 1]
-    assert "1: shard 3: expected bytes, found none; pack again" in said
-    assert "0: rank 1: expected to go on, found its end (shard 3: expected bytes" in said
+    assert "1: shard 3: expected bytes, found none; pack again" in stderr
+    assert "0: rank 1: expected to go on, found its end (shard 3: expected bytes" in stderr
 
 
 @pytest.mark.parametrize("size", [1, 3, 4, 7])

@@ -41,8 +41,8 @@ def read(content: bytes) -> list[Field]:
 
 
 def test_the_example_of_the_formats_description() -> None:
-    (one,) = read(bytes([0x08, 0x96, 0x01]))
-    assert (one.number, one.wire, one.value) == (1, VARINT, 150)
+    (field,) = read(bytes([0x08, 0x96, 0x01]))
+    assert (field.number, field.wire, field.value) == (1, VARINT, 150)
     (text,) = read(b"\x12\x07testing")
     assert (text.number, text.wire, bytes(text.content)) == (2, LENGTH, b"testing")
 
@@ -57,10 +57,10 @@ def test_fixed_fields_keep_their_bytes() -> None:
 
 @given(st.lists(FIELDS, max_size=8))
 def test_what_was_written_is_read(row: list[tuple[int, int, int | bytes]]) -> None:
-    found = read(b"".join(written(*one) for one in row))
+    fields = read(b"".join(written(*field) for field in row))
     kept = [
-        (one.number, one.wire, one.value if one.wire == VARINT else bytes(one.content))
-        for one in found
+        (field.number, field.wire, field.value if field.wire == VARINT else bytes(field.content))
+        for field in fields
     ]
     assert kept == row
 
@@ -70,12 +70,13 @@ def test_packed_numbers_are_single_ones_in_a_row(values: list[int]) -> None:
     packed = Field(1, LENGTH, 0, memoryview(b"".join(map(number, values))))
     assert protobuf.numbers(packed) == values
     assert [
-        protobuf.numbers(one)[0] for one in read(b"".join(written(1, VARINT, v) for v in values))
+        protobuf.numbers(field)[0]
+        for field in read(b"".join(written(1, VARINT, v) for v in values))
     ] == values
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"\x08", "bytes that end within a number"),
         (b"\x08\x80\x80", "bytes that end within a number"),
@@ -88,8 +89,8 @@ def test_packed_numbers_are_single_ones_in_a_row(values: list[int]) -> None:
         (b"\x00\x00", "a field without a number"),
     ],
 )
-def test_damaged_bytes_are_named(content: bytes, said: str) -> None:
-    with pytest.raises(WireError, match=said):
+def test_damaged_bytes_are_named(content: bytes, message: str) -> None:
+    with pytest.raises(WireError, match=message):
         read(content)
 
 
@@ -101,7 +102,7 @@ def test_numbers_of_another_type_are_refused() -> None:
 @given(st.binary(max_size=60))
 def test_any_bytes_are_a_message_or_refused(content: bytes) -> None:
     try:
-        found = read(content)
+        fields = read(content)
     except WireError:
         return
-    assert sum(len(one.content) for one in found) <= len(content)
+    assert sum(len(field.content) for field in fields) <= len(content)

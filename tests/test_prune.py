@@ -15,7 +15,7 @@ from alexrep.runs.folder import RunFolder
 NAMES = ("last", "previous", "best", *(f"epoch-{epoch:05}" for epoch in range(1, 7)))
 
 
-def make(path: Path, held: dict[str, bool], keep_epochs: int | None) -> RunFolder:
+def make(path: Path, checkpoints: dict[str, bool], keep_epochs: int | None) -> RunFolder:
     """Make a run with these checkpoints, each whole or damaged."""
     folder = RunFolder(path)
     for old in folder.checkpoints.glob("*"):
@@ -23,7 +23,7 @@ def make(path: Path, held: dict[str, bool], keep_epochs: int | None) -> RunFolde
     path.mkdir(exist_ok=True)
     given = (f"checkpoints.keep_epochs={keep_epochs}",) if keep_epochs else ()
     folder.recipe.write_text(recipes.dump(recipes.load("demo", given)))
-    for name, is_whole in held.items():
+    for name, is_whole in checkpoints.items():
         checkpoint.save(folder.checkpoint(name), {"state_dict": {}})
         if not is_whole:
             folder.checkpoint(name).write_bytes(b"damaged")
@@ -35,8 +35,8 @@ def names(paths: list[Path]) -> list[str]:
 
 
 def test_of_a_run_as_it_was_trained_nothing_may_go(tmp_path: Path) -> None:
-    held = dict.fromkeys(("last", "previous", "best", "epoch-00002", "epoch-00004"), True)
-    assert prunable(make(tmp_path, held, keep_epochs=2)) == []
+    checkpoints = dict.fromkeys(("last", "previous", "best", "epoch-00002", "epoch-00004"), True)
+    assert prunable(make(tmp_path, checkpoints, keep_epochs=2)) == []
 
 
 def test_what_another_rule_kept_may_go(tmp_path: Path) -> None:
@@ -45,15 +45,19 @@ def test_what_another_rule_kept_may_go(tmp_path: Path) -> None:
 
 
 def test_where_the_last_ones_are_damaged_the_newest_kept_ones_stay(tmp_path: Path) -> None:
-    held = dict.fromkeys(NAMES, True) | {"last": False, "previous": False, "epoch-00006": False}
-    left = prunable(make(tmp_path, held, keep_epochs=None))
+    checkpoints = dict.fromkeys(NAMES, True) | {
+        "last": False,
+        "previous": False,
+        "epoch-00006": False,
+    }
+    left = prunable(make(tmp_path, checkpoints, keep_epochs=None))
     spoilt = ["last", "previous", "epoch-00006"]
     assert names(left) == [*spoilt, "epoch-00003", "epoch-00002", "epoch-00001"]
 
 
 def test_where_none_is_whole_all_stay(tmp_path: Path) -> None:
-    held = dict.fromkeys(NAMES, False) | {"best": True}
-    assert prunable(make(tmp_path, held, keep_epochs=None)) == []
+    checkpoints = dict.fromkeys(NAMES, False) | {"best": True}
+    assert prunable(make(tmp_path, checkpoints, keep_epochs=None)) == []
 
 
 def test_other_files_are_not_ours_to_remove(tmp_path: Path) -> None:
@@ -72,22 +76,22 @@ def test_a_folder_that_is_no_runs_is_refused(tmp_path: Path) -> None:
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
-    held=st.dictionaries(st.sampled_from(NAMES), st.booleans()),
+    checkpoints=st.dictionaries(st.sampled_from(NAMES), st.booleans()),
     keep_epochs=st.sampled_from([None, 1, 2, 3]),
 )
 def test_what_is_left_is_enough(
-    tmp_path: Path, held: dict[str, bool], keep_epochs: int | None
+    tmp_path: Path, checkpoints: dict[str, bool], keep_epochs: int | None
 ) -> None:
-    folder = make(tmp_path / "run", held, keep_epochs)
+    folder = make(tmp_path / "run", checkpoints, keep_epochs)
     whole = [path for path in folder.resumable() if checkpoint.is_whole(path)]
     left = prunable(folder)
     for path in left:
         path.unlink()
     assert [path for path in whole[:2] if not path.exists()] == []
     assert bool(whole) == any(checkpoint.is_whole(path) for path in folder.resumable())
-    assert folder.checkpoint("best").exists() or not held.get("best")
+    assert folder.checkpoint("best").exists() or not checkpoints.get("best")
     if keep_epochs and whole:
         kept = {epoch for epoch in range(1, 7) if epoch % keep_epochs == 0}
-        there = {epoch for epoch in kept if held.get(f"epoch-{epoch:05}")}
+        there = {epoch for epoch in kept if checkpoints.get(f"epoch-{epoch:05}")}
         assert there <= folder.epoch_checkpoints().keys()
     assert prunable(folder) == []

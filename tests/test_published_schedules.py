@@ -113,10 +113,10 @@ def test_the_rates_are_those_of_the_notes(name: str) -> None:
     for first, last, weights, biases, conv1, noise in TABLES[name]:
         for epoch in range(first, last + 1):
             rates = rates_at(schedule(name), epoch)
-            found = (rates.of("fc8", "weights"), rates.of("fc8", "biases"))
-            assert found == pytest.approx((weights, biases), rel=1e-3), epoch
-            found = (rates.of("conv1", "weights"), rates.of("conv1", "biases"))
-            assert found == pytest.approx(conv1, rel=1e-3), epoch
+            pair = (rates.of("fc8", "weights"), rates.of("fc8", "biases"))
+            assert pair == pytest.approx((weights, biases), rel=1e-3), epoch
+            pair = (rates.of("conv1", "weights"), rates.of("conv1", "biases"))
+            assert pair == pytest.approx(conv1, rel=1e-3), epoch
             assert rates.noise == noise, epoch
 
 
@@ -132,8 +132,8 @@ def test_the_parts_of_run_170_are_equal_fractions_of_each_other() -> None:
 def test_the_doubled_rates_are_twice_those_of_run_170() -> None:
     for share in (0.0, 0.3, 0.55, 0.9):
         single, double = (
-            rates_at(one, int(share * one.epochs))
-            for one in (schedule("alexnet-170"), schedule("alexnet-170-256"))
+            rates_at(curve, int(share * curve.epochs))
+            for curve in (schedule("alexnet-170"), schedule("alexnet-170-256"))
         )
         assert double.weights == pytest.approx(2 * single.weights)
         assert double.biases == pytest.approx(2 * single.biases)

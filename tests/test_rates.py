@@ -109,11 +109,11 @@ def test_one_name_means_the_layers_of_both_towers() -> None:
 
 def test_a_longer_name_is_the_more_exact_one_and_a_shorter_one_means_it_too() -> None:
     both = Change(epoch=1, layers=("conv1",), weights=0.5)
-    one = Change(epoch=2, layers=("1.conv1",), biases=0.6)
+    change = Change(epoch=2, layers=("1.conv1",), biases=0.6)
     again = Change(epoch=3, layers=("conv1",), weights=0.7)
-    rates = rates_at(schedule(both, one, again), 2)
+    rates = rates_at(schedule(both, change, again), 2)
     assert (rates.of("0.conv1", "biases"), rates.of("1.conv1", "biases")) == (0.02, 0.6)
     assert (rates.of("0.conv1", "weights"), rates.of("1.conv1", "weights")) == (0.5, 0.5)
-    rates = rates_at(schedule(both, one, again), 3)
+    rates = rates_at(schedule(both, change, again), 3)
     assert (rates.of("0.conv1", "weights"), rates.of("1.conv1", "weights")) == (0.7, 0.7)
     assert (rates.of("0.conv1", "biases"), rates.of("1.conv1", "biases")) == (0.02, 0.6)

@@ -42,18 +42,18 @@ def replace(dataset: str, values: object, **options: object) -> Change:
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
 def test_what_was_packed_is_read(data: Path, split: str) -> None:
-    images, found = open_prepared(data), read.open_split(data, split)
+    images, packed = open_prepared(data), read.open_split(data, split)
     expected = {
         verdict.name.encode(): (verdict.label, content)
         for unit in images.units(split)
         for verdict, content in jpegs(images, unit)
     }
-    assert len(found) == len(expected)
-    for index in range(len(found)):
-        label, content = expected.pop(found.names[index])
-        assert (found.labels[index], found.read(index)) == (label, content)
+    assert len(packed) == len(expected)
+    for index in range(len(packed)):
+        label, content = expected.pop(packed.names[index])
+        assert (packed.labels[index], packed.read(index)) == (label, content)
     assert not expected
-    found.close()
+    packed.close()
 
 
 def test_a_shard_that_another_program_has_locked_is_read(own: Path) -> None:
@@ -74,11 +74,11 @@ def test_a_split_knows_its_side_its_classes_and_its_quarantine(data: Path) -> No
 
 
 def test_names_can_be_kept_with_numpy(data: Path, tmp_path: Path) -> None:
-    found = read.open_split(data, "val")
-    found.close()
-    np.savez(tmp_path / "names.npz", names=found.names)
-    with np.load(tmp_path / "names.npz") as held:
-        assert held["names"].tolist() == [
+    split = read.open_split(data, "val")
+    split.close()
+    np.savez(tmp_path / "names.npz", names=split.names)
+    with np.load(tmp_path / "names.npz") as arrays:
+        assert arrays["names"].tolist() == [
             f"DEMO_val_{number:08d}.JPEG".encode() for number in (1, 2, 3, 4, 6, 7, 8)
         ]
 
@@ -87,25 +87,25 @@ def test_images_are_read_at_their_place_in_the_file(data: Path) -> None:
     path = data / "shards" / "train-00001.h5"
     shard, raw = read.open_shard(path), path.read_bytes()
     for row in range(len(shard)):
-        start, end = (int(shard.start + place) for place in shard.offsets[row : row + 2])
+        start, end = (int(shard.start + offset) for offset in shard.offsets[row : row + 2])
         assert raw[start : start + 3] == b"\xff\xd8\xff"
         assert raw[end - 2 : end] == b"\xff\xd9"
 
 
 @pytest.mark.parametrize("index", [18, 1000, -1])
 def test_an_index_beyond_the_split_is_an_error(data: Path, index: int) -> None:
-    found = read.open_split(data, "train")
+    split = read.open_split(data, "train")
     with pytest.raises(IndexError, match=rf"index: expected 0 to 17, found {index}"):
-        found.read(index)
-    found.close()
+        split.read(index)
+    split.close()
 
 
 def test_a_closed_split_reads_no_more_and_may_be_closed_again(data: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
-    found = read.open_split(data, "train")
+    split = read.open_split(data, "train")
     assert len(os.listdir("/proc/self/fd")) == before + 3
-    found.close()
-    found.close()
+    split.close()
+    split.close()
     assert len(os.listdir("/proc/self/fd")) == before
 
 
@@ -188,11 +188,11 @@ def test_a_shard_whose_index_lies_is_refused(own: Path, change: Change) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "value"), [(0, 1), (3, 0), (3, -1), (3, 2**62), (8, 0), (8, -5), (8, 10**6)]
+    ("index", "value"), [(0, 1), (3, 0), (3, -1), (3, 2**62), (8, 0), (8, -5), (8, 10**6)]
 )
-def test_one_offset_that_lies_is_enough(own: Path, place: int, value: int) -> None:
+def test_one_offset_that_lies_is_enough(own: Path, index: int, value: int) -> None:
     with h5py.File(shard_of(own), "r+") as shard:
-        shard["offsets"][place] = value
+        shard["offsets"][index] = value
     message = (
         r"train-00001\.h5: expected offsets that rise to the end, found others; remove it and pack"
     )
@@ -260,7 +260,7 @@ def test_a_flipped_bit_is_named_with_image_and_shard(
     path = tmp_path_factory.mktemp("flipped") / "train-00001.h5"
     shutil.copyfile(data / "shards" / path.name, path)
     shard = read.open_shard(path)
-    start, end = (int(place) for place in shard.offsets[row : row + 2])
+    start, end = (int(offset) for offset in shard.offsets[row : row + 2])
     content = bytearray(path.read_bytes())
     content[shard.start + start + int(share * (end - start))] ^= 1 << bit
     path.write_bytes(content)

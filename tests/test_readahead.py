@@ -21,7 +21,7 @@ def split(data: Path) -> Iterator[Split]:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[Piece]:
+def announced(monkeypatch: pytest.MonkeyPatch) -> list[Piece]:
     """Return the pieces announced: shard, offset, bytes."""
     pieces: list[Piece] = []
 
@@ -38,39 +38,41 @@ def announce(split: Split, indices: list[int]) -> None:
         ahead.announce(np.array(indices, np.int64))
 
 
-def test_an_image_is_announced_where_it_lies(split: Split, told: list[Piece]) -> None:
+def test_an_image_is_announced_where_it_lies(split: Split, announced: list[Piece]) -> None:
     announce(split, [9])
     shard = split.shards[1]
     start, end = shard.offsets[1:3].tolist()
-    assert told == [(shard.path.name, shard.start + start, end - start)]
+    assert announced == [(shard.path.name, shard.start + start, end - start)]
 
 
-def test_the_pieces_hold_the_bytes_that_are_read(split: Split, told: list[Piece]) -> None:
+def test_the_pieces_hold_the_bytes_that_are_read(split: Split, announced: list[Piece]) -> None:
     announce(split, [17, 3, 11])
-    found = set()
-    for name, offset, size in told:
+    contents = set()
+    for name, offset, size in announced:
         content = (split.shards[0].path.parent / name).read_bytes()
-        found.add(content[offset : offset + size])
-    assert found == {split.read(index) for index in (3, 11, 17)}
+        contents.add(content[offset : offset + size])
+    assert contents == {split.read(index) for index in (3, 11, 17)}
 
 
-def test_neighbours_are_one_piece_and_shards_are_apart(split: Split, told: list[Piece]) -> None:
+def test_neighbours_are_one_piece_and_shards_are_apart(
+    split: Split, announced: list[Piece]
+) -> None:
     announce(split, [9, 5, 7, 6, 8])
     first, second = split.shards[:2]
-    assert [(name, size) for name, _, size in told] == [
+    assert [(name, size) for name, _, size in announced] == [
         (first.path.name, first.offsets[8] - first.offsets[5]),
         (second.path.name, second.offsets[2] - second.offsets[0]),
     ]
 
 
-def test_no_images_are_no_pieces(split: Split, told: list[Piece]) -> None:
+def test_no_images_are_no_pieces(split: Split, announced: list[Piece]) -> None:
     announce(split, [])
-    assert told == []
+    assert announced == []
 
 
-def test_an_image_twice_is_one_piece(split: Split, told: list[Piece]) -> None:
+def test_an_image_twice_is_one_piece(split: Split, announced: list[Piece]) -> None:
     announce(split, [4, 4])
-    assert len(told) == 1
+    assert len(announced) == 1
 
 
 def test_closing_closes_the_shards(split: Split) -> None:

@@ -33,13 +33,17 @@ def written(folder: Path, text: str, name: str = "own.toml") -> str:
 
 
 def test_the_numbers_of_2012() -> None:
-    found = recipes.load("alexnet-2012")
-    assert found.model == AlexNetModel(side=224, width=1, std_factor=1)
-    assert (found.feed.batch_size, found.feed.order, found.feed.draws) == (128, "fixed", "group32")
-    assert found.optimiser == Momentum2012Rule(momentum=0.9, weight_decay=0.0005)
-    assert (found.noise.scale, found.noise.divide) == (0.1, True)
-    first = found.schedule.changes[0]
-    assert (first.weights, first.biases, found.schedule.epochs) == (0.01, 0.02, 91)
+    recipe = recipes.load("alexnet-2012")
+    assert recipe.model == AlexNetModel(side=224, width=1, std_factor=1)
+    assert (recipe.feed.batch_size, recipe.feed.order, recipe.feed.draws) == (
+        128,
+        "fixed",
+        "group32",
+    )
+    assert recipe.optimiser == Momentum2012Rule(momentum=0.9, weight_decay=0.0005)
+    assert (recipe.noise.scale, recipe.noise.divide) == (0.1, True)
+    first = recipe.schedule.changes[0]
+    assert (first.weights, first.biases, recipe.schedule.epochs) == (0.01, 0.02, 91)
 
 
 def test_every_shipped_recipe_is_valid_and_goes_by_its_name() -> None:
@@ -189,10 +193,10 @@ def test_a_missing_key_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_a_setting_is_toml_or_text(setting: str, key: str, value: object) -> None:
-    found = recipes.load("demo", (setting,)).model_dump()
-    held = {**found, **found["feed"], **found["noise"]}
-    assert held[key] == value
-    assert type(held[key]) is type(value)
+    fields = recipes.load("demo", (setting,)).model_dump()
+    values = {**fields, **fields["feed"], **fields["noise"]}
+    assert values[key] == value
+    assert type(values[key]) is type(value)
 
 
 def test_the_last_of_two_settings_stands() -> None:
@@ -223,8 +227,8 @@ def test_the_short_names_are_keys_of_the_recipe() -> None:
 
 
 def test_a_file_is_a_recipe(tmp_path: Path) -> None:
-    found = recipes.load(written(tmp_path, SHORTEST))
-    assert (found.name, found.schedule.epochs, found.feed.batch_size) == ("own", 1, 128)
+    recipe = recipes.load(written(tmp_path, SHORTEST))
+    assert (recipe.name, recipe.schedule.epochs, recipe.feed.batch_size) == ("own", 1, 128)
 
 
 def test_a_file_may_stand_on_a_shipped_recipe(tmp_path: Path) -> None:
@@ -238,8 +242,8 @@ def test_a_file_may_stand_on_a_shipped_recipe(tmp_path: Path) -> None:
 def test_bases_are_files_beside_the_file_that_names_them(tmp_path: Path) -> None:
     written(tmp_path, SHORTEST + "[feed]\nbatch_size = 6\nreflect = false\n", "deep/first.toml")
     written(tmp_path, 'base = "first.toml"\n[feed]\nbatch_size = 7\n', "deep/second.toml")
-    found = recipes.load(written(tmp_path, 'base = "deep/second.toml"\nseed = 9\n'))
-    assert (found.seed, found.feed.batch_size, found.feed.reflect) == (9, 7, False)
+    recipe = recipes.load(written(tmp_path, 'base = "deep/second.toml"\nseed = 9\n'))
+    assert (recipe.seed, recipe.feed.batch_size, recipe.feed.reflect) == (9, 7, False)
 
 
 @pytest.mark.parametrize(
@@ -289,11 +293,11 @@ def test_a_resolved_file_that_is_missing_is_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", recipes.names())
 def test_a_dumped_recipe_reads_back_equal(name: str, tmp_path: Path) -> None:
-    found = recipes.load(name, ("seed=12345678901234567", "noise.scale=0.1234567890123"))
+    recipe = recipes.load(name, ("seed=12345678901234567", "noise.scale=0.1234567890123"))
     path = tmp_path / "recipe.toml"
-    path.write_text(recipes.dump(found))
-    assert recipes.read(path) == found
-    assert recipes.load(str(path)) == found
+    path.write_text(recipes.dump(recipe))
+    assert recipes.read(path) == recipe
+    assert recipes.load(str(path)) == recipe
     assert recipes.dump(recipes.read(path)) == path.read_text()
 
 
@@ -308,18 +312,18 @@ def test_a_dumped_recipe_is_resolved() -> None:
 def test_values_survive_the_way_to_toml_and_back(seed: int, scale: float, text: str) -> None:
     table = recipes.load("demo").model_dump(mode="json", exclude_none=True)
     table |= {"seed": seed, "source": text, "noise": {"scale": scale}}
-    found = recipes.parse(table, "made")
-    again = recipes.parse(tomllib.loads(recipes.dump(found)), "dumped")
-    assert again == found
+    recipe = recipes.parse(table, "made")
+    again = recipes.parse(tomllib.loads(recipes.dump(recipe)), "dumped")
+    assert again == recipe
     assert (again.seed, again.source, again.noise.scale) == (seed, text, scale)
 
 
 def test_a_recipe_is_frozen() -> None:
-    found = recipes.load("demo")
+    recipe = recipes.load("demo")
     with pytest.raises(ValidationError, match="frozen"):
-        found.seed = 2
+        recipe.seed = 2
     with pytest.raises(ValidationError, match="frozen"):
-        found.feed.batch_size = 2
+        recipe.feed.batch_size = 2
 
 
 def test_equal_recipes_have_no_difference() -> None:
@@ -345,8 +349,8 @@ def curves(curve: str) -> str:
 def test_a_curve_of_another_kind_takes_the_place_of_the_bases(tmp_path: Path) -> None:
     head = 'name = "own"\nsource = "ours"\n[schedule]\nepochs = 3\n'
     written(tmp_path, head + curves(PLATEAU), "first.toml")
-    found = recipes.load(written(tmp_path, f'base = "first.toml"\n[schedule]\n{curves(STEP)}'))
-    assert found.schedule.weights == Step(kind="step", start=0.1, factor=0.5, every=2)
+    recipe = recipes.load(written(tmp_path, f'base = "first.toml"\n[schedule]\n{curves(STEP)}'))
+    assert recipe.schedule.weights == Step(kind="step", start=0.1, factor=0.5, every=2)
 
 
 def test_a_curve_of_the_same_kind_changes_what_it_names(tmp_path: Path) -> None:
@@ -376,22 +380,22 @@ def test_a_table_that_repeats_the_usual_name_is_merged(tmp_path: Path) -> None:
 @pytest.mark.parametrize("order", [1, -1])
 def test_another_network_by_a_setting_keeps_what_other_settings_say(order: int) -> None:
     settings = ("model.width=0.5", "model.name=cifar10-80sec")[::order]
-    found = recipes.load("demo", settings).model
-    assert found == CifarModel(name="cifar10-80sec", width=0.5)
+    model = recipes.load("demo", settings).model
+    assert model == CifarModel(name="cifar10-80sec", width=0.5)
 
 
 def test_another_curve_by_settings() -> None:
     given = [f"schedule.{which}.{field}" for which in ("weights", "biases") for field in FIELDS]
-    found = recipes.load("alexnet-paper", tuple(given)).schedule.weights
-    assert found == Step(kind="step", start=0.1, factor=0.5, every=2)
+    curve = recipes.load("alexnet-paper", tuple(given)).schedule.weights
+    assert curve == Step(kind="step", start=0.1, factor=0.5, every=2)
 
 
 FIELDS = ("kind=step", "start=0.1", "factor=0.5", "every=2")
 
 
 def test_a_table_without_a_name_is_of_the_first_kind(tmp_path: Path) -> None:
-    found = recipes.load(written(tmp_path, f"{SHORTEST}[model]\nside = 100\n[optimiser]\n"))
-    assert (found.model, found.optimiser) == (AlexNetModel(side=100), Momentum2012Rule())
+    recipe = recipes.load(written(tmp_path, f"{SHORTEST}[model]\nside = 100\n[optimiser]\n"))
+    assert (recipe.model, recipe.optimiser) == (AlexNetModel(side=100), Momentum2012Rule())
 
 
 @pytest.mark.parametrize("value", ["none", "'none'"])
@@ -408,9 +412,9 @@ checkpoints = { every_steps = "none" }
 stop = "none"
 changes = [{ epoch = 0, weights = 0.1, biases = 0.1, noise = "none" }]
 """
-    found = recipes.load(written(tmp_path, text))
-    assert (found.schedule.stop, found.checkpoints.every_steps) == (None, None)
-    assert found.schedule.changes[0].noise is None
+    recipe = recipes.load(written(tmp_path, text))
+    assert (recipe.schedule.stop, recipe.checkpoints.every_steps) == (None, None)
+    assert recipe.schedule.changes[0].noise is None
 
 
 def test_none_is_a_value_where_a_field_has_that_one() -> None:
@@ -446,13 +450,13 @@ dropout = "mask"
 
 
 def test_a_small_net_as_the_first_version_wrote_it_is_read(tmp_path: Path) -> None:
-    found = recipes.load(written(tmp_path, f"{SHORTEST}[model]\n{OLD}"))
-    assert found.model == CifarModel(name="cifar10-80sec", activation="tanh")
+    recipe = recipes.load(written(tmp_path, f"{SHORTEST}[model]\n{OLD}"))
+    assert recipe.model == CifarModel(name="cifar10-80sec", activation="tanh")
 
 
 def test_what_older_plans_lack_is_worth_its_default() -> None:
-    found = recipes.load("cifar10-80sec")
-    fields, defaults = recipes.fields(found), recipes.defaults(found)
+    recipe = recipes.load("cifar10-80sec")
+    fields, defaults = recipes.fields(recipe), recipes.defaults(recipe)
     assert fields["optimiser.name"] == "momentum-2012"
     assert fields["optimiser.layer_decays.fc4"] == 0.03
     assert (defaults["optimiser.name"], defaults["model.pool"]) == ("momentum-2012", "3/2")

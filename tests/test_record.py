@@ -39,9 +39,9 @@ def begun(folder: RunFolder, size: int | None = None, step: int = 0) -> Record:
 
 
 def curve(folder: RunFolder, tag: str) -> list[tuple[int, float]]:
-    found = EventAccumulator(str(folder.events), size_guidance={"scalars": 0})
-    found.Reload()
-    return [(event.step, event.value) for event in found.Scalars(tag)]
+    events = EventAccumulator(str(folder.events), size_guidance={"scalars": 0})
+    events.Reload()
+    return [(event.step, event.value) for event in events.Scalars(tag)]
 
 
 def table(folder: RunFolder) -> list[str]:
@@ -64,9 +64,9 @@ def test_a_run_that_goes_on_has_all_three_cut_to_its_checkpoint(folder: RunFolde
     assert [row["step"] for row in log.read(folder.log)] == [0, 5, 10, 10, 15, 20, 20]
     steps = [5, 10, 15, 20]
     shown = curve(folder, "step/loss")
-    assert [one for one, _ in shown] == steps
-    assert [loss for _, loss in shown] == pytest.approx([1 / one for one in steps])
-    assert [one for one, _ in curve(folder, "val/top1_error")] == [0, 10, 20]
+    assert [number for number, _ in shown] == steps
+    assert [loss for _, loss in shown] == pytest.approx([1 / number for number in steps])
+    assert [number for number, _ in curve(folder, "val/top1_error")] == [0, 10, 20]
     assert table(folder) == ["0", "1", "2"]
 
 
@@ -75,7 +75,7 @@ def test_a_run_that_begins_anew_has_nothing_of_the_one_before(folder: RunFolder)
         with closing(begun(folder)) as record:
             record.row(step(number))
     assert [row["step"] for row in log.read(folder.log)] == [20]
-    assert [one for one, _ in curve(folder, "step/loss")] == [20]
+    assert [step_ for step_, _ in curve(folder, "step/loss")] == [20]
     assert table(folder) == []
 
 
@@ -84,9 +84,9 @@ def test_a_sheet_is_purged_with_its_step(folder: RunFolder) -> None:
     for size in None, 0:
         with closing(begun(folder, size)) as record:
             record.show(images, 1)
-    found = EventAccumulator(str(folder.events))
-    found.Reload()
-    assert [event.step for event in found.Images(SHEET)] == [1]
+    events = EventAccumulator(str(folder.events))
+    events.Reload()
+    assert [event.step for event in events.Images(SHEET)] == [1]
 
 
 @pytest.mark.parametrize(

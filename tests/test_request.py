@@ -70,16 +70,16 @@ def test_images_of_another_side_are_refused_with_the_command_that_prepares_them(
 @pytest.mark.parametrize("side", ["72", "none"])
 def test_they_are_taken_if_the_recipe_is_told_so(data: Path, side: str) -> None:
     chosen = recipes.load("demo", ("model.side=67", f"prepared_side={side}"))
-    with open_data(data) as held:
-        require_runnable(chosen, held)
+    with open_data(data) as training_data:
+        require_runnable(chosen, training_data)
 
 
 def test_small_images_are_no_imagenet(data: Path) -> None:
     with (
-        open_data(data) as held,
+        open_data(data) as training_data,
         pytest.raises(ConfigError, match="cifar10-18pct: expected side 32, found 72"),
     ):
-        require_runnable(recipes.load("cifar10-18pct"), held)
+        require_runnable(recipes.load("cifar10-18pct"), training_data)
 
 
 @pytest.mark.parametrize("name", recipes.names())
@@ -121,9 +121,9 @@ def test_what_a_recipe_uses_must_be_there(packed: Path, stage: str) -> None:
 
 def test_statistics_that_are_not_used_change_no_pixel(packed: Path) -> None:
     chosen = recipes.load("demo", ("model.side=67", "feed.mean=none", "noise.scale=0"))
-    with open_data(packed, statistics=chosen.statistics) as held:
-        inputs = held.inputs(chosen)
-        assert set(held.digests) == {"shards"}
+    with open_data(packed, statistics=chosen.statistics) as training_data:
+        inputs = training_data.inputs(chosen)
+        assert set(training_data.digests) == {"shards"}
     assert not inputs.mean.any()
     assert not inputs.noise.any()
 
@@ -176,8 +176,8 @@ def test_a_run_whose_plan_names_statistics_that_it_did_not_use_is_still_the_same
 
 
 def test_a_mean_of_zeros_is_none(packed: Path) -> None:
-    with open_data(packed, statistics=()) as held:
-        assert held.mean.dtype == np.float32
-        assert held.mean.shape == (72, 72, 3)
-        assert (held.axes == np.eye(3)).all()
-        assert not held.stds.any()
+    with open_data(packed, statistics=()) as training_data:
+        assert training_data.mean.dtype == np.float32
+        assert training_data.mean.shape == (72, 72, 3)
+        assert (training_data.axes == np.eye(3)).all()
+        assert not training_data.stds.any()

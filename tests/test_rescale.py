@@ -26,8 +26,8 @@ def square(pixels: Pixels, side: int, geometry: str = "crop") -> NDArray[np.int6
 
 def ramp(length: int, start: float, end: float, side: int) -> NDArray[np.float64]:
     """Return the values at the centres of `side` pixels that cover start..end of a ramp 0..255."""
-    places = start + (np.arange(side) + 0.5) * (end - start) / side - 0.5
-    return places * 255 / (length - 1)
+    positions = start + (np.arange(side) + 0.5) * (end - start) / side - 0.5
+    return positions * 255 / (length - 1)
 
 
 INNER = slice(2, -2)
@@ -38,29 +38,29 @@ INNER = slice(2, -2)
     ("height", "width"), [(300, 400), (400, 300), (301, 400), (257, 512), (1000, 350), (256, 300)]
 )
 def test_the_central_square_is_cut(picture: Draw, height: int, width: int) -> None:
-    found = square(picture(height, width, blue=77), 256)
+    result = square(picture(height, width, blue=77), 256)
     short, left, top = min(height, width), (width - min(height, width)) / 2, 0.0
     top = (height - short) / 2
     columns, rows = ramp(width, left, left + short, 256), ramp(height, top, top + short, 256)
-    assert np.abs(found[:, INNER, 0] - columns[INNER]).max() <= 1
-    assert np.abs(found[INNER, :, 1] - rows[INNER, None]).max() <= 1
-    assert (found[:, :, 2] == 77).all()
+    assert np.abs(result[:, INNER, 0] - columns[INNER]).max() <= 1
+    assert np.abs(result[INNER, :, 1] - rows[INNER, None]).max() <= 1
+    assert (result[:, :, 2] == 77).all()
 
 
 @pytest.mark.parametrize(("height", "width"), [(60, 60), (60, 100), (33, 20)])
 def test_a_short_picture_is_enlarged_not_padded(picture: Draw, height: int, width: int) -> None:
-    found, short = square(picture(height, width), 256), min(height, width)
+    result, short = square(picture(height, width), 256), min(height, width)
     left, top = (width - short) / 2, (height - short) / 2
     columns, rows = ramp(width, left, left + short, 256), ramp(height, top, top + short, 256)
     edge = slice(2 * 256 // short, -2 * 256 // short)
-    assert np.abs(found[:, edge, 0] - columns[edge]).max() <= 1.5
-    assert np.abs(found[edge, :, 1] - rows[edge, None]).max() <= 1.5
+    assert np.abs(result[:, edge, 0] - columns[edge]).max() <= 1.5
+    assert np.abs(result[edge, :, 1] - rows[edge, None]).max() <= 1.5
 
 
 def test_squash_keeps_everything_and_gives_up_the_aspect(picture: Draw) -> None:
-    found = square(picture(300, 600), 100, "squash")
-    assert np.abs(found[:, INNER, 0] - ramp(600, 0, 600, 100)[INNER]).max() <= 1
-    assert np.abs(found[INNER, :, 1] - ramp(300, 0, 300, 100)[INNER, None]).max() <= 1
+    result = square(picture(300, 600), 100, "squash")
+    assert np.abs(result[:, INNER, 0] - ramp(600, 0, 600, 100)[INNER]).max() <= 1
+    assert np.abs(result[INNER, :, 1] - ramp(300, 0, 300, 100)[INNER, None]).max() <= 1
 
 
 def test_the_same_side_changes_nothing(picture: Draw) -> None:
@@ -99,15 +99,15 @@ def test_an_even_colour_stays(
 def test_extreme_shapes_stay_small_and_right(size: tuple[int, int], geometry: str) -> None:
     drawn = np.full((*size, 3), 90, np.uint8)
     drawn[: size[0] // 3], drawn[:, : size[1] // 3] = 0, 0
-    found = square(drawn, 256, geometry)
-    assert np.abs(found[200:, 200:] - 90).max() <= 1
+    result = square(drawn, 256, geometry)
+    assert np.abs(result[200:, 200:] - 90).max() <= 1
 
 
 def test_a_fine_pattern_becomes_even_when_made_small() -> None:
     stripes = np.zeros((512, 512, 3), np.uint8)
     stripes[:, ::2] = 255
-    found = square(stripes, 64)
-    assert np.abs(found[:, INNER] - 127.5).max() <= 2
+    result = square(stripes, 64)
+    assert np.abs(result[:, INNER] - 127.5).max() <= 2
 
 
 def test_an_unknown_geometry_is_refused() -> None:

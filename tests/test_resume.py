@@ -190,8 +190,10 @@ def test_a_finished_run_without_any_checkpoint_is_not_called_finished(folder: Ru
 def test_a_run_without_its_last_checkpoint_says_where_it_starts(folder: RunFolder) -> None:
     assert resume.remark(folder) is None  # nothing has been trained
     folder.log.touch()
-    said = "last.pt: expected the last checkpoint of a run that has begun, found none; begins anew"
-    assert str(resume.remark(folder)).endswith(said)
+    message = (
+        "last.pt: expected the last checkpoint of a run that has begun, found none; begins anew"
+    )
+    assert str(resume.remark(folder)).endswith(message)
     checkpoint.save(folder.checkpoint("previous"), {})
     assert str(resume.remark(folder)).endswith("; goes on from previous.pt")
     checkpoint.save(folder.checkpoint("last"), {})
@@ -217,9 +219,9 @@ def test_other_threads_are_named_and_refused_once_something_is_trained(
         with pytest.raises(ManifestError, match=f"found {difference}; {advice}"):
             resume.find(chosen, folder, now)
     else:
-        found = resume.find(chosen, folder, now)
-        assert found is not None
-        assert found.remarks == (f"the conditions have changed: {difference}",)
+        resumed = resume.find(chosen, folder, now)
+        assert resumed is not None
+        assert resumed.remarks == (f"the conditions have changed: {difference}",)
 
 
 def test_a_refused_plan_does_not_wait_for_a_checkpoint_to_be_read(
@@ -233,14 +235,14 @@ def test_a_refused_plan_does_not_wait_for_a_checkpoint_to_be_read(
 
 def test_conditions_are_of_what_changes_bits() -> None:
     chosen, cpu = recipes.load("demo"), torch.device("cpu")
-    found = resume_conditions.describe(chosen, cpu, num_processes=2)
-    assert found["torch_threads"] == torch.get_num_threads()
-    assert found["processes"] == 2
-    assert resume_conditions.difference(found, found) == []
+    conditions = resume_conditions.describe(chosen, cpu, num_processes=2)
+    assert conditions["torch_threads"] == torch.get_num_threads()
+    assert conditions["processes"] == 2
+    assert resume_conditions.difference(conditions, conditions) == []
     other = resume_conditions.describe(chosen, cpu)
-    assert resume_conditions.difference(found, other) == ["processes: 2 -> 1"]
-    assert resume_conditions.difference(found, {}) == sorted(
-        f"{k}: {v!r} -> None" for k, v in found.items()
+    assert resume_conditions.difference(conditions, other) == ["processes: 2 -> 1"]
+    assert resume_conditions.difference(conditions, {}) == sorted(
+        f"{k}: {v!r} -> None" for k, v in conditions.items()
     )
 
 

@@ -52,9 +52,9 @@ class Killed(BaseException):
 
 
 @pytest.fixture(scope="module")
-def held(data: Path) -> Iterator[TrainingData]:
-    with closing(open_data(data)) as held:
-        yield held
+def training_data(data: Path) -> Iterator[TrainingData]:
+    with closing(open_data(data)) as training_data:
+        yield training_data
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def chosen(tiny: Path) -> Recipe:
 
 def start(
     chosen: Recipe,
-    held: TrainingData,
+    training_data: TrainingData,
     path: Path,
     progress: Callable[[int], None] = lambda num: None,
     threads: int = 2,
@@ -81,7 +81,7 @@ def start(
 ) -> Manifest:
     """Start a run, or start it again, as `alexrep train` does."""
     resources = Resources(torch.device(device), threads, say=say)
-    request = Request(chosen, held, path, resources)
+    request = Request(chosen, training_data, path, resources)
     record = training.finished(request)
     if record is not None:
         return record
@@ -91,11 +91,11 @@ def start(
 
 @pytest.fixture(scope="module")
 def whole(
-    chosen: Recipe, held: TrainingData, tmp_path_factory: pytest.TempPathFactory
+    chosen: Recipe, training_data: TrainingData, tmp_path_factory: pytest.TempPathFactory
 ) -> RunFolder:
     """Return a run that was never stopped; read only."""
     path = tmp_path_factory.mktemp("runs") / "whole"
-    start(chosen, held, path)
+    start(chosen, training_data, path)
     return RunFolder(path)
 
 
@@ -131,8 +131,10 @@ def assert_same(path: Path, whole: RunFolder) -> None:
     assert folder.manifest.read_bytes() == whole.manifest.read_bytes()
     assert rows_of(folder) == rows_of(whole)
     for which in ("last", "best"):
-        found, expected = (plain(checkpoint.load(one.checkpoint(which))) for one in (folder, whole))
-        assert found == expected
+        actual, expected = (
+            plain(checkpoint.load(each.checkpoint(which))) for each in (folder, whole)
+        )
+        assert actual == expected
 
 
 def test_the_manifest_tells_what_came_of_it(whole: RunFolder) -> None:
@@ -145,16 +147,16 @@ def test_the_manifest_tells_what_came_of_it(whole: RunFolder) -> None:
 
 
 def test_a_second_run_gives_the_same_bits(
-    chosen: Recipe, held: TrainingData, whole: RunFolder, tmp_path: Path
+    chosen: Recipe, training_data: TrainingData, whole: RunFolder, tmp_path: Path
 ) -> None:
-    start(chosen, held, tmp_path / "run", threads=5)
+    start(chosen, training_data, tmp_path / "run", threads=5)
     assert_same(tmp_path / "run", whole)
 
 
 @pytest.mark.parametrize("number", [1, 3, 4, 8, 9, 11, 14, CHECKS])
 def test_a_run_stopped_and_started_again_ends_with_the_same_bits(
     chosen: Recipe,
-    held: TrainingData,
+    training_data: TrainingData,
     whole: RunFolder,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -162,37 +164,37 @@ def test_a_run_stopped_and_started_again_ends_with_the_same_bits(
 ) -> None:
     stop_at(monkeypatch, number)
     with pytest.raises(Interrupted, match="found SIGTERM, saved; start again to go on"):
-        start(chosen, held, tmp_path / "run")
+        start(chosen, training_data, tmp_path / "run")
     assert not RunFolder(tmp_path / "run").manifest.exists()
-    start(chosen, held, tmp_path / "run")
+    start(chosen, training_data, tmp_path / "run")
     assert_same(tmp_path / "run", whole)
 
 
 def test_progress_counts_every_image_once_and_apart_those_of_an_earlier_start(
-    chosen: Recipe, held: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chosen: Recipe, training_data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     numbers = range(3, 2 * CHECKS, 4)
     stop_at(monkeypatch, *numbers)
-    told, before = list[int](), list[int]()
+    progress, before = list[int](), list[int]()
     for _ in numbers:
-        so_far = sum(told)
+        so_far = sum(progress)
         with contextlib.suppress(Interrupted):
-            start(chosen, held, tmp_path / "run", told.append, before=before.append)
+            start(chosen, training_data, tmp_path / "run", progress.append, before=before.append)
         assert before[-1] == so_far
-    assert sum(told) == 4 * 18
+    assert sum(progress) == 4 * 18
     assert len(set(before)) > 4
 
 
 def test_a_run_looks_for_a_signal_as_often_as_these_tests_think(
-    chosen: Recipe, held: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chosen: Recipe, training_data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop_at(monkeypatch, CHECKS + 1)
-    start(chosen, held, tmp_path / "run")
+    start(chosen, training_data, tmp_path / "run")
 
 
 def test_a_run_stopped_again_and_again_ends_with_the_same_bits(
     chosen: Recipe,
-    held: TrainingData,
+    training_data: TrainingData,
     whole: RunFolder,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -201,7 +203,7 @@ def test_a_run_stopped_again_and_again_ends_with_the_same_bits(
     stop_at(monkeypatch, *numbers)
     for _ in numbers:
         with contextlib.suppress(Interrupted):
-            start(chosen, held, tmp_path / "run")
+            start(chosen, training_data, tmp_path / "run")
     assert_same(tmp_path / "run", whole)
 
 
@@ -210,23 +212,23 @@ def test_a_run_stopped_again_and_again_ends_with_the_same_bits(
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
 def test_a_run_on_a_gpu_stopped_again_and_again_ends_with_the_same_bits(
     tiny: Path,
-    held: TrainingData,
+    training_data: TrainingData,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     precision: str,
 ) -> None:
     chosen = recipes.load(str(tiny), (f"compute.precision={precision}",))
-    start(chosen, held, tmp_path / "whole", device="cuda:0")
+    start(chosen, training_data, tmp_path / "whole", device="cuda:0")
     numbers = range(2, 60, 3)
     stop_at(monkeypatch, *numbers)
     for _ in numbers:
         with contextlib.suppress(Interrupted):
-            start(chosen, held, tmp_path / "run", device="cuda:0")
+            start(chosen, training_data, tmp_path / "run", device="cuda:0")
     assert_same(tmp_path / "run", RunFolder(tmp_path / "whole"))
 
 
 def test_a_real_signal_stops_a_run_after_its_step(
-    chosen: Recipe, held: TrainingData, whole: RunFolder, tmp_path: Path
+    chosen: Recipe, training_data: TrainingData, whole: RunFolder, tmp_path: Path
 ) -> None:
     steps = count(1)
 
@@ -235,15 +237,15 @@ def test_a_real_signal_stops_a_run_after_its_step(
             os.kill(os.getpid(), signal.SIGUSR2)
 
     with pytest.raises(Interrupted, match="step 7: expected to go on, found SIGUSR2, saved"):
-        start(chosen, held, tmp_path / "run", signal_itself)
+        start(chosen, training_data, tmp_path / "run", signal_itself)
     assert checkpoint.load(RunFolder(tmp_path / "run").checkpoint("last"))["step"] == 7
-    start(chosen, held, tmp_path / "run")
+    start(chosen, training_data, tmp_path / "run")
     assert_same(tmp_path / "run", whole)
 
 
 @pytest.mark.parametrize("step", [1, 5, 13, 20])
 def test_a_run_killed_after_a_step_ends_with_the_same_bits(
-    chosen: Recipe, held: TrainingData, whole: RunFolder, tmp_path: Path, step: int
+    chosen: Recipe, training_data: TrainingData, whole: RunFolder, tmp_path: Path, step: int
 ) -> None:
     steps = count(1)
 
@@ -252,11 +254,11 @@ def test_a_run_killed_after_a_step_ends_with_the_same_bits(
             raise Killed
 
     with pytest.raises(Killed):
-        start(chosen, held, tmp_path / "run", kill)
+        start(chosen, training_data, tmp_path / "run", kill)
     # The log is ahead of the checkpoint, and its last line was left unfinished.
     with RunFolder(tmp_path / "run").log.open("ab") as stream:
         stream.write(b'{"kind": "st')
-    start(chosen, held, tmp_path / "run")
+    start(chosen, training_data, tmp_path / "run")
     assert_same(tmp_path / "run", whole)
 
 
@@ -264,7 +266,7 @@ def test_a_run_killed_after_a_step_ends_with_the_same_bits(
 @pytest.mark.parametrize("number", [1, 2, 5])
 def test_a_run_killed_at_a_saving_ends_with_the_same_bits(
     chosen: Recipe,
-    held: TrainingData,
+    training_data: TrainingData,
     whole: RunFolder,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -282,21 +284,21 @@ def test_a_run_killed_at_a_saving_ends_with_the_same_bits(
 
     monkeypatch.setattr(checkpoint, "save", killed)
     with contextlib.suppress(Killed):
-        start(chosen, held, tmp_path / "run")
-    start(chosen, held, tmp_path / "run")
+        start(chosen, training_data, tmp_path / "run")
+    start(chosen, training_data, tmp_path / "run")
     assert_same(tmp_path / "run", whole)
 
 
 def test_the_fixed_order_with_shared_draws_resumes_too(
-    tiny: Path, held: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Path, training_data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = recipes.load(str(tiny), FIXED)
-    start(chosen, held, tmp_path / "whole")
+    start(chosen, training_data, tmp_path / "whole")
     stop_at(monkeypatch, 6, 21)
     for _ in range(2):
         with pytest.raises(Interrupted):
-            start(chosen, held, tmp_path / "run")
-    start(chosen, held, tmp_path / "run")
+            start(chosen, training_data, tmp_path / "run")
+    start(chosen, training_data, tmp_path / "run")
     assert_same(tmp_path / "run", RunFolder(tmp_path / "whole"))
 
 
@@ -315,21 +317,23 @@ def test_the_fixed_order_with_shared_draws_resumes_too(
 )
 def test_whatever_else_a_run_keeps_count_of_resumes_too(
     tiny: Path,
-    held: TrainingData,
+    training_data: TrainingData,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     settings: tuple[str, ...],
 ) -> None:
     chosen = recipes.load(str(tiny), settings)
-    start(chosen, held, tmp_path / "whole")
+    start(chosen, training_data, tmp_path / "whole")
     stop_at(monkeypatch, 6, 21, 26, 40)
     for _ in range(5):
         with contextlib.suppress(Interrupted):
-            start(chosen, held, tmp_path / "run")
+            start(chosen, training_data, tmp_path / "run")
     assert_same(tmp_path / "run", RunFolder(tmp_path / "whole"))
 
 
-def looks(chosen: Recipe, held: TrainingData, path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+def looks(
+    chosen: Recipe, training_data: TrainingData, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> int:
     """Train, and return how often the run looked for a signal."""
     calls: list[None] = []
 
@@ -339,7 +343,7 @@ def looks(chosen: Recipe, held: TrainingData, path: Path, monkeypatch: pytest.Mo
 
     with monkeypatch.context() as patched:
         patched.setattr(signals, "flagged", flagged)
-        start(chosen, held, path)
+        start(chosen, training_data, path)
     return len(calls)
 
 
@@ -347,54 +351,54 @@ EVERYTHING = ("compute.ema=0.9", "schedule.epochs=2", "limits.steps=3")
 
 
 def test_stopped_anywhere_a_run_with_averages_ends_with_the_same_bits(
-    tiny: Path, held: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Path, training_data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also while the averages are scored in the place of the weights."""
     chosen, whole = recipes.load(str(tiny), EVERYTHING), RunFolder(tmp_path / "whole")
-    num_looks = looks(chosen, held, whole.path, monkeypatch)
+    num_looks = looks(chosen, training_data, whole.path, monkeypatch)
     assert num_looks > 2 * 3 + 3 * 4  # each step, and val by weights and averages
     for number in range(1, num_looks + 1):
         stop_at(monkeypatch, number)
         with pytest.raises(Interrupted):
-            start(chosen, held, tmp_path / f"stopped-{number}")
-        start(chosen, held, tmp_path / f"stopped-{number}")
+            start(chosen, training_data, tmp_path / f"stopped-{number}")
+        start(chosen, training_data, tmp_path / f"stopped-{number}")
         assert_same(tmp_path / f"stopped-{number}", whole)
         shutil.rmtree(tmp_path / f"stopped-{number}")
 
 
 @pytest.mark.parametrize("rule", ["target=1e9", "patience=1,target=1e9"])
 def test_a_run_that_its_rule_ended_goes_on_without_the_rule(
-    tiny: Path, held: TrainingData, tmp_path: Path, whole: RunFolder, rule: str
+    tiny: Path, training_data: TrainingData, tmp_path: Path, whole: RunFolder, rule: str
 ) -> None:
     stopping = recipes.load(str(tiny), (f"schedule.stop={{metric='train_loss',{rule}}}",))
-    record = start(stopping, held, tmp_path / "run")
+    record = start(stopping, training_data, tmp_path / "run")
     assert (record.counts["epochs"], bool(record.details["stopped"])) == (1, True)
-    record = start(recipes.load(str(tiny)), held, tmp_path / "run")
+    record = start(recipes.load(str(tiny)), training_data, tmp_path / "run")
     assert record.counts["epochs"] == 4
     assert "stopped" not in record.details
     assert record.details["weights"] == whole.read_manifest().details["weights"]
 
 
 def test_a_run_that_its_rule_ended_goes_on_under_a_more_patient_one(
-    tiny: Path, held: TrainingData, tmp_path: Path
+    tiny: Path, training_data: TrainingData, tmp_path: Path
 ) -> None:
     # Metrics that never fall: a rate of zero leaves the weights as they are.
     still = "schedule.changes=[{epoch=0,weights=0.0,biases=0.0}]"
     epochs = []
     for patience in (1, 3):
         stop = f"schedule.stop={{metric='val_loss',patience={patience}}}"
-        record = start(recipes.load(str(tiny), (still, stop)), held, tmp_path / "run")
+        record = start(recipes.load(str(tiny), (still, stop)), training_data, tmp_path / "run")
         epochs.append(record.counts["epochs"])
     assert epochs == [1, 3]
 
 
 def test_no_step_is_missing_from_the_log_and_none_is_there_twice(
-    chosen: Recipe, held: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chosen: Recipe, training_data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop_at(monkeypatch, 6, 12)
     for _ in range(3):
         with contextlib.suppress(Interrupted):
-            start(chosen, held, tmp_path / "run")
+            start(chosen, training_data, tmp_path / "run")
     rows = rows_of(RunFolder(tmp_path / "run"))
     assert [row["step"] for row in rows if row["kind"] == "step"] == list(range(1, 21))
     assert [row["epoch"] for row in rows if row["kind"] == "epoch"] == list(range(5))
@@ -402,7 +406,7 @@ def test_no_step_is_missing_from_the_log_and_none_is_there_twice(
 
 @pytest.mark.parametrize("every", [2, 1000])
 def test_curves_and_table_show_each_row_of_the_log_once_after_kills(
-    tiny: Path, held: TrainingData, whole: RunFolder, tmp_path: Path, every: int
+    tiny: Path, training_data: TrainingData, whole: RunFolder, tmp_path: Path, every: int
 ) -> None:
     chosen, folder = (
         recipes.load(str(tiny), (f"checkpoints.every_steps={every}",)),
@@ -416,30 +420,30 @@ def test_curves_and_table_show_each_row_of_the_log_once_after_kills(
                 raise Killed
 
         with contextlib.suppress(Killed):
-            start(chosen, held, folder.path, kill)
-    start(chosen, held, folder.path)
+            start(chosen, training_data, folder.path, kill)
+    start(chosen, training_data, folder.path)
     events = EventAccumulator(str(folder.events), size_guidance={"scalars": 0, "images": 0})
     events.Reload()
     rows = log.read(folder.log)
     for tag, kind, key in (("step/loss", "step", "loss"), ("val/loss", "epoch", "val_loss")):
-        shown = [(one.step, one.value) for one in events.Scalars(tag)]
-        found = [(row["step"], pytest.approx(row[key])) for row in rows if row["kind"] == kind]
-        assert shown == found
-    assert [one.step for one in events.Images("train/inputs")] == [1]
+        shown = [(event.step, event.value) for event in events.Scalars(tag)]
+        expected = [(row["step"], pytest.approx(row[key])) for row in rows if row["kind"] == kind]
+        assert shown == expected
+    assert [event.step for event in events.Images("train/inputs")] == [1]
     assert (folder.path / table.NAME).read_text() == table.text(listing.epoch_rows(folder))
     assert rows_of(folder) == rows_of(whole)
 
 
 def test_a_run_that_goes_on_tells_how_far_it_is(
-    chosen: Recipe, held: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chosen: Recipe, training_data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop_at(monkeypatch, 14)
     with pytest.raises(Interrupted, match="step 8"):
-        start(chosen, held, tmp_path / "run")
-    told, before = list[int](), list[int]()
-    start(chosen, held, tmp_path / "run", told.append, before=before.append)
+        start(chosen, training_data, tmp_path / "run")
+    progress, before = list[int](), list[int]()
+    start(chosen, training_data, tmp_path / "run", progress.append, before=before.append)
     assert before == [18 + 3 * 4]
-    assert sum(told) == 4 * 18 - before[0]
+    assert sum(progress) == 4 * 18 - before[0]
 
 
 def test_the_best_checkpoint_is_of_the_lowest_error(whole: RunFolder) -> None:
@@ -452,29 +456,29 @@ def test_the_best_checkpoint_is_of_the_lowest_error(whole: RunFolder) -> None:
 
 
 def test_the_best_survives_a_restart_and_worse_epochs(
-    tiny: Path, held: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Path, training_data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At a rate of zero no later epoch is better than the untrained network."""
     chosen = recipes.load(str(tiny), ("schedule.changes=[{epoch=0,weights=0.0,biases=0.0}]",))
     stop_at(monkeypatch, 6)
     with pytest.raises(Interrupted):
-        start(chosen, held, tmp_path / "run")
-    start(chosen, held, tmp_path / "run")
+        start(chosen, training_data, tmp_path / "run")
+    start(chosen, training_data, tmp_path / "run")
     assert checkpoint.load(RunFolder(tmp_path / "run").checkpoint("best"))["epoch"] == 0
 
 
 def test_a_finished_run_is_left_alone(
-    chosen: Recipe, held: TrainingData, whole: RunFolder, tmp_path: Path
+    chosen: Recipe, training_data: TrainingData, whole: RunFolder, tmp_path: Path
 ) -> None:
     path = shutil.copytree(whole.path, tmp_path / "run")
-    before = {one: one.stat().st_mtime_ns for one in path.rglob("*")}
-    assert start(chosen, held, path) == whole.read_manifest()
-    assert {one: one.stat().st_mtime_ns for one in path.rglob("*")} == before
+    before = {file: file.stat().st_mtime_ns for file in path.rglob("*")}
+    assert start(chosen, training_data, path) == whole.read_manifest()
+    assert {file: file.stat().st_mtime_ns for file in path.rglob("*")} == before
 
 
 @pytest.mark.parametrize("finished", [True, False])
 def test_another_recipe_is_refused_with_the_field_named(
-    tiny: Path, held: TrainingData, whole: RunFolder, tmp_path: Path, finished: bool
+    tiny: Path, training_data: TrainingData, whole: RunFolder, tmp_path: Path, finished: bool
 ) -> None:
     path = shutil.copytree(whole.path, tmp_path / "run")
     if not finished:
@@ -482,38 +486,38 @@ def test_another_recipe_is_refused_with_the_field_named(
     other = recipes.load(str(tiny), ("feed.batch_size=8",))
     wanted = r"expected settings\.feed\.batch_size = 8, found 4; ask for the same, or"
     with pytest.raises(ManifestError, match=wanted):
-        start(other, held, path)
+        start(other, training_data, path)
 
 
 def test_other_data_is_refused_with_the_input_named(
-    chosen: Recipe, held: TrainingData, whole: RunFolder
+    chosen: Recipe, training_data: TrainingData, whole: RunFolder
 ) -> None:
-    plan = make_plan(chosen, held)
+    plan = make_plan(chosen, training_data)
     other = plan.model_copy(update={"inputs": plan.inputs | {"mean": "0" * 64}})
     with pytest.raises(ManifestError, match=r"expected inputs\.mean = '0000"):
         manifest.begin(other, whole.manifest, whole.plan)
 
 
 def test_the_folder_holds_what_the_run_is(
-    chosen: Recipe, held: TrainingData, data: Path, whole: RunFolder
+    chosen: Recipe, training_data: TrainingData, data: Path, whole: RunFolder
 ) -> None:
     assert whole.read_recipe() == chosen
     for name in ("mean.npy", "pca.json"):
         assert (whole.path / name).read_bytes() == (data / name).read_bytes()
     table = json.loads((whole.path / "classes.json").read_text())
-    assert table == held.train.classes.rows()
+    assert table == training_data.train.classes.rows()
     assert "torch" in json.loads((whole.path / "environment.json").read_text())
 
 
 def test_the_table_of_layers_is_there_from_the_start_and_in_the_manifest(
-    chosen: Recipe, held: TrainingData, whole: RunFolder, tmp_path: Path
+    chosen: Recipe, training_data: TrainingData, whole: RunFolder, tmp_path: Path
 ) -> None:
     def kill(num: int) -> None:
         raise Killed
 
     folder, record = RunFolder(tmp_path / "run"), whole.read_manifest()
     with pytest.raises(Killed):
-        start(chosen, held, folder.path, kill)
+        start(chosen, training_data, folder.path, kill)
     assert folder.layers.read_bytes() == whole.layers.read_bytes()
     assert record.outputs == {"layers.json": files.sha256_file(whole.layers)}
     total = json.loads(whole.layers.read_text())["total"]
@@ -527,7 +531,7 @@ def test_a_checkpoint_is_plain_data_without_the_names_of_wrappers(whole: RunFold
 
 
 def test_a_diverged_run_keeps_its_last_checkpoint(
-    tiny: Path, held: TrainingData, tmp_path: Path
+    tiny: Path, training_data: TrainingData, tmp_path: Path
 ) -> None:
     huge = "schedule.changes=[{epoch=0,weights=0.01,biases=0.02},{epoch=1,weights=10.0}]"
     settings = (huge, "optimiser.weight_decay=1.0", "schedule.epochs=20")
@@ -535,7 +539,7 @@ def test_a_diverged_run_keeps_its_last_checkpoint(
     digests = set()
     for _ in range(2):
         with pytest.raises(AlexrepError, match=r"expected (a )?finite lo(ss|gits), found "):
-            start(chosen, held, folder.path)
+            start(chosen, training_data, folder.path)
         content = checkpoint.load(folder.checkpoint("last"))
         digests.add(checkpoint.weights_digest(content["state_dict"]))
         assert content["epoch"] >= 1
@@ -556,23 +560,23 @@ def spoil(path: Path, rng: random.Random) -> None:
     if rng.random() < 0.5:
         del content[rng.randrange(len(content)) :]
     else:
-        place = rng.randrange(len(content) - 64)
-        content[place : place + 64] = rng.randbytes(64)
+        offset = rng.randrange(len(content) - 64)
+        content[offset : offset + 64] = rng.randbytes(64)
     path.write_bytes(content)
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_damaged_last_checkpoint_is_named_and_the_one_before_it_taken(
-    chosen: Recipe, held: TrainingData, whole: RunFolder, tmp_path: Path, seed: int
+    chosen: Recipe, training_data: TrainingData, whole: RunFolder, tmp_path: Path, seed: int
 ) -> None:
     folder = unfinished(whole, tmp_path / "run")
-    told: list[str] = []
+    messages: list[str] = []
     spoil(folder.checkpoint("last"), random.Random(seed))
-    start(chosen, held, folder.path, say=told.append)
-    (line,) = told
+    start(chosen, training_data, folder.path, say=messages.append)
+    (line,) = messages
     assert re.search(r"last\.pt: expected a whole checkpoint, found .*; went on from prev", line)
     rows = rows_of(folder)
-    assert [row["text"] for row in rows if row["kind"] == "event"] == told
+    assert [row["text"] for row in rows if row["kind"] == "event"] == messages
     assert [row for row in rows if row["kind"] != "event"] == rows_of(whole)
     assert weights_of(folder) == weights_of(whole)
 
@@ -584,7 +588,7 @@ def weights_of(folder: RunFolder) -> str:
 
 def test_a_damaged_checkpoint_never_takes_the_place_of_the_one_before_it(
     chosen: Recipe,
-    held: TrainingData,
+    training_data: TrainingData,
     whole: RunFolder,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -594,29 +598,29 @@ def test_a_damaged_checkpoint_never_takes_the_place_of_the_one_before_it(
     before = folder.checkpoint("previous").read_bytes()
     stop_at(monkeypatch, 1)
     with pytest.raises(Interrupted):
-        start(chosen, held, folder.path)
+        start(chosen, training_data, folder.path)
     assert checkpoint.is_whole(folder.checkpoint("last"))
     assert folder.checkpoint("previous").read_bytes() == before
 
 
 def test_without_a_whole_checkpoint_nothing_is_begun_anew_and_all_is_kept(
-    chosen: Recipe, held: TrainingData, whole: RunFolder, tmp_path: Path
+    chosen: Recipe, training_data: TrainingData, whole: RunFolder, tmp_path: Path
 ) -> None:
     folder = unfinished(whole, tmp_path / "run")
     for path in folder.resumable():
         path.write_bytes(path.read_bytes()[:-100])
     before = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
     with pytest.raises(DataError, match=r"expected a whole checkpoint, found 2 damaged: .*last"):
-        start(chosen, held, folder.path)
+        start(chosen, training_data, folder.path)
     assert {path: path.read_bytes() for path in before} == before
 
 
 def test_a_lost_last_checkpoint_is_no_reason_to_begin_anew(
-    chosen: Recipe, held: TrainingData, whole: RunFolder, tmp_path: Path
+    chosen: Recipe, training_data: TrainingData, whole: RunFolder, tmp_path: Path
 ) -> None:
     folder = unfinished(whole, tmp_path / "run")
     folder.checkpoint("last").unlink()
-    start(chosen, held, folder.path)
+    start(chosen, training_data, folder.path)
     assert_same(folder.path, whole)
 
 
@@ -626,7 +630,7 @@ EVERY_3 = ("checkpoints.every_steps=3", "checkpoints.keep_epochs=2")
 @pytest.mark.parametrize("step", [2, 3, 4, 6, 7, 11, 16, 19])
 def test_checkpoints_in_an_epoch_change_nothing_but_what_a_kill_costs(
     tiny: Path,
-    held: TrainingData,
+    training_data: TrainingData,
     whole: RunFolder,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -641,11 +645,11 @@ def test_checkpoints_in_an_epoch_change_nothing_but_what_a_kill_costs(
             raise Killed
 
     with pytest.raises(Killed):
-        start(chosen, held, folder.path, kill)
-    found = checkpoint.newest(folder)
-    assert found is not None
-    assert step - 3 <= found.content["step"] < step
-    start(chosen, held, folder.path)
+        start(chosen, training_data, folder.path, kill)
+    newest = checkpoint.newest(folder)
+    assert newest is not None
+    assert step - 3 <= newest.content["step"] < step
+    start(chosen, training_data, folder.path)
     assert rows_of(folder) == rows_of(whole)
     assert weights_of(folder) == weights_of(whole)
     assert list(folder.epoch_checkpoints()) == [4, 2]
@@ -653,10 +657,10 @@ def test_checkpoints_in_an_epoch_change_nothing_but_what_a_kill_costs(
 
 
 def test_kept_checkpoints_are_of_their_epochs_and_serve_when_others_are_damaged(
-    tiny: Path, held: TrainingData, tmp_path: Path
+    tiny: Path, training_data: TrainingData, tmp_path: Path
 ) -> None:
     chosen, folder = recipes.load(str(tiny), EVERY_3), RunFolder(tmp_path / "run")
-    start(chosen, held, folder.path)
+    start(chosen, training_data, folder.path)
     weights = weights_of(folder)
     for epoch, path in folder.epoch_checkpoints().items():
         content = checkpoint.load(path)
@@ -665,13 +669,13 @@ def test_kept_checkpoints_are_of_their_epochs_and_serve_when_others_are_damaged(
     for path in folder.resumable()[:-1]:
         path.write_bytes(b"damaged")
     folder.manifest.unlink()
-    start(chosen, held, folder.path)
+    start(chosen, training_data, folder.path)
     assert weights_of(folder) == weights
 
 
 def test_a_disk_that_is_full_in_the_thread_stops_the_run_at_the_next_step(
     chosen: Recipe,
-    held: TrainingData,
+    training_data: TrainingData,
     whole: RunFolder,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -686,18 +690,18 @@ def test_a_disk_that_is_full_in_the_thread_stops_the_run_at_the_next_step(
 
     monkeypatch.setattr(checkpoint, "save", full)
     with pytest.raises(OSError, match="full"):
-        start(chosen, held, tmp_path / "run", steps.append)
+        start(chosen, training_data, tmp_path / "run", steps.append)
     assert len(steps) < 4 * STEPS
-    start(chosen, held, tmp_path / "run")
+    start(chosen, training_data, tmp_path / "run")
     assert_same(tmp_path / "run", whole)
 
 
 def test_a_finished_run_goes_on_with_more_epochs_and_the_log_tells_it(
-    tiny: Path, held: TrainingData, whole: RunFolder, tmp_path: Path
+    tiny: Path, training_data: TrainingData, whole: RunFolder, tmp_path: Path
 ) -> None:
     path = shutil.copytree(whole.path, tmp_path / "run")
     longer = recipes.load(str(tiny), ("schedule.epochs=6",))
-    record = start(longer, held, path)
+    record = start(longer, training_data, path)
     folder = RunFolder(path)
     assert record.counts["epochs"] == 6
     rows = rows_of(folder)
@@ -712,18 +716,18 @@ def test_a_finished_run_goes_on_with_more_epochs_and_the_log_tells_it(
 
 
 def test_a_run_that_was_made_longer_is_the_longer_run(
-    tiny: Path, held: TrainingData, whole: RunFolder, tmp_path: Path
+    tiny: Path, training_data: TrainingData, whole: RunFolder, tmp_path: Path
 ) -> None:
     """Rates by epoch do not depend on how many there are to come."""
     longer = recipes.load(str(tiny), ("schedule.epochs=6",))
-    start(longer, held, tmp_path / "at once")
+    start(longer, training_data, tmp_path / "at once")
     path = shutil.copytree(whole.path, tmp_path / "run")
-    start(longer, held, path)
+    start(longer, training_data, path)
     assert weights_of(RunFolder(path)) == weights_of(RunFolder(tmp_path / "at once"))
 
 
 def test_a_change_of_the_recipe_is_told_again_by_a_run_that_is_killed_before_it_saves(
-    tiny: Path, held: TrainingData, whole: RunFolder, tmp_path: Path
+    tiny: Path, training_data: TrainingData, whole: RunFolder, tmp_path: Path
 ) -> None:
     path = shutil.copytree(whole.path, tmp_path / "run")
     longer = recipes.load(str(tiny), ("schedule.epochs=6",))
@@ -734,41 +738,45 @@ def test_a_change_of_the_recipe_is_told_again_by_a_run_that_is_killed_before_it_
 
     for _ in range(2):
         with pytest.raises(Killed):
-            start(longer, held, path, kill)
-    start(longer, held, path)
+            start(longer, training_data, path, kill)
+    start(longer, training_data, path)
     assert sum(row["kind"] == "event" for row in rows_of(RunFolder(path))) == 1
 
 
 def test_fewer_epochs_than_have_begun_are_refused(
-    chosen: Recipe, tiny: Path, held: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chosen: Recipe,
+    tiny: Path,
+    training_data: TrainingData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stop_at(monkeypatch, 14)
     with pytest.raises(Interrupted, match="step 8"):
-        start(chosen, held, tmp_path / "run")
+        start(chosen, training_data, tmp_path / "run")
     with pytest.raises(
         ConfigError, match=r"schedule\.epochs: expected at least 2, which have begun"
     ):
-        start(recipes.load(str(tiny), ("schedule.epochs=1",)), held, tmp_path / "run")
-    start(chosen, held, tmp_path / "run")
+        start(recipes.load(str(tiny), ("schedule.epochs=1",)), training_data, tmp_path / "run")
+    start(chosen, training_data, tmp_path / "run")
 
 
 def test_other_conditions_are_refused_by_name_unless_the_bits_are_given_up(
     chosen: Recipe,
     tiny: Path,
-    held: TrainingData,
+    training_data: TrainingData,
     whole: RunFolder,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = unfinished(whole, tmp_path / "run")
-    told: list[str] = []
+    messages: list[str] = []
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     wanted = r"last\.pt: expected the conditions .*, found torch_threads: 1 -> 3; go on under"
     with pytest.raises(ManifestError, match=wanted):
-        start(chosen, held, folder.path)
+        start(chosen, training_data, folder.path)
     free = recipes.load(str(tiny), ("compute.deterministic=false", "schedule.epochs=5"))
-    start(free, held, folder.path, say=told.append)
-    assert told == [
+    start(free, training_data, folder.path, say=messages.append)
+    assert messages == [
         "the recipe has changed: compute.deterministic: True -> False",
         "the recipe has changed: schedule.epochs: 4 -> 5",
         "the conditions have changed: torch_threads: 1 -> 3",
@@ -776,18 +784,18 @@ def test_other_conditions_are_refused_by_name_unless_the_bits_are_given_up(
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(
-    chosen: Recipe, tiny: Path, held: TrainingData, whole: RunFolder, tmp_path: Path
+    chosen: Recipe, tiny: Path, training_data: TrainingData, whole: RunFolder, tmp_path: Path
 ) -> None:
     other = recipes.load(str(tiny), ("feed.batch_size=8",))
-    start(other, held, tmp_path / "other")
+    start(other, training_data, tmp_path / "other")
     folder = unfinished(whole, tmp_path / "run")
     shutil.copy(RunFolder(tmp_path / "other").checkpoint("last"), folder.checkpoint("last"))
     with pytest.raises(ManifestError, match=r"recipe, found feed\.batch_size: 8 -> 4; take"):
-        start(chosen, held, folder.path)
+        start(chosen, training_data, folder.path)
 
 
 def test_a_run_that_lost_its_folder_ends_before_it_writes(
-    chosen: Recipe, held: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chosen: Recipe, training_data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, looks = tmp_path / "run", count(1)
 
@@ -801,7 +809,7 @@ def test_a_run_that_lost_its_folder_ends_before_it_writes(
 
     monkeypatch.setattr(locks, "held", losing)
     with pytest.raises(AlexrepError, match="taken over"):
-        start(chosen, held, path)
+        start(chosen, training_data, path)
     rows = rows_of(RunFolder(path))
     assert 5 < len(rows) < 20
     assert not list(path.rglob("*.partial"))
@@ -826,20 +834,22 @@ def test_a_run_that_lost_its_folder_ends_before_it_writes(
     ],
 )
 def test_a_recipe_that_cannot_run_is_refused_before_anything_is_written(
-    tiny: Path, held: TrainingData, setting: str, wanted: str
+    tiny: Path, training_data: TrainingData, setting: str, wanted: str
 ) -> None:
     with pytest.raises(ConfigError, match=wanted):
-        require_runnable(recipes.load(str(tiny), (setting,)), held)
+        require_runnable(recipes.load(str(tiny), (setting,)), training_data)
 
 
-def test_a_recipe_that_can_run_passes(chosen: Recipe, held: TrainingData) -> None:
-    require_runnable(chosen, held)
+def test_a_recipe_that_can_run_passes(chosen: Recipe, training_data: TrainingData) -> None:
+    require_runnable(chosen, training_data)
 
 
 def test_towers_placed_one_by_one_train_to_the_same_bits(
-    tiny: Path, held: TrainingData, whole: RunFolder, tmp_path: Path
+    tiny: Path, training_data: TrainingData, whole: RunFolder, tmp_path: Path
 ) -> None:
-    start(recipes.load(str(tiny), ("compute.towers=['cpu','cpu']",)), held, tmp_path / "run")
+    start(
+        recipes.load(str(tiny), ("compute.towers=['cpu','cpu']",)), training_data, tmp_path / "run"
+    )
     details = RunFolder(tmp_path / "run").read_manifest().details
     assert details["weights"] == whole.read_manifest().details["weights"]
 

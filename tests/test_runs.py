@@ -25,8 +25,8 @@ def names(folder: Path) -> set[str]:
 def test_runs_are_found_at_any_depth_in_order(make_run: MakeRun, tmp_path: Path) -> None:
     for name in ("b/second", "a", "b/first"):
         make_run(name)
-    found = [folder.path.relative_to(tmp_path).as_posix() for folder in listing.find(tmp_path)]
-    assert found == ["a", "b/first", "b/second"]
+    paths = [folder.path.relative_to(tmp_path).as_posix() for folder in listing.find(tmp_path)]
+    assert paths == ["a", "b/first", "b/second"]
 
 
 def test_a_run_itself_is_found(make_run: MakeRun) -> None:
@@ -83,9 +83,9 @@ def test_the_line_of_a_run(make_run: MakeRun) -> None:
 def test_a_damaged_run_is_listed_with_its_damage(make_run: MakeRun) -> None:
     folder = make_run("run")
     folder.log.write_text("{\n")
-    found = listing.overview(folder)
-    assert found.recipe is None
-    assert found.state.startswith(f"unreadable: {folder.log} line 1: expected JSON, found")
+    row = listing.overview(folder)
+    assert row.recipe is None
+    assert row.state.startswith(f"unreadable: {folder.log} line 1: expected JSON, found")
 
 
 def test_a_row_without_an_error_is_named(make_run: MakeRun) -> None:
@@ -105,14 +105,14 @@ def test_a_damaged_result_is_named(make_run: MakeRun) -> None:
 def test_a_description_has_everything(make_run: MakeRun) -> None:
     folder = make_run("run", is_finished=True)
     notes.append(folder, "seen", DAY)
-    found = description.describe(folder)
-    assert (found.recipe, found.state) == ("demo", "finished")
-    assert found.source.startswith("Ours: net 145")
-    assert "width: 0.25; net 145: 1" in found.departures
-    assert [row["epoch"] for row in found.rows] == [0, 1, 2, 3]
-    assert found.results.keys() == {"val-ten-crop"}
-    assert found.results["val-ten-crop"]["top1_error"] == 0.125
-    assert found.notes == ["2012-09-30 seen"]
+    described = description.describe(folder)
+    assert (described.recipe, described.state) == ("demo", "finished")
+    assert described.source.startswith("Ours: net 145")
+    assert "width: 0.25; net 145: 1" in described.departures
+    assert [row["epoch"] for row in described.rows] == [0, 1, 2, 3]
+    assert described.results.keys() == {"val-ten-crop"}
+    assert described.results["val-ten-crop"]["top1_error"] == 0.125
+    assert described.notes == ["2012-09-30 seen"]
 
 
 def test_a_description_has_the_totals_of_the_table_of_layers(make_run: MakeRun) -> None:
@@ -130,25 +130,25 @@ def test_a_damaged_table_of_layers_is_named(make_run: MakeRun) -> None:
 
 
 def test_a_description_shows_the_last_epochs_only(make_run: MakeRun) -> None:
-    found = description.describe(make_run("run", errors=(0.9,) * 30))
-    assert [row["epoch"] for row in found.rows] == [25, 26, 27, 28, 29]
+    described = description.describe(make_run("run", errors=(0.9,) * 30))
+    assert [row["epoch"] for row in described.rows] == [25, 26, 27, 28, 29]
 
 
 def test_a_comparison_names_fields_departures_and_errors(make_run: MakeRun) -> None:
-    one = make_run("one", is_finished=True)
+    first = make_run("one", is_finished=True)
     other = make_run("other", "feed.batch_size=128", errors=(0.9, 0.75))
-    found = description.compare(one, other)
-    assert found.fields == ["feed.batch_size: 32 -> 128"]
-    mine, theirs = found.departures
+    compared = description.compare(first, other)
+    assert compared.fields == ["feed.batch_size: 32 -> 128"]
+    mine, theirs = compared.departures
     assert set(mine) - set(theirs) == {"batch size: 32; net 145: 128"}
-    assert found.errors["epoch"] == (3, 1)
-    assert found.errors["val_top1_error"] == (0.375, 0.75)
-    assert found.errors["val-ten-crop top1_error"] == (0.125, None)
+    assert compared.errors["epoch"] == (3, 1)
+    assert compared.errors["val_top1_error"] == (0.375, 0.75)
+    assert compared.errors["val-ten-crop top1_error"] == (0.125, None)
 
 
 def test_runs_that_are_not_begun_have_no_errors_to_compare(make_run: MakeRun) -> None:
-    found = description.compare(make_run("one", errors=()), make_run("other", errors=()))
-    assert (found.fields, found.errors) == ([], {})
+    compared = description.compare(make_run("one", errors=()), make_run("other", errors=()))
+    assert (compared.fields, compared.errors) == ([], {})
 
 
 def test_the_table_has_a_row_for_each_epoch_and_the_columns_of_the_log(make_run: MakeRun) -> None:
@@ -210,7 +210,9 @@ def test_a_copy_has_what_is_needed_to_go_on(make_run: MakeRun, tmp_path: Path) -
     checkpoints = {f"checkpoints/{which}.pt" for which in ("last", "best", "previous")}
     assert copied == names(new.path)
     assert copied == {"recipe.toml", "plan.json", "log.jsonl", "notes.txt"} | checkpoints
-    assert all((new.path / one).read_bytes() == (folder.path / one).read_bytes() for one in copied)
+    assert all(
+        (new.path / file).read_bytes() == (folder.path / file).read_bytes() for file in copied
+    )
 
 
 def test_a_copy_is_stopped_where_the_run_was(make_run: MakeRun, tmp_path: Path) -> None:
@@ -264,5 +266,7 @@ def test_a_copy_that_fails_leaves_nothing(
 
 
 def test_descriptions_are_plain_data(make_run: MakeRun) -> None:
-    found = description.describe(make_run("run", is_finished=True))
-    assert json.loads(json.dumps(found.__dict__))["results"]["val-ten-crop"]["top1_error"] == 0.125
+    described = description.describe(make_run("run", is_finished=True))
+    assert (
+        json.loads(json.dumps(described.__dict__))["results"]["val-ten-crop"]["top1_error"] == 0.125
+    )

@@ -49,17 +49,17 @@ def test_without_a_command_there_is_help() -> None:
 def test_list_prints_a_line_for_each_run(make_run: MakeRun, tmp_path: Path) -> None:
     make_run("one", is_finished=True)
     make_run("other", errors=())
-    head, one, other = done("list", tmp_path).splitlines()
+    head, first, other = done("list", tmp_path).splitlines()
     assert head.split("  ")[0] == "run"
-    assert one.split() == [str(tmp_path / "one"), "demo", "finished", "3", "25.00", "%"]
+    assert first.split() == [str(tmp_path / "one"), "demo", "finished", "3", "25.00", "%"]
     assert other.split() == [str(tmp_path / "other"), "demo", "not", "begun", "0"]
 
 
 def test_list_as_json_is_one_document(make_run: MakeRun, tmp_path: Path) -> None:
     make_run("one")
-    (found,) = json.loads(done("list", tmp_path, "--json"))
-    assert found["state"] == "stopped at epoch 3 of 45"
-    assert found["best_val_top1_error"] == 0.25
+    (row,) = json.loads(done("list", tmp_path, "--json"))
+    assert row["state"] == "stopped at epoch 3 of 45"
+    assert row["best_val_top1_error"] == 0.25
 
 
 def test_list_of_nothing_says_so_on_stderr(tmp_path: Path) -> None:
@@ -82,18 +82,18 @@ def test_show_prints_source_departures_epochs_and_results(make_run: MakeRun) -> 
 
 
 def test_show_as_json_is_one_document(make_run: MakeRun) -> None:
-    found = json.loads(done("show", make_run("run").path, "--json"))
-    assert len(found["rows"]) == 4
+    document = json.loads(done("show", make_run("run").path, "--json"))
+    assert len(document["rows"]) == 4
 
 
 def test_diff_puts_errors_side_by_side(make_run: MakeRun) -> None:
-    one, other = make_run("one"), make_run("other", "seed=2", errors=(0.9, 0.75))
-    shown = done("diff", one.path, other.path).splitlines()
+    first, other = make_run("one"), make_run("other", "seed=2", errors=(0.9, 0.75))
+    shown = done("diff", first.path, other.path).splitlines()
     assert shown[0] == "seed: 1 -> 2"
     assert [line.split()[1:] for line in shown if line.startswith("val_top1")] == [
         ["37.50", "%", "75.00", "%"]
     ]
-    assert json.loads(done("diff", one.path, other.path, "--json"))["errors"]["epoch"] == [3, 1]
+    assert json.loads(done("diff", first.path, other.path, "--json"))["errors"]["epoch"] == [3, 1]
 
 
 def test_diff_of_equal_recipes_says_so(make_run: MakeRun) -> None:
@@ -162,8 +162,8 @@ def test_prune_removes_what_is_of_no_use(with_damaged_best: RunFolder) -> None:
 
 def test_prune_of_a_dry_run_removes_nothing(with_damaged_best: RunFolder) -> None:
     folder = with_damaged_best
-    found = json.loads(done("prune", folder.path, "--dry-run", "--json"))
-    assert found["bytes"] == {str(folder.checkpoint("best")): 4}
+    document = json.loads(done("prune", folder.path, "--dry-run", "--json"))
+    assert document["bytes"] == {str(folder.checkpoint("best")): 4}
     assert folder.checkpoint("best").exists()
 
 
@@ -199,7 +199,7 @@ def test_a_run_whose_process_was_killed_is_not_under_way(make_run: MakeRun) -> N
 @pytest.mark.parametrize("words", [["show"], ["csv"], ["prune"], ["note", "x"], ["copy", "new"]])
 def test_a_folder_that_is_no_run_is_one_line(words: list[str], tmp_path: Path) -> None:
     command, *rest = words
-    result = alexrep(command, tmp_path / "none", *[tmp_path / one for one in rest])
+    result = alexrep(command, tmp_path / "none", *[tmp_path / word for word in rest])
     assert result.exit_code == 1
     assert "expected a run folder, found no recipe.toml; name" in result.stderr
     assert list(tmp_path.iterdir()) == []

@@ -83,15 +83,15 @@ def test_the_best_is_without_what_only_a_restart_needs(folder: RunFolder) -> Non
 def test_what_is_saved_is_what_was_when_it_was_asked_for(
     folder: RunFolder, gate: threading.Event
 ) -> None:
-    held = content(1)
+    given = content(1)
     with begin(folder) as saving:
-        saving.save(held)
-        held["state_dict"]["fc8.bias"].zero_()
-        held["optimizer"]["state"][0].zero_()
+        saving.save(given)
+        given["state_dict"]["fc8.bias"].zero_()
+        given["optimizer"]["state"][0].zero_()
         gate.set()
-    found = checkpoint.load(folder.checkpoint("last"))
-    assert found["state_dict"]["fc8.bias"].tolist() == [1, 1, 1]
-    assert found["optimizer"]["state"][0].tolist() == [1, 1]
+    loaded = checkpoint.load(folder.checkpoint("last"))
+    assert loaded["state_dict"]["fc8.bias"].tolist() == [1, 1, 1]
+    assert loaded["optimizer"]["state"][0].tolist() == [1, 1]
 
 
 def test_a_copy_has_the_same_bits_and_the_same_layout() -> None:
@@ -194,7 +194,7 @@ def test_another_error_is_not_hidden_and_the_checkpoint_before_it_is_written(
     with pytest.raises(AlexrepError, match="not finite"):
         save_and(folder, fail)
     assert saved(folder) == {"last.pt": 2}
-    assert not [one for one in threading.enumerate() if one.name.startswith("saver")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("saver")]
 
 
 def test_a_damaged_last_one_does_not_become_the_previous(folder: RunFolder) -> None:
@@ -266,10 +266,10 @@ def test_killed_at_any_rename_or_link_the_newest_is_never_lost(
     with suppress(KeyboardInterrupt), begin(folder) as saving:
         saving.save(content(3), Also(is_best=True, kept_epoch=kept))
     monkeypatch.undo()
-    found = checkpoint.newest(folder)
-    assert found is not None
-    assert found.faults == ()
-    assert found.content["step"] >= 2
+    newest = checkpoint.newest(folder)
+    assert newest is not None
+    assert newest.faults == ()
+    assert newest.content["step"] >= 2
     assert len(folder.resumable()) >= 2
 
 
@@ -330,7 +330,7 @@ def test_a_second_signal_ends_at_once_even_while_the_thread_writes(
 def test_names_that_a_kill_left_on_one_file_leave_no_third(folder: RunFolder) -> None:
     checkpoint.save(folder.checkpoint("last"), content(1))
     folder.checkpoint("previous").hardlink_to(folder.checkpoint("last"))
-    with begin(folder) as one:
-        one.save(content(2))
+    with begin(folder) as session:
+        session.save(content(2))
     assert saved(folder) == {"last.pt": 2, "previous.pt": 1}
     assert not list(folder.path.rglob(f"*{files.PARTIAL}"))

@@ -33,8 +33,8 @@ FULL_HEADERS = 1_000 + 50_000 + 100_000
 
 def colour(index: int) -> tuple[int, int, int]:
     """Return the colour of a class's pictures: 40 grey levels apart at the least."""
-    place = index % NUM_COLOURS
-    return 20 + 40 * (place % 6), 20 + 40 * (place // 6 % 6), 20 + 40 * (place // 36)
+    number = index % NUM_COLOURS
+    return 20 + 40 * (number % 6), 20 + 40 * (number // 6 % 6), 20 + 40 * (number // 36)
 
 
 def index_of(picture: NDArray[np.uint8]) -> int:
@@ -93,29 +93,29 @@ def meta(truth: Truth) -> bytes:
 
 def pictures() -> list[bytes]:
     """Draw the picture of each colour, neither square nor of the prepared side."""
-    plain = (np.full((36, 44, 3), colour(place), np.uint8) for place in range(NUM_COLOURS))
+    plain = (np.full((36, 44, 3), colour(number), np.uint8) for number in range(NUM_COLOURS))
     return [simplejpeg.encode_jpeg(image, 90, "RGB", "420") for image in plain]
 
 
 def write_raw(raw: Path, truth: Truth, make_tar: Callable[..., bytes]) -> None:
     """Write train, val and devkit in the form of ILSVRC-2012."""
     rng, drawn = np.random.default_rng(4), pictures()
-    rank = {wnid: place for place, wnid in enumerate(sorted(truth.wnid_of_id.values()))}
+    rank = {wnid: index for index, wnid in enumerate(sorted(truth.wnid_of_id.values()))}
     synsets = {}
     for number in rng.permutation(list(truth.wnid_of_id)).tolist():
         wnid = truth.wnid_of_id[number]
         content = drawn[rank[wnid] % NUM_COLOURS]
-        own = {f"{wnid}_{7 + 11 * one}.JPEG": content for one in range(NUM_OF_SYNSET)}
+        own = {f"{wnid}_{7 + 11 * k}.JPEG": content for k in range(NUM_OF_SYNSET)}
         synsets[f"{wnid}.tar"] = make_tar(own)
     val = {}
     for line in rng.permutation(NUM_VAL).tolist():
         wnid = truth.wnid_of_id[truth.val_ids[line]]
         val[f"ILSVRC2012_val_{line + 1:08d}.JPEG"] = drawn[rank[wnid] % NUM_COLOURS]
     lines = "".join(f"{number}\n" for number in truth.val_ids).encode()
-    place = "ILSVRC2012_devkit_t12/data"
+    folder = "ILSVRC2012_devkit_t12/data"
     devkit = {
-        f"{place}/meta.mat": meta(truth),
-        f"{place}/ILSVRC2012_validation_ground_truth.txt": lines,
+        f"{folder}/meta.mat": meta(truth),
+        f"{folder}/ILSVRC2012_validation_ground_truth.txt": lines,
     }
     raw.mkdir()
     (raw / "ILSVRC2012_img_train.tar").write_bytes(make_tar(synsets))
@@ -128,7 +128,7 @@ class Ended:
     """A command that has ended."""
 
     code: int
-    said: str
+    output: str
     seconds: float
     peak_mb: float
     """Largest resident memory of one of its processes."""
@@ -137,8 +137,8 @@ class Ended:
 MEASURED = """
 import json, os, subprocess, sys, time
 start = time.perf_counter()
-with open(sys.argv[1], "w") as said:
-    process = subprocess.Popen(sys.argv[2:], stdout=said, stderr=said)
+with open(sys.argv[1], "w") as output:
+    process = subprocess.Popen(sys.argv[2:], stdout=output, stderr=output)
     _, status, used = os.wait4(process.pid, 0)
 seconds = time.perf_counter() - start
 print(json.dumps([os.waitstatus_to_exitcode(status), seconds, used.ru_maxrss / 1024]))
@@ -149,10 +149,10 @@ print(json.dumps([os.waitstatus_to_exitcode(status), seconds, used.ru_maxrss / 1
 def alexrep(folder: Path, *words: str | Path) -> Ended:
     """Run a command as its own process."""
     command = [sys.executable, "-m", "alexrep.stages", *map(str, words)]
-    between = [sys.executable, "-I", "-S", "-c", MEASURED, str(folder / "said")]
+    between = [sys.executable, "-I", "-S", "-c", MEASURED, str(folder / "output")]
     measured = subprocess.run([*between, *command], check=True, stdout=subprocess.PIPE)
     code, seconds, peak_mb = json.loads(measured.stdout)
-    return Ended(code, (folder / "said").read_text(), seconds, peak_mb)
+    return Ended(code, (folder / "output").read_text(), seconds, peak_mb)
 
 
 @dataclass(frozen=True)
@@ -202,18 +202,18 @@ def test_every_stage_ends_well_in_little_memory(made: Made) -> None:
         print(f"\n{stage}: {ended.seconds:.1f} s, at most {ended.peak_mb:.0f} MB", end="")
     print(f"\nall: {sum(ended.seconds for ended in made.stages.values()):.1f} s")
     for stage, ended in made.stages.items():
-        assert ended.code == 0, ended.said
+        assert ended.code == 0, ended.output
         assert ended.peak_mb < 600, stage
-    assert "digest and count of images, mean, pca, shards agrees" in made.stages["verify"].said
+    assert "digest and count of images, mean, pca, shards agrees" in made.stages["verify"].output
 
 
 def read_by(function: Callable[[], object]) -> tuple[int, float]:
     """Return the bytes that a call reads, from memory or disk, and its seconds."""
     counter = re.compile(r"rchar: (\d+)")
-    place = Path("/proc/self/io")
-    before, start = counter.findall(place.read_text()), time.perf_counter()
+    counters = Path("/proc/self/io")
+    before, start = counter.findall(counters.read_text()), time.perf_counter()
     function()
-    seconds, after = time.perf_counter() - start, counter.findall(place.read_text())
+    seconds, after = time.perf_counter() - start, counter.findall(counters.read_text())
     return int(after[0]) - int(before[0]), seconds
 
 
@@ -232,13 +232,13 @@ def rerun(raw: Path, data: Path, side: int) -> tuple[int, float]:
 
 @pytest.mark.slow
 def test_a_rerun_reads_indices_only(made: Made) -> None:
-    held = sum(path.stat().st_size for path in made.raw.glob("*.tar"))
+    tar_bytes = sum(path.stat().st_size for path in made.raw.glob("*.tar"))
     num_read, seconds = rerun(made.raw, made.data, 32)
     headers = NUM_SYNSETS + NUM_VAL
     assert num_read < 512 * headers + 4e6
     full = num_read * FULL_HEADERS / headers
     print(
-        f"\nrerun: {num_read / 1e6:.1f} of {held / 1e6:.1f} MB read in {seconds:.1f} s"
+        f"\nrerun: {num_read / 1e6:.1f} of {tar_bytes / 1e6:.1f} MB read in {seconds:.1f} s"
         f"\nif it goes by the headers of the outer tars alone, as the code does, then of the"
         f" {FULL_TAR_BYTES / 1e9:.0f} GB of ILSVRC-2012 with its test split {full / 1e6:.0f} MB"
         f" ({FULL_HEADERS:,} headers), in {seconds * FULL_HEADERS / headers:.0f} s where a read"
@@ -250,17 +250,17 @@ def test_a_rerun_reads_indices_only(made: Made) -> None:
 def test_a_rerun_on_real_images_reads_indices_only(real_data: Path, tmp_path: Path) -> None:
     raw = real_data / "ilsvrc2012-dogs"
     assert alexrep(tmp_path, "preprocess", raw, tmp_path / "data", "--partial").code == 0
-    held = sum(path.stat().st_size for path in raw.glob("*.tar"))
+    tar_bytes = sum(path.stat().st_size for path in raw.glob("*.tar"))
     num_read, seconds = rerun(raw, tmp_path / "data", 256)
-    print(f"\nrerun: {num_read / 1e6:.2f} of {held / 1e6:.1f} MB read in {seconds:.2f} s")
-    assert num_read < held / 100
+    print(f"\nrerun: {num_read / 1e6:.2f} of {tar_bytes / 1e6:.1f} MB read in {seconds:.2f} s")
+    assert num_read < tar_bytes / 100
 
 
 @pytest.mark.slow
 def test_without_partial_the_counts_of_the_edition_are_refused(made: Made, tmp_path: Path) -> None:
     ended = alexrep(tmp_path, "preprocess", made.raw, tmp_path / "data", "--side", "32")
     assert ended.code == 1
-    *remarks, line = ended.said.splitlines()
+    *remarks, line = ended.output.splitlines()
     assert "expected 1,281,167 train images, found 3,000; " in line
     assert line.endswith("--partial")
     assert not any("Traceback" in remark for remark in remarks)
@@ -289,29 +289,29 @@ def test_the_class_table_ranks_the_wnids_and_keeps_the_ids(made: Made) -> None:
 
 @pytest.mark.slow
 def test_every_val_image_has_the_label_of_its_line(made: Made) -> None:
-    rank = {wnid: place for place, wnid in enumerate(sorted(made.truth.wnid_of_id.values()))}
+    rank = {wnid: index for index, wnid in enumerate(sorted(made.truth.wnid_of_id.values()))}
     wanted = {
         f"ILSVRC2012_val_{line:08d}.JPEG": rank[made.truth.wnid_of_id[number]]
         for line, number in enumerate(made.truth.val_ids, start=1)
     }
-    assert {one["name"]: one["label"] for one in verdicts(made.data, "val")} == wanted
+    assert {verdict["name"]: verdict["label"] for verdict in verdicts(made.data, "val")} == wanted
 
 
 @pytest.mark.slow
 def test_every_train_image_has_the_label_of_its_synset(made: Made) -> None:
-    found = list(verdicts(made.data, "train"))
-    rank = {wnid: place for place, wnid in enumerate(sorted(made.truth.wnid_of_id.values()))}
-    assert all(one["label"] == rank[one["name"].split("_")[0]] for one in found)
+    rows = list(verdicts(made.data, "train"))
+    rank = {wnid: index for index, wnid in enumerate(sorted(made.truth.wnid_of_id.values()))}
+    assert all(row["label"] == rank[row["name"].split("_")[0]] for row in rows)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_packed_labels_are_those_of_the_pictures(made: Made, split: str) -> None:
     packed = open_split(made.data, split)
-    for place in np.random.default_rng(5).permutation(len(packed))[:3000].tolist():
-        picture = simplejpeg.decode_jpeg(packed.read(place), "RGB")
+    for index in np.random.default_rng(5).permutation(len(packed))[:3000].tolist():
+        picture = simplejpeg.decode_jpeg(packed.read(index), "RGB")
         assert picture.shape == (32, 32, 3)
-        assert index_of(picture) == packed.labels[place] % NUM_COLOURS, packed.names[place]
+        assert index_of(picture) == packed.labels[index] % NUM_COLOURS, packed.names[index]
     packed.close()
 
 

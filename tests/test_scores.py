@@ -75,8 +75,8 @@ def test_shared_credit_is_what_lots_would_give(
 ) -> None:
     label = data.draw(st.integers(0, len(row) - 1))
     expected = by_lots(row, label, top, np.random.default_rng(0))
-    found = float(credit(torch.tensor([row]), torch.tensor([label]), top))
-    assert found == pytest.approx(expected, abs=0.04)
+    shared = float(credit(torch.tensor([row]), torch.tensor([label]), top))
+    assert shared == pytest.approx(expected, abs=0.04)
 
 
 @settings(max_examples=30)

@@ -29,11 +29,11 @@ def points(name: str) -> list[str]:
 
 @pytest.mark.parametrize("name", recipes.names())
 def test_a_recipe_says_where_it_comes_from_and_what_to_expect(name: str) -> None:
-    found = recipes.load(name)
-    assert found.name == name
-    assert found.source
-    assert found.expected
-    assert found.time
+    recipe = recipes.load(name)
+    assert recipe.name == name
+    assert recipe.source
+    assert recipe.expected
+    assert recipe.time
 
 
 @pytest.mark.parametrize("name", recipes.names())
@@ -89,9 +89,9 @@ def test_caffe_steps_are_100000_batches_of_256() -> None:
 
 
 def test_caffe_is_caffe() -> None:
-    found = recipes.load("alexnet-caffe")
-    model, feed = alexnet_of("alexnet-caffe"), found.feed
+    recipe = recipes.load("alexnet-caffe")
+    model, feed = alexnet_of("alexnet-caffe"), recipe.feed
     assert (model.side, model.initialisation, model.conv1_order) == (227, "caffe", "relu-lrn-pool")
     assert (model.norm, model.norm_scope, model.dropout) == ("caffe", "joint", "inverted")
     assert (model.conv2_norm, model.conv2_within_map) == (True, False)
-    assert (feed.mean, feed.channels, found.noise.scale) == ("crop", "bgr", 0)
+    assert (feed.mean, feed.channels, recipe.noise.scale) == ("crop", "bgr", 0)

@@ -27,12 +27,12 @@ def child() -> Iterator[subprocess.Popen[str]]:
     """Start a process that waits for its first signal, tells its name, and works on."""
     command = [sys.executable, "-c", CHILD]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert told(process) == "ready"
+        assert next_line(process) == "ready"
         yield process
         process.kill()
 
 
-def told(process: subprocess.Popen[str]) -> str:
+def next_line(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     return process.stdout.readline().strip()
 
@@ -83,7 +83,7 @@ def test_the_next_work_starts_without_a_flag() -> None:
 @pytest.mark.parametrize("second", SIGNALS)
 def test_a_second_signal_ends_at_once(child: subprocess.Popen[str], second: signal.Signals) -> None:
     child.send_signal(signal.SIGTERM)
-    assert told(child) == "SIGTERM"
+    assert next_line(child) == "SIGTERM"
     assert child.poll() is None
     child.send_signal(second)
     assert child.wait(timeout=30) == -second

@@ -36,8 +36,8 @@ pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """Return a cluster that runs, or skip."""
-    with running() as found:
-        yield found
+    with running() as started:
+        yield started
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def folder(cluster: Cluster, tmp_path: Path) -> Iterator[Path]:
 def submit(cluster: Cluster, folder: Path) -> dict[str, str]:
     """Submit all stages from `folder`; return the number of each job."""
     variables = VARIABLES | {"RUN": "run", "ALEXREP_ENV": "env.sh"}
-    said = subprocess.run(
+    result = subprocess.run(
         ["bash", SCRIPT],
         cwd=folder,
         env=cluster.environment | variables,
@@ -61,14 +61,14 @@ def submit(cluster: Cluster, folder: Path) -> dict[str, str]:
         text=True,
         check=True,
     ).stdout
-    numbers = dict(line.split() for line in said.splitlines())
+    numbers = dict(line.split() for line in result.splitlines())
     assert tuple(numbers) == JOBS
     return numbers
 
 
 def output(folder: Path) -> str:
     """Return what all jobs have printed."""
-    return "\n".join(f"{one.name}: {one.read_text()}" for one in sorted(folder.glob("*.log")))
+    return "\n".join(f"{path.name}: {path.read_text()}" for path in sorted(folder.glob("*.log")))
 
 
 def ends_well(cluster: Cluster, folder: Path, jobs: dict[str, str]) -> None:
@@ -77,7 +77,7 @@ def ends_well(cluster: Cluster, folder: Path, jobs: dict[str, str]) -> None:
 
 def directly(folder: Path) -> None:
     """Run `alexrep demo` with the same settings."""
-    words = [word for one in SETTINGS for word in ("--set", one)]
+    words = [word for setting in SETTINGS for word in ("--set", setting)]
     command = [sys.executable, "-m", "alexrep.stages", "demo", str(folder), *words]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)

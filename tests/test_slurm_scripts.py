@@ -127,9 +127,9 @@ def test_what_is_missing_is_one_line(
 
 def test_train_asks_slurm_for_a_warning_and_for_another_turn() -> None:
     lines = (SLURM / "train.slurm").read_text().splitlines()
-    asked = {line.removeprefix("#SBATCH ") for line in lines if line.startswith("#SBATCH ")}
+    options = {line.removeprefix("#SBATCH ") for line in lines if line.startswith("#SBATCH ")}
     # B: to the script alone; USR2, as NCCL and others take USR1; 3 minutes, to save in.
-    assert {"--requeue", "--open-mode=append", "--signal=B:USR2@180"} <= asked
+    assert {"--requeue", "--open-mode=append", "--signal=B:USR2@180"} <= options
 
 
 @pytest.mark.parametrize("name", JOBS)
@@ -137,9 +137,9 @@ def test_a_missing_environment_is_one_line(name: str, script: Script, folder: Pa
     named = script(f"{name}.slurm", ALEXREP_ENV="nowhere")
     assert (named.returncode, named.stderr.count("\n")) == (2, 1)
     (folder / "bin/alexrep").unlink()
-    found = script(f"{name}.slurm", PATH="/usr/bin:/bin")
-    assert (found.returncode, found.stderr.count("\n")) == (2, 1)
-    assert "alexrep: expected on PATH, found nothing" in found.stderr
+    result = script(f"{name}.slurm", PATH="/usr/bin:/bin")
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "alexrep: expected on PATH, found nothing" in result.stderr
 
 
 @pytest.mark.parametrize("environment", ["", "my-venv", "modules.sh"])
@@ -161,13 +161,15 @@ def test_a_quarantine_is_success(code: str, left: int, script: Script) -> None:
 
 
 def test_what_becomes_of_the_exit_code_is_said(script: Script) -> None:
-    said = script("pack.slurm", EXIT="3").stdout
-    assert said.startswith("pack.slurm: exit code 3 (done, with quarantined images) is 0 for")
+    output = script("pack.slurm", EXIT="3").stdout
+    assert output.startswith("pack.slurm: exit code 3 (done, with quarantined images) is 0 for")
     task = {"SLURM_ARRAY_TASK_ID": "2", "SLURM_ARRAY_JOB_ID": "7", "SLURMD_NODENAME": "n1"}
-    said = script("preprocess.slurm", EXIT="1", **task).stderr
-    assert said.startswith("preprocess.slurm: task 2 of job 7 on n1: exited with 1; the jobs that")
-    said = script("train.slurm", EXIT="1", SLURMD_NODENAME="n1").stderr
-    assert said.startswith("train.slurm: job none on n1: exited with 1; the jobs that")
+    output = script("preprocess.slurm", EXIT="1", **task).stderr
+    assert output.startswith(
+        "preprocess.slurm: task 2 of job 7 on n1: exited with 1; the jobs that"
+    )
+    output = script("train.slurm", EXIT="1", SLURMD_NODENAME="n1").stderr
+    assert output.startswith("train.slurm: job none on n1: exited with 1; the jobs that")
 
 
 def test_the_preamble_is_the_same_in_every_job() -> None:
@@ -275,9 +277,9 @@ def test_pipeline_chains_the_jobs(script: Script, folder: Path) -> None:
 def test_pipeline_asks_for_what_it_is_told(script: Script, folder: Path) -> None:
     put(folder / "bin/sbatch", 'echo "$*" >> calls; echo 1')
     script("pipeline.sh", GPUS="4", NODES="2", PARTS="40", CPUS="3")
-    asked = [call.split(f" {SLURM}")[0].split(" ")[1:] for call in calls(folder)]
-    assert asked[0] == ["--cpus-per-task=3", "--array=0-39"]
-    assert asked[4][2:] == ["--cpus-per-task=3", "--ntasks=4", "--nodes=2"]
+    requested = [call.split(f" {SLURM}")[0].split(" ")[1:] for call in calls(folder)]
+    assert requested[0] == ["--cpus-per-task=3", "--array=0-39"]
+    assert requested[4][2:] == ["--cpus-per-task=3", "--ntasks=4", "--nodes=2"]
     (folder / "calls").unlink()
     script("pipeline.sh", GPUS="0")
     assert ["--gpus-per-task=0" in call for call in calls(folder)] == [False] * 4 + [True] * 2
@@ -305,8 +307,8 @@ def test_pipeline_dry_run_needs_no_tars(script: Script, folder: Path) -> None:
     )
     assert (without.returncode, without.stdout) == (0, with_tars.stdout)
     assert with_tars.stderr == ""
-    said = "pipeline.sh: x: no such folder yet, which is needed to submit; set RAW\n"
-    assert without.stderr == said
+    message = "pipeline.sh: x: no such folder yet, which is needed to submit; set RAW\n"
+    assert without.stderr == message
 
 
 @pytest.mark.parametrize(

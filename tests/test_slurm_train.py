@@ -15,8 +15,8 @@ pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """Return a cluster that runs, or skip."""
-    with running() as found:
-        yield found
+    with running() as started:
+        yield started
 
 
 @pytest.fixture(scope="module")

@@ -28,13 +28,13 @@ def tiny(**changes: Any) -> Edition:
     return dataclasses.replace(edition, **changes)
 
 
-def unit_of(found: Source, name: str) -> Unit:
-    return next(unit for unit in found.units if unit.name == name)
+def unit_of(surveyed: Source, name: str) -> Unit:
+    return next(unit for unit in surveyed.units if unit.name == name)
 
 
 def contents(path: Path) -> dict[str, bytes]:
     with tarfile.open(path) as tar:
-        return {one.name: tar.extractfile(one).read() for one in tar}  # type: ignore[union-attr]
+        return {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
 
 
 @pytest.fixture
@@ -47,8 +47,8 @@ def own(make_raw: MakeRaw, tmp_path: Path) -> Path:
 def change(own: Path, make_tar: MakeTar) -> Callable[[str, dict[str, bytes]], None]:
     """Return a function that writes one of its tars again, with other contents."""
 
-    def change(name: str, held: dict[str, bytes]) -> None:
-        (own / name).write_bytes(make_tar(held))
+    def change(name: str, members: dict[str, bytes]) -> None:
+        (own / name).write_bytes(make_tar(members))
 
     return change
 
@@ -57,20 +57,20 @@ Change = Callable[[str, dict[str, bytes]], None]
 
 
 def test_units_are_synsets_in_order_then_ranges_of_val_and_test(raw: Path) -> None:
-    found = source.survey(raw, tiny(), partial=False)
+    surveyed = source.survey(raw, tiny(), partial=False)
     names = ["train/n00000020", "train/n00000030", "train/n00000040", "val/00000", "test/00000"]
-    assert [unit.name for unit in found.units] == names
-    assert [unit.split for unit in found.units] == ["train"] * 3 + ["val", "test"]
-    assert [unit.labels for unit in found.units[:3]] == [(0,), (1,), (2,)]
-    assert [unit.num_expected for unit in found.units] == [6, 6, 6, None, None]
-    assert found.remarks == ()
+    assert [unit.name for unit in surveyed.units] == names
+    assert [unit.split for unit in surveyed.units] == ["train"] * 3 + ["val", "test"]
+    assert [unit.labels for unit in surveyed.units[:3]] == [(0,), (1,), (2,)]
+    assert [unit.num_expected for unit in surveyed.units] == [6, 6, 6, None, None]
+    assert surveyed.remarks == ()
 
 
 def test_images_of_a_synset_are_those_of_its_nested_tar(own: Path) -> None:
     unit = unit_of(source.survey(own, tiny(), partial=False), "train/n00000030")
     listed = source.train_members(unit)
     assert [member.name for member in listed] == [f"n00000030_{5 + 7 * k}.JPEG" for k in range(6)]
-    assert all(archives.read(unit.archive, one).startswith(b"\xff\xd8") for one in listed)
+    assert all(archives.read(unit.archive, image).startswith(b"\xff\xd8") for image in listed)
 
 
 @pytest.mark.parametrize(("split", "num"), [("val", 8), ("test", 4)])
@@ -82,15 +82,17 @@ def test_labels_go_by_the_number_in_the_name_whatever_the_order_in_the_tar(
     unit = unit_of(source.survey(own, tiny(), partial=False), f"{split}/00000")
     names = [f"DEMO_{split}_{number:08d}.JPEG" for number in range(1, num + 1)]
     assert [member.name for member in unit.members] == names
-    assert unit.labels == tuple(place % 3 for place in range(num))
+    assert unit.labels == tuple(index % 3 for index in range(num))
 
 
 def test_a_part_of_val_keeps_its_labels(own: Path, change: Change) -> None:
-    held = contents(own / VAL)
-    change(VAL, {name: held[name] for name in ("DEMO_val_00000008.JPEG", "DEMO_val_00000003.JPEG")})
+    members = contents(own / VAL)
+    change(
+        VAL, {name: members[name] for name in ("DEMO_val_00000008.JPEG", "DEMO_val_00000003.JPEG")}
+    )
     unit = unit_of(source.survey(own, tiny(), partial=True), "val/00000")
     assert [
-        (one.name[-6], label) for one, label in zip(unit.members, unit.labels, strict=True)
+        (member.name[-6], label) for member, label in zip(unit.members, unit.labels, strict=True)
     ] == [
         ("3", 2),
         ("8", 1),
@@ -99,15 +101,15 @@ def test_a_part_of_val_keeps_its_labels(own: Path, change: Change) -> None:
 
 def test_a_test_split_without_labels_has_minus_one(make_raw: MakeRaw, tmp_path: Path) -> None:
     raw = make_raw(tmp_path / "raw", test_labels=False)
-    found = source.survey(raw, tiny(), partial=False)
-    assert unit_of(found, "test/00000").labels == (-1, -1, -1, -1)
+    surveyed = source.survey(raw, tiny(), partial=False)
+    assert unit_of(surveyed, "test/00000").labels == (-1, -1, -1, -1)
 
 
 def test_a_missing_test_split_is_a_remark(own: Path) -> None:
     (own / "DEMO_img_test.tar").unlink()
-    found = source.survey(own, tiny(), partial=False)
-    assert found.remarks == ("no DEMO_img_test.tar: no test split",)
-    assert {unit.split for unit in found.units} == {"train", "val"}
+    surveyed = source.survey(own, tiny(), partial=False)
+    assert surveyed.remarks == ("no DEMO_img_test.tar: no test split",)
+    assert {unit.split for unit in surveyed.units} == {"train", "val"}
 
 
 @pytest.mark.parametrize("name", [TRAIN, VAL])
@@ -130,19 +132,19 @@ def test_val_in_folders_of_2010_is_read_the_same(own: Path, change: Change) -> N
     flat = source.survey(own, tiny(), partial=False)
     change(VAL, {f"val/{name}": content for name, content in contents(own / VAL).items()})
     nested = source.survey(own, tiny(), partial=False)
-    one, two = (unit_of(found, "val/00000") for found in (flat, nested))
-    assert [member.name for member in one.members] == [member.name for member in two.members]
-    assert one.labels == two.labels
+    first, second = (unit_of(surveyed, "val/00000") for surveyed in (flat, nested))
+    assert [member.name for member in first.members] == [member.name for member in second.members]
+    assert first.labels == second.labels
 
 
 def test_train_tars_may_lie_in_a_folder(own: Path, change: Change) -> None:
-    change(TRAIN, {f"train/{name}": held for name, held in contents(own / TRAIN).items()})
+    change(TRAIN, {f"train/{name}": content for name, content in contents(own / TRAIN).items()})
     assert len(source.survey(own, tiny(), partial=False).units) == 5
 
 
 def test_a_missing_synset_is_refused_or_with_partial_a_remark(own: Path, change: Change) -> None:
-    held = contents(own / TRAIN)
-    change(TRAIN, {name: held[name] for name in list(held)[:2]})
+    members = contents(own / TRAIN)
+    change(TRAIN, {name: members[name] for name in list(members)[:2]})
     message = (
         r"DEMO_img_train\.tar: expected 3 synsets, found 2 \(n00000040 missing\); "
         r"download it again, or accept it with --partial"
@@ -167,8 +169,8 @@ def test_the_inner_node_is_a_foreign_synset(own: Path, change: Change) -> None:
 
 
 def test_a_synset_that_occurs_twice_is_refused(own: Path, change: Change) -> None:
-    held = contents(own / TRAIN)
-    change(TRAIN, held | {"again/n00000030.tar": held["n00000030.tar"]})
+    members = contents(own / TRAIN)
+    change(TRAIN, members | {"again/n00000030.tar": members["n00000030.tar"]})
     with pytest.raises(
         DataError, match="expected each synset once, found n00000030; download it again"
     ):
@@ -220,10 +222,10 @@ def test_a_number_beyond_the_ground_truth_is_refused(own: Path, change: Change) 
 @pytest.mark.parametrize("is_public", [True, False])
 def test_missing_test_labels_are_a_remark_where_they_are_public(own: Path, is_public: bool) -> None:
     (own / "DEMO_test_ground_truth.txt").unlink()
-    found = source.survey(own, tiny(has_test_labels=is_public), partial=False)
+    surveyed = source.survey(own, tiny(has_test_labels=is_public), partial=False)
     remark = "DEMO_test_ground_truth.txt: no such file, 4 test images without label accepted"
-    assert found.remarks == ((remark,) if is_public else ())
-    assert unit_of(found, "test/00000").labels == (-1,) * 4
+    assert surveyed.remarks == ((remark,) if is_public else ())
+    assert unit_of(surveyed, "test/00000").labels == (-1,) * 4
 
 
 def test_the_labels_of_2012_are_not_public() -> None:
@@ -238,10 +240,10 @@ def test_partial_is_advised_where_it_helps_only(
     own: Path, change: Change, split: str, labels: bool, extra: str
 ) -> None:
     name, start = f"DEMO_img_{split}.tar", f"DEMO_{split}_"
-    held = contents(own / name)
+    members = contents(own / name)
     folder, _, last = extra.rpartition("/")
-    place = last if last == "README" else str(Path(folder) / f"{start}{last}")
-    change(name, (held | {place: b""}) if extra else dict(list(held.items())[:-1]))
+    path = last if last == "README" else str(Path(folder) / f"{start}{last}")
+    change(name, (members | {path: b""}) if extra else dict(list(members.items())[:-1]))
     if not labels:
         (own / "DEMO_test_ground_truth.txt").unlink()
     with pytest.raises(DataError) as caught:
@@ -269,8 +271,8 @@ def test_a_name_of_another_form_is_refused(own: Path, change: Change, name: str)
 
 
 def test_an_image_that_occurs_twice_in_val_is_refused(own: Path, change: Change) -> None:
-    held = contents(own / VAL)
-    change(VAL, held | {"again/DEMO_val_00000004.JPEG": held["DEMO_val_00000004.JPEG"]})
+    members = contents(own / VAL)
+    change(VAL, members | {"again/DEMO_val_00000004.JPEG": members["DEMO_val_00000004.JPEG"]})
     message = (
         r"DEMO_img_val\.tar: expected each image once, found DEMO_val_00000004\.JPEG; download"
     )
@@ -308,8 +310,8 @@ def test_a_patch_reaches_its_unit_nested_or_flat(own: Path, change: Change, path
 
 def test_a_patch_without_namesake_is_an_addition_to_its_synset(own: Path, change: Change) -> None:
     change(PATCHES, {"patch_images/train/n00000020_999.JPEG": b""})
-    found = source.survey(own, tiny(), partial=False)
-    assert list(unit_of(found, "train/n00000020").patches) == ["n00000020_999.JPEG"]
+    surveyed = source.survey(own, tiny(), partial=False)
+    assert list(unit_of(surveyed, "train/n00000020").patches) == ["n00000020_999.JPEG"]
 
 
 @pytest.mark.parametrize(
@@ -334,7 +336,7 @@ def test_with_partial_a_patch_that_nothing_uses_is_left_out_aloud(
     change(PATCHES, {"train/n77777777_1.JPEG": b"", "val/DEMO_val_00000002.JPEG": b""})
     remarks = source.survey(own, tiny(), partial=True).remarks
     expected = "left out 1 patches of images that are not here: train/n77777777_1.JPEG"
-    assert sum(one.endswith(expected) for one in remarks) == 1
+    assert sum(remark.endswith(expected) for remark in remarks) == 1
 
 
 def test_a_patch_outside_of_the_splits_is_refused(own: Path, change: Change) -> None:
@@ -396,13 +398,13 @@ def test_the_digests_name_every_input(own: Path, change: Change, make_raw: MakeR
 
 def test_the_digests_do_not_depend_on_where_the_folder_lies(own: Path, tmp_path: Path) -> None:
     shutil.copytree(own, tmp_path / "copy")
-    one, two = (source.survey(raw, tiny(), True).digests for raw in (own, tmp_path / "copy"))
-    assert one == two
+    first, second = (source.survey(raw, tiny(), True).digests for raw in (own, tmp_path / "copy"))
+    assert first == second
 
 
 def test_the_real_dogs_are_understood(real_data: Path) -> None:
-    found = source.survey(real_data / "ilsvrc2012-dogs", EDITIONS["ilsvrc2012"], partial=True)
-    assert [len(source.train_members(unit)) for unit in found.units[:10]] == [220] * 10
-    assert len(unit_of(found, "val/00000").members) == 450
+    surveyed = source.survey(real_data / "ilsvrc2012-dogs", EDITIONS["ilsvrc2012"], partial=True)
+    assert [len(source.train_members(unit)) for unit in surveyed.units[:10]] == [220] * 10
+    assert len(unit_of(surveyed, "val/00000").members) == 450
     stored = archives.members(real_data / "ilsvrc2012-dogs" / "ILSVRC2012_img_val.tar")
-    assert [one.name for one in stored] != sorted(one.name for one in stored)
+    assert [member.name for member in stored] != sorted(member.name for member in stored)

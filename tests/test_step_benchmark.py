@@ -36,16 +36,16 @@ def test_every_part_of_the_benchmark_leaves_its_rows(
     for rounding in ("bf16", "fp32"):
         words = ("--device", "cpu", "--precision", rounding, "--nets", *NETS)
         step.main([str(tmp_path), *words, *TINY, *given])
-    found = json.loads((tmp_path / "step.json").read_text())
+    document = json.loads((tmp_path / "step.json").read_text())
     name = "{}, channels last, not compiled, batch 4"
     names = [name.format("bf16"), name.format("fp32")]
-    assert list(found["steps"]) == names
-    assert list(found["fed"]) == [f"{one}, towers" for one in names]
-    row = found["steps"][name.format("fp32")]
+    assert list(document["steps"]) == names
+    assert list(document["fed"]) == [f"{net}, towers" for net in names]
+    row = document["steps"][name.format("fp32")]
     assert tuple(row["images per second"]) == NETS
     assert all(rate > 0 for rate in row["images per second"].values())
-    assert found["fed"][f"{names[1]}, towers"]["images_per_s"] > 0
-    assert len(found["normalisation"]) == 3
+    assert document["fed"][f"{names[1]}, towers"]["images_per_s"] > 0
+    assert len(document["normalisation"]) == 3
 
 
 def test_the_naive_network_is_the_same_function(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,14 +77,14 @@ def test_a_network_is_measured_in_its_own_form(monkeypatch: pytest.MonkeyPatch) 
 def test_a_step_of_an_image_costs_4_14_gigaflops(monkeypatch: pytest.MonkeyPatch) -> None:
     nets = script(monkeypatch, "step_nets")
     with torch.device("meta"):
-        found = {
+        costs = {
             name: nets.operations(make(), 224)
             for name, make in nets.all_of_them(224, 1.0).items()
             if not name.startswith("alexrep")
         }
     naive = 6 * 724_406_816 - 2 * 105_415_200
     # 64 kernels of 11 x 11 x 3 at 55 x 55 places in the first of torchvision's layers.
-    assert found == {"naive": naive, "torchvision": 6 * 714_188_480 - 2 * 70_276_800}
+    assert costs == {"naive": naive, "torchvision": 6 * 714_188_480 - 2 * 70_276_800}
 
 
 def test_made_images_are_distinct_and_of_20_to_35_kilobytes(
@@ -92,7 +92,7 @@ def test_made_images_are_distinct_and_of_20_to_35_kilobytes(
 ) -> None:
     images = script(monkeypatch, "step_images")
     photos = pictures.photographs()
-    found = [images.jpeg(photos, number) for number in range(20)]
-    assert len(set(found)) == 20
-    assert all(20_000 <= len(one) <= 35_000 for one in found)
-    assert found[3] == images.jpeg(photos, 3)
+    jpegs = [images.jpeg(photos, number) for number in range(20)]
+    assert len(set(jpegs)) == 20
+    assert all(20_000 <= len(jpeg) <= 35_000 for jpeg in jpegs)
+    assert jpegs[3] == images.jpeg(photos, 3)

@@ -44,8 +44,8 @@ def test_the_reason_tells_the_metric_and_its_lowest_value() -> None:
 
 
 def test_a_target_is_reached_at_it_and_under_it() -> None:
-    told = stopped([0.9, 0.3, 0.25], metric="val_top1_error", target=0.25)
-    assert told == (2, "val_top1_error 0.25 has reached 0.25")
+    reached = stopped([0.9, 0.3, 0.25], metric="val_top1_error", target=0.25)
+    assert reached == (2, "val_top1_error 0.25 has reached 0.25")
 
 
 def test_no_run_ends_before_its_first_epoch() -> None:

@@ -46,7 +46,7 @@ def test_a_signal_comes_to_the_stage_once_and_it_saves(
     with subprocess.Popen(command, start_new_session=True, stderr=pipe, text=True) as chain:
         wait_until((run / "checkpoints" / "last.pt").exists, "a checkpoint")
         send(chain.pid, number)
-        said = chain.communicate(timeout=PATIENCE_S)[1].splitlines()
+        lines = chain.communicate(timeout=PATIENCE_S)[1].splitlines()
     assert chain.returncode == 75
-    assert f"found {number.name}, saved; start again to go on" in said[-2]
-    assert said[-1] == "alexrep: stopped: alexrep train left with 75; start again to go on"
+    assert f"found {number.name}, saved; start again to go on" in lines[-2]
+    assert lines[-1] == "alexrep: stopped: alexrep train left with 75; start again to go on"

@@ -26,22 +26,22 @@ def test_without_wnids_it_is_the_split_itself(split: Split) -> None:
 
 
 def test_the_images_are_those_of_the_classes_with_their_indices(split: Split) -> None:
-    found = limited(split, TWO)
-    assert indices(found).tolist() == np.flatnonzero(split.labels != 1).tolist()
-    assert [found.read(int(one)) for one in indices(found)] == [
-        split.read(int(one)) for one in indices(found)
+    subset = limited(split, TWO)
+    assert indices(subset).tolist() == np.flatnonzero(split.labels != 1).tolist()
+    assert [subset.read(int(index)) for index in indices(subset)] == [
+        split.read(int(index)) for index in indices(subset)
     ]
 
 
 def test_labels_follow_a_table_of_their_own(split: Split) -> None:
-    found = limited(split, TWO)
-    assert [(one.index, one.wnid) for one in found.classes.synsets] == [
+    subset = limited(split, TWO)
+    assert [(synset.index, synset.wnid) for synset in subset.classes.synsets] == [
         (0, "n00000020"),
         (1, "n00000040"),
     ]
     expected = split.labels[split.labels != 1] // 2
-    assert found.labels[indices(found)].tolist() == expected.tolist()
-    assert found.num_quarantined == 0
+    assert subset.labels[indices(subset)].tolist() == expected.tolist()
+    assert subset.num_quarantined == 0
 
 
 def test_the_split_itself_stays(split: Split) -> None:

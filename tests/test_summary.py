@@ -37,17 +37,23 @@ def test_the_network_of_2012_has_its_known_totals_and_departs_nowhere() -> None:
 
 def test_departures_are_counted_and_listed() -> None:
     lines = summary("alexnet-2012", "--set", "model.activation=tanh", *SMALL).stdout.splitlines()
-    place = lines.index("departures from net 145: 3")
-    assert "  activation: tanh; net 145: relu" in lines[place:]
-    assert len(lines) == place + 4
+    start = lines.index("departures from net 145: 3")
+    assert "  activation: tanh; net 145: relu" in lines[start:]
+    assert len(lines) == start + 4
 
 
 def test_the_document_holds_layers_total_and_departures() -> None:
-    found = json.loads(summary("alexnet-2012", *SMALL, "--json").stdout)
-    assert (found["recipe"], found["model"], found["classes"]) == ("alexnet-2012", "alexnet", 7)
-    assert found["layers"][-1]["output"] == [7]
-    assert found["total"]["parameters"] == sum(one["parameters"] for one in found["layers"])
-    assert len(found["departures"]) == 2
+    document = json.loads(summary("alexnet-2012", *SMALL, "--json").stdout)
+    assert (document["recipe"], document["model"], document["classes"]) == (
+        "alexnet-2012",
+        "alexnet",
+        7,
+    )
+    assert document["layers"][-1]["output"] == [7]
+    assert document["total"]["parameters"] == sum(
+        layer["parameters"] for layer in document["layers"]
+    )
+    assert len(document["departures"]) == 2
 
 
 @pytest.mark.parametrize("words", [("nope",), ("demo", "--set", "model.side=66")])

@@ -23,8 +23,8 @@ def test_the_text_has_a_line_for_each_layer_and_the_total() -> None:
 
 def test_the_file_holds_the_layers_and_their_total(tmp_path: Path) -> None:
     count.save(tmp_path / "layers.json", NETWORK, 8)
-    found = json.loads((tmp_path / "layers.json").read_text())
+    document = json.loads((tmp_path / "layers.json").read_text())
     numbers = {"weights": 108, "biases": 4, "parameters": 112, "multiply_adds": 3888}
     conv = {"name": "0", "output": [4, 6, 6], "activation_bytes": 576} | numbers
-    assert found["layers"][0] == conv
-    assert found["total"] == numbers | {"activation_bytes": 720}
+    assert document["layers"][0] == conv
+    assert document["total"] == numbers | {"activation_bytes": 720}

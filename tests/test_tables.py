@@ -37,8 +37,8 @@ def printed(*words: str | Path) -> list[dict[str, str]]:
 
 
 def document(*words: str | Path) -> list[dict[str, str | int | None]]:
-    found: list[dict[str, str | int | None]] = json.loads(alexrep(*words, "--json").stdout)
-    return found
+    rows: list[dict[str, str | int | None]] = json.loads(alexrep(*words, "--json").stdout)
+    return rows
 
 
 def text(rows: Iterator[TableRow] | list[TableRow], columns: tuple[str, ...]) -> str:
@@ -57,15 +57,15 @@ def test_classes_are_printed_in_the_order_of_their_labels(data: Path) -> None:
 
 
 def test_classes_are_one_json_document(data: Path) -> None:
-    found = document("classes", data)
-    assert found[0] == {
+    rows = document("classes", data)
+    assert rows[0] == {
         "label": 0,
         "wnid": "n00000020",
         "id": 3,
         "words": "cat, feline",
         "num_train_images": 6,
     }
-    assert [one["label"] for one in found] == [0, 1, 2]
+    assert [row["label"] for row in rows] == [0, 1, 2]
 
 
 def test_every_image_is_listed_once_in_order(data: Path) -> None:
@@ -79,8 +79,10 @@ def test_every_image_is_listed_once_in_order(data: Path) -> None:
 def test_a_row_tells_class_verdict_size_and_digest(data: Path) -> None:
     rows = {row["name"]: row for row in printed("images", data)}
     png = rows["n00000030_5.JPEG"]
-    held = {one.name: one for one in open_prepared(data).verdicts("train/n00000030")}
-    assert png.pop("sha256") == held["n00000030_5.JPEG"].sha256
+    verdicts = {
+        verdict.name: verdict for verdict in open_prepared(data).verdicts("train/n00000030")
+    }
+    assert png.pop("sha256") == verdicts["n00000030_5.JPEG"].sha256
     assert list(png.values()) == (
         ["n00000030_5.JPEG", "train", "1", "n00000030", "1", "dog", "repaired", "PNG", "120", "90"]
     )
@@ -93,8 +95,8 @@ def test_quarantined_images_are_listed_without_size_and_digest(data: Path) -> No
     assert (row["name"], row["label"], row["wnid"]) == ("DEMO_val_00000005.JPEG", "1", "n00000030")
     assert "truncated" in row["why"]
     assert (row["width"], row["height"], row["sha256"]) == ("", "", "")
-    (one,) = (one for one in document("images", data) if one["verdict"] == "quarantined")
-    assert (one["width"], one["height"], one["sha256"]) == (None, None, None)
+    (image,) = (image for image in document("images", data) if image["verdict"] == "quarantined")
+    assert (image["width"], image["height"], image["sha256"]) == (None, None, None)
 
 
 @pytest.mark.parametrize(("split", "num"), [("train", 18), ("val", 8), ("test", 4)])

@@ -67,8 +67,8 @@ def scored(task: Task) -> Result:
 
 def arrays(task: Task) -> dict[str, Any]:
     path = task.run.result(task.split, task.views).with_suffix(".npz")
-    with np.load(path, allow_pickle=False) as held:
-        return dict(held)
+    with np.load(path, allow_pickle=False) as archive:
+        return dict(archive)
 
 
 def exchange_a_class(task: Task) -> None:
@@ -94,23 +94,23 @@ def test_the_result_is_that_of_the_checkpoint_on_the_split(task: Task) -> None:
     with closing(open_split(task.data, "val")) as split:
         model, inputs = network.model(), network.inputs()
         scores, _ = evaluate(model, split, inputs, "ten-crop", threads=1, batch_size=3)
-    found = scored(task)
-    assert (found.top1_error, found.top5_error) == (scores.top1_error, scores.top5_error)
-    assert found.loss == pytest.approx(scores.loss)
-    assert (found.num_images, found.num_quarantined) == (8, 1)
-    assert (found.split, found.views, found.checkpoint, found.epoch) == (
+    result = scored(task)
+    assert (result.top1_error, result.top5_error) == (scores.top1_error, scores.top5_error)
+    assert result.loss == pytest.approx(scores.loss)
+    assert (result.num_images, result.num_quarantined) == (8, 1)
+    assert (result.split, result.views, result.checkpoint, result.epoch) == (
         *("val", "ten-crop", "last"),
         5,
     )
 
 
 def test_the_centre_of_the_last_checkpoint_is_what_training_reported(task: Task) -> None:
-    found = scored(replace(task, views="centre"))
+    result = scored(replace(task, views="centre"))
     details, row = task.run.read_manifest().details, log.read(task.run.log)[-1]
-    assert found.loss == pytest.approx(row["val_loss"])
-    assert found.top1_error == details["val_top1_error"]
-    assert found.top5_error == details["val_top5_error"]
-    assert found.weights == details["weights"]
+    assert result.loss == pytest.approx(row["val_loss"])
+    assert result.top1_error == details["val_top1_error"]
+    assert result.top5_error == details["val_top5_error"]
+    assert result.weights == details["weights"]
 
 
 @pytest.fixture(scope="module")
@@ -158,21 +158,21 @@ def switches() -> tuple[str, str, bool]:
 
 
 def test_the_best_checkpoint_has_the_error_that_made_it_so(task: Task) -> None:
-    found = scored(replace(task, views="centre", which="best"))
+    result = scored(replace(task, views="centre", which="best"))
     details = task.run.read_manifest().details
-    assert found.top1_error == details["best_val_top1_error"]
-    assert found.epoch == details["best_epoch"]
+    assert result.top1_error == details["best_val_top1_error"]
+    assert result.epoch == details["best_epoch"]
 
 
 def test_the_test_split_has_labels_here(task: Task) -> None:
-    found = scored(replace(task, split="test"))
-    assert (found.num_images, found.num_quarantined) == (4, 0)
+    result = scored(replace(task, split="test"))
+    assert (result.num_images, result.num_quarantined) == (4, 0)
 
 
 def test_both_geometries_are_named_and_nothing_is_said_if_they_agree(task: Task) -> None:
-    found = scored(task)
-    assert (found.geometry, found.trained_geometry) == ("crop", "crop")
-    assert "\n" not in text.line(found)
+    result = scored(task)
+    assert (result.geometry, result.trained_geometry) == ("crop", "crop")
+    assert "\n" not in text.line(result)
 
 
 def test_a_network_of_another_geometry_is_named(
@@ -180,12 +180,12 @@ def test_a_network_of_another_geometry_is_named(
 ) -> None:
     squashed = pack(prepare(raw, tmp_path / "squashed", geometry="squash"))
     other = replace(task, data=squashed)
-    found = scored(other)
-    assert (found.geometry, found.trained_geometry) == ("squash", "crop")
+    result = scored(other)
+    assert (result.geometry, result.trained_geometry) == ("squash", "crop")
     assert json.loads(other.run.result("val", "ten-crop").read_text())["geometry"] == "squash"
-    said = "\nval: squashed to a square; the network was trained on cropped images"
-    assert text.line(found).endswith(said)
-    assert json.loads(text.document(found))["trained_geometry"] == "crop"
+    warning = "\nval: squashed to a square; the network was trained on cropped images"
+    assert text.line(result).endswith(warning)
+    assert json.loads(text.document(result))["trained_geometry"] == "crop"
 
 
 def test_records_that_name_no_geometry_mean_cropped_images(task: Task, tmp_path: Path) -> None:
@@ -197,10 +197,10 @@ def test_records_that_name_no_geometry_mean_cropped_images(task: Task, tmp_path:
     content = checkpoint.load(path)
     del content["inputs"]["geometry"], content["format_version"]
     checkpoint.save(path, content)
-    found = scored(replace(task, data=other))
-    assert (found.geometry, found.trained_geometry) == ("crop", "crop")
-    kept = {key: value for key, value in asdict(found).items() if "geometry" not in key}
-    assert Result(**kept) == found
+    result = scored(replace(task, data=other))
+    assert (result.geometry, result.trained_geometry) == ("crop", "crop")
+    kept = {key: value for key, value in asdict(result).items() if "geometry" not in key}
+    assert Result(**kept) == result
 
 
 def test_before_scoring_there_is_no_result(task: Task) -> None:
@@ -208,9 +208,9 @@ def test_before_scoring_there_is_no_result(task: Task) -> None:
 
 
 def test_a_result_is_found_again(task: Task) -> None:
-    found = scored(task)
-    assert find(task) == found
-    assert json.loads(task.run.result("val", "ten-crop").read_text()) == asdict(found)
+    result = scored(task)
+    assert find(task) == result
+    assert json.loads(task.run.result("val", "ten-crop").read_text()) == asdict(result)
 
 
 def test_results_of_other_splits_and_views_stand_beside_it(task: Task) -> None:
@@ -245,10 +245,10 @@ def test_results_of_both_checkpoints_stand_beside_each_other(task: Task) -> None
 
 def said_of(task: Task) -> str:
     """Return the one line about a result that does not do."""
-    said: list[str] = []
-    assert find(task, said.append) is None
-    assert len(said) == 1
-    return said[0]
+    messages: list[str] = []
+    assert find(task, messages.append) is None
+    assert len(messages) == 1
+    return messages[0]
 
 
 def test_a_result_of_other_weights_is_replaced_and_this_is_said(task: Task) -> None:
@@ -354,9 +354,9 @@ def test_predictions_are_kept_for_every_image(task: Task) -> None:
 
 
 def test_the_kept_predictions_give_the_errors(task: Task) -> None:
-    found, kept = scored(task), arrays(task)
+    result, kept = scored(task), arrays(task)
     num_right = np.count_nonzero(kept["top5"][:, 0] == kept["labels"])
-    assert found.top1_error == (8 - num_right) / 8
+    assert result.top1_error == (8 - num_right) / 8
 
 
 def test_the_images_of_the_sheet_are_those_of_its_rows(task: Task) -> None:

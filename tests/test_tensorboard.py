@@ -34,9 +34,9 @@ def write(folder: Path, purge_step: int, *rows: Row, log: tuple[Row, ...] = ()) 
 
 
 def read(folder: Path) -> EventAccumulator:
-    found = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0})
-    found.Reload()
-    return found
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0})
+    events.Reload()
+    return events
 
 
 def points(folder: Path, tag: str) -> list[tuple[int, float]]:

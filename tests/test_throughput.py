@@ -28,8 +28,8 @@ def test_the_share_of_waiting_is_the_time_until_each_item_comes(clock: list[floa
     for _ in throughput.waiting(items()):
         clock[0] += 3.5
         throughput.count(25)
-    told = {"images_per_s": 5.0, "feed_wait_share": 0.3, "seconds": 10.0}
-    assert throughput.read() == told
+    expected = {"images_per_s": 5.0, "feed_wait_share": 0.3, "seconds": 10.0}
+    assert throughput.read() == expected
 
 
 def test_it_starts_again(clock: list[float]) -> None:
@@ -47,5 +47,5 @@ def test_without_images_there_is_nothing_to_tell() -> None:
 
 
 def test_memory_is_that_of_the_process() -> None:
-    held = torch.zeros(64 << 20, dtype=torch.uint8)
-    assert memory_bytes(torch.device("cpu")) > held.numel()
+    block = torch.zeros(64 << 20, dtype=torch.uint8)
+    assert memory_bytes(torch.device("cpu")) > block.numel()

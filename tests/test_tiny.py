@@ -48,14 +48,14 @@ def test_it_is_told_by_its_files(raw: Path) -> None:
 
 
 def test_classes_are_sorted_and_ids_are_lines_of_wnids(raw: Path) -> None:
-    found = [(one.wnid, one.id, one.words) for one in survey(raw).classes.synsets]
-    assert found == [("n00000020", 2, "cat, feline"), ("n00000030", 1, "dog")]
+    rows = [(synset.wnid, synset.id, synset.words) for synset in survey(raw).classes.synsets]
+    assert rows == [("n00000020", 2, "cat, feline"), ("n00000030", 1, "dog")]
 
 
 def test_labels_of_val_are_those_of_the_annotations(raw: Path) -> None:
     train, _, val = survey(raw).units
-    assert [one.name for one in train.members] == [f"n00000020_{n}.JPEG" for n in range(3)]
-    assert [one.name for one in val.members] == [f"val_{n}.JPEG" for n in range(4)]
+    assert [member.name for member in train.members] == [f"n00000020_{n}.JPEG" for n in range(3)]
+    assert [member.name for member in val.members] == [f"val_{n}.JPEG" for n in range(4)]
     assert val.labels == (1, 0, 1, 0)
 
 
@@ -127,15 +127,15 @@ def test_a_part_of_the_real_set(real_data: Path, tmp_path: Path) -> None:
     kept = ("/n01443537_1", "/n02085620_1", "/val_11", ".txt")
     with tarfile.open(real_data / "tiny-imagenet-50.tar.gz") as tar:
         for member in tar:
-            if member.isreg() and any(one in member.name for one in kept):
+            if member.isreg() and any(part in member.name for part in kept):
                 tar.extract(member, tmp_path, filter="data")
-    found, images = survey(tmp_path / "tiny-imagenet-50"), tmp_path / "data" / "images"
-    job = preprocess.begin(found, images, Target(64), partial=True, retry_failed=False)
-    preprocess.run(found, images, Target(64), 1, lambda num: None)
+    surveyed, images = survey(tmp_path / "tiny-imagenet-50"), tmp_path / "data" / "images"
+    job = preprocess.begin(surveyed, images, Target(64), partial=True, retry_failed=False)
+    preprocess.run(surveyed, images, Target(64), 1, lambda num: None)
     preprocess.finish_if_last(job)
-    held = open_prepared(tmp_path / "data")
-    assert len(held.classes) == 50
-    assert held.classes.synsets[0].words == "goldfish, Carassius auratus"
-    verdicts = [one for unit in held.units("train") for one in held.verdicts(unit)]
-    assert {one.why for one in verdicts} <= {"copied", "gray"}
-    assert held.manifest.counts["train images"] == 111 * 2
+    prepared = open_prepared(tmp_path / "data")
+    assert len(prepared.classes) == 50
+    assert prepared.classes.synsets[0].words == "goldfish, Carassius auratus"
+    verdicts = [verdict for unit in prepared.units("train") for verdict in prepared.verdicts(unit)]
+    assert {verdict.why for verdict in verdicts} <= {"copied", "gray"}
+    assert prepared.manifest.counts["train images"] == 111 * 2

@@ -63,9 +63,9 @@ def test_two_processes_make_the_errors_of_one(data: Path, recipe: Path, tmp_path
         # One process prints: the counts and the errors.
         assert len(done.stdout.splitlines()) == 2
         details.append(json.loads((tmp_path / name / "manifest.json").read_text())["details"])
-    one, two = details
-    assert {k: v for k, v in one.items() if k != "weights"} == {
-        k: v for k, v in two.items() if k != "weights"
+    alone, shared = details
+    assert {k: v for k, v in alone.items() if k != "weights"} == {
+        k: v for k, v in shared.items() if k != "weights"
     }
     rows = [log.read(tmp_path / name / "log.jsonl") for name in ("one", "two")]
     for first, second in zip(*rows, strict=True):
@@ -81,9 +81,9 @@ def test_two_processes_make_the_errors_of_one(data: Path, recipe: Path, tmp_path
 @contextlib.contextmanager
 def tasks(line: list[str]) -> Iterator[list[subprocess.Popen[str]]]:
     """Start two processes as two tasks of srun would be: nobody else looks after them."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        port = str(held.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = str(listener.getsockname()[1])
     meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
     variables = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
     ranks = [
@@ -105,8 +105,8 @@ def wait_for_rows(run: Path, num: int) -> None:
 
 def ends(ranks: list[subprocess.Popen[str]]) -> tuple[list[int], list[str]]:
     """Wait for both; return their exit codes and all lines that they have said."""
-    said = [rank.communicate(timeout=PATIENCE_S)[1].splitlines() for rank in ranks]
-    return [rank.returncode for rank in ranks], [line for lines in said for line in lines]
+    outputs = [rank.communicate(timeout=PATIENCE_S)[1].splitlines() for rank in ranks]
+    return [rank.returncode for rank in ranks], [line for lines in outputs for line in lines]
 
 
 def test_a_killed_process_ends_the_run_and_is_named(
@@ -115,9 +115,9 @@ def test_a_killed_process_ends_the_run_and_is_named(
     with tasks(command(ALONE, data, tmp_path / "run", recipe, "--epochs", "100000")) as ranks:
         wait_for_rows(tmp_path / "run", 10)
         ranks[1].send_signal(signal.SIGKILL)
-        _, said = ranks[0].communicate(timeout=PATIENCE_S)
+        _, stderr = ranks[0].communicate(timeout=PATIENCE_S)
         assert ranks[0].returncode == 1
-    assert said.splitlines()[-1].startswith("alexrep: rank 1: expected to go on, found no sign")
+    assert stderr.splitlines()[-1].startswith("alexrep: rank 1: expected to go on, found no sign")
 
 
 def test_no_thread_of_the_group_is_left_when_a_process_leaves() -> None:
@@ -136,10 +136,10 @@ def test_a_signal_to_one_of_two_processes_costs_no_bit(
     with tasks(line) as ranks:
         wait_for_rows(tmp_path / "run", 12)
         ranks[1].send_signal(signal.SIGUSR2)
-        codes, said = ends(ranks)
+        codes, lines = ends(ranks)
     assert codes == [75, 75]
-    (told,) = said
-    assert re.fullmatch(r"alexrep: step \d+: .* a signal to another process, saved; .*", told)
+    (message,) = lines
+    assert re.fullmatch(r"alexrep: step \d+: .* a signal to another process, saved; .*", message)
     assert not (tmp_path / "run" / "manifest.json").exists()
     with tasks(line) as ranks:
         assert ends(ranks) == ([0, 0], [])
@@ -154,10 +154,10 @@ def test_a_refusal_ends_all_processes_with_one_line(
 ) -> None:
     line = command(ALONE, data, tmp_path / "run", recipe)
     with locks.held(tmp_path / "run"), tasks(line) as ranks:
-        codes, said = ends(ranks)
+        codes, lines = ends(ranks)
     assert codes == [1, 1]
-    (told,) = said
-    assert re.fullmatch(r"alexrep: .*expected one writer, found another process at work.*", told)
+    (message,) = lines
+    assert re.fullmatch(r"alexrep: .*expected one writer, found another process at work.*", message)
 
 
 def test_a_restart_of_the_job_takes_the_run_while_its_old_processes_live(
@@ -170,10 +170,10 @@ def test_a_restart_of_the_job_takes_the_run_while_its_old_processes_live(
         wait_for_rows(run, 6)
         monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
         with tasks(line) as new:
-            codes, said = ends(old)
+            codes, lines = ends(old)
             assert codes == [1, 1]
             who = f"process {new[0].pid} on [^ ]+ of job 31, restart 1, which took over"
-            assert [one for one in said if re.search(who, one)]
+            assert [text for text in lines if re.search(who, text)]
             wait_for_rows(run, 20)
             new[0].send_signal(signal.SIGTERM)
             assert ends(new)[0] == [75, 75]

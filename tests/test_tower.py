@@ -85,6 +85,6 @@ def test_pools_that_do_not_overlap_leave_larger_maps() -> None:
 def test_the_layer_after_a_missing_one_has_room_for_what_it_reads(
     without: tuple[str, ...], layer: str, num_read: int
 ) -> None:
-    found = shapes(AlexNetModel.model_validate({"without": without}))
-    assert not set(without) & found.keys()
-    assert found[layer][1] == num_read
+    sizes = shapes(AlexNetModel.model_validate({"without": without}))
+    assert not set(without) & sizes.keys()
+    assert sizes[layer][1] == num_read

@@ -53,18 +53,18 @@ def test_the_class_table_comes_back(content: dict[str, Any]) -> None:
 
 
 def test_the_normalisation_comes_back(content: dict[str, Any]) -> None:
-    found = Trained(HERE, content).inputs()
+    inputs = Trained(HERE, content).inputs()
     expected = make_inputs(MEAN, AXES, np.array(STDS), 67, 0.2, True)
-    assert torch.equal(found.mean, expected.mean)
-    assert torch.equal(found.noise, expected.noise)
-    assert found.divisor == expected.divisor
+    assert torch.equal(inputs.mean, expected.mean)
+    assert torch.equal(inputs.noise, expected.noise)
+    assert inputs.divisor == expected.divisor
 
 
 def test_caffes_mean_and_colours_come_back(content: dict[str, Any]) -> None:
     content["config"]["feed"] |= {"mean": "crop", "channels": "bgr"}
-    found = Trained(HERE, content).inputs()
-    assert torch.equal(found.mean, torch.from_numpy(MEAN).flip(2))
-    assert (found.side, found.follows, found.is_bgr) == (67, True, True)
+    inputs = Trained(HERE, content).inputs()
+    assert torch.equal(inputs.mean, torch.from_numpy(MEAN).flip(2))
+    assert (inputs.side, inputs.follows, inputs.is_bgr) == (67, True, True)
 
 
 def test_a_recipe_of_another_version_is_named(content: dict[str, Any]) -> None:

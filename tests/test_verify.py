@@ -27,8 +27,8 @@ def follow(fault: re.Match[str], raw: Path, data: Path, *options: str) -> None:
     removed, _, stages = advice.partition("run ") if "run " in advice else advice.partition("pack")
     removed = removed.replace("remove it", f"remove {path}").replace("remove the tar", path)
     for name in re.findall(r"/[^ ,]+", removed):
-        for found in data.parent.glob(str(Path(name).relative_to(data.parent))):
-            shutil.rmtree(found) if found.is_dir() else found.unlink()
+        for target in data.parent.glob(str(Path(name).relative_to(data.parent))):
+            shutil.rmtree(target) if target.is_dir() else target.unlink()
     if "preprocess" in stages:
         words = ("--partial", "--side", "72", *options)
         assert alexrep("preprocess", raw, data, *words, "--workers", "1").exit_code == 3
@@ -156,9 +156,11 @@ def test_the_advice_about_what_was_made_of_other_images_works(own: Path, raw: Pa
     shutil.rmtree(own / "images")
     squash = ("--geometry", "squash")
     alexrep("preprocess", raw, own, "--partial", "--side", "72", "--workers", "1", *squash)
-    of_images = [one for one in FAULT.finditer(verify(own).stderr) if "expected images" in one[0]]
+    of_images = [
+        fault for fault in FAULT.finditer(verify(own).stderr) if "expected images" in fault[0]
+    ]
     stale = ("mean.manifest.json", "pca.manifest.json", "shards/manifest.json")
-    assert [one["path"] for one in of_images] == [str(own / name) for name in stale]
+    assert [fault["path"] for fault in of_images] == [str(own / name) for name in stale]
     follow(of_images[0], raw, own)
     follow(of_images[2], raw, own)
     assert verify(own).exit_code == 0

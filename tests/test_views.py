@@ -44,8 +44,8 @@ def inputs_of(side: int, patch: int, mean: float = 0.0) -> Inputs:
 def numbered() -> Tensor:
     """Return two 6 x 6 images of numbered pixels; green counts on where red ends."""
     red = torch.arange(36, dtype=torch.uint8).reshape(6, 6)
-    one = torch.stack([red, red + 36, red + 72], dim=2)
-    return torch.stack([one, one + 100])
+    channels = torch.stack([red, red + 36, red + 72], dim=2)
+    return torch.stack([channels, channels + 100])
 
 
 def test_the_ten_corners_are_those_of_2012() -> None:
@@ -54,8 +54,8 @@ def test_the_ten_corners_are_those_of_2012() -> None:
 
 def test_the_corners_of_227_are_29_pixels_apart_and_its_centre_is_at_14() -> None:
     five = [(0, 0), (0, 29), (14, 14), (29, 0), (29, 29)]
-    found = views.corners("ten-crop", 256 - 227)
-    assert found == [(*place, reflect) for reflect in (False, True) for place in five]
+    corners = views.corners("ten-crop", 256 - 227)
+    assert corners == [(*corner, reflect) for reflect in (False, True) for corner in five]
     assert views.corners("centre", 29) == [(14, 14, False)]
 
 
@@ -71,9 +71,9 @@ def test_no_corner_leaves_the_image(border: int) -> None:
 
 
 def test_ten_patches_of_a_6x6_image(numbered: Tensor) -> None:
-    found = list(views.patches(numbered, "ten-crop", inputs_of(6, 4)))
-    assert [patch[0, 0].int().tolist() for patch in found] == TEN_OF_6X6
-    assert all(patch.shape == (2, 3, 4, 4) for patch in found)
+    patches = list(views.patches(numbered, "ten-crop", inputs_of(6, 4)))
+    assert [patch[0, 0].int().tolist() for patch in patches] == TEN_OF_6X6
+    assert all(patch.shape == (2, 3, 4, 4) for patch in patches)
 
 
 def test_channels_and_images_keep_their_order(numbered: Tensor) -> None:

@@ -65,15 +65,15 @@ def record(data: Path) -> Manifest:
 
 def packed(data: Path, split: str) -> list[tuple[bytes, int, bytes]]:
     """Return name, label and JPEG of each image, in the order of the shards."""
-    found = []
+    rows = []
     for path in sorted((data / "shards").glob(f"{split}-*.h5")):
-        with h5py.File(path) as held:
-            offsets, jpeg = held["offsets"][:], held["jpeg"][:]
+        with h5py.File(path) as shard:
+            offsets, jpeg = shard["offsets"][:], shard["jpeg"][:]
             for row, (name, label) in enumerate(
-                zip(held["names"][:], held["labels"][:], strict=True)
+                zip(shard["names"][:], shard["labels"][:], strict=True)
             ):
-                found.append((name, int(label), jpeg[offsets[row] : offsets[row + 1]].tobytes()))
-    return found
+                rows.append((name, int(label), jpeg[offsets[row] : offsets[row + 1]].tobytes()))
+    return rows
 
 
 def prepared(data: Path, split: str) -> list[tuple[bytes, int, bytes]]:
@@ -106,7 +106,7 @@ def test_train_is_shuffled_by_the_seed(own: Path, data: Path, pack: Pack) -> Non
     assert len({tuple(names), tuple(others), tuple(sorted(names))}) == 3
     assert sorted(others) == sorted(names)
     unshuffled = [name for name, _, _ in prepared(data, "train")]
-    assert names == [unshuffled[place] for place in keyed.permutation(18, 1)]
+    assert names == [unshuffled[index] for index in keyed.permutation(18, 1)]
 
 
 def test_the_seed_does_not_touch_val(own: Path, data: Path, pack: Pack) -> None:
@@ -122,11 +122,11 @@ def test_shards_are_full_but_the_last(
 ) -> None:
     shards = sorted((pack(own, shard_images=shard_images) / "shards").glob("train-*.h5"))
     assert [path.name for path in shards] == [f"train-{k:05d}.h5" for k in range(len(sizes))]
-    found = []
+    counts = []
     for path in shards:
-        with h5py.File(path) as held:
-            found.append(len(held["labels"]))
-    assert found == sizes
+        with h5py.File(path) as shard:
+            counts.append(len(shard["labels"]))
+    assert counts == sizes
     assert packed(own, "train") == packed(data, "train")
 
 
@@ -140,7 +140,7 @@ def test_five_lines_of_plain_h5py_read_an_image(data: Path) -> None:
         image = Image.open(io.BytesIO(shard["jpeg"][start:end].tobytes()))
         label, name = shard["labels"][3], shard["names"][3].decode()
     assert image.size == (72, 72)
-    wnids = [one.wnid for one in open_prepared(data).classes.synsets]
+    wnids = [synset.wnid for synset in open_prepared(data).classes.synsets]
     assert name.startswith(wnids[label])
 
 
@@ -270,9 +270,9 @@ def test_other_settings_are_refused_by_name(data: Path, pack: Pack) -> None:
 def test_progress_counts_every_image(own: Path, data: Path) -> None:
     images, plan = open_prepared(own), write.make_plan(open_prepared(own), 1, 8)
     for new, old in ([2, 4, 7, 8, 8], []), ([8], [2, 4, 7, 8]):
-        told, before = list[int](), list[int]()
-        write.run(images, own / "shards", plan, 1, told.append, before.append)
-        assert (sorted(told), sorted(before)) == (new, old)
+        progress, before = list[int](), list[int]()
+        write.run(images, own / "shards", plan, 1, progress.append, before.append)
+        assert (sorted(progress), sorted(before)) == (new, old)
         (own / "shards" / "train-00000.h5").unlink()
 
 
@@ -354,11 +354,11 @@ def test_a_list_of_prepared_images_that_changed_is_refused(own: Path, pack: Pack
 
 
 @pytest.mark.parametrize("encoding", ["jpeg", "raw"])
-@pytest.mark.parametrize("place", [0, -1])
+@pytest.mark.parametrize("offset", [0, -1])
 def test_a_prepared_image_that_changed_is_named_and_leaves_no_shard(
-    own: Path, pack: Pack, encoding: str, place: int
+    own: Path, pack: Pack, encoding: str, offset: int
 ) -> None:
-    verdict, tar = open_prepared(own).verdicts("val/00000")[place], own / "images/val/00000.tar"
+    verdict, tar = open_prepared(own).verdicts("val/00000")[offset], own / "images/val/00000.tar"
     raw = bytearray(tar.read_bytes())
     raw[verdict.offset + verdict.size // 2] ^= 1
     tar.write_bytes(raw)
@@ -371,8 +371,8 @@ def test_a_prepared_image_that_changed_is_named_and_leaves_no_shard(
 def test_every_prepared_image_has_its_crc32_recorded(data: Path) -> None:
     images = open_prepared(data)
     units = [unit for split in SPLITS for unit in images.units(split)]
-    held = [pair for unit in units for pair in jpegs(images, unit)]
-    assert all(verdict.crc32 == zlib.crc32(content) for verdict, content in held)
+    pairs = [pair for unit in units for pair in jpegs(images, unit)]
+    assert all(verdict.crc32 == zlib.crc32(content) for verdict, content in pairs)
 
 
 @pytest.mark.parametrize("suffix", ["tar", "jsonl"])
