@@ -19,9 +19,9 @@ import pytest
 from waiting import wait_until
 
 NODES = ("127.0.0.11", "127.0.0.12")
-"""Names of the nodes: loopback addresses, which any program can connect to."""
+"""Node names: loopback addresses, which any program can connect to."""
 FOREIGN = ("SLURM", "SBATCH_", "SRUN_", "SQUEUE_", "SCANCEL_", "SINFO_")
-"""Beginnings of variables of an outer Slurm, whose job may be running the tests."""
+"""Prefixes of the variables of an outer Slurm, in whose job the tests may run."""
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "OUT_OF_MEMORY")
 PR_SET_PDEATHSIG = 1
 """Linux, prctl(2)."""
@@ -31,7 +31,7 @@ class Cluster:
     """The cluster, and the client programs that talk to it."""
 
     def __init__(self, folder: Path) -> None:
-        """Write the settings; nothing runs yet."""
+        """Write the settings; start nothing yet."""
         self.folder = folder
         clean = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
         mine = {"SLURM_CONF": str(folder / "slurm.conf"), "PATH": cluster_setup.PATH}
@@ -44,7 +44,7 @@ class Cluster:
         cluster_setup.write(folder, NODES)
 
     def start(self) -> None:
-        """Start the daemons and wait until both nodes take jobs."""
+        """Start the daemons and wait until both nodes accept jobs."""
         folder = self.folder
         files = {"key-file": "munge.key", "seed-file": "munge.seed", "socket": "munge.socket"}
         files |= {"pid-file": "munge.pid", "log-file": "log/munged"}
@@ -62,14 +62,14 @@ class Cluster:
         self._spawn(name, "slurmd", "-D", "-f", str(self.folder / "slurm.conf"), "-N", name)
 
     def kill_node(self, name: str) -> None:
-        """Kill all processes of a node at once, and have Slurm notice it."""
+        """Kill all processes of a node at once, and let Slurm notice it."""
         self.cut_node(name)
         for process in self.processes(name):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
 
     def cut_node(self, name: str) -> None:
-        """Have Slurm lose a node, on which the processes of jobs live on."""
+        """Make Slurm lose a node, while processes of jobs keep running on it."""
         self.daemons[name].kill()
         self.daemons[name].wait()
         self.run("scontrol", "update", f"nodename={name}", "state=down", "reason=lost")
@@ -96,7 +96,7 @@ class Cluster:
         return set(result.stdout.splitlines()) == {f"{name} idle" for name in NODES}
 
     def tail(self) -> str:
-        """Return the ends of the daemons' logs."""
+        """Return the last lines of the daemons' logs."""
         logs = sorted((self.folder / "log").iterdir())
         return "\n".join(f"{path.name}: {path.read_text()[-600:]}" for path in logs)
 
@@ -139,7 +139,7 @@ class Cluster:
         return self.states(job)
 
     def cancel_all(self) -> None:
-        """End every job and wait until none is left; bring lost nodes back."""
+        """Cancel every job and wait until none is left; resume lost nodes."""
         self.run("scancel", f"--user={os.getuid()}")
         for name in NODES:
             if self.daemons[name].poll() is not None:
@@ -148,7 +148,7 @@ class Cluster:
         wait_until(self._is_ready, "the nodes", 120)
 
     def stop(self) -> None:
-        """End jobs, daemons, and whatever of the jobs has outlived them."""
+        """Stop jobs, daemons and any process of a job that outlived them."""
         with contextlib.suppress(Exception):
             assert self.daemons["slurmctld"].poll() is None
             self.cancel_all()
@@ -166,7 +166,7 @@ class Cluster:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def processes(self, node: str = "") -> list[int]:
-        """Return the ids of the living processes of jobs and daemons; or of one node's jobs."""
+        """Return the pids of jobs and daemons, or of the jobs of one node."""
         return [
             int(process.name)
             for process in Path("/proc").glob("[0-9]*")
@@ -174,7 +174,7 @@ class Cluster:
         ]
 
     def _owns(self, process: Path, node: str) -> bool:
-        """Tell by environment, or, for a slurmstepd, which may have none, by open files."""
+        """Decide by the environment or, as a slurmstepd may have none, by open files."""
         mine, at = f"SLURM_CONF={self.folder}/".encode(), f"SLURMD_NODENAME={node}".encode()
         try:
             variables = (process / "environ").read_bytes()
@@ -192,7 +192,7 @@ def _die_with_parent() -> None:
 
 
 def _started() -> Cluster:
-    """Return a cluster that runs; a port may be taken by another between choice and use."""
+    """Start a cluster; retry, as a chosen port may be taken by another process before its use."""
     for trial in range(3):
         # A short path: munged's socket has room for 107 letters.
         cluster = Cluster(Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp")))
@@ -209,7 +209,7 @@ def _started() -> Cluster:
 
 @contextlib.contextmanager
 def running() -> Iterator[Cluster]:
-    """Yield a cluster that runs, in a folder that is gone afterwards; skip where none can."""
+    """Yield a running cluster in a temporary folder; skip if none can run here."""
     why = cluster_setup.lack()
     if why is not None:
         pytest.skip(why)

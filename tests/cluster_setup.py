@@ -1,4 +1,4 @@
-"""What a test cluster needs of this machine: Slurm's packages, free ports, its settings."""
+"""What a test cluster needs from this machine: Slurm's packages, free ports, settings."""
 
 import contextlib
 import fcntl
@@ -14,10 +14,10 @@ from pathlib import Path
 
 PACKAGES = ("slurmd", "slurmctld", "slurm-client", "munge")
 ASKED = "ALEXREP_INSTALL_SLURM"
-"""Variable that allows to install them, where it is not empty."""
+"""Environment variable that allows installing them, unless empty."""
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "squeue", "scancel")
 PATH = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
-"""Where the daemons are, which are not for everyone's path."""
+"""Path with the daemons, which are often not on a user's PATH."""
 
 SETTINGS = """\
 ClusterName=alexrep
@@ -69,10 +69,10 @@ NODE = (
 def write(folder: Path, nodes: Sequence[str]) -> None:
     """Write slurm.conf, gres.conf and cgroup.conf for a cluster of these nodes."""
     host, ports = os.uname().nodename.split(".")[0], _free_ports(1 + len(nodes))
-    # Slurm can be held to loopback only where that is what the host's name resolves to.
+    # Slurm stays on loopback only if the host's name resolves to it.
     listen = "NoInAddrAny,NoCtldInAddrAny" if _is_loopback() else "keepalivetime=60"
     user = pwd.getpwuid(os.getuid()).pw_name
-    # The ports that tasks meet at follow from the job's number: two clusters have other ones.
+    # Tasks meet at ports derived from the job id: a random first id keeps clusters apart.
     first_job = 1 + 1000 * secrets.randbelow(1000)
     text = SETTINGS.format(
         user=user, host=host, ports=ports, first_job=first_job, listen=listen, folder=folder
@@ -89,7 +89,7 @@ def write(folder: Path, nodes: Sequence[str]) -> None:
 
 
 def lack() -> str | None:
-    """Tell why Slurm cannot run here; None if it can. Installs it where it is missing and may."""
+    """Return why Slurm cannot run here, or None; install it if missing and allowed."""
     if _missing():
         failure = _forbidden() or _install()
         if missing := _missing():
@@ -106,7 +106,7 @@ def _missing() -> list[str]:
 
 
 def _forbidden() -> str:
-    """Tell why the packages may not be installed; nothing if they may."""
+    """Return why the packages may not be installed; empty if they may."""
     if not os.environ.get(ASKED):
         return f"{ASKED}=yes, which make test sets, installs it"
     if os.geteuid() != 0:
@@ -125,12 +125,12 @@ def _install() -> str:
         fcntl.flock(stream, fcntl.LOCK_EX)
         if not _missing():
             return ""
-        _apt("update")  # An archive that does not answer may have been read before.
+        _apt("update")  # A mirror that does not answer may have been read before.
         return _apt("install", *options, *PACKAGES)
 
 
 def _apt(*words: str) -> str:
-    """Run apt-get without questions; return the last line of its errors if it fails."""
+    """Run apt-get non-interactively; return the last line of its errors if it fails."""
     quiet = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
     try:
         done = subprocess.run(

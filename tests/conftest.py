@@ -40,8 +40,8 @@ SIZES = ((90, 120), (120, 90), (72, 72), (60, 60), (75, 110))
 
 Pixels = NDArray[np.uint8]
 
-# In CI the same examples each time; elsewhere new ones, which may find something. No example is
-# a fault for being slow on a machine that others use.
+# In CI the same examples each time; elsewhere new ones, to find more faults. No deadline and no
+# health check for slowness, as the machine may be busy.
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("here", patient)
 settings.register_profile("ci", patient, derandomize=True)
@@ -56,7 +56,7 @@ def arithmetic(height: int, width: int, blue: int = 0) -> Pixels:
 
 
 def encode(pixels: Pixels, form: str = "JPEG", **options: Any) -> bytes:
-    """Encode an image; as JPEG of full chroma and quality 95 if nothing else is said."""
+    """Encode an image; by default as JPEG of quality 95 without chroma subsampling."""
     settings = {"quality": 95, "subsampling": 0} if form == "JPEG" else {}
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, form, **settings | options)
@@ -84,7 +84,7 @@ def meta(leaves: Mapping[str, tuple[int, str]], num_train: int, prefix: str = "D
         synsets[index, 0] = row
     synsets[-1, 0] = (above, "n00000001", "thing", len(leaves), tuple(range(1, above)), 0)
     stream = io.BytesIO()
-    # Some stubs know paths only.
+    # Some type stubs accept paths only.
     savemat(cast(Any, stream), {"synsets": synsets})
     # The first 116 bytes are free text, into which scipy writes the time.
     return b"MATLAB 5.0 MAT-file, a test".ljust(116) + stream.getvalue()[116:]
@@ -198,7 +198,7 @@ def pack_data(
 
 
 CAFFE_TYPES = {"Convolution": 4, "InnerProduct": 14, "LRN": 15, "Pooling": 17, "ReLU": 18}
-"""Number of a layer's type in the old form."""
+"""Type number of a layer in the old (V1) format."""
 
 CAFFE_LAYERS = (
     *(("conv1", "Convolution"), ("relu1", "ReLU"), ("norm1", "LRN"), ("pool1", "Pooling")),
@@ -210,7 +210,7 @@ CAFFE_LAYERS = (
 
 
 class Caffe:
-    """Files in Caffe's forms, by the numbers that its message definitions give the fields."""
+    """Writes files in Caffe's formats, by the field numbers of its message definitions."""
 
     @staticmethod
     def number(value: int) -> bytes:
@@ -252,7 +252,7 @@ class Caffe:
 
     @staticmethod
     def layer(name: str, kind: str, blobs: Sequence[bytes], *, old: bool = False) -> bytes:
-        """Write a layer in the old form (V1) or the newer one, as a field of the network."""
+        """Write a layer in the old format (V1) or the newer one, as a field of the network."""
         if old:
             fields = (
                 Caffe.field(2, b"below")
@@ -320,8 +320,8 @@ def prepare() -> Callable[..., Path]:
 
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
-    """Keep torch to one thread: it is faster on networks as small as these."""
-    import torch  # the tests of the data need none of it
+    """Limit torch to one thread, which is faster on networks this small."""
+    import torch  # not needed by the tests of the data
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -381,10 +381,10 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def left_partial() -> Callable[[Path], Path]:
-    """Return what names the partial file of a path that a process of this host left and is gone."""
+    """Return a function: path -> partial file as left by a dead process of this host."""
 
     def name(path: Path) -> Path:
-        # Linux has no process of a number above 2**22.
+        # Linux has no pids above 2**22.
         return path.with_name(f"{path.name}.{os.uname().nodename}-{2**22 + 1}{files.PARTIAL}")
 
     return name
@@ -411,7 +411,7 @@ RESULT = {
     "geometry": "crop",
     "trained_geometry": "crop",
 }
-"""A result of the first version of the format, which named no version."""
+"""A result in version 1 of the format, which has no version field."""
 
 
 @pytest.fixture
@@ -447,7 +447,7 @@ def make_run(tmp_path: Path) -> Callable[..., RunFolder]:
 
 
 def epoch_row(epoch: int, error: float) -> dict[str, object]:
-    """Return a row of a log: losses and rates are the same in each."""
+    """Return an epoch row of a log, with constant losses and rates."""
     begun = {"train_loss": 1.5, "train_error": 0.625, "weights_rate": 0.01, "noise": True}
     return {
         "kind": "epoch",

@@ -1,4 +1,4 @@
-"""A network of one's own: what its recipes can set, what builds it, `register` for each."""
+"""A user's own network: its recipe fields, the function that builds it, and `register`."""
 
 from collections import OrderedDict
 from typing import Annotated, Literal
@@ -14,16 +14,16 @@ from alexrep.models import registry
 
 
 class TinyModel(Model):
-    """Two convolutions, normalised over the batch, and the means of their maps."""
+    """Two convolutions with batch normalisation, and global average pooling."""
 
     name: Literal["tiny"] = "tiny"
     """Name of the network."""
     num_maps: Annotated[int, Field(ge=1, le=512), Label("maps")] = 8
-    """Maps of the first convolution; the second has twice as many."""
+    """Channels of the first convolution; the second has twice as many."""
 
 
 def build(model: TinyModel, num_classes: int, seed: int) -> nn.Module:
-    """Make the network, with the initial values that torch gives its layers, drawn from `seed`."""
+    """Build the network with torch's own initialisation, seeded with `seed`."""
     num = model.num_maps
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

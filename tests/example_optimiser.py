@@ -1,4 +1,4 @@
-"""An update rule of one's own: what its recipes can set, what makes it, `register` for each."""
+"""A user's own update rule: its recipe fields, the function that makes it, and `register`."""
 
 from typing import Annotated, Literal
 
@@ -13,12 +13,12 @@ from alexrep.training.groups import Group
 
 
 class AdamWRule(Optimiser):
-    """Adam with the decay apart from the gradient."""
+    """AdamW: Adam with decoupled weight decay."""
 
     name: Annotated[Literal["adamw"], Label("update rule")] = "adamw"
     """Name of the update rule."""
     beta2: Annotated[float, Field(ge=0, lt=1), Label("mean of squares kept")] = 0.999
-    """Share of the running mean of squared gradients kept each step."""
+    """Decay of the running mean of squared gradients."""
 
 
 def build(rule: AdamWRule, groups: list[Group]) -> torch.optim.Optimizer:

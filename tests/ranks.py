@@ -40,7 +40,7 @@ from alexrep.training import optimiser as optimisers
 from alexrep.training.job import Job, Position
 
 LIMIT_S = 50
-"""Seconds after which a process is ended: under the minute that tests wait for an answer."""
+"""Seconds after which a process is killed; below the minute that tests wait for an answer."""
 
 
 class Double(nn.Module):
@@ -58,7 +58,7 @@ class Double(nn.Module):
 def make(
     task: dict[str, Any], training_data: TrainingData, group: Processes, rows: list[Row]
 ) -> Job:
-    """Make a job in float64; rank `victim` comes to its end, or is signalled, at `step`."""
+    """Make a job in float64 in which something happens to rank `victim` at `step`."""
     chosen = recipes.load(task["recipe"], tuple(task["settings"]))
     inner = registry.build(chosen.model, len(training_data.train.classes), chosen.seed)
     model = Double(precision.place(inner, chosen.compute, torch.device("cpu")))
@@ -81,12 +81,12 @@ def make(
 
 
 def exact(inputs: Inputs) -> Inputs:
-    """Return inputs whose noise has no rounding: a float32 product's depends on the batch."""
+    """Return inputs whose noise scales are powers of two: products are exact in every batch."""
     return dataclasses.replace(inputs, noise=torch.diag(torch.tensor([8.0, 4.0, 2.0])))
 
 
 def befall(job: Job, manner: str, step: int) -> None:
-    """Have something happen in this process."""
+    """Make something happen to this process."""
     ends: dict[str, Callable[[], None]] = {
         "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
         "pause": lambda: os.kill(os.getpid(), signal.SIGSTOP),
@@ -167,7 +167,7 @@ def fork(task: dict[str, Any], size: int) -> dict[int, list[float]]:
 
 
 def pause(processes: list[int], task: dict[str, Any]) -> None:
-    """Stop all for longer than they are patient once the victim has; the last goes on last."""
+    """Once the victim has stopped, stop all beyond their patience; resume them a second apart."""
     os.waitpid(processes[task["victim"]], os.WUNTRACED)
     for pid in processes:
         os.kill(pid, signal.SIGSTOP)

@@ -1,4 +1,4 @@
-"""The recipe of the tests: the demo's network, so narrow that a step takes milliseconds."""
+"""The recipe of the tests: the demo's network, narrow enough for steps of milliseconds."""
 
 from alexrep.config import recipes
 from alexrep.config.model import AlexNetModel

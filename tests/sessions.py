@@ -1,4 +1,4 @@
-"""Sessions that keep in memory what a run would write: a helper of the tests."""
+"""Sessions that keep in memory what a run would write to disk."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from alexrep.runs.session import Session
 
 
 class Memory(Session):
-    """Keeps rows, and of each checkpoint its step and what it is beside the last one."""
+    """Keeps the rows, and the step and roles of each checkpoint."""
 
     def __init__(
         self, signal: Callable[[], str | None] = lambda: None, rows: list[Row] | None = None
@@ -22,7 +22,7 @@ class Memory(Session):
         self.saved: list[tuple[int, Also]] = []
         self.shown: list[int] = []
         self.every: int | None = None
-        """Steps after which a checkpoint is due."""
+        """Steps after which to save a checkpoint."""
 
     @property
     def writes(self) -> bool:

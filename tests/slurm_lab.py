@@ -1,4 +1,4 @@
-"""A laboratory for trainings under Slurm: submit, pause, and compare with undisturbed ones."""
+"""Trains under Slurm: submit, pause, and compare with undisturbed trainings."""
 
 import contextlib
 import json
@@ -24,7 +24,7 @@ batch_size = 4
 epochs = 80
 changes = [{ epoch = 0, weights = 0.003, biases = 0.006 }]
 """
-# Reading of all that the jobs need; one thread, on which the bits depend.
+# The environment of a job; one thread, as the bits depend on their number.
 ENVIRONMENT = f"export OMP_NUM_THREADS=1 PATH={Path(sys.executable).parent}:$PATH\n"
 
 
@@ -35,13 +35,13 @@ def losses(folder: Path) -> list[float]:
 
 
 def ranks(cluster: Cluster, node: str) -> set[int]:
-    """Return the processes of alexrep on a node."""
+    """Return the pids of alexrep on a node."""
     commands = {pid: Path(f"/proc/{pid}/cmdline") for pid in cluster.processes(node)}
     return {pid for pid, path in commands.items() if b"python" in path.read_bytes().split(b"\0")[0]}
 
 
 class Paused:
-    """Processes that stand still within `with`."""
+    """Processes that are stopped (SIGSTOP) inside a `with` block."""
 
     def __init__(self, processes: set[int]) -> None:
         self.processes = processes
@@ -60,7 +60,7 @@ class Paused:
                 os.kill(process, number)
 
     def have_been_sent(self, number: signal.Signals) -> bool:
-        """Tell whether a signal waits for all of them."""
+        """Tell whether a signal is pending for all of them."""
         status = [Path(f"/proc/{pid}/status").read_text() for pid in self.processes]
         waiting = [int(text.split("ShdPnd:")[1].split()[0], 16) for text in status]
         return all(mask >> (number - 1) & 1 for mask in waiting)
@@ -107,11 +107,11 @@ class Lab:
         return [int(row["step"]) for row in rows if row["kind"] == "step"]
 
     def wait_for_step(self, run: str, step: int) -> None:
-        """Wait until the run's log has come to a step."""
+        """Wait until the run's log has reached a step."""
         wait_until(lambda: max(self.rows(run), default=0) >= step, f"step {step} of {run}", 180)
 
     def pause(self, job: str, run: str) -> "Paused":
-        """Pause the training that a job is at, in the midst of its run."""
+        """Pause a job's training in the middle of its run."""
         self.wait_for_step(run, 60)
         return Paused(ranks(self.cluster, self.node(job)))
 
@@ -120,7 +120,7 @@ class Lab:
         return self.cluster.fact(job, "BatchHost")
 
     def ends_like(self, job: str, run: str, digest: str, seconds: float = 300) -> None:
-        """Require that a job ends well, with these weights and no step twice in its log."""
+        """Assert that a job succeeds with these weights and with no step twice in its log."""
         assert self.cluster.wait(job, seconds=seconds) == ["COMPLETED"], self.output(run)
         assert self.digest(run) == digest
         assert self.rows(run) == sorted(set(self.rows(run)))

@@ -1,4 +1,4 @@
-"""The two-tower network: its shapes, its crossings, its orders of layers, its places."""
+"""The two-tower network: shapes, cross connections, orders of layers, devices."""
 
 from collections.abc import Callable
 
@@ -67,7 +67,7 @@ def patches(num_images: int = 2, side: int = 67) -> Tensor:
 def outputs(
     network: AlexNet, images: Tensor, values: dict[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
-    """Run `network` and return what each convolution and fully connected layer gave, by name."""
+    """Run `network`; return the output of each convolution and fully connected layer by name."""
     by_name: dict[str, Tensor] = {}
 
     def keep(name: str) -> Callable[[nn.Module, tuple[Tensor], Tensor], None]:
@@ -274,7 +274,7 @@ def test_every_switch_changes_the_logits() -> None:
     for fields in SWITCHES:
         logits = small(AlexNetModel.model_validate(SMALL.model_dump() | fields))(images)
         seen.add(tuple(logits.flatten().tolist()))
-    # Without fc6 or without fc7 is one and the same: a layer of units on pool5.
+    # Without fc6 or without fc7 is the same network: one hidden layer on pool5.
     assert len(seen) == len(SWITCHES) - 1
 
 
@@ -297,7 +297,7 @@ def test_a_tower_is_placed_whole_and_fc8_with_the_first() -> None:
 
 
 class Transfers(TorchDispatchMode):
-    """Notes the channels or units that move from one device to another, and where to."""
+    """Records the channels or units moved from one device to another, and where to."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""The application shell: help, versions, and how errors leave."""
+"""The application shell: help, versions, and how errors are reported."""
 
 import errno
 import os
@@ -28,7 +28,7 @@ def alexrep(*arguments: str) -> Result:
 
 
 def leave_by(error: BaseException, *options: str) -> Result:
-    """Run an application of one command, which raises `error`."""
+    """Run an application with one command, which raises `error`."""
     failing = typer.Typer(cls=Shell, rich_markup_mode=None, pretty_exceptions_enable=False)
     failing.callback(invoke_without_command=True)(application)
 
@@ -40,7 +40,7 @@ def leave_by(error: BaseException, *options: str) -> Result:
 
 
 def processor_seconds(*words: str) -> float:
-    """Return the processor time of a command, the least of three: others' work is not in it."""
+    """Return the CPU time of a command, the least of three runs, without other processes' load."""
     seconds = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -90,7 +90,7 @@ def test_an_unknown_command_exits_2() -> None:
     ],
 )
 def test_a_wrong_command_line_is_one_line_and_exits_2(words: str, named: str, command: str) -> None:
-    """The words between are Typer's, and change with its versions."""
+    """The words in between are Typer's and change with its versions."""
     result = alexrep(*words.split())
     assert (result.exit_code, result.stdout) == (2, "")
     mismatch, _, advice = result.stderr.rpartition("; ")

@@ -1,4 +1,4 @@
-"""Tars in place: offsets into the outermost file, what is refused by name, damage."""
+"""Tars read in place: offsets into the outermost file, refused members, damage."""
 
 import io
 import random
@@ -30,7 +30,7 @@ def write(path: Path, content: bytes) -> Path:
 
 
 def tar_of(*headers: tarfile.TarInfo, content: bytes = b"x") -> bytes:
-    """Make a tar of members with the given headers, each with the same content if a file."""
+    """Make a tar of members with the given headers; files all have the same content."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as tar:
         for header in headers:
@@ -46,7 +46,7 @@ def header(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfil
 
 
 def resealed(tar: bytes, **fields: bytes) -> bytes:
-    """Change fields of a tar's first header and make its checksum right again."""
+    """Change fields of a tar's first header and recompute its checksum."""
     offsets = {"name": 0, "size": 124, "mtime": 136, "kind": 156}
     changed = bytearray(tar)
     for field, value in fields.items():

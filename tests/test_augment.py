@@ -1,4 +1,4 @@
-"""Augmentation against a plain loop, on images that tell where they were cut.
+"""Augmentation against a plain loop, on images whose pixels encode their position.
 
 Shapes: N images of a batch, S side of the stored images, P side of the patch.
 """
@@ -54,7 +54,7 @@ def choices(offsets: list[tuple[int, int]], reflect: list[bool]) -> Draws:
 
 
 def by_loop(images: NDArray[np.uint8], mean: Floats, drawn: Draws, noisy: bool) -> Floats:
-    """Augment 32-pixel images one after the other, as section 4.1 and the released source say."""
+    """Cut 32-pixel patches one by one, as section 4.1 and the released source describe."""
     side, middle = 24, mean[4:28, 4:28]
     out = []
     for image, (row, column), reflect, alpha in zip(
@@ -169,7 +169,7 @@ def test_the_central_mean_is_subtracted_wherever_the_patch_lies() -> None:
     images = torch.from_numpy(places(1, 40))
     for row, column in (0, 0), (4, 4), (8, 2):
         patch = cut(images, torch.tensor([[row, column]]), torch.tensor([False]), inputs)
-        # The mean's own corner is (4, 4): the difference of the two is the same all over.
+        # The mean's own corner is (4, 4): the difference of the two is constant.
         assert (patch[..., 0] == column - 4).all()
         assert (patch[..., 1] == row - 4).all()
 

@@ -1,4 +1,4 @@
-"""Weights of Caffe as a run: what is written, what eval makes of it, and what is refused."""
+"""Caffe weights imported as a run: what is written, how eval scores it, what is refused."""
 
 import json
 import re
@@ -31,7 +31,7 @@ Caffe = Any
 Floats = NDArray[Any]
 
 LINE = re.compile(r"alexrep: [^\n]+: expected [^\n]+, found [^\n]+; [^\n]+\n")
-"""An expected error, all of it."""
+"""The whole text of an expected error."""
 
 REMARK = "alexrep: outputs are taken for demo's classes in the order of their wnids\n"
 SMALL = ("--set", "model.side=67", "--set", "model.width=0.05")

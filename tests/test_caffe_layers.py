@@ -1,4 +1,4 @@
-"""Caffe's weights in the two towers: against a plain network of Caffe's shapes, and what lacks."""
+"""Caffe's weights in the two towers, against a plain network of Caffe's shapes; missing layers."""
 
 import io
 import zipfile
@@ -26,7 +26,7 @@ Floats = NDArray[Any]
 
 HERE = Path("net.caffemodel")
 SIDE = 99
-"""A side whose last maps are 2 x 2, so that their order is seen."""
+"""A side whose last maps are 2 x 2, so that the order of their units matters."""
 CLASSES = 5
 SETTINGS = (f"model.side={SIDE}", "model.width=0.1")
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
@@ -42,7 +42,7 @@ def network(*settings: str) -> nn.Module:
 
 
 def departure(*settings: str) -> float:
-    """Return how far a network with these settings is from Caffe's, as part of the largest."""
+    """Return the largest difference from Caffe's logits, relative to the largest logit."""
     model, arrays = network(*settings).eval(), drawn()
     caffe_layers.load(model, arrays, HERE)
     images = torch.randn(3, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1)) * 70

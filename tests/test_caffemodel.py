@@ -1,4 +1,4 @@
-"""Caffe's files: every form of a blob and of a layer, and files that are none."""
+"""Caffe's files: every form of blob and layer, and files of other formats."""
 
 import struct
 from typing import Any
@@ -76,7 +76,7 @@ def test_single_numbers_of_a_large_blob_are_read_at_once(caffe: Caffe) -> None:
 def test_the_work_grows_with_the_length_of_a_blob_of_short_runs(
     monkeypatch: pytest.MonkeyPatch, caffe: Caffe, single: bytes, other: bytes
 ) -> None:
-    """Work is the keys that are searched: with the square, twice the blob is four times that."""
+    """Work is the number of keys searched: if quadratic, twice the blob would take four times."""
     searched: list[int] = []
     flatnonzero = np.flatnonzero
 

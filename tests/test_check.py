@@ -1,4 +1,4 @@
-"""Verification: silence about sound data, and a name for every fault."""
+"""Verification: no output for sound data, and every fault is named."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from alexrep.shards import check, read
 
 @pytest.fixture
 def own(data: Path, tmp_path: Path) -> Path:
-    """Return a data folder that may be damaged."""
+    """Return a copy of the data folder that the test may damage."""
     shutil.copytree(data, tmp_path / "data")
     return tmp_path / "data"
 

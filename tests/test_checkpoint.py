@@ -159,7 +159,7 @@ def test_the_newest_whole_one_is_found_and_each_damaged_one_named(
         if rng.random() < 0.5:
             del content[rng.randrange(len(content)) :]
         else:
-            # What a zip holds between its entries is for nobody: turn bytes of the pickle.
+            # Bytes between the entries of a zip are never read: change bytes of the pickle.
             offset = content.index(b"state_dict") + rng.randrange(20)
             content[offset] ^= rng.randrange(1, 256)
         path.write_bytes(content)

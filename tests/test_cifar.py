@@ -1,4 +1,4 @@
-"""The CIFAR-10 nets: their layers by hand, pools and norms by loops, recipes by number."""
+"""The CIFAR-10 nets: layer sizes by hand, pools and norms by loops, recipes by their numbers."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""The class table: the order of the index, the conversions, and the way to JSON and back."""
+"""The class table: order of indices, conversions, JSON round trip."""
 
 import json
 from pathlib import Path

@@ -30,7 +30,7 @@ from alexrep.runs.folder import RunFolder
 from alexrep.stages import app
 
 LINE = re.compile(r"alexrep: [^\n]+: expected [^\n]+, found [^\n]+; [^\n]+\n")
-"""An expected error, all of it."""
+"""The whole text of an expected error."""
 
 TINY = tiny_recipe(2)
 
@@ -49,7 +49,7 @@ def refused(*words: str | Path, code: int = 1) -> str:
     """Run a command that must fail with one line and nothing else; return the line."""
     result = alexrep(*words)
     assert result.exit_code == code, result.output
-    # What --partial accepted is said before.
+    # What --partial accepted is printed before the error.
     line = "".join(
         text for text in result.stderr.splitlines(True) if not text.endswith("accepted\n")
     )
@@ -59,7 +59,7 @@ def refused(*words: str | Path, code: int = 1) -> str:
 
 
 def contents(folder: Path) -> dict[Path, tuple[int, str]]:
-    """Return time and digest of every file of a folder."""
+    """Return modification time and digest of every file in a folder."""
     paths = [path for path in folder.rglob("*") if path.is_file()]
     return {path: (path.stat().st_mtime_ns, files.sha256_file(path)) for path in paths}
 
@@ -97,7 +97,7 @@ class Chain:
         return ("--side", "72", "--workers", "1")
 
     def written(self) -> dict[Path, int]:
-        """Return every file with the time of its last change."""
+        """Return every file with its modification time."""
         paths = [path for path in self.folder.rglob("*") if path.is_file()]
         return {path: path.stat().st_mtime_ns for path in paths}
 
@@ -237,7 +237,7 @@ def test_a_finished_stage_takes_no_lock_and_makes_no_file(chain: Chain, stage: s
         before = {path: path.stat().st_mtime_ns for path in chain.folder.rglob("*")}
         result = alexrep(*chain.words(stage))
         assert result.exit_code == chain.first[stage].exit_code
-        # The time of a folder tells of every file that was made or removed in it.
+        # A folder's modification time changes when a file in it is made or removed.
         assert {path: path.stat().st_mtime_ns for path in chain.folder.rglob("*")} == before
 
 
@@ -445,7 +445,7 @@ def test_a_devkit_of_the_other_year_under_this_years_name(
     synset = np.empty((1, 1), [(name, object) for name in ("ILSVRC2010_ID", "WNID")])
     synset[0, 0] = (1, "n00000020")
     stream = io.BytesIO()
-    # Some stubs know paths only.
+    # Some type stubs accept paths only.
     savemat(cast(Any, stream), {"synsets": synset})
     with tarfile.open(raw / "DEMO_devkit.tar.gz", "w:gz") as devkit:
         header = tarfile.TarInfo("DEMO_devkit/data/meta.mat")
@@ -660,7 +660,7 @@ def test_a_corrected_recipe_goes_into_the_same_folder(
 
 
 def stopped_once(process: subprocess.Popen[str], is_time: Callable[[], bool]) -> str:
-    """Send SIGTERM once it is time; return the one line that the process leaves."""
+    """Send SIGTERM once `is_time` says so; return the one line that the process prints."""
     while process.poll() is None and not is_time():
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
@@ -678,7 +678,7 @@ def is_caught(pid: int) -> bool:
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Return what starts `alexrep` as a process of its own, which shows no progress.
+    """Return a function that starts `alexrep` as a process, without progress output.
 
     On a busy machine a line of progress would come before the one that a test waits for.
     """

@@ -27,7 +27,7 @@ SHEET = {
 
 
 def full() -> AlexNet:
-    """Return the network of the paper without values."""
+    """Return the network of the paper on the meta device."""
     with torch.device("meta"):
         return AlexNet(AlexNetModel(), 1000)
 
@@ -123,7 +123,7 @@ def test_the_one_tower_of_the_paper_has_about_as_many_parameters_as_two() -> Non
 @pytest.mark.parametrize("name", recipes.names())
 def test_the_table_of_every_recipe_holds_all_its_parameters(name: str) -> None:
     model = recipes.load(name).model
-    # Narrow, so that it takes no time to draw the weights.
+    # Narrow, so that drawing the weights is fast.
     narrow = model.model_copy(update={"width": 0.05} if model.name == "alexnet" else {})
     network = registry.build(narrow, 10, seed=1)
     num_parameters = total(count(network, model.side)).parameters

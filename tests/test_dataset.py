@@ -1,4 +1,4 @@
-"""The inputs of a run, checked against one another."""
+"""The data of a run: shards, mean image and colour axes, checked against each other."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ def training_data(data: Path) -> Iterator[TrainingData]:
 
 @pytest.fixture
 def own(data: Path, tmp_path: Path) -> Path:
-    """Return a copy of the data folder, to be spoilt."""
+    """Return a copy of the data folder that the test may damage."""
     return shutil.copytree(data, tmp_path / "data")
 
 

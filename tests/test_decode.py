@@ -1,4 +1,4 @@
-"""Decoding: colours of every mode, what is refused, and silence about EXIF."""
+"""Decoding: colours of every mode, what is refused, and EXIF ignored."""
 
 import io
 import struct
@@ -38,7 +38,7 @@ def saved(picture: Image.Image, form: str, **options: object) -> bytes:
 
 
 def png_header(width: int, height: int) -> bytes:
-    """Make a PNG that claims a size and holds one row of nothing."""
+    """Make a PNG that claims a size but holds one empty row."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = (b"IHDR", header), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + b"".join(

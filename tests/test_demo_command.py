@@ -16,7 +16,7 @@ MOMENTS = (
     "data/shards/plan.json",
     "run/checkpoints/last.pt",
 )
-"""Files that stand when preprocess, pack and train are under way."""
+"""Files that exist while preprocess, pack and train are running."""
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +34,7 @@ def run(folder: Path) -> str:
 
 
 def kill_when(folder: Path, moment: Path) -> None:
-    """Start the demo and send it SIGKILL, and nothing to its stages, once `moment` exists."""
+    """Start the demo and SIGKILL it alone, not its stages, once the file `moment` exists."""
     with subprocess.Popen(command(folder), stdout=subprocess.DEVNULL) as process:
         while not moment.exists():
             assert process.poll() is None, "ended before it was killed"

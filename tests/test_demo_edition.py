@@ -79,7 +79,7 @@ def devkit(raw: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def synsets(devkit: dict[str, bytes]) -> Structs:
     stream = io.BytesIO(devkit["DEMO_devkit/data/meta.mat"])
-    # Some stubs know paths only.
+    # Some type stubs accept paths only.
     table: Structs = loadmat(cast(Any, stream))["synsets"]
     return table
 

@@ -1,4 +1,4 @@
-"""The demo edition's pictures and odd files, one by one."""
+"""The pictures and odd files of the demo edition."""
 
 import gzip
 import io

@@ -1,4 +1,4 @@
-"""Departures from net 145: none of its own, a line for every other number."""
+"""Departures from net 145: none for itself, one line for each changed number."""
 
 from typing import Any
 
@@ -60,7 +60,7 @@ LINES = {
     'compute.precision="bf16"': "precision: bf16; net 145: fp32",
     "compute.ema=0.99": "running average of weights: 0.99; net 145: 0",
 }
-"""The one line of one change."""
+"""The line printed for each single change."""
 
 
 def of(*settings: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Devkits: the real ones' known answers, other years', broken ones, and labels by id."""
+"""Devkits: known answers of the real ones, other years, broken ones, labels by id."""
 
 import gzip
 import io
@@ -34,7 +34,7 @@ def members(raw: Path) -> dict[str, bytes]:
 
 def matlab(**variables: object) -> bytes:
     stream = io.BytesIO()
-    # Some stubs know paths only.
+    # Some type stubs accept paths only.
     savemat(cast(Any, stream), variables)
     return stream.getvalue()
 
@@ -170,7 +170,7 @@ def _unpacked(packed: bytes) -> bytes | None:
 def test_a_devkit_with_a_flipped_bit_never_reaches_the_reader_of_matlab_files(
     raw: Path, tmp_path: Path
 ) -> None:
-    """Bits that say nothing (of codes not used, after the last code) may be flipped."""
+    """Bits without meaning (of unused codes, after the last code) may be flipped."""
     sound = (raw / DEMO.devkit).read_bytes()
     classes, content, num_idle = devkit.read_classes(raw, DEMO), _unpacked(sound), 0
     for bit in range(8 * 10, 8 * len(sound)):  # after the header of gzip, which no checksum covers

@@ -1,4 +1,4 @@
-"""The documentation: what it names is there, and what is there is named."""
+"""The documentation names only what exists, and all of it."""
 
 import ast
 import json
@@ -40,7 +40,7 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def spans(page: Path) -> list[str]:
-    """Return what stands between backticks in the text of a page."""
+    """Return the code spans in the text of a page."""
     return [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose(page))]
 
 
@@ -73,7 +73,7 @@ def test_a_page_has_no_characters_beyond_ascii(page: Path) -> None:
 
 
 def command_at(words: list[str]) -> tuple[str, Any, list[str]]:
-    """Return the name of the command that words of a shell begin with, itself, and the rest."""
+    """Return the name of the command that shell words begin with, the command, and the rest."""
     command: Any = typer.main.get_command(app)
     path: list[str] = []
     while hasattr(command, "commands"):
@@ -128,7 +128,7 @@ def test_every_command_and_option_of_a_page_exists(page: Path) -> None:
 
 
 def require_settings(recipe: str | None, settings: list[str]) -> None:
-    """Load a shipped recipe with settings; the demo's stands for a file of the reader's."""
+    """Load a shipped recipe with settings; for the reader's own file, load the demo's."""
     name = recipe if recipe in recipes.names() else "demo"
     recipes.load(name, tuple(settings))
 
@@ -192,7 +192,7 @@ MEASURED = (
     ("{:,} images/s and core", "feed", "images per second and core", "augmented"),
     ("{:.1%} ten-crop error", "real-input", "val ten-crop", "top1_error"),
 )
-"""What the README says, and where the number lies in which of the results of benchmarks."""
+"""Text of the README, and where its number is found in which benchmark result."""
 
 
 @pytest.mark.parametrize(("text", "name", "path"), [(t, n, p) for t, n, *p in MEASURED])

@@ -25,7 +25,7 @@ def same(first: Draws, second: Draws) -> bool:
 
 
 def is_even(counts: NDArray[np.int64]) -> bool:
-    """Tell whether counts look as if drawn equally often (one seed in a thousand does not)."""
+    """Tell whether counts are consistent with a uniform distribution (p above 0.001)."""
     return bool(stats.chisquare(counts).pvalue > 0.001)
 
 
@@ -44,7 +44,7 @@ def test_the_offsets_of_caffes_227_are_0_to_29(axis: int) -> None:
 
 
 def test_offsets_are_not_more_even_than_chance() -> None:
-    # A generator that went round in turn would have a p-value near one, each time.
+    # A generator that cycles through the offsets would have p near 1 each time.
     rows = [drawn(MANY, epoch=epoch).offsets[:, 0] for epoch in range(8)]
     pvalues = [stats.chisquare(np.bincount(row, minlength=33)).pvalue for row in rows]
     assert 0.02 < np.mean(pvalues) < 0.98

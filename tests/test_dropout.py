@@ -16,7 +16,7 @@ BITS = [
 
 
 def masked(layer: MaskDropout, num_images: int, num_units: int = 512, step: int = 0) -> Tensor:
-    """Return what `layer` makes of ones."""
+    """Return the output of `layer` on ones."""
     set_keys(layer, keys(1, step, np.arange(num_images)))
     out: Tensor = layer(torch.ones(num_images, num_units))
     return out

@@ -1,4 +1,4 @@
-"""`alexrep train --dry-run`: it tells what a run would do, and writes nothing."""
+"""`alexrep train --dry-run`: prints what a run would do, and writes nothing."""
 
 import re
 from pathlib import Path

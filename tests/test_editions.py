@@ -1,4 +1,4 @@
-"""Editions: their numbers, and how a folder is told apart."""
+"""Editions: their numbers, and how a folder's edition is detected."""
 
 from pathlib import Path
 

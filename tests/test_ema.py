@@ -1,4 +1,4 @@
-"""The running average of weights: by hand, in place and out again, saved and loaded."""
+"""The exponential moving average of weights: by hand, swapped in and out, saved and loaded."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What a run runs on."""
+"""The environment that a run records."""
 
 import json
 from importlib import metadata

@@ -60,7 +60,7 @@ def run(trained_run: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def locked_run(run: Path) -> Iterator[Path]:
-    """Return a run that another process writes to."""
+    """Return a run that another process holds the lock of."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(run)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )

@@ -1,4 +1,4 @@
-"""A network over a split: the mean of the probabilities, each image once, nothing else moved."""
+"""Evaluation on a split: averaged probabilities, each image once, no other state changed."""
 
 import itertools
 import re
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Blue(nn.Module):
-    """Knows the class by the blue of the patch, as the tiny edition draws it."""
+    """Predicts the class from the blue of the patch, as the tiny edition draws it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ def test_probabilities_are_averaged_over_the_ten_patches(
 
 def test_it_is_not_the_logits_that_are_averaged() -> None:
     class Turning(nn.Module):
-        """Sure of class 0 once, then twice half sure of class 1, by turns."""
+        """Sure of class 0 once, then twice half sure of class 1, in turn."""
 
         turns = itertools.cycle([[9.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0]])
 
@@ -248,7 +248,7 @@ def test_shares_of_several_processes_make_up_the_whole(
     assert sum(scores.top1_credit for scores, _ in parts) == whole.top1_credit
     assert sum(scores.num_scored for scores, _ in parts) == len(val)
     assert sum(progress) == len(val)
-    # Each process sees as many batches, of which some are empty.
+    # Each process sees the same number of batches, some of them empty.
     assert len(progress) == 3 * size
     assert sum(len(predictions.top5) for _, predictions in parts) == len(all_told.top5)
 

@@ -1,4 +1,4 @@
-"""A network and an update rule of one's own: one file each, and a recipe."""
+"""A user's own network and update rule: one file each, and a recipe."""
 
 import importlib
 import json
@@ -42,7 +42,7 @@ Add = Callable[[str], None]
 
 @pytest.fixture
 def add(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Add]:
-    """Return what imports an example from a package of its own, and forget it afterwards."""
+    """Return a function that imports an example from its own package; unregister it afterwards."""
     tables = (networks.KINDS, rules.KINDS)
     for kinds in tables:
         monkeypatch.setattr(kinds, "classes", dict(kinds.classes))

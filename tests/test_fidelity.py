@@ -1,4 +1,4 @@
-"""Numbers of the sheet of the 2012 network that belong to no single module."""
+"""Numbers of the 2012 network's sheet (docs) that belong to no single module."""
 
 import numpy as np
 import pytest
@@ -69,7 +69,7 @@ def test_the_last_batch_of_an_epoch_of_2012_has_15_images() -> None:
 
 
 def walk(network: AlexNet, factor: float) -> dict[str, Tensor]:
-    """Train some steps, fc7 and fc8 at `factor` times the rate with the decay divided by it."""
+    """Train some steps; fc7 and fc8 at `factor` times the rate, with their decay divided by it."""
     dropped = ("fc7", "fc8")
     decays = dict.fromkeys(dropped, 0.0005 / factor)
     optimiser = optimisers.build(Momentum2012Rule(layer_decays=decays), network)

@@ -18,7 +18,7 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.fixture
 def raw(make_tar: Callable[..., bytes], tmp_path: Path) -> Path:
-    """Return a tar of two classes, seven images each in train and in test, in no order."""
+    """Return an unsorted tar of two classes, seven images each in train and in test."""
     names = [
         f"set/{part}/{name}/{k}.jpg"
         for part in ("train", "test")

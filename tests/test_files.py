@@ -1,4 +1,4 @@
-"""Whole files, equal text for equal values, and what is left of writers that were killed."""
+"""Atomic writes, canonical JSON, and partial files left by killed writers."""
 
 import errno
 import hashlib
@@ -126,7 +126,7 @@ STAYING = (
     "old/file.node-1.part",
     "old/run.node-1.partial/last.pt",
 )
-"""Of what lives, or of what nobody knows whose it is; `left` is to be left alone."""
+"""Partial files of live or unknown owners; `left` is excluded from the sweep."""
 
 
 def test_only_partial_files_whose_process_is_gone_are_swept(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The run folder: the names in it, and what is said when it is no run's."""
+"""The run folder: the names in it, and the error for a folder that is no run."""
 
 from pathlib import Path
 

@@ -52,7 +52,7 @@ def prepare(raw: Path, data: Path, partial: bool = False) -> Prepared:
 
 
 def tree(folder: Path) -> dict[str, str]:
-    """Return the digest of each file that has images, verdicts or classes."""
+    """Return the digest of each file with images, verdicts or classes."""
     paths = (path for path in folder.rglob("*") if path.suffix in {".tar", ".jsonl"})
     return {str(path.relative_to(folder)): files.sha256_file(path) for path in paths}
 
@@ -510,7 +510,7 @@ NARROW = (
     {"PYTHONIOENCODING": "ascii"},
     {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
 )
-"""Surroundings in which Python writes ASCII; in the second the names of files are ASCII too."""
+"""Environments in which Python writes ASCII; in the second, file names are ASCII too."""
 
 
 def in_ascii(chosen: dict[str, str], *words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -546,7 +546,7 @@ def test_names_of_files_that_the_locale_lacks_are_one_line(raw: Path, tmp_path: 
 
 
 def test_training_images_of_class_folders_are_counted(raw: Path, tmp_path: Path) -> None:
-    (raw / "train/dog/4.jpg").write_bytes(b"no image")  # counted as well, as of a devkit
+    (raw / "train/dog/4.jpg").write_bytes(b"no image")  # counted as well, as with a devkit
     (raw / "train/cat/4.jpg").unlink()
     prepare(raw, tmp_path / "data")
     rows = list(csv.DictReader(alexrep("classes", tmp_path / "data").splitlines()))

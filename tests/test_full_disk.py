@@ -25,9 +25,9 @@ from alexrep.stages.cli.shell import explain
 from alexrep.training import throughput
 
 PAGE = 4096
-"""Bytes by which a tmpfs fills up."""
+"""Bytes of a page: a tmpfs fills up by whole pages."""
 ROOM = 1 << 25
-"""Bytes of a disk with room; a file of no use takes most of them."""
+"""Size of a disk with room, in bytes; ballast takes most of it."""
 FULL = re.compile(
     r"alexrep: (/[^:]+): expected room on the disk, found none; "
     r"make room, then start it again: it goes on where it stopped"
@@ -45,9 +45,9 @@ LAST = {
     "eval": "run/results/val-centre.json",
     "plot": "run/plots/manifest.json",
 }
-"""What each stage writes last, and what makes its work exist."""
+"""The file that each stage writes last, which marks it finished."""
 LEVELS = {"mean": 40, "train": 20, "plot": 4}
-"""At how many levels of filling a stage is tried at most, if not at each."""
+"""Most fill levels at which to try a stage; if not given, every level is tried."""
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -57,7 +57,7 @@ def alexrep(*words: str | Path) -> Result:
 
 
 def tree(folder: Path) -> dict[str, str]:
-    """Return the digest of each file but locks, event files, and the one that takes the room."""
+    """Return the digest of each file except locks, event files and the ballast."""
     paths = (path for path in folder.rglob("*") if path.is_file())
     others = (".lock", "events.out", "ballast")
     kept = (path for path in paths if not path.name.startswith(others))
@@ -79,7 +79,7 @@ class Disk:
             pytest.skip(f"no disk could be mounted: {done.stderr.strip()}")
 
     def change(self, setting: str) -> None:
-        """Have the disk offer more, or less."""
+        """Remount the disk with another size or number of files."""
         self.mount("-o", f"remount,{setting}")
 
     def free(self) -> int:
@@ -92,13 +92,13 @@ class Disk:
         return usage.f_files - usage.f_ffree
 
     def leave(self, pages: int) -> None:
-        """Take all the room but some pages."""
+        """Fill the disk with ballast up to some free pages."""
         with (self.path / "ballast").open("wb") as stream:
             os.posix_fallocate(stream.fileno(), 0, (self.free() - pages) * PAGE)
         assert self.free() == pages
 
     def fill(self, before: Path) -> None:
-        """Empty the disk, give it its first size again, and copy a folder to it."""
+        """Empty the disk, restore its size, and copy a folder to it."""
         for entry in self.path.iterdir():
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         self.change(f"size={ROOM},nr_inodes=100000")
@@ -119,12 +119,12 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the meter read the same in every run: the log is then the same, too."""
+    """Make the measured speed the same in every run, so that the logs are equal."""
     still(monkeypatch)
 
 
 def still(patch: pytest.MonkeyPatch) -> None:
-    """Let a second pass at each look at the clock, and the memory taken stay what it is."""
+    """Advance the clock by a second at each reading, and keep the measured memory constant."""
     ticks = map(float, itertools.count())
     patch.setattr(throughput, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
     same = SimpleNamespace(ru_maxrss=1)
@@ -132,7 +132,7 @@ def still(patch: pytest.MonkeyPatch) -> None:
 
 
 def words(stage: str, raw: Path, folder: Path) -> list[str | Path]:
-    """Return the command line of a stage that works in the folder `place`."""
+    """Return the command line of a stage that works in `folder`."""
     data, run, one_worker = folder / "data", folder / "run", ("--workers", "1")
     lines: dict[str, list[str | Path]] = {
         "preprocess": [raw, data, "--partial", "--side", "72", *one_worker],
@@ -157,7 +157,7 @@ def raw_and_recipe(make_raw: Callable[..., Path], tmp_path_factory: pytest.TempP
 
 @pytest.fixture(scope="module")
 def states(raw_and_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Return the folder as each stage finds it, by its name, and as the last leaves it."""
+    """Return copies of the folder before each stage, by stage, and under "" after the last one."""
     work, folders = tmp_path_factory.mktemp("work"), {}
     with pytest.MonkeyPatch.context() as patch:
         still(patch)
@@ -169,7 +169,7 @@ def states(raw_and_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> di
 
 
 def stopped(outcome: Result) -> str:
-    """Return the file that a stage names when it stops for want of room; it says no more."""
+    """Assert that a stage stops for lack of space with one line, and return the file it names."""
     assert outcome.exit_code == 1, outcome.output
     assert isinstance(outcome.exception, SystemExit), outcome.exception
     *remarks, line = outcome.stderr.splitlines()
@@ -180,7 +180,7 @@ def stopped(outcome: Result) -> str:
 
 
 def goes_on(command: list[str | Path], disk: Disk, states: dict[str, Path], make_room: str) -> str:
-    """Run a stage that stops for want of room, make room, and compare what it ends with.
+    """Run a stage that stops for lack of space, make room, and compare what it resumes to.
 
     Returns:
         The file that it named.
@@ -213,7 +213,7 @@ def test_a_stage_goes_on_from_a_disk_that_was_full(
     stage: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # The room that the check finds is gone a moment later.
+    # As if the space found by the check were used up a moment later.
     monkeypatch.setattr(files, "require_space", lambda folder, need: None)
     command = words(stage, raw_and_recipe, disk.path)
     disk.fill(states[stage])
@@ -319,7 +319,7 @@ def test_the_demo_goes_on_with_its_raw_data(
     need = sum(-(-path.stat().st_size // PAGE) for path in whole_demo.iterdir())
     disk.leave(int(need * part))
     named = Path(stopped(alexrep("demo", disk.path)))
-    # With no room at all it is the folder, in which not even the lock can be written.
+    # With no space at all, it names the folder, as not even the lock can be written.
     assert (named if part == 0.0 else named.parent) == disk.path / "raw"
     disk.change(f"size={2 * ROOM}")
     assert alexrep("demo", disk.path).exit_code == 0
@@ -374,7 +374,7 @@ def whole_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def full_device(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Return what has every file of a name written to a device that is always full."""
+    """Return a function that redirects files of a name to /dev/full."""
     write_bytes, begin = Path.write_bytes, files.whole
 
     def make(name: str) -> None:
@@ -438,7 +438,7 @@ def test_a_shard_that_the_disk_loses_while_it_is_read_again_is_named(
     flush = os.fsync
 
     def flush_once_in_vain(descriptor: int) -> None:
-        """Tell of a full disk once, as the kernel does."""
+        """Report a full disk once, as the kernel does."""
         if ".h5" in os.readlink(f"/proc/self/fd/{descriptor}") and not progress:
             progress.append(descriptor)
             raise OSError(errno.ENOSPC, "full")

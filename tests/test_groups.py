@@ -1,4 +1,4 @@
-"""Groups of parameters: one for each module and kind; layers by path or last parts."""
+"""Parameter groups: one for each module and kind; layers by full path or its last parts."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ START = Change(epoch=0, weights=0.01, biases=0.02)
 
 
 def resnet(rule: Momentum2012Rule) -> list[Group]:
-    """Return the groups of ResNet-18, without values."""
+    """Return the parameter groups of ResNet-18, on the meta device."""
     with torch.device("meta"):
         return parameter_groups(torchvision.models.resnet18(weights=None), rule)
 

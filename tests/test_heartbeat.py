@@ -1,4 +1,4 @@
-"""Signs of life, where the store that they go through answers no more."""
+"""Heartbeats whose store does not answer any more."""
 
 import threading
 from typing import Any, cast
@@ -10,7 +10,7 @@ from alexrep.compute.rank import ProcessRank
 from alexrep.errors import DataError
 
 LIMIT_S = 30
-"""Many times the seconds that it takes."""
+"""A limit in seconds, many times what it takes."""
 
 
 class Frozen:

@@ -1,4 +1,4 @@
-"""Tars made to exhaust: very many members, very large ones, the same one again and again."""
+"""Tars made to exhaust memory: very many members, huge ones, one repeated without end."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from alexrep.stages import app
 
 LINE = re.compile(r"alexrep: [^\n]+: expected [^\n]+, found [^\n]+; [^\n]+\n")
-"""An expected error, all of it."""
+"""The whole text of an expected error."""
 
 MEASURED = """
 import json, os, subprocess, sys, time
@@ -25,7 +25,7 @@ with open(sys.argv[1], "w") as said:
 seconds = time.perf_counter() - start
 print(json.dumps([os.waitstatus_to_exitcode(status), seconds, used.ru_maxrss / 1024]))
 """
-"""A process between: the memory of the one that starts another counts as the other's too."""
+"""An intermediate process, as a parent's peak memory counts for the child it forks."""
 
 
 def headers(names: Iterator[str]) -> Iterator[bytes]:
@@ -61,7 +61,7 @@ def preprocess(raw: Path, data: Path) -> Result:
 
 
 def refused(result: Result) -> str:
-    """Return the one line of a command that failed, beside what --partial accepted."""
+    """Return the error line of a failed command, without the lines of --partial."""
     assert result.exit_code == 1, result.output
     line = "".join(
         text for text in result.stderr.splitlines(True) if not text.endswith("accepted\n")

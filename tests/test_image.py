@@ -1,4 +1,4 @@
-"""One file to one square JPEG, with a verdict; whatever the file is."""
+"""From any file to one square JPEG and a verdict."""
 
 import gzip
 import io
@@ -24,7 +24,7 @@ TARGET = Target(side=72)
 
 
 def verdict_of(content: bytes, patched: bool = False) -> tuple[Verdict, bytes]:
-    """Prepare a file and check what every verdict promises."""
+    """Prepare a file and check what holds for every verdict."""
     verdict, result = prepare("n1_5.JPEG", 4, content, TARGET, patched)
     assert (verdict.name, verdict.label, verdict.offset) == ("n1_5.JPEG", 4, 0)
     assert verdict.source_sha256 == sha256_bytes(content)
@@ -40,7 +40,7 @@ def verdict_of(content: bytes, patched: bool = False) -> tuple[Verdict, bytes]:
 
 
 def damaged(jpeg: bytes) -> bytes:
-    """Put a hole into the image data, which Pillow passes over in silence."""
+    """Zero part of the image data, which Pillow decodes without an error."""
     return jpeg[:-400] + bytes(100) + jpeg[-300:]
 
 

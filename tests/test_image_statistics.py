@@ -1,4 +1,4 @@
-"""The pass over the training images that mean and pca share."""
+"""The pass over the training images that mean and pca share, and its sums."""
 
 import json
 import shutil
@@ -33,7 +33,7 @@ def prepared(data: Path) -> Prepared:
 
 @pytest.fixture
 def own(data: Path, tmp_path: Path) -> Prepared:
-    """Return prepared images that may be damaged."""
+    """Return a copy of the prepared images that the test may damage."""
     shutil.copytree(data / "images", tmp_path / "images")
     return open_prepared(tmp_path)
 
@@ -130,7 +130,7 @@ def test_the_manifests_name_the_images_and_the_outputs(data: Path, prepared: Pre
 
 @pytest.fixture
 def unrecorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the crc32 uncompared, as where a list of images has none."""
+    """Disable the CRC-32 check, as with image lists that have none."""
     monkeypatch.setattr("alexrep.prepare.image_statistics.require_unchanged", lambda *_: None)
 
 

@@ -79,7 +79,7 @@ def test_the_global_generator_is_left_alone() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-# Deviations and axes of colour that came with the released source's successor, in grey levels.
+# Standard deviations and colour axes shipped with the 2014 code, in grey levels.
 COLOUR_STDS = (19.7208, 37.0939, 121.7801)
 COLOUR_AXES = (
     (0.41796, -0.81698, 0.39731),
@@ -89,7 +89,7 @@ COLOUR_AXES = (
 
 
 def scenes(num_images: int) -> Tensor:
-    """Draw images as natural ones are: amplitudes fall with frequency, colours hang together."""
+    """Draw images with the statistics of natural ones: 1/f amplitudes, correlated colours."""
     generator = torch.Generator().manual_seed(1)
     across = torch.fft.fftfreq(224, dtype=torch.float64)
     frequency = (across[:, None].square() + across.square()).sqrt()
@@ -120,7 +120,7 @@ def test_as_much_of_the_picture_reaches_the_logits_as_in_the_sheet(
         with torch.no_grad():
             logits = network(images / division)
         measured = logits.std(0).square().mean().sqrt().item()
-        # Over all labels alike: the loss that any label has on average.
+        # The expected loss of a uniformly drawn label.
         measured_loss = (logits.logsumexp(1) - logits.mean(1)).mean().item()
         print(
             f"\n{initialisation}, input / {division}: {measured:.5f}, loss {measured_loss:.3f}",

@@ -1,4 +1,4 @@
-"""Sheets of inputs: what the network saw, without the mean taken away."""
+"""Sheets of input images: what the network saw, with the mean added back."""
 
 from collections.abc import Iterator
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""Both towers at once, against each by itself."""
+"""The joined form of the towers, against separate towers."""
 
 import numpy as np
 import pytest

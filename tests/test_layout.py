@@ -1,4 +1,4 @@
-"""The house: what may import what, what ships, and what no file may do."""
+"""The layout: what may import what, what ships, and what no file may do."""
 
 import ast
 import graphlib
@@ -23,7 +23,7 @@ def sources(*folders: str) -> list[Path]:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Yield the modules that a source names, relative ones with their dots."""
+    """Yield the modules that a source imports, relative ones with their dots."""
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -40,7 +40,7 @@ def defines_command(path: Path) -> bool:
 
 
 def installed_name(path: Path) -> str:
-    """Return where a source ends up, relative to site-packages."""
+    """Return the installed path of a source, relative to site-packages."""
     relative = path.relative_to(ROOT).as_posix()
     return relative if relative.startswith("alexrep/") else f"alexrep/{relative}"
 

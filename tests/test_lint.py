@@ -1,4 +1,4 @@
-"""The linters, as part of the tests; each shows what it found."""
+"""The linters, run as tests; each prints what it found."""
 
 import ast
 import subprocess
@@ -36,7 +36,7 @@ def test_mypy_strict_finds_nothing() -> None:
 
 
 def takes_the_locale(call: ast.Call) -> bool:
-    """Tell whether a call opens text in the encoding of whoever starts the program."""
+    """Tell whether a call opens text in the locale's encoding."""
     name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
     values = {word.arg: word.value for word in call.keywords}
     if name in ("read_text", "write_text"):

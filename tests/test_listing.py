@@ -32,7 +32,7 @@ def listed(num):
     return list_images(fake, "train", 1)
 
 def peak():
-    # getrusage would tell the parent's, which is larger.
+    # getrusage would report the parent's peak, which is larger.
     return int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1])
 
 listed(2000)

@@ -1,4 +1,4 @@
-"""Locally connected layers, against a loop over the places and against a convolution."""
+"""Locally connected layers, against a loop over positions and against a convolution."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Locks of folders: one writer or parts side by side, whatever dies, hangs or comes back."""
+"""Folder locks: one writer, or several parts, whichever process dies, hangs or comes back."""
 
 import contextlib
 import dataclasses
@@ -38,7 +38,7 @@ with locks.held(Path(sys.argv[1])) as check:
 
 @pytest.fixture
 def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Start a process that holds the lock, and asks again and again whether it still does."""
+    """Start a process that holds the lock, and keeps checking that it still does."""
     command = [sys.executable, "-c", HOLDER, str(tmp_path)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, text=True, **pipes) as process:  # type: ignore[call-overload]
@@ -52,7 +52,7 @@ def files_of(folder: Path) -> list[str]:
 
 
 def leave(folder: Path, owner: Owner, age_s: float = 0, part: str = "") -> Path:
-    """Leave the lock of a process that was killed; a negative age lies in the future."""
+    """Leave the lock of a killed process; a negative age dates it in the future."""
     path = folder / (f".lock-part-{part}-1" if part else ".lock-run-1")
     with locks.held(folder, part, me=owner):
         content = path.read_text()
@@ -101,7 +101,7 @@ def test_a_killed_process_of_this_machine_loses_it_at_once(
     tmp_path: Path, holder: subprocess.Popen[str], number: signal.Signals
 ) -> None:
     holder.send_signal(number)
-    os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)  # a zombie: nobody has asked yet
+    os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)  # now a zombie, not waited for
     assert not locks.is_held(tmp_path)
     with locks.held(tmp_path):
         assert files_of(tmp_path) == [".lock-run-2"]
@@ -116,7 +116,7 @@ def test_another_process_of_the_same_number_is_another(tmp_path: Path) -> None:
 
 
 def last_heard(line: str) -> int:
-    """Return the seconds since the owner was last heard of, as a refusal says them."""
+    """Return the seconds since the owner was last heard of, from the text of a refusal."""
     match = re.search(r"last heard of (\d+) s ago\)", line)
     assert match is not None, line
     return int(match[1])
@@ -171,7 +171,7 @@ def test_a_lock_of_the_future_loses_its_owner_as_any_other(tmp_path: Path, part:
     assert re.search(r"\(process 4 on node7, dated 3[56]\d\d s in the future\); wait ", line)
     assert line.endswith("or for 120 s if it was killed")
     assert last_heard(refusal(tmp_path)) < 120
-    then = lock.stat().st_mtime - 130  # as if so much time had passed
+    then = lock.stat().st_mtime - 130  # as if that much time had passed
     assert then < time.time() - 100
     os.utime(lock, (then, then))
     with locks.held(tmp_path) as check:
@@ -357,7 +357,7 @@ def test_a_lock_without_words_is_of_one_that_has_just_begun(tmp_path: Path) -> N
 
 
 def test_locks_of_two_generations_are_one(tmp_path: Path) -> None:
-    """Who took over and died before it removed the old lock leaves two."""
+    """A process that takes over and dies before it removes the old lock leaves two."""
     old = leave(tmp_path, ELSEWHERE, 500)
     (tmp_path / ".lock-run-2").write_text(old.read_text())
     assert "another process at work" in refusal(tmp_path)
@@ -380,7 +380,7 @@ def test_a_lock_that_cannot_be_written_is_none(
 
 
 def contend(folder: Path, start: float, won: "multiprocessing.Queue[int]", lost: Semaphore) -> None:
-    """Try to hold the lock, and if that goes well, until all others have been refused."""
+    """Try to take the lock; if it succeeds, hold it until all others have been refused."""
     time.sleep(max(0, start - time.time()))
     try:
         with locks.held(folder) as check:

@@ -82,7 +82,7 @@ def test_after_a_cut_rows_come_from_who_opens_it_then_alone(opened: log.Log, pat
     log.cut(path, opened.tell())
     with closing(log.Log(path)) as second:
         second.append({"n": 2})
-        opened.append({"n": 2})  # by a process that slept while another took its run over
+        opened.append({"n": 2})  # by a process that was suspended while another took over its run
         second.append({"n": 3})
     assert log.read(path) == [{"n": 1}, {"n": 2}, {"n": 3}]
 

@@ -64,7 +64,7 @@ def rows() -> list[Row]:
 
 @pytest.fixture
 def make_job(training_data: TrainingData, load: Load, rows: list[Row]) -> MakeJob:
-    """Return what makes a job at its start; further fields of it may be given."""
+    """Return a function that makes a new job; fields of Job may be given."""
 
     def make(*settings: str, **fields: Any) -> Job:
         chosen = load(*settings)
@@ -87,7 +87,7 @@ def make_job(training_data: TrainingData, load: Load, rows: list[Row]) -> MakeJo
 
 
 def saved(job: Job) -> list[tuple[int, Also]]:
-    """Return the checkpoints of a job: its step, and what each is beside the last one."""
+    """Return the step and roles of each checkpoint that a job saved."""
     assert isinstance(job.session, Memory)
     return job.session.saved
 
@@ -97,7 +97,7 @@ def of_kind(rows: list[Row], kind: str) -> list[dict[str, Any]]:
 
 
 def signal_at(number: int) -> Callable[[], str | None]:
-    """Return a function that tells a signal from its `number`-th call on."""
+    """Return a function that reports a signal from its `number`-th call on."""
     calls = count(1)
     return lambda: "SIGTERM" if next(calls) >= number else None
 
@@ -118,7 +118,7 @@ def decoded(
 def batch_by_hand(
     seed: int, epoch: int, number: int, training_data: TrainingData, data: Path
 ) -> tuple[Tensor, Tensor]:
-    """Augment a batch image by image, as section 4.1 and the released source say."""
+    """Augment a batch image by image, as section 4.1 and the released source describe."""
     indices = order.epoch_order("shuffled", 18, seed, epoch)[4 * number : 4 * number + 4]
     drawn = draws.draw(indices, 72 - 67, "image", True, seed, epoch)
     middle, patches = training_data.mean[2:69, 2:69], []
@@ -413,7 +413,7 @@ def test_layout_and_determinism_are_rounding_at_most(make_job: MakeJob, setting:
 
 
 def test_the_average_is_scored_beside_the_weights(make_job: MakeJob, rows: list[Row]) -> None:
-    """So slow an average is still the initial weights, whose error is that before training."""
+    """An average this slow still equals the initial weights, with the error before training."""
     job = make_job("compute.ema=0.9999999", "schedule.epochs=3")
     loop.train(job)
     epochs = of_kind(rows, "epoch")
@@ -508,7 +508,7 @@ def test_a_run_that_has_reached_its_target_ends_well(make_job: MakeJob, rows: li
     assert "stopped after epoch 1: train_loss" in str(rows[-1]["text"])
     assert "has reached 1e+09" in job.position.stopped
     assert scores.num_images == 8
-    # Started again, it does not go on.
+    # When started again, it does not continue.
     again = make_job(stop, "schedule.epochs=9", position=job.position)
     loop.train(again)
     assert saved(again) == []

@@ -1,4 +1,4 @@
-"""Outputs that a finished stage has lost: made anew, and nothing else is."""
+"""Lost outputs of a finished stage: they are made again, and nothing else is."""
 
 import io
 import os
@@ -44,7 +44,7 @@ def flip(path: Path, offset: int) -> None:
 
 @pytest.fixture
 def own(data: Path, tmp_path: Path) -> Path:
-    """Return a data folder that may be damaged."""
+    """Return a copy of the data folder that the test may damage."""
     shutil.copytree(data, tmp_path / "data")
     return tmp_path / "data"
 

@@ -1,4 +1,4 @@
-"""Plans that unfinished work is held to, and manifests that make an output exist."""
+"""Plans with which unfinished work resumes, and manifests that mark an output finished."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Runs on some classes of their data: what is scored, and what other data is refused."""
+"""Runs on a subset of classes: what is scored, and which other data is refused."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def alexrep(*words: str | Path) -> str:
-    """Run a command that ends well and return what it prints."""
+    """Run a command that must succeed and return what it prints."""
     result = CliRunner().invoke(app, [str(word) for word in words])
     assert result.exit_code == 0, result.output
     return result.stdout
@@ -66,7 +66,7 @@ def scored(task: Task) -> Result:
 
 
 def rename(split: Split, new: dict[str, str]) -> None:
-    """Have a split's classes other wnids, in the same order."""
+    """Give a split's classes other wnids, in the same order."""
     synsets = [
         replace(synset, wnid=new.get(synset.wnid, synset.wnid)) for synset in split.classes.synsets
     ]
@@ -123,7 +123,7 @@ def test_the_sheet_names_the_classes_of_the_run(task: Task) -> None:
     kept = contents.read_scored(task.run.path)
     cards = predictions.cards(kept, contents.read_classes(task.run.path))
     images = kept.predictions.sheet_images
-    # The pictures' blue tells the class: 40 and a little more, or 200.
+    # The blue of the pictures encodes the class: a little over 40, or 200.
     seen = ["cat" if image[..., 2].mean() < 120 else "crane" for image in images]
     assert [card.name for card in cards] == seen
     assert sorted(seen) == ["cat"] * 3 + ["crane"] * 2

@@ -1,4 +1,4 @@
-"""The two normalisations, against known answers, direct loops and torch's own."""
+"""The two response normalisations, against known answers, direct loops and torch's own."""
 
 import logging
 from collections.abc import Callable
@@ -22,7 +22,7 @@ TABLES = {
     "paper": [29.9070, 26.0847, 23.2368],
     "caffe": [70.2927, 64.3496, 59.4604],
 }
-"""What a hundred becomes in the outermost map, the next and all others, by constants."""
+"""Output for input 100 in the outermost map, the next and all others, by constants."""
 
 NO_COMPILER = missing_compiler(torch.device("cpu"))
 
@@ -113,7 +113,7 @@ def test_a_compiler_sees_the_same_function_and_gradient(
 def compiled_passes(work: Callable[[], object], caplog: pytest.LogCaptureFixture) -> list[int]:
     """Return what `work` has compiled: its kernels, and the bytes that they read and write."""
     metrics.reset()
-    # Counted only where somebody listens.
+    # Counted only while a listener is registered.
     with caplog.at_level(logging.INFO, compile_fx.inductor_metrics_log.name):
         work()
     return [metrics.generated_kernel_count, metrics.num_bytes_accessed]
@@ -129,7 +129,7 @@ def test_a_compiled_normalisation_goes_over_its_data_at_most_twice_each_way(
     torch.compiler.reset()
     maps = some_maps(2, 24, 13, 13, dtype=torch.float32).to(dtype).requires_grad_()
     compiled, outs = torch.compile(layer, fullgraph=True, dynamic=False), list[Tensor]()
-    # A graph from a cache would not be counted.
+    # A graph from the cache would not be counted.
     with (
         torch._inductor.config.patch(fx_graph_cache=False),
         torch._functorch.config.patch(enable_autograd_cache=False),

@@ -1,4 +1,4 @@
-"""A run made before recipes and results got their present form is still read.
+"""A run made before recipes and results got their present format is still read.
 
 tests/data/old-run.tar.xz: `cifar10-80sec` at a tenth of its width for two epochs on 24 made
 images, scored by the centre and by ten crops. Its recipe names every field of the time, those

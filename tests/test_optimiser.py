@@ -34,7 +34,7 @@ def walk(
     rates: Sequence[float],
     key: str = "rate",
 ) -> list[float]:
-    """Take one step per rate, each with gradient w, and return where they lead."""
+    """Take one step per rate, each with gradient w, and return the values after each."""
     path = []
     for rate in rates:
         optimiser.param_groups[0][key] = rate
@@ -45,7 +45,7 @@ def walk(
 
 
 def small() -> AlexNet:
-    """Return a small network without values."""
+    """Return a small network on the meta device."""
     with torch.device("meta"):
         return AlexNet(AlexNetModel(side=67, width=0.02), 3)
 
@@ -197,7 +197,7 @@ def step(network: AlexNet, optimiser: torch.optim.Optimizer, seed: int) -> None:
 
 
 def merged(state: dict[str, Any]) -> dict[str, Any]:
-    """Return a state as the first version had it: both towers' layers in one group."""
+    """Return a state in version 1's format: the layers of both towers in one group."""
     groups: dict[tuple[str, str], dict[str, Any]] = {}
     indices: dict[int, int] = {}
     for group in state["param_groups"]:

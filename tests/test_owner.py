@@ -1,4 +1,4 @@
-"""Which process owns something: itself, another one, one that is gone, one that cannot be seen."""
+"""Which process owns something: this one, another, a dead one, one that is not visible."""
 
 import dataclasses
 import os
@@ -11,7 +11,7 @@ from alexrep import owner
 from alexrep.owner import is_running, this_process
 
 NO_PROCESS = 2**22 + 1
-"""Above every number that Linux gives a process."""
+"""A pid above every pid of Linux."""
 
 
 def test_a_process_runs_beside_itself() -> None:
@@ -50,7 +50,7 @@ def test_a_number_says_nothing_on_another_machine_or_in_another_container(field:
 
 
 def test_a_process_that_proc_hides_may_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As with hidepid, where nothing is told of the processes of other users."""
+    """As with hidepid, which hides the processes of other users."""
     me = this_process()
     monkeypatch.setattr(owner, "_began", lambda pid: "")
     assert me.runs_beside(me) is None

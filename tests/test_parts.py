@@ -1,4 +1,4 @@
-"""Parts of a preparation: the very bytes of a run in one, whoever comes last."""
+"""Preparation in parts: the same bytes as in one run, whichever part ends last."""
 
 import subprocess
 import sys

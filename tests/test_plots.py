@@ -82,7 +82,7 @@ def towers(first: torch.Tensor, second: torch.Tensor) -> dict[str, torch.Tensor]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """A run of two epochs, four kernels a tower and six classes."""
+    """A run of two epochs, with four kernels per tower and six classes."""
     run = tmp_path / "run"
     run.mkdir()
     (run / "recipe.toml").write_text(recipes.dump(recipes.load("demo")))
@@ -265,7 +265,7 @@ def test_the_kernels_of_a_net_on_bgr_are_shown_in_rgb(run: Path, tmp_path: Path)
     chosen = recipes.load("demo", ("feed.channels=bgr",))
     (run / "recipe.toml").write_text(recipes.dump(chosen))
     out = draw("kernels", run, tmp_path / "kernels.png")
-    # Planted red for a net on RGB, which is blue for this one.
+    # The planted red kernel of an RGB net is blue for this one.
     assert count(out, (0, 0, 255)) == 4 * (16 * 11) ** 2
     assert count(out, (255, 0, 0)) == 0
 

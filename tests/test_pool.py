@@ -1,4 +1,4 @@
-"""Work over processes: every result, every fault, and no worker left behind."""
+"""Work in worker processes: every result, every fault, and no worker left behind."""
 
 import errno
 import os
@@ -19,7 +19,7 @@ from alexrep import pool
 from alexrep.errors import AlexrepError, DataError
 
 WORK_S = 120
-"""How long a worker works that is to be ended before, in seconds."""
+"""Seconds of work of a worker that the test kills before it is done."""
 
 WORK = f"""
 import os, signal, time
@@ -110,7 +110,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def is_alive(process: int) -> bool:
-    """Tell whether a process runs; one that ended and waits for its parent does not."""
+    """Tell whether a process runs; a zombie does not."""
     try:
         state = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2]
     except FileNotFoundError:
@@ -206,15 +206,15 @@ class Parent(NamedTuple):
 
     process: subprocess.Popen[str]
     pid_files: Path
-    """Folder in which each worker leaves its number once it is at work."""
+    """Folder with a file for each worker at work, named by its pid."""
 
     def num_children(self) -> int:
-        """Return the number of its workers and the one that tracks their semaphores."""
+        """Return the number of its child processes: workers and the resource tracker."""
         pid = self.process.pid
         return len(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
 
     def workers(self) -> list[int]:
-        """Return the workers that are at work."""
+        """Return the pids of the workers at work."""
         return [int(path.name) for path in self.pid_files.iterdir()]
 
     def wait_for_workers(self) -> None:

@@ -1,4 +1,4 @@
-"""How a network is computed: rounding, layout, switches that are put back."""
+"""How a network is computed: precision, memory layout, and switches that are restored."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 
 
 class Probe(nn.Module):
-    """Tells the type and layout of what it is given, and of what its product comes in."""
+    """Records dtype and memory format of its input, and the dtype of its product."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ UNITS = ["train/n00000020", "train/n00000030", "train/n00000040"]
 
 @pytest.fixture
 def own(data: Path, tmp_path: Path) -> Prepared:
-    """Return prepared images that may be damaged."""
+    """Return a copy of the prepared images that the test may damage."""
     shutil.copytree(data / "images", tmp_path / "images")
     return open_prepared(tmp_path)
 

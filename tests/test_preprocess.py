@@ -1,4 +1,4 @@
-"""Preparation of an edition: every image once, the same bytes whatever happens on the way."""
+"""Preparation of an edition: every image once, and the same bytes after any interruption."""
 
 import dataclasses
 import json

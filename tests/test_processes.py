@@ -1,4 +1,4 @@
-"""Several processes: the same weights as one, the same stop in all, and no one waits for the dead.
+"""Several processes: the same weights as one, the same stop in all, no wait for a dead one.
 
 The processes are forked by tests/ranks.py, and train in float64.
 """
@@ -40,7 +40,7 @@ def ranks() -> Iterator[subprocess.Popen[str]]:
 
 @pytest.fixture(scope="module")
 def start(data: Path, ranks: subprocess.Popen[str]) -> Start:
-    """Return what trains with several processes; it gives ends by size and rank, and stderr."""
+    """Return a function that trains with several processes; it returns their ends and stderr."""
 
     def run(
         out: Path, *settings: str, sizes: tuple[int, ...] = (2,), **task: Any
@@ -128,14 +128,14 @@ def test_a_killed_process_ends_all_with_its_name(start: Start, tmp_path: Path, v
 
 
 def test_a_frozen_process_ends_all_with_its_name(start: Start, tmp_path: Path) -> None:
-    """Its connections stay open, and nobody answers."""
+    """A frozen process keeps its connections open but does not answer."""
     ends, stderr = start(tmp_path, victim=1, step=7, manner="freeze")
     assert ends["2"]["0"][0] == 1
     assert "rank 1: expected to go on, found no sign of life for 5 s" in stderr
 
 
 def test_the_first_process_frozen_ends_all_with_its_name(start: Start, tmp_path: Path) -> None:
-    """It holds the store in which the others look for signs of life."""
+    """Rank 0 holds the store in which the others look for heartbeats."""
     ends, stderr = start(tmp_path, sizes=(3,), victim=0, step=7, manner="freeze")
     assert [ends["3"][rank][0] for rank in ("1", "2")] == [1, 1], stderr
     lines = [line for line in stderr.splitlines() if "expected to go on" in line]
@@ -146,7 +146,7 @@ def test_the_first_process_frozen_ends_all_with_its_name(start: Start, tmp_path:
 
 
 def test_processes_that_were_suspended_go_on(start: Start, tmp_path: Path) -> None:
-    """As by Slurm, for longer than they are patient; the second goes on a second later."""
+    """As Slurm does it, for longer than their patience; the second resumes a second later."""
     ends, stderr = start(tmp_path, victim=1, step=7, manner="pause")
     assert [code for code, _ in ends["2"].values()] == [0, 0], stderr
 

@@ -1,4 +1,4 @@
-"""What may be removed of a run: never the newest whole checkpoint, the best, or a kept one."""
+"""What prune may remove: never the newest whole checkpoint, the best, or a kept one."""
 
 from pathlib import Path
 

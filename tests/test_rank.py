@@ -1,4 +1,4 @@
-"""Which of how many processes this is, from the environment alone."""
+"""Rank and world size, from the environment alone."""
 
 import pytest
 import torch
@@ -51,7 +51,7 @@ def test_a_batch_script_is_one_process_whatever_its_job_asked_for() -> None:
 
 
 def test_a_shell_within_a_job_is_one_process_whatever_its_job_asked_for() -> None:
-    """The step that salloc starts has one task and a number near 2^32."""
+    """The step that salloc starts has one task and an id near 2^32."""
     shell = {"SLURM_STEP_ID": str(2**32 - 6), "SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0"}
     assert (
         ProcessRank.of(SLURM | {"SLURM_NTASKS": "4", "SLURM_JOB_NAME": "interactive"} | shell)

@@ -31,7 +31,7 @@ def shard_of(own: Path, name: str = "train-00001.h5") -> Path:
 
 
 def replace(dataset: str, values: object, **options: object) -> Change:
-    """Return a change of a shard: another content of one dataset."""
+    """Return a function that replaces one dataset of a shard."""
 
     def change(shard: h5py.File) -> None:
         del shard[dataset]
@@ -57,7 +57,7 @@ def test_what_was_packed_is_read(data: Path, split: str) -> None:
 
 
 def test_a_shard_that_another_program_has_locked_is_read(own: Path) -> None:
-    """HDF5 would lock it by flock, and fail where the file system knows none."""
+    """HDF5 would lock the file by flock, and fail on file systems without it."""
     with shard_of(own).open("rb") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         assert len(read.open_shard(shard_of(own)))

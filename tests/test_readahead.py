@@ -1,4 +1,4 @@
-"""Announcing reads: the right bytes of the right shard, in as few pieces as possible."""
+"""Announced reads: the right bytes of the right shard, in as few pieces as possible."""
 
 import os
 from collections.abc import Iterator

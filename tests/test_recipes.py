@@ -1,4 +1,4 @@
-"""Recipes: what they refuse and name, bases, settings laid over them, TOML and back."""
+"""Recipes: what is refused and how, bases, settings on top, TOML round trip."""
 
 import tomllib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The log and its pictures: after a restart all three tell the same, nothing twice."""
+"""Log, CSV and TensorBoard: after a restart all three agree, and hold nothing twice."""
 
 import csv
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What a recipe asks of its data: the side of the images, mean image and colour axes or none."""
+"""What a recipe needs of its data: side of the images, mean image, colour axes."""
 
 import json
 import shutil

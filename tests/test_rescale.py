@@ -1,4 +1,4 @@
-"""Rescaling: the central square, at the right place, of any picture."""
+"""Rescaling: the central square, correctly positioned, of any picture."""
 
 import io
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def ramp(length: int, start: float, end: float, side: int) -> NDArray[np.float64
 
 
 INNER = slice(2, -2)
-"""The filter has no neighbours beyond the edge: the outermost pixels bend."""
+"""Pixels away from the edges, beyond which the filter has no neighbours."""
 
 
 @pytest.mark.parametrize(

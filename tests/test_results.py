@@ -1,4 +1,4 @@
-"""The format of results: its versions, pairs that belong together, what is damaged."""
+"""The format of results: versions, matching pairs of files, damage."""
 
 import json
 from dataclasses import asdict, replace

@@ -1,4 +1,4 @@
-"""Going on with a run: which folders and which changes are let pass."""
+"""Resuming a run: which folders and which changes are accepted."""
 
 import json
 from dataclasses import asdict
@@ -77,7 +77,7 @@ def test_must_is_content_with_a_finished_run(folder: RunFolder) -> None:
 
 
 def old_plan(chosen: Recipe) -> Plan:
-    """Return the plan of a small net's run as the first version wrote it."""
+    """Return the plan of a small net's run in version 1's format."""
     old = {key: value for key, value in recipes.fields(chosen).items() if key not in LATER}
     foreign = recipes.fields(recipes.load("alexnet-2012"))
     old |= {key: value for key, value in foreign.items() if key in FOREIGN}

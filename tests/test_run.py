@@ -40,7 +40,7 @@ TINY = tiny_recipe(4, drop_at=3)
 STEPS = 5
 """In an epoch: 18 images by 4."""
 CHECKS = 3 + 4 * (STEPS + 3)
-"""How often a run looks for a signal: after each batch, twice over val, and after each row."""
+"""Times that a run checks for a signal: after each batch, twice over val, after each row."""
 
 FIXED = ("feed.order='fixed'", "feed.draws='group32'")
 
@@ -100,7 +100,7 @@ def whole(
 
 
 def stop_at(monkeypatch: pytest.MonkeyPatch, *numbers: int) -> None:
-    """Have a signal come at those looks for one, counted over all starts."""
+    """Make a signal arrive at these checks for one, counted over all starts."""
     calls = count(1)
 
     @contextlib.contextmanager
@@ -334,7 +334,7 @@ def test_whatever_else_a_run_keeps_count_of_resumes_too(
 def looks(
     chosen: Recipe, training_data: TrainingData, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> int:
-    """Train, and return how often the run looked for a signal."""
+    """Train, and return how often the run checked for a signal."""
     calls: list[None] = []
 
     @contextlib.contextmanager
@@ -353,7 +353,7 @@ EVERYTHING = ("compute.ema=0.9", "schedule.epochs=2", "limits.steps=3")
 def test_stopped_anywhere_a_run_with_averages_ends_with_the_same_bits(
     tiny: Path, training_data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also while the averages are scored in the place of the weights."""
+    """Also while the averages are scored in place of the weights."""
     chosen, whole = recipes.load(str(tiny), EVERYTHING), RunFolder(tmp_path / "whole")
     num_looks = looks(chosen, training_data, whole.path, monkeypatch)
     assert num_looks > 2 * 3 + 3 * 4  # each step, and val by weights and averages
@@ -548,14 +548,14 @@ def test_a_diverged_run_keeps_its_last_checkpoint(
 
 
 def unfinished(whole: RunFolder, path: Path) -> RunFolder:
-    """Copy a run and take its manifest away: it goes on from its last checkpoint."""
+    """Copy a run without its manifest, so that it resumes from its last checkpoint."""
     shutil.copytree(whole.path, path)
     (path / "manifest.json").unlink()
     return RunFolder(path)
 
 
 def spoil(path: Path, rng: random.Random) -> None:
-    """Cut a file short, or turn some of its bytes."""
+    """Truncate a file, or change some of its bytes."""
     content = bytearray(path.read_bytes())
     if rng.random() < 0.5:
         del content[rng.randrange(len(content)) :]
@@ -637,7 +637,7 @@ def test_checkpoints_in_an_epoch_change_nothing_but_what_a_kill_costs(
     step: int,
 ) -> None:
     chosen, steps, folder = recipes.load(str(tiny), EVERY_3), count(1), RunFolder(tmp_path / "run")
-    # A disk as fast as the steps: a slower one would delay the next checkpoint.
+    # A disk that keeps up with the steps: a slower one would delay the next checkpoint.
     monkeypatch.setattr(Saver, "is_idle", property(lambda saver: saver.wait() is None))
 
     def kill(_: int) -> None:
@@ -665,7 +665,7 @@ def test_kept_checkpoints_are_of_their_epochs_and_serve_when_others_are_damaged(
     for epoch, path in folder.epoch_checkpoints().items():
         content = checkpoint.load(path)
         assert (content["epoch"], content["step"]) == (epoch, epoch * STEPS)
-    # The newest of them is the last one's file by another name.
+    # The newest of them is a hard link to the last checkpoint.
     for path in folder.resumable()[:-1]:
         path.write_bytes(b"damaged")
     folder.manifest.unlink()
@@ -718,7 +718,7 @@ def test_a_finished_run_goes_on_with_more_epochs_and_the_log_tells_it(
 def test_a_run_that_was_made_longer_is_the_longer_run(
     tiny: Path, training_data: TrainingData, whole: RunFolder, tmp_path: Path
 ) -> None:
-    """Rates by epoch do not depend on how many there are to come."""
+    """Rates by epoch do not depend on the number of epochs."""
     longer = recipes.load(str(tiny), ("schedule.epochs=6",))
     start(longer, training_data, tmp_path / "at once")
     path = shutil.copytree(whole.path, tmp_path / "run")

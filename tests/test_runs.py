@@ -1,4 +1,4 @@
-"""What run folders say of themselves: lists, descriptions, comparisons, tables, notes, copies."""
+"""Tools for run folders: lists, descriptions, comparisons, tables, notes, copies."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Checkpoints by a thread: what is saved is what was, one at a time, and errors come home."""
+"""Checkpoints saved by a thread: a snapshot, one at a time, and errors reach the caller."""
 
 import errno
 import os
@@ -34,7 +34,7 @@ def content(step: int) -> dict[str, Any]:
 
 
 def saved(folder: RunFolder) -> dict[str, int]:
-    """Return the step of each checkpoint that is there."""
+    """Return the step of each checkpoint in the folder."""
     paths = sorted(folder.checkpoints.iterdir())
     return {path.name: checkpoint.load(path)["step"] for path in paths}
 
@@ -47,7 +47,7 @@ def begin(
 
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Return what has to be set before any checkpoint is written."""
+    """Return an event; no checkpoint is written before it is set."""
     opened, save = threading.Event(), checkpoint.save
 
     def wait(path: Path, content: dict[str, Any], check: Callable[[], None]) -> None:
@@ -246,7 +246,7 @@ def test_who_takes_over_may_sweep_partial_files_away(
 def test_killed_at_any_rename_or_link_the_newest_is_never_lost(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch, number: int, kept: int | None
 ) -> None:
-    """There is always a whole one, not older than the one before; and none is half there."""
+    """There is always a whole one, no older than before, and never a partial one."""
     with begin(folder) as saving:
         for step in (1, 2):
             saving.save(content(step))

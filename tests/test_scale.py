@@ -1,4 +1,4 @@
-"""The true shape of ILSVRC-2012: 1,000 synsets, 50,000 val names in no order; tiny images."""
+"""The true counts of ILSVRC-2012: 1,000 synsets, 50,000 shuffled val names; tiny images."""
 
 import io
 import json
@@ -24,28 +24,28 @@ from alexrep.stages import app
 
 NUM_SYNSETS, NUM_INNER, NUM_VAL, NUM_OF_SYNSET = 1000, 860, 50_000, 3
 NUM_COLOURS = 200
-"""Distinct pictures: that of a class is told by its index modulo this number."""
+"""Number of distinct pictures; a class has the picture of its index modulo this number."""
 FULL_TAR_BYTES = 138e9 + 6.3e9 + 13e9
-"""Bytes of the train, val and test tars of ILSVRC-2012, about."""
+"""Approximate size of the train, val and test tars of ILSVRC-2012, in bytes."""
 FULL_HEADERS = 1_000 + 50_000 + 100_000
 """Headers in their outer indices: a synset's tar is one member."""
 
 
 def colour(index: int) -> tuple[int, int, int]:
-    """Return the colour of a class's pictures: 40 grey levels apart at the least."""
+    """Return the colour of a class's pictures; colours are at least 40 grey levels apart."""
     number = index % NUM_COLOURS
     return 20 + 40 * (number % 6), 20 + 40 * (number // 6 % 6), 20 + 40 * (number // 36)
 
 
 def index_of(picture: NDArray[np.uint8]) -> int:
-    """Return the class index, modulo NUM_COLOURS, that the colour of a picture tells."""
+    """Return the class index modulo NUM_COLOURS, from the colour of a picture."""
     red, green, blue = ((picture.mean(axis=(0, 1)) - 20) / 40).round().astype(int).tolist()
     return int(red + 6 * green + 36 * blue)
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What the devkit says, kept apart from what alexrep makes of it."""
+    """The devkit's ids and labels, independent of how alexrep reads them."""
 
     wnid_of_id: dict[int, str]
     val_ids: list[int]
@@ -64,7 +64,7 @@ def real_truth(folder: Path) -> Truth:
 
 
 def drawn_truth() -> Truth:
-    """Make up ids in another order than that of the wnids, and 50 val images of each."""
+    """Make up ids in another order than the wnids, and 50 val images of each."""
     rng = np.random.default_rng(3)
     wnids = [f"n{number:08d}" for number in sorted(rng.choice(10**7, NUM_SYNSETS, replace=False))]
     ids = rng.permutation(np.arange(1, NUM_SYNSETS + 1)).tolist()
@@ -86,7 +86,7 @@ def meta(truth: Truth) -> bytes:
         inner = (number, f"n9{number:07d}", "things", "inner", 2, children, 6, 0)
         synsets[number - 1, 0] = inner
     stream = io.BytesIO()
-    # Some stubs know paths only.
+    # Some type stubs accept paths only.
     savemat(cast(Any, stream), {"synsets": synsets})
     return stream.getvalue()
 
@@ -143,7 +143,7 @@ with open(sys.argv[1], "w") as output:
 seconds = time.perf_counter() - start
 print(json.dumps([os.waitstatus_to_exitcode(status), seconds, used.ru_maxrss / 1024]))
 """
-"""A process between: the memory of the one that starts another counts as the other's too."""
+"""An intermediate process, as a parent's peak memory counts for the child it forks."""
 
 
 def alexrep(folder: Path, *words: str | Path) -> Ended:
@@ -157,7 +157,7 @@ def alexrep(folder: Path, *words: str | Path) -> Ended:
 
 @dataclass(frozen=True)
 class Made:
-    """The edition, and what the stages made of it."""
+    """The edition and the outputs of all stages."""
 
     raw: Path
     data: Path
@@ -167,7 +167,7 @@ class Made:
 
 @pytest.fixture(scope="module")
 def truth() -> Truth:
-    """Return the real ids and ground truth where there are real data, else made up ones."""
+    """Return the real ids and ground truth if real data is present, else made-up ones."""
     folder = os.environ.get("ALEXREP_TEST_DATA")
     return real_truth(Path(folder) / "devkits/ilsvrc2012") if folder else drawn_truth()
 
@@ -208,7 +208,7 @@ def test_every_stage_ends_well_in_little_memory(made: Made) -> None:
 
 
 def read_by(function: Callable[[], object]) -> tuple[int, float]:
-    """Return the bytes that a call reads, from memory or disk, and its seconds."""
+    """Return the bytes that a call reads, from cache or disk, and its seconds."""
     counter = re.compile(r"rchar: (\d+)")
     counters = Path("/proc/self/io")
     before, start = counter.findall(counters.read_text()), time.perf_counter()
@@ -218,7 +218,7 @@ def read_by(function: Callable[[], object]) -> tuple[int, float]:
 
 
 def rerun(raw: Path, data: Path, side: int) -> tuple[int, float]:
-    """Start a finished preprocess again; return the bytes that it reads and its seconds."""
+    """Run a finished preprocess again; return the bytes it reads and its seconds."""
     words = ["preprocess", str(raw), str(data), "--partial", "--side", str(side)]
 
     def again() -> None:

@@ -1,4 +1,4 @@
-"""Top-1 and top-5 error: small tables by hand, ties against the drawing of lots."""
+"""Top-1 and top-5 error: small tables by hand, ties against random tie-breaking."""
 
 import math
 
@@ -36,7 +36,7 @@ def tied_rows(draw: st.DrawFn) -> list[float]:
 
 
 def by_lots(row: list[float], label: int, top: int, rng: np.random.Generator) -> float:
-    """Return how often the label is among the first `top` when ties are drawn by lots."""
+    """Return how often the label is among the first `top` when ties are broken at random."""
     orders = rng.permuted(np.tile(np.arange(len(row)), (4000, 1)), axis=1)
     ranks = np.take_along_axis(orders, np.argsort(-np.array(row)[orders], axis=1), axis=1)
     return float((ranks[:, :top] == label).any(axis=1).mean())

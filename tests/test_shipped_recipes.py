@@ -18,7 +18,7 @@ ABLATIONS = {
     "alexnet-2012-pool-2-2": ["pools, side/stride"],
     "alexnet-2012-tanh": ["activation"],
 }
-"""Ablations on the schedule of net 145, and the only points in which they depart from it."""
+"""Ablations on net 145's schedule, and the only points in which they depart from it."""
 
 
 def points(name: str) -> list[str]:

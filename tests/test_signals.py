@@ -1,4 +1,4 @@
-"""Signals: the first one is a flag, the second one the end."""
+"""Signals: the first sets a flag, the second ends the process."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ with flagged() as signalled:
 
 @pytest.fixture
 def child() -> Iterator[subprocess.Popen[str]]:
-    """Start a process that waits for its first signal, tells its name, and works on."""
+    """Start a process that waits for its first signal, prints its name, and goes on."""
     command = [sys.executable, "-c", CHILD]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert next_line(process) == "ready"

@@ -1,4 +1,4 @@
-"""The cluster that the Slurm tests run on: where it cannot be, and what it leaves."""
+"""The cluster of the Slurm tests: where it cannot run, and that it leaves nothing behind."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ from cluster import running
 
 @pytest.fixture
 def without_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Have root lack Slurm, and return a folder with an apt-get that has no such package."""
+    """As root without Slurm: return a folder with an apt-get that has no such package."""
     monkeypatch.setattr(cluster_setup, "PROGRAMS", ("no-such-slurmd",))
     script = f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\necho E: no network >&2\nexit 100\n'
     (tmp_path / "apt-get").write_text(script)

@@ -1,4 +1,4 @@
-"""slurm/pipeline.sh on a real cluster: all stages on the demo edition, and parts that fail."""
+"""slurm/pipeline.sh on a real cluster: all stages on the demo edition, and failing parts."""
 
 import json
 import os
@@ -90,7 +90,7 @@ def records(folder: Path) -> dict[str, Any]:
     read: dict[str, Any] = {
         str(path.relative_to(folder)): json.loads(path.read_text()) for path in paths
     }
-    for name in REMARKS:  # a recipe of its own says them of itself
+    for name in REMARKS:  # each recipe has its own
         del read["run/manifest.json"]["settings"][name]
     return read
 
@@ -107,7 +107,7 @@ def test_the_pipeline_ends_with_the_errors_of_the_demo(
 
 
 def test_a_failing_part_is_named_and_stops_the_chain(cluster: Cluster, folder: Path) -> None:
-    # Nothing can be renamed to what is a folder: the part that has this unit fails.
+    # A file cannot replace a folder, so the part with this unit fails.
     (folder / UNIT / "in the way").mkdir(parents=True)
     jobs = submit(cluster, folder)
     assert cluster.wait(jobs["eval"]) == ["CANCELLED"], output(folder)

@@ -1,4 +1,4 @@
-"""The batch scripts, run outside Slurm with an alexrep that only writes down its call."""
+"""The batch scripts, run outside Slurm with an alexrep that only records its call."""
 
 import os
 import shutil

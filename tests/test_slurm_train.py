@@ -1,4 +1,4 @@
-"""slurm/train.slurm on a real cluster: stopped in every way that Slurm knows, and gone on with."""
+"""slurm/train.slurm on a real cluster: stopped in every way that Slurm knows, and resumed."""
 
 import signal
 from collections.abc import Iterator
@@ -21,13 +21,13 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def shared(cluster: Cluster, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    """Return the lab, whatever state it is in."""
+    """Return the lab, in whatever state earlier tests left it."""
     return Lab(cluster, data, tmp_path_factory.mktemp("lab"))
 
 
 @pytest.fixture
 def lab(shared: Lab) -> Iterator[Lab]:
-    """Return the lab; end the test's jobs and mend its nodes afterwards."""
+    """Return the lab; cancel the test's jobs and restore its nodes afterwards."""
     yield shared
     shared.cluster.cancel_all()
 
@@ -41,9 +41,9 @@ def undisturbed(shared: Lab) -> str:
 def test_a_training_out_of_time_is_requeued_and_ends_with_the_same_bits(
     lab: Lab, undisturbed: str
 ) -> None:
-    # Slurm looks every 30 s: the warning comes within the first 30 s, the end would after 60.
+    # Slurm checks every 30 s: the warning comes within the first 30 s, the kill after 60.
     job = lab.submit("limited", "--time=1", "--signal=B:USR2@60")
-    with lab.pause(job, "limited") as paused:  # Else a quick machine would be done by then.
+    with lab.pause(job, "limited") as paused:  # otherwise a fast machine would be done by then
         wait_until(lambda: paused.have_been_sent(signal.SIGUSR2), "the warning")
     lab.ends_like(job, "limited", undisturbed)
     assert int(lab.cluster.fact(job, "Restarts")) >= 1
@@ -74,7 +74,7 @@ def test_a_training_whose_node_dies_goes_on_on_the_other(lab: Lab, undisturbed: 
 def test_a_training_cut_off_with_its_node_leaves_the_run_to_the_next(
     steps: int, lab: Lab, undisturbed: str
 ) -> None:
-    """The old process wakes when the new one is about to begin, or `steps` ahead of it."""
+    """The old process resumes when the new one is about to begin, or `steps` ahead of it."""
     run = f"divided-{steps}"
     job = lab.submit(run)
     with lab.pause(job, run) as old:
@@ -92,7 +92,7 @@ def test_a_training_cut_off_with_its_node_leaves_the_run_to_the_next(
 def test_a_preempted_training_is_requeued(lab: Lab, undisturbed: str) -> None:
     job = lab.submit("preempted")
     lab.wait_for_step("preempted", 60)
-    # The partition takes the node after a grace time and would end the job, not requeue it.
+    # Preemption comes after a grace time, and would cancel the job, not requeue it.
     words = ("--partition=urgent", "--exclusive", "--nodes=2", "--output=/dev/null")
     lab.cluster.submit(*words, "--wrap", "sleep 1")
     lab.ends_like(job, "preempted", undisturbed)
@@ -144,7 +144,7 @@ def test_two_nodes_train_what_one_node_trains(
 ) -> None:
     job = lab.submit("one-node", "--nodes=1", "--ntasks=2")
     lab.ends_like(job, "one-node", on_two_nodes)
-    # One process sums in another order: the same but for float32's last digits.
+    # One process sums in another order: equal up to float32 rounding.
     alone, together = (losses(lab.folder / name) for name in ("undisturbed", "two-nodes"))
     assert len(together) == len(alone)
     assert together[:50] == pytest.approx(alone[:50], rel=1e-4)

@@ -1,4 +1,4 @@
-"""A folder of raw archives, understood: counts, labels, patches, units."""
+"""The survey of a folder of raw archives: counts, labels, patches, units."""
 
 import dataclasses
 import re
@@ -39,7 +39,7 @@ def contents(path: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def own(make_raw: MakeRaw, tmp_path: Path) -> Path:
-    """Return a tiny edition that may be changed."""
+    """Return a tiny edition that the test may change."""
     return make_raw(tmp_path / "raw")
 
 

@@ -1,4 +1,4 @@
-"""Digests of what a run has come to: equal for equal runs, other for any other number."""
+"""Digests of a run's outputs: equal for equal runs, different for any changed number."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The benchmark of the step, on networks and images so small that it takes seconds."""
+"""The benchmark of the training step, on tiny networks and images."""
 
 import importlib
 import json
@@ -21,7 +21,7 @@ NETS = ("alexrep, joined", "alexrep, towers", "naive")
 
 
 def script(monkeypatch: pytest.MonkeyPatch, name: str) -> Any:  # noqa: ANN401 (a module)
-    """Import a script as it is when it is run."""
+    """Import a benchmark script as if it were run."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     return importlib.import_module(name)
 

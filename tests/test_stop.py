@@ -1,4 +1,4 @@
-"""When a metric ends a run: by its patience, by its target, never before the first epoch."""
+"""When a metric stops a run: by patience, by target, never before the first epoch."""
 
 import math
 from typing import Any

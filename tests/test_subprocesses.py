@@ -1,4 +1,4 @@
-"""Stages started one after the other, wherever the user stands."""
+"""Stages started one after the other, from any working directory."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Some classes only: their images, a table of their own, nothing else moved."""
+"""A subset of classes: their images, their own table, and nothing else changed."""
 
 from collections.abc import Iterator
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""The prepared set as CSV and JSON: every image once, proper quoting, one row at a time."""
+"""The prepared set as CSV and JSON: every image once, proper quoting, row by row."""
 
 import csv
 import io

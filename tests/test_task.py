@@ -1,4 +1,4 @@
-"""A run's result on a split: what it says, and when it may be said again."""
+"""A run's result on a split: its numbers, and when a kept one is used again."""
 
 import json
 import re
@@ -72,7 +72,7 @@ def arrays(task: Task) -> dict[str, Any]:
 
 
 def exchange_a_class(task: Task) -> None:
-    """Have both checkpoints know another class in the place of the second one."""
+    """Give both checkpoints another class in place of the second one."""
     for which in ("last", "best"):
         content = checkpoint.load(task.run.checkpoint(which))
         content["classes"][1]["wnid"] = "n00000031"
@@ -81,7 +81,7 @@ def exchange_a_class(task: Task) -> None:
 
 
 def packed_anew(task: Task, other: Path) -> Path:
-    """Copy the data with another record of its shards."""
+    """Copy the data with a changed manifest of its shards."""
     shutil.copytree(task.data, other)
     record = json.loads((other / "shards" / "manifest.json").read_text())
     record["program"] = "0.0"
@@ -140,7 +140,7 @@ def test_the_switches_are_set_while_a_run_is_scored_and_put_back(
     path = task.run.checkpoint("last")
     content = checkpoint.load(path)
     del content["format_version"]
-    # Where it trained does not matter: it need not be here.
+    # Its training device does not matter: it need not exist here.
     compute = {"precision": precision, "compile": True, "towers": ["cuda:6", "cuda:7"]}
     content["config"]["compute"] |= compute
     checkpoint.save(path, content)
@@ -151,7 +151,7 @@ def test_the_switches_are_set_while_a_run_is_scored_and_put_back(
 
 
 def switches() -> tuple[str, str, bool]:
-    """Return torch's rounding of products and convolutions, and whether it is deterministic."""
+    """Return torch's float32 precision of products and convolutions, and its determinism."""
     backends: Any = torch.backends
     rounding = backends.cuda.matmul.fp32_precision, backends.cudnn.conv.fp32_precision
     return (*rounding, torch.are_deterministic_algorithms_enabled())
@@ -244,7 +244,7 @@ def test_results_of_both_checkpoints_stand_beside_each_other(task: Task) -> None
 
 
 def said_of(task: Task) -> str:
-    """Return the one line about a result that does not do."""
+    """Return the one message about a result that is not usable."""
     messages: list[str] = []
     assert find(task, messages.append) is None
     assert len(messages) == 1
@@ -269,7 +269,7 @@ def test_a_result_of_other_weights_is_replaced_and_this_is_said(task: Task) -> N
 
 
 def as_version_1(task: Task, **others: str) -> None:
-    """Turn a result into one as it was written before results named their version."""
+    """Rewrite a result in version 1's format, which names no version."""
     table = json.loads(task.path.read_text())
     for key in ("version", "predictions", "labels", "all_probabilities"):
         del table[key]
@@ -312,7 +312,7 @@ def test_all_probabilities_are_kept_when_asked_for(task: Task) -> None:
     )
     likely = np.take_along_axis(kept["all_probabilities"], kept["top5"], axis=1)
     assert np.allclose(likely, kept["probabilities"], atol=5e-4)
-    # Who does not need them takes a result that has them.
+    # A task that does not need all probabilities accepts a result that has them.
     assert find(task) == find(with_all) == result
 
 

@@ -1,4 +1,4 @@
-"""Images per second and the share of waiting, with a clock of our own."""
+"""Images per second and the share of waiting, with a fake clock."""
 
 import time
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from alexrep.training.throughput import Throughput, memory_bytes
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Return a list whose only number is the time."""
+    """Return a list whose only element is the time."""
     now = [100.0]
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
     return now

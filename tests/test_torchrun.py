@@ -1,4 +1,4 @@
-"""The command itself under torchrun: two processes make of the same data what one makes."""
+"""The command under torchrun: two processes reach the same result as one."""
 
 import contextlib
 import json
@@ -22,7 +22,7 @@ from alexrep.runs.state import TIMES
 
 TINY = tiny_recipe(2)
 ALONE = [sys.executable, "-m", "alexrep.stages"]
-# After the two dashes torchrun leaves --run alone, which it takes for its own --run-path.
+# Without the two dashes, torchrun takes --run for its own --run-path.
 LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 TWO = [*LAUNCH, "-m", "--", "alexrep.stages"]
 LEAVE = """
@@ -80,7 +80,7 @@ def test_two_processes_make_the_errors_of_one(data: Path, recipe: Path, tmp_path
 
 @contextlib.contextmanager
 def tasks(line: list[str]) -> Iterator[list[subprocess.Popen[str]]]:
-    """Start two processes as two tasks of srun would be: nobody else looks after them."""
+    """Start two processes as srun starts two tasks, without a launcher that supervises them."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = str(listener.getsockname()[1])
@@ -104,7 +104,7 @@ def wait_for_rows(run: Path, num: int) -> None:
 
 
 def ends(ranks: list[subprocess.Popen[str]]) -> tuple[list[int], list[str]]:
-    """Wait for both; return their exit codes and all lines that they have said."""
+    """Wait for both; return their exit codes and all lines they printed to stderr."""
     outputs = [rank.communicate(timeout=PATIENCE_S)[1].splitlines() for rank in ranks]
     return [rank.returncode for rank in ranks], [line for lines in outputs for line in lines]
 
@@ -121,7 +121,7 @@ def test_a_killed_process_ends_the_run_and_is_named(
 
 
 def test_no_thread_of_the_group_is_left_when_a_process_leaves() -> None:
-    # One that held a tensor would end Python with SIGABRT.
+    # A thread that still held a tensor would abort Python with SIGABRT.
     with tasks([sys.executable, "-c", LEAVE]) as ranks:
         assert ends(ranks) == ([0, 0], [])
 

@@ -67,7 +67,7 @@ def test_the_one_tower_of_the_paper_keeps_the_last_layers_of_two() -> None:
 
 
 def test_pools_that_do_not_overlap_leave_larger_maps() -> None:
-    # By the released source's rule, not the paper's sentence of maps of equal sides.
+    # By the released source's rule, not by the paper's sentence about maps of equal size.
     assert shapes(AlexNetModel(pool="2/2"))["fc6"] == (2048, 256 * 7 * 7)
 
 

@@ -1,4 +1,4 @@
-"""What a checkpoint holds, made ready for use again."""
+"""What a checkpoint holds, loaded for evaluation."""
 
 from pathlib import Path
 from typing import Any

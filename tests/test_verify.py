@@ -22,7 +22,7 @@ def verify(data: Path) -> Result:
 
 
 def follow(fault: re.Match[str], raw: Path, data: Path, *options: str) -> None:
-    """Remove and run what the line of a fault says."""
+    """Follow the advice of a fault's line: remove files and run stages."""
     advice, path = fault[2], fault["path"]
     removed, _, stages = advice.partition("run ") if "run " in advice else advice.partition("pack")
     removed = removed.replace("remove it", f"remove {path}").replace("remove the tar", path)
@@ -48,7 +48,7 @@ def flip(path: Path) -> None:
 
 @pytest.fixture
 def own(data: Path, tmp_path: Path) -> Path:
-    """Return a data folder that may be damaged."""
+    """Return a copy of the data folder that the test may damage."""
     shutil.copytree(data, tmp_path / "data")
     return tmp_path / "data"
 

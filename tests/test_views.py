@@ -1,4 +1,4 @@
-"""The views of a test image: the corners of 2012, written out."""
+"""The views of a test image: the ten crops of 2012, written out."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def inputs_of(side: int, patch: int, mean: float = 0.0) -> Inputs:
 
 @pytest.fixture
 def numbered() -> Tensor:
-    """Return two 6 x 6 images of numbered pixels; green counts on where red ends."""
+    """Return two 6 x 6 images of numbered pixels; green continues where red ends."""
     red = torch.arange(36, dtype=torch.uint8).reshape(6, 6)
     channels = torch.stack([red, red + 36, red + 72], dim=2)
     return torch.stack([channels, channels + 100])

@@ -1,4 +1,4 @@
-"""Packing: every prepared image in one shard, in an order that the seed tells."""
+"""Packing: every prepared image in exactly one shard, in the order given by the seed."""
 
 import shutil
 import signal
@@ -217,7 +217,7 @@ def test_the_other_shards_are_left_in_the_midst_when_nobody_waits_for_them(
         if b"val" in images.name[row]:
             raise fault
         others.append(row)
-        time.sleep(1)  # the fault is met meanwhile, also on a busy machine
+        time.sleep(1)  # the fault happens meanwhile, even on a busy machine
         read_one(images, row, *rest)
 
     monkeypatch.setattr(image_bytes, "_read", fail_or_wait)
@@ -226,7 +226,7 @@ def test_the_other_shards_are_left_in_the_midst_when_nobody_waits_for_them(
         pack(own, workers=3)
     assert len(others) < 12  # of 18
     left = {path.name for path in (own / "shards").iterdir()}
-    assert left == {"plan.json", "train-00002.h5"}  # of two images, whole before the fault
+    assert left == {"plan.json", "train-00002.h5"}  # of two images, finished before the fault
 
 
 @pytest.mark.parametrize("name", ["train-00001.h5", "val-00000.h5", "classes.json"])
@@ -305,7 +305,7 @@ def test_a_raw_shard_is_read_by_plain_h5py(own: Path, pack: Pack) -> None:
 
 
 def lone(tar: Path, jpeg: bytes) -> Images:
-    """List one image, which begins the file."""
+    """Return a listing of one image at the start of the file."""
     tar.write_bytes(jpeg)
     size, label = np.array([len(jpeg)]), np.zeros(1, np.int32)
     return Images(

@@ -1,4 +1,4 @@
-"""Run mypy where it can follow the packages: stages and plots linked below alexrep.
+"""Run mypy on a tree laid out as installed: stages and plots linked below alexrep.
 
 Type checkers do not know the mapping of pyproject.toml, so they get a temporary tree
 in which alexrep/stages and alexrep/plots are links.
@@ -18,7 +18,7 @@ CHECKED = ("alexrep", "tests", "benchmarks")
 
 
 def link(tree: Path) -> list[str]:
-    """Lay links to the sources into `tree` as they are imported; return what to check."""
+    """Link the sources into `tree` in their import layout; return the paths to check."""
     package = tree / "alexrep"
     package.mkdir()
     for entry in (ROOT / "alexrep").iterdir():
@@ -38,7 +38,7 @@ def main(options: list[str]) -> int:
         settings = ["--config-file", str(ROOT / "pyproject.toml")]
         cache = ["--cache-dir", str(ROOT / ".mypy_cache")]
         command = [sys.executable, "-m", "mypy", *settings, *cache, *options, *checked]
-        # Sources are named relative to the tree, so that the next tree finds the cache.
+        # Paths are relative to the tree, so that the next run finds the cache.
         environment = os.environ | {"PYTHONPATH": ""}
         return subprocess.run(command, cwd=folder, env=environment, check=False).returncode
 
