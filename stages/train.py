@@ -52,7 +52,7 @@ def command(
         elif options.is_finished(record := training.finished(request), run):
             options.say_errors(None if dry_run else record, run)
         elif dry_run:
-            printing.say_rehearsal(rehearse(request), chosen, run)
+            printing.say_rehearsal(rehearse(request, signal), chosen, run)
         else:
             with progress.meter(training.length(request), "images", progress.is_quiet(ctx)) as done:
                 record = training.lead(request, signal, done, done.before)

@@ -20,9 +20,22 @@ from alexrep.errors import ConfigError, mismatch
 _COMPILERS = ("c++", "g++", "clang++")
 
 
+Outputs = Tensor | tuple[Tensor | None, ...]
+"""What a network gives: logits, or in training those of auxiliary heads after them."""
+
+AUXILIARY = 0.3
+"""Weight of each auxiliary output's loss, where a network does not say another.
+
+Source: Szegedy et al. 2015, section 5.
+"""
+
+
 @runtime_checkable
 class Towered(Protocol):
-    """A network of towers, each of which may lie on a device of its own."""
+    """A network of towers, each of which may lie on a device of its own.
+
+    Networks are asked for what they have, and need no base class: torchvision's are plain modules.
+    """
 
     form: Literal["towers", "joined"]
     """Whether each tower is computed by itself, or all at once on their one device."""
@@ -51,16 +64,37 @@ class Network(nn.Module):
         self.missing = missing_compiler(device) if compute.compile else None
         self.is_compiled = is_compiled(compute, device)
         # In a tuple: a second name for the network must not make it a second part of this one.
-        self.computed: tuple[Callable[[Tensor], Tensor]] = (model,)
+        self.computed: tuple[Callable[[Tensor], Outputs]] = (model,)
         if self.is_compiled:
             self.computed = (torch.compile(model),)
 
     def forward(self, patches: Tensor) -> Tensor:
         """Compute the logits in at least float32, (N, K), of patches (N, 3, P, P)."""
+        return self.outputs(patches)[0]
+
+    def outputs(self, patches: Tensor) -> list[Tensor]:
+        """Compute all outputs of a network: its logits, and in training those of auxiliary heads.
+
+        Args:
+            patches: Network input, (N, 3, P, P).
+
+        Returns:
+            Logits in at least float32, each (N, K), those that are scored first.
+        """
         patches = patches.contiguous(memory_format=self.layout)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.is_half):
-            logits = self.computed[0](patches)
-        return logits.to(torch.promote_types(logits.dtype, torch.float32))
+            computed = self.computed[0](patches)
+        heads = (computed,) if isinstance(computed, Tensor) else computed
+        return [
+            logits.to(torch.promote_types(logits.dtype, torch.float32))
+            for logits in heads
+            if logits is not None
+        ]
+
+    @property
+    def auxiliary_weight(self) -> float:
+        """Weight of the loss of each auxiliary output; the network may say its own."""
+        return float(getattr(self.model, "auxiliary_weight", AUXILIARY))
 
 
 def place(model: nn.Module, compute: Compute, device: torch.device) -> nn.Module:

@@ -14,7 +14,6 @@ from torch.func import functional_call
 
 from alexrep import files
 from alexrep.compute.precision import Towered
-from alexrep.models.cifar.locally_connected import LocallyConnected2d
 from alexrep.models.dropout import MaskDropout
 
 UNLISTED = (nn.ReLU, nn.Tanh, nn.Flatten, nn.Identity, nn.Dropout, MaskDropout)
@@ -111,13 +110,17 @@ class _Note:
     def __init__(self, rows: dict[str, LayerRow], name: str) -> None:
         self.rows, self.name, self.is_known = rows, name, False
 
-    def __call__(self, module: nn.Module, _inputs: tuple[Tensor, ...], out: Tensor) -> None:
+    def __call__(
+        self, module: nn.Module, _inputs: tuple[Tensor, ...], given: Tensor | tuple[Tensor, ...]
+    ) -> None:
+        out = given if isinstance(given, Tensor) else given[0]
         row = self.rows.setdefault(self.name, LayerRow(self.name))
         parameters = dict(module.named_parameters(recurse=False))
         weights = sum(one.numel() for name, one in parameters.items() if name != "bias")
         # A kernel's weights are used once at each place of its map, (1, C, H, W) or (1, U);
-        # those of a locally connected layer at their own place only.
-        uses = 1 if isinstance(module, LocallyConnected2d) else prod(out.shape[2:])
+        # weights that a layer does not share between places, at their own place only.
+        is_shared = getattr(module, "shares_weights", True)
+        uses = prod(out.shape[2:]) if is_shared else 1
         row.cost.add(Cost(0, 0, weights * uses))
         if not self.is_known:
             biases = parameters["bias"].numel() if "bias" in parameters else 0

@@ -31,7 +31,9 @@ def register(kind: type[M], builder: Callable[[M, int, int], nn.Module]) -> None
         builder: Makes the network with its initial values, in training mode, on the CPU, from
             its settings, the number of classes, and the seed of the initial values. It takes
             images, mean-subtracted grey levels, (N, 3, side, side), and gives logits
-            (N, classes).
+            (N, classes). In training it may give a tuple of them: the logits that are scored
+            and those of auxiliary heads, whose losses count `auxiliary_weight` each, an
+            attribute of the network.
     """
     BUILDERS.update(dict.fromkeys(settings.KINDS.names_of(kind), builder))
 

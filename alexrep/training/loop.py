@@ -50,18 +50,24 @@ def rehearse(job: Job, steps: int = 3) -> Row:
         start-up work, and `memory_bytes`.
 
     Raises:
+        Interrupted: If a signal has come.
         AlexrepError: If the loss is not finite.
     """
     groups.require_layers(job.recipe.schedule, job.layers)
     planned = epoch.batches(job.recipe, job.train, job.position.epoch)[:steps]
     ends: list[float] = []
-    with Reader(job.train, job.threads) as reader, precision.settled(job.recipe.compute):
+    with (
+        stop.saving_when_signalled(job),
+        Reader(job.train, job.threads) as reader,
+        precision.settled(job.recipe.compute),
+    ):
         rates = epoch.begin(job)
         for indices, batch in epoch.shares(job, reader, planned):
             outcome = step.make(job, indices, batch, rates)
             if job.lag:
                 outcome.settle(job)
             ends.append(time.perf_counter())
+            stop.raise_if_signalled(job)
     between = (ends[-1] - ends[0]) / (len(ends) - 1) if len(ends) > 1 else None
     measured: Row = {"loss": job.last_loss, "steps": len(ends), "seconds": between}
     return {**measured, "memory_bytes": memory_bytes(job.device)}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from alexrep.runs import resume_conditions
 from alexrep.runs.log import Row
-from alexrep.runs.session import Session
+from alexrep.runs.session import Session, Signal
 from alexrep.training import epoch, loop, resume
 from alexrep.training.job import assemble
 from alexrep.training.request import Request
@@ -25,12 +25,17 @@ class Rehearsal:
     """`loss`, `steps`, `seconds` and `memory_bytes`, see `loop.rehearse`."""
 
 
-def rehearse(request: Request) -> Rehearsal:
+def rehearse(request: Request, signal: Signal) -> Rehearsal:
     """Make a few steps from where the run is, and write nothing.
+
+    Args:
+        request: What is asked for.
+        signal: Tells the signal that has come, as `signals.flagged` yields it.
 
     Raises:
         DataError: If there are checkpoints, but none is whole.
         ManifestError: If the run may not go on like this; see `resume.find`.
+        Interrupted: If a signal has come.
         AlexrepError: If the loss is not finite.
     """
     recipe, data, resources = request.recipe, request.data, request.resources
@@ -38,7 +43,7 @@ def rehearse(request: Request) -> Rehearsal:
     with resources.processes.failure_shared():
         start = resume.find(recipe, request.folder, conditions)
     content = resources.processes.from_first(start.content if start else {})
-    job = assemble(recipe, data, resources, content, Session())
+    job = assemble(recipe, data, resources, content, Session(signal))
     position = job.position
     return Rehearsal(
         epoch=position.epoch,

@@ -128,9 +128,19 @@ def _learn(
     labels = torch.from_numpy(job.labels[indices]).to(job.device, non_blocking=True)
     keys = dropout.keys(job.recipe.seed, job.position.step, piece)
     dropout.set_keys(job.model, keys.to(job.device, non_blocking=True))
-    logits = job.network(augment(images, draw(job, indices), job.inputs, rates.noise))
-    # Not the piece's mean: the sum over all pieces and processes is that of the whole batch.
-    loss = functional.cross_entropy(logits, labels, reduction="sum") / num_images
-    torch.autograd.backward(loss)
-    found = credit(logits.detach(), labels, 1).sum()
-    return torch.stack([loss.detach().double(), found])
+    patches = augment(images, draw(job, indices), job.inputs, rates.noise)
+    logits, *auxiliary = job.network.outputs(patches)
+    loss = total = _loss(logits, labels, num_images)
+    for others in auxiliary:
+        total = total + job.network.auxiliary_weight * _loss(others, labels, num_images)
+    torch.autograd.backward(total)
+    credited = credit(logits.detach(), labels, 1).sum()
+    return torch.stack([loss.detach().double(), credited])
+
+
+def _loss(logits: Tensor, labels: Tensor, num_images: int) -> Tensor:
+    """Return a piece's part of the mean loss of a batch of `num_images`.
+
+    Not the piece's mean: the sum over all pieces and processes is that of the whole batch.
+    """
+    return functional.cross_entropy(logits, labels, reduction="sum") / num_images

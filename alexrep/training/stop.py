@@ -32,6 +32,8 @@ def raise_if_signalled(job: Job) -> None:
 def saving_when_signalled(job: Job, is_saved: bool = False) -> Iterator[None]:
     """Save and leave when a signal comes in the block, once the block has cleaned up.
 
+    A session without a folder, as a dry run has, saves nothing.
+
     Args:
         job: The run.
         is_saved: Whether the last checkpoint is of this very moment.
@@ -57,7 +59,8 @@ def interrupted(job: Job, signal: str | None) -> BaseException:
     job.session.wait()
     # Whoever started the processes may kill the rest as soon as the first one has left.
     job.processes.any_of(False)
-    found = f"{signal or 'a signal to another process'}, saved"
+    is_saved = job.session.writes or not job.processes.leads
+    found = f"{signal or 'a signal to another process'}{', saved' if is_saved else ''}"
     where, advice = f"step {job.position.step}", "start again to go on"
     return job.processes.common(Interrupted(mismatch(where, "to go on", found, advice)))
 
