@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from .cli import options
-from .cli.figure1_runs import OWN, TARGET, Runs, remark
+from .cli.figure1_runs import OWN, TARGET, Runs
 
 RATES = (0.002, 0.008, 0.004, 0.001, 0.016)
 """Rates of weights that each net tries; with --quick the first two."""
@@ -48,7 +48,6 @@ def command(
     overrides.require_free(setting or (), taken)
     options.require_apart(out, data, "OUT")
     files.make_folder(out)
-    remark(data)
     tried = tuple(dict.fromkeys(rate or RATES[: 2 if quick else None]))
     runs = Runs(data, out, tried, device, (*(QUICK if quick else ()), *(setting or ())))
     lines = [runs.best(activation, epochs) for activation in ("relu", "tanh")]

@@ -15,6 +15,7 @@ SCRIPT = str(Path(__file__).resolve().parent.parent / "slurm" / "train.slurm")
 RECIPE = """\
 base = "demo"
 name = "small"
+prepared_side = 72
 [model]
 width = 0.05
 side = 67

@@ -16,8 +16,6 @@ if TYPE_CHECKING:  # matplotlib would take longer than --help may
     from alexrep.plots.figure1 import Line
 
 RECIPE = "cifar10-figure1"
-SIDE = 32
-"""Of CIFAR-10's images, pixels."""
 TARGET = 0.25
 """Training error to reach, as a fraction; Krizhevsky et al. 2012, figure 1."""
 OWN = {
@@ -26,19 +24,6 @@ OWN = {
     "schedule.changes": "--rate",
 }
 """What sets these fields, whatever the recipe says."""
-
-
-def remark(data: Path) -> None:
-    """Say so if the images cannot be CIFAR-10's.
-
-    Raises:
-        ManifestError: If they are not packed.
-    """
-    from alexrep import manifest
-
-    side = manifest.read(data / "shards" / manifest.NAME, "pack").details["side"]
-    if side != SIDE:
-        options.note(f"{data}: images of {side} x {side}, not CIFAR-10's {SIDE} x {SIDE}")
 
 
 @dataclass(frozen=True)
