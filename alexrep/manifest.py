@@ -162,9 +162,7 @@ def read(manifest: Path, stage: str) -> Manifest:
         raise ManifestError(mismatch(manifest, f"a finished {stage}", found, advice))
     record = _load(Manifest, manifest)
     if record.stage != stage:
-        raise ManifestError(
-            mismatch(manifest, f"stage {stage!r}", f"{record.stage!r}", "name the right folder")
-        )
+        raise ManifestError(_of_another_stage(manifest, stage, record.stage))
     return record
 
 
@@ -207,25 +205,27 @@ def _load(kind: type[Record], path: Path) -> Record:
 
 
 def _compare(plan: Plan, existing: Plan, path: Path, advice: str, remarks: Collection[str]) -> None:
+    if existing.stage != plan.stage:
+        raise ManifestError(_of_another_stage(path, plan.stage, existing.stage))
     wanted = _flat_fields(plan, plan.defaults)
     recorded = _flat_fields(existing, plan.defaults)
     ignored = {f"settings.{name}" for name in remarks} | {f"inputs.{name}" for name in plan.unused}
     compared = (wanted.keys() | recorded.keys()) - ignored
-    for key in sorted(compared):
+    # A record of another format may have other fields.
+    for key in sorted(compared, key=lambda key: (key != "format", key)):
         if wanted.get(key) != recorded.get(key):
-            raise ManifestError(
-                mismatch(
-                    path,
-                    f"{key} = {wanted.get(key)!r}",
-                    f"{recorded.get(key)!r}",
-                    advice,
-                )
-            )
+            expected = f"{key} = {wanted.get(key)!r}"
+            raise ManifestError(mismatch(path, expected, repr(recorded.get(key)), advice))
+
+
+def _of_another_stage(path: Path, wanted: str, found: str) -> str:
+    """Return the message where a folder belongs to another stage, whose work must not be lost."""
+    return mismatch(path, f"stage {wanted!r}", repr(found), "name another folder")
 
 
 def _flat_fields(plan: Plan, defaults: Mapping[str, JsonValue]) -> dict[str, object]:
-    """Return the compared fields, nested ones under dotted names."""
-    flat: dict[str, object] = {"stage": plan.stage, "format": plan.format, "seed": plan.seed}
+    """Return the compared fields of a stage, nested ones under dotted names."""
+    flat: dict[str, object] = {"format": plan.format, "seed": plan.seed}
     flat |= {f"settings.{key}": value for key, value in {**defaults, **plan.settings}.items()}
     flat |= {f"inputs.{key}": value for key, value in plan.inputs.items()}
     return flat

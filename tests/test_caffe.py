@@ -290,7 +290,7 @@ def test_it_cannot_be_trained_on(weights: Path, data: Path) -> None:
     small = (*SMALL, "--set", "prepared_side=72")
     words = ("--run", weights.with_name("run"), "--recipe", "alexnet-quarter", *small)
     line = refused(alexrep("train", data, *words, "--device", "cpu"))
-    assert "expected stage 'train', found 'import-caffe'; name the right folder" in line
+    assert "expected stage 'train', found 'import-caffe'; name another folder" in line
 
 
 def test_its_pictures_are_drawn(weights: Path, squashed: Path) -> None:

@@ -297,6 +297,14 @@ def test_extract_into_the_folder_of_a_run_is_refused_before_anything_is_removed(
     assert [part.exists() for part in parts] == [True, True]
 
 
+def test_the_folder_of_a_run_under_way_is_not_to_be_removed(chain: Chain, tmp_path: Path) -> None:
+    run = shutil.copytree(chain.run, tmp_path / "run")
+    (run / "manifest.json").unlink()
+    line = refused("extract", chain.data, run)
+    wanted = "expected stage 'extract', found 'train'; name another folder"
+    assert line == f"alexrep: {run}/plan.json: {wanted}\n"
+
+
 def test_a_run_that_another_process_writes_to_is_refused(chain: Chain) -> None:
     with locks.held(chain.run):
         assert "nothing to do" in alexrep(*chain.words("train")).stdout

@@ -40,7 +40,11 @@ DIFFERENT = [
     (other(inputs={"raw": "ee"}), r"expected inputs\.raw = 'ee', found 'ab'"),
     (other(seed=2), "expected seed = 2, found 1; ask for the same, or remove /.* to have it made"),
     (other(format=2), "expected format = 2, found 1"),
-    (other(stage="mean"), "found 'pack'"),
+    (other(format=2, inputs={}), "expected format = 2, found 1"),
+    (
+        other(stage="mean", format=2, inputs={"classes": "ff"}),
+        "expected stage 'mean', found 'pack'; name another folder$",
+    ),
 ]
 
 
@@ -137,7 +141,7 @@ def test_a_missing_manifest_names_the_stage_to_run(tmp_path: Path) -> None:
 
 def test_the_manifest_of_another_stage_is_refused(tmp_path: Path) -> None:
     finished(tmp_path)
-    with pytest.raises(ManifestError, match="expected stage 'mean', found 'pack'; name the right"):
+    with pytest.raises(ManifestError, match="expected stage 'mean', found 'pack'; name another"):
         manifest.read(tmp_path / manifest.NAME, "mean")
 
 
