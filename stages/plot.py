@@ -32,7 +32,7 @@ def command(
 
     folder, out = RunFolder(run), out or run / "plots"
     folder.read_recipe()
-    options.require_apart(out, run, "--out")
+    options.require_no_run(out, "--out")
     versions: Any = {"matplotlib": version("matplotlib")}
     plan = manifest.Plan(stage="plot", settings=versions, inputs=state.digests(folder))
     if gallery.is_drawn(plan, out):

@@ -172,12 +172,19 @@ def test_pictures_go_to_another_folder_if_one_is_named(read_only: Path, tmp_path
     assert "nothing to do" in done("plot", read_only, "--out", out).stdout
 
 
-def test_pictures_do_not_go_among_the_files_of_the_run(run: Path) -> None:
-    before = files_of(run)
-    refused = alexrep("plot", run, "--out", run)
-    assert refused.exit_code == 2
-    assert "--out: expected a folder apart from " in refused.stderr
-    assert files_of(run) == before
+@pytest.mark.parametrize("folder", ["", "checkpoints", "checkpoints/new", "events", "results"])
+def test_pictures_do_not_go_among_the_files_of_a_run(
+    run: Path, tmp_path: Path, folder: str
+) -> None:
+    other = shutil.copytree(run, tmp_path / "other")
+    (other / "manifest.json").unlink()
+    for of_run in (run, other):
+        before, out = files_of(of_run), of_run / folder
+        refused = alexrep("plot", run, "--out", out)
+        assert refused.exit_code == 2
+        wanted = f"expected a folder apart from {of_run}, found {out}; name a folder of its own"
+        assert refused.stderr == f"alexrep: --out: {wanted}\n"
+        assert files_of(of_run) == before
 
 
 def test_what_a_killed_process_left_is_swept(run: Path, data: Path) -> None:

@@ -50,6 +50,9 @@ DryRun = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 and so on.")]
 
+KEPT_IN_RUN = ("checkpoints", "events", "results")
+"""Folders in that of a run for its own files alone."""
+
 
 def require(option: str, value: str, known: tuple[str, ...]) -> None:
     """Refuse a value that is not one of `known`.
@@ -72,11 +75,36 @@ def require_apart(folder: Path, data: Path, option: str = "--run") -> None:
     Raises:
         ConfigError: If it is there.
     """
-    place, prepared = folder.resolve(), data.resolve()
-    own = [prepared / name for name in ("images", "shards", "statistics")]
-    if place == prepared or any(place.is_relative_to(one) for one in own):
-        advice = "name a folder of its own"
-        raise ConfigError(mismatch(option, f"a folder apart from {data}", folder, advice))
+    if _is_within(folder, data, ("images", "shards", "statistics")):
+        raise ConfigError(_not_apart(folder, data, option))
+
+
+def require_no_run(folder: Path, option: str) -> None:
+    """Refuse to write to the folder of any run itself, or to what a run keeps in folders there.
+
+    Args:
+        folder: The folder to write to.
+        option: What names the folder on the command line.
+
+    Raises:
+        ConfigError: If it is there.
+    """
+    from alexrep.runs.folder import RunFolder
+
+    path = folder.resolve()
+    for run in (path, *path.parents):
+        if RunFolder(run).recipe.is_file() and _is_within(path, run, KEPT_IN_RUN):
+            raise ConfigError(_not_apart(folder, run, option))
+
+
+def _is_within(folder: Path, whole: Path, names: tuple[str, ...]) -> bool:
+    """Tell whether `folder` is the folder `whole`, or lies in one of the folders `names` there."""
+    path, root = folder.resolve(), whole.resolve()
+    return path == root or any(path.is_relative_to(root / name) for name in names)
+
+
+def _not_apart(folder: Path, whole: Path, option: str) -> str:
+    return mismatch(option, f"a folder apart from {whole}", folder, "name a folder of its own")
 
 
 def note(text: str) -> None:
