@@ -188,7 +188,7 @@ class Moments:
 
 
 @dataclass(frozen=True)
-class ColourAxes:
+class PrincipalComponents:
     """The principal components of RGB."""
 
     stds: NDArray[np.float64]
@@ -197,7 +197,7 @@ class ColourAxes:
     """Unit eigenvectors, (3, 3), one per column, in the order of `stds`."""
 
 
-def colour_axes(covariance: NDArray[np.float64]) -> ColourAxes:
+def colour_axes(covariance: NDArray[np.float64]) -> PrincipalComponents:
     """Return the principal components of an RGB covariance, (3, 3).
 
     The sign of each axis makes its largest component positive, as in scikit-learn. Standard
@@ -208,4 +208,4 @@ def colour_axes(covariance: NDArray[np.float64]) -> ColourAxes:
     values, vectors = values[::-1], vectors[:, ::-1]
     largest = np.abs(vectors).argmax(axis=0)
     signs = np.sign(vectors[largest, np.arange(3)])
-    return ColourAxes(np.sqrt(values.clip(min=0)), vectors * signs)
+    return PrincipalComponents(np.sqrt(values.clip(min=0)), vectors * signs)

@@ -14,7 +14,7 @@ from alexrep.runs.record import Record
 from alexrep.runs.saver import Also, CheckpointPolicy, Saver
 
 
-class Start(Protocol):
+class LoadedCheckpoint(Protocol):
     """The checkpoint that a run goes on from."""
 
     @property
@@ -85,7 +85,7 @@ class RunSession(Session):
         check: Callable[[], None],
         signal: Signal,
         rule: Checkpoints,
-        start: Start | None,
+        start: LoadedCheckpoint | None,
     ) -> None:
         super().__init__(signal)
         self.folder, self._check = folder, check

@@ -27,7 +27,7 @@ DETERMINISTIC = "compute.deterministic"
 
 
 @dataclass(frozen=True)
-class Start:
+class ResumePoint:
     """Where a run goes on from."""
 
     content: dict[str, Any]
@@ -122,7 +122,7 @@ def remark(folder: RunFolder) -> str | None:
     return mismatch(last, "the last checkpoint of a run that has begun", "none", advice)
 
 
-def find(chosen: Recipe, folder: RunFolder, now: Conditions) -> Start | None:
+def find(chosen: Recipe, folder: RunFolder, now: Conditions) -> ResumePoint | None:
     """Return where the run goes on from; None if it has to begin. Nothing is written.
 
     Raises:
@@ -144,7 +144,7 @@ def find(chosen: Recipe, folder: RunFolder, now: Conditions) -> Start | None:
     changes = _recipe_changes(chosen, before, found.path)
     others = _other_conditions(chosen, found, now)
     faults = (f"{fault}; went on from {found.path.name}" for fault in found.faults)
-    return Start(
+    return ResumePoint(
         content=content,
         is_last=found.path == folder.checkpoint("last"),
         remarks=(*faults, *changes, *others),
