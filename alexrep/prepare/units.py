@@ -176,7 +176,7 @@ def _header(info: tarfile.TarInfo) -> bytes:
 
 
 def between(verdicts: Iterable[Verdict]) -> Iterator[tuple[str, int, bytes]]:
-    """Yield the headers and padding expected in a unit's tar, for verification.
+    """Yield expected headers and padding, for verification.
 
     Args:
         verdicts: Those of the images in the tar, in order.
