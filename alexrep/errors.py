@@ -51,9 +51,15 @@ def mismatch(where: object, expected: object, found: object, advice: str) -> str
 
 
 def suggestion(found: str, known: list[str], likeness: float = 0.7) -> str:
-    """Ask whether one of the names most like `found`, or begun by it, was meant; "" if none is."""
-    near = difflib.get_close_matches(found, known, cutoff=likeness)
-    near = near or [name for name in known if name.startswith(found)][:3]
+    """Ask whether one of the names that `found` begins, or is most like, was meant; "" if none is.
+
+    Of those that it begins, the first is that which most others are variants of.
+    """
+    near = sorted(
+        (name for name in known if name.startswith(found)),
+        key=lambda name: -sum(other.startswith(name) for other in known),
+    )[:3]
+    near = near or difflib.get_close_matches(found, known, cutoff=likeness)
     return f"did you mean {' or '.join(near)}?" if near else ""
 
 
