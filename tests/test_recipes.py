@@ -70,7 +70,12 @@ def test_an_unknown_recipe_lists_the_names() -> None:
 
 @pytest.mark.parametrize(
     ("name", "meant"),
-    [("alexnet-2102", "alexnet-2012"), ("dmeo", "demo"), ("cifar10_80sec", "cifar10-80sec")],
+    [
+        ("alexnet-2102", "alexnet-2012"),
+        ("dmeo", "demo"),
+        ("cifar10_80sec", "cifar10-80sec"),
+        ("alexnet", "alexnet-2012 or "),
+    ],
 )
 def test_a_misspelt_recipe_is_asked_about(name: str, meant: str) -> None:
     with pytest.raises(ConfigError, match=rf"found no such recipe; did you mean {meant}"):
@@ -266,9 +271,20 @@ def test_a_circle_of_two_is_refused(tmp_path: Path) -> None:
         recipes.load(written(tmp_path, 'base = "other.toml"'))
 
 
-def test_an_unknown_base_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="recipe '5': expected a recipe that ships"):
-        recipes.load(written(tmp_path, "base = 5"))
+@pytest.mark.parametrize(
+    ("base", "found"),
+    [
+        ("5", "found 5; choose one of: alexnet-169, .*"),
+        ('"alexnet-2021"', r"found 'alexnet-2021'; did you mean alexnet-2012\b.*\?"),
+        ('["demo"]', r"found \['demo'\]; .*"),
+        ('"other.toml"', "found no file {folder}/other.toml; .*"),
+    ],
+)
+def test_an_unknown_base_is_named(tmp_path: Path, base: str, found: str) -> None:
+    name = written(tmp_path, f"base = {base}")
+    wanted = r"base: expected a recipe that ships with alexrep, or a \.toml file, "
+    with pytest.raises(ConfigError, match=f"^{name}: {wanted}{found.format(folder=tmp_path)}$"):
+        recipes.load(name)
 
 
 def test_a_missing_file_lists_the_names(tmp_path: Path) -> None:

@@ -21,6 +21,9 @@ from alexrep.config.strict import Strict
 from alexrep.config.tables import Table, flat
 from alexrep.errors import ConfigError, mismatch, suggestion
 
+WANTED = "a recipe that ships with alexrep, or a .toml file"
+"""What `--recipe` and `base` name."""
+
 
 def names() -> list[str]:
     """Return the names of the recipes that ship with alexrep."""
@@ -119,19 +122,33 @@ def _resolve(name: str, above: tuple[str, ...]) -> Table:
     base = table.pop("base", None)
     if base is None:
         return table
-    if isinstance(base, str) and base.endswith(".toml") and name.endswith(".toml"):
-        base = str((Path(name).parent / base).resolve())
-    below = _resolve(str(base), (*above, name))
+    below = _resolve(_base_of(name, base), (*above, name))
     return tables.merge({key: below[key] for key in below if key not in OWN}, table, Recipe)
+
+
+def _base_of(name: str, base: object) -> str:
+    """Return the name of the base that recipe `name` has; a file is beside the one that names it.
+
+    Raises:
+        ConfigError: If there is no such recipe.
+    """
+    path, is_file = Path(name).parent / str(base), str(base).endswith(".toml")
+    if base not in names() and not (is_file and path.exists()):
+        found = f"no file {path}" if is_file else repr(base)
+        raise ConfigError(mismatch(f"{name}: base", WANTED, found, _near(str(base))))
+    return str(path.resolve()) if is_file else str(base)
+
+
+def _near(name: str) -> str:
+    """Say which recipe was meant, or which there are."""
+    return suggestion(name, names()) or "choose one of: " + ", ".join(names())
 
 
 def _text(name: str) -> str:
     if name.endswith(".toml"):
         return _content(Path(name), "name a TOML file or one of: " + ", ".join(names()))
     if name not in names():
-        wanted = "a recipe that ships with alexrep, or a .toml file"
-        advice = suggestion(name, names()) or "choose one of: " + ", ".join(names())
-        raise ConfigError(mismatch(f"recipe {name!r}", wanted, "no such recipe", advice))
+        raise ConfigError(mismatch(f"recipe {name!r}", WANTED, "no such recipe", _near(name)))
     return (resources.files("alexrep") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
 
 
