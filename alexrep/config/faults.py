@@ -10,6 +10,9 @@ from alexrep.config.strict import Strict
 from alexrep.config.tables import Table
 from alexrep.errors import mismatch, suggestion
 
+TOML = {"model_type": "a table", "dict_type": "a table", "tuple_type": "a list"}
+"""What TOML calls the forms of values that pydantic names in JSON's or Python's words."""
+
 
 def explain(where: str, error: ValidationError, table: Table) -> str:
     """Turn a fault into one line that names the key and what it should be.
@@ -21,16 +24,17 @@ def explain(where: str, error: ValidationError, table: Table) -> str:
     """
     faults = error.errors()
     # A misspelt key is the reason for one that is missing.
-    fault = next((one for one in faults if one["type"] == "extra_forbidden"), faults[0])
+    fault = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
     location, found = fault["loc"], fault.get("input")
     key = ".".join(map(str, location)) or "the recipe"
     if fault["type"] == "extra_forbidden":
-        place = ".".join(map(str, location[:-1])) or "the recipe"
+        table_name = ".".join(map(str, location[:-1])) or "the recipe"
         advice = _known_keys(str(location[-1]), _class_at(location[:-1], table), table)
-        return mismatch(f"{where}: {key}", f"a key of {place}", repr(location[-1]), advice)
+        return mismatch(f"{where}: {key}", f"a key of {table_name}", repr(location[-1]), advice)
     if fault["type"] == "missing" or (fault["type"] == "unknown_kind" and found is None):
         return mismatch(f"{where}: {key}", "a value", "none", "add the key")
     said = fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    said = TOML.get(fault["type"], said)
     if fault["type"] == "unknown_kind":
         near = suggestion(str(found), fault["ctx"]["known"].split(", "))
         return mismatch(f"{where}: {key}", said, repr(found), near or "choose one")
@@ -47,7 +51,7 @@ def _known_keys(name: str, settings: type[Strict], table: Table) -> str:
 
 
 def _class_at(location: Sequence[int | str], table: Table) -> type[Strict]:
-    """Return the class of the table at a place."""
+    """Return the class of the table at `location`."""
     settings: type[Strict] = Recipe
     value: object = table
     for part in location:
