@@ -54,15 +54,19 @@ def train(data: Path, recipe: Path, run: Path, *more: str) -> Result:
     return alexrep("train", data, "--run", run, "--recipe", recipe, "--device", "cpu", *more)
 
 
+@pytest.mark.parametrize(
+    ("patch", "rest"),
+    [("73", ""), ("72", ", or train on these all the same with --set prepared_side=72")],
+)
 def test_images_of_another_side_are_refused_with_the_command_that_prepares_them(
-    data: Path, tmp_path: Path
+    data: Path, tmp_path: Path, patch: str, rest: str
 ) -> None:
-    result = alexrep("train", data, "--run", tmp_path / "run", "--recipe", "demo")
+    words = ("--run", tmp_path / "run", "--recipe", "demo", "--set", f"model.side={patch}")
+    result = alexrep("train", data, *words)
     assert result.exit_code == 2
     assert result.stderr == (
         f"alexrep: {data}: images for recipe demo: expected side 128, found 72; prepare a folder "
-        "with alexrep preprocess --side 128, or train on these all the same with "
-        "--set prepared_side=72\n"
+        f"with alexrep preprocess --side 128{rest}\n"
     )
     assert not (tmp_path / "run").exists()
 

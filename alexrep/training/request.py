@@ -79,8 +79,8 @@ def require_runnable(recipe: Recipe, data: TrainingData) -> None:
     data.inputs(recipe)
     model = registry.build(recipe.model, len(data.train.classes), recipe.seed)
     precision.require_places(model, recipe.compute)
-    found = groups.parameter_groups(model, recipe.optimiser)
-    groups.require_layers(recipe.schedule, groups.layers_of(found))
+    parameters = groups.parameter_groups(model, recipe.optimiser)
+    groups.require_layers(recipe.schedule, groups.layers_of(parameters))
 
 
 def _require_side(recipe: Recipe, data: TrainingData) -> None:
@@ -88,8 +88,9 @@ def _require_side(recipe: Recipe, data: TrainingData) -> None:
     made_for, side = recipe.prepared_side, data.train.side
     if made_for not in (None, side):
         where = f"{data.folder}: images for recipe {recipe.name}"
-        prepare = f"prepare a folder with alexrep preprocess --side {made_for}"
-        advice = f"{prepare}, or train on these all the same with --set prepared_side={side}"
+        advice = f"prepare a folder with alexrep preprocess --side {made_for}"
+        if recipe.model.side <= side:
+            advice += f", or train on these all the same with --set prepared_side={side}"
         raise ConfigError(mismatch(where, f"side {made_for}", side, advice))
 
 
