@@ -20,7 +20,7 @@ SIDE = 72
 def test_the_space_asked_for_is_what_images_need_and_about_a_quarter(
     side: int, measured: int
 ) -> None:
-    in_tar = measured + expected.BESIDE
+    in_tar = measured + expected.PER_IMAGE
     assert 1.15 * in_tar < expected.bytes_an_image(side) < 1.4 * in_tar
 
 
@@ -37,6 +37,6 @@ def test_space_is_asked_for_units_that_are_missing_only(
     assert (
         needed[0]
         == int(expected.total(source.survey(raw, EDITIONS["demo"], partial=True)) * size)
-        + expected.ANYWAY
+        + expected.PER_EDITION
     )
-    assert needed[1] == int(6 * size) + expected.ANYWAY
+    assert needed[1] == int(6 * size) + expected.PER_EDITION

@@ -1,4 +1,4 @@
-"""What to expect of an edition: how many images, and how many bytes they take prepared."""
+"""Estimates for an edition: its number of images, and the bytes they take when prepared."""
 
 import math
 from collections.abc import Iterable
@@ -8,13 +8,13 @@ from alexrep.ilsvrc.source import Source, Unit
 from alexrep.prepare.parts import WHOLE, Part
 
 JPEG_HEADER = 623
-"""Bytes of a prepared JPEG that depend on no pixel."""
-BESIDE = 1_200
-"""Bytes of an image in its tar and record beside its JPEG: header, padding, verdict."""
-ANYWAY = 1 << 20
-"""Bytes of what is written once: classes, manifest, folders."""
+"""Size of the headers of a prepared JPEG, in bytes."""
+PER_IMAGE = 1_200
+"""Bytes per image beside its JPEG: tar header, padding, verdict."""
+PER_EDITION = 1 << 20
+"""Bytes written once: classes, manifest, folders."""
 MARGIN = 1.25
-"""Need of space over the mean of the measured images, which vary by class."""
+"""Factor on the mean size of the measured images, as sizes vary by class."""
 
 
 def total(source: Source, part: Part = WHOLE) -> int:
@@ -23,32 +23,33 @@ def total(source: Source, part: Part = WHOLE) -> int:
 
 
 def _count(source: Source, unit: Unit, at_most: bool = False) -> int:
-    """Return the images that a unit should have; `at_most` those that its tar has room for."""
+    """Return the images that a unit should have; `at_most` caps it by the size of its tar."""
     if not unit.is_nested:
         return len(unit.members)
     promised = source.classes.synsets[unit.labels[0]].num_train_images
-    # A header and a block of content, 512 bytes each.
+    # An image takes at least a header and a block of content, 512 bytes each.
     return min(promised, unit.members[0].size // 1024) if at_most else promised
 
 
 def bytes_an_image(side: int) -> float:
-    """Return the bytes to expect of a prepared image of `side` pixels, its tar included.
+    """Estimate the bytes of a prepared image of `side` pixels, with its share of tar and record.
 
-    Source: ours, 150 images of ILSVRC at sides from 32 to 1024; a larger side has less
-    detail in a pixel. Without margin this is 0 to 8 % over the means up to 512, 23 % at 1024.
+    Source: our fit to 150 images of ILSVRC at sides from 32 to 1024; at a larger side a pixel
+    holds less detail. Without `MARGIN` the estimate is 0 to 8 % above the means up to side 512,
+    and 23 % above at 1024.
     """
-    of_pixels = 0.31 * side * side * math.pow(256 / side, 0.3)
-    return MARGIN * (JPEG_HEADER + of_pixels) + BESIDE
+    pixel_bytes = 0.31 * side * side * math.pow(256 / side, 0.3)
+    return MARGIN * (JPEG_HEADER + pixel_bytes) + PER_IMAGE
 
 
 def num_bytes(source: Source, units: Iterable[Unit], side: int) -> int:
-    """Return the free bytes to ask for before units are prepared; with a margin."""
+    """Estimate the free bytes needed to prepare `units`, with a margin."""
     num = sum(_count(source, unit, at_most=True) for unit in units)
-    return int(num * bytes_an_image(side)) + ANYWAY
+    return int(num * bytes_an_image(side)) + PER_EDITION
 
 
 def check_promise(source: Source) -> None:
-    """Refuse a devkit of another edition at once, and not after hours.
+    """Refuse a devkit of another edition now, not after hours of work.
 
     Raises:
         DataError: If it promises another number of training images than the edition has.

@@ -1,4 +1,4 @@
-"""The end of a preparation: every verdict counted, and the manifest written."""
+"""Finishes a preparation: counts all verdicts and writes the manifest."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -15,37 +15,37 @@ from alexrep.prepare.units import is_whole, read_verdicts, record_of
 
 @dataclass
 class Tally:
-    """What became of the images of an edition."""
+    """Counts and lists of verdicts over a whole edition."""
 
     counts: Counter[str] = field(default_factory=Counter)
-    """Images and verdicts by split: "train images", "val quarantined"."""
+    """Number of images and of each verdict by split, as "train images", "val quarantined"."""
     reasons: dict[str, Counter[str]] = field(default_factory=dict)
-    """Verdicts with their reasons, by split."""
+    """Number of images by verdict and reason, by split."""
     quarantine: list[JsonValue] = field(default_factory=list)
-    """Split, name and reason of each image in quarantine."""
+    """Split, name and reason of each quarantined image."""
     records: dict[str, str] = field(default_factory=dict)
-    """Digest of each unit's record, by its path below the images."""
+    """SHA-256 of each unit's record, by its path relative to the images folder."""
     kept: list[str] = field(default_factory=list)
-    """Paths of the originals in quarantine, below the images."""
+    """Paths of the quarantined originals, relative to the images folder."""
 
 
 def missing(source: Source, images: Path) -> list[str]:
-    """Return the names of the units that no part has finished yet, or that were lost since."""
-    sizes = former_sizes(images)
+    """Return the names of units that are not finished, or were lost since."""
+    sizes = recorded_sizes(images)
     return [unit.name for unit in source.units if not is_whole(images, unit.name, sizes)]
 
 
 def require_all(source: Source, images: Path) -> None:
-    """Refuse to finish before every part has.
+    """Refuse to finish while units are missing.
 
     Raises:
         ManifestError: If units are missing; they are named.
     """
-    rest = missing(source, images)
-    if rest:
-        lack = f"{len(rest)} missing: {examples(rest)}"
+    names = missing(source, images)
+    if names:
+        found = f"{len(names)} missing: {examples(names)}"
         advice = "run the parts that have them"
-        raise ManifestError(mismatch(images, f"{len(source.units)} units", lack, advice))
+        raise ManifestError(mismatch(images, f"{len(source.units)} units", found, advice))
 
 
 def tally(source: Source, images: Path) -> Tally:
@@ -71,13 +71,13 @@ def write_manifest(plan: Plan, source: Source, images: Path, partial: bool) -> M
 
     Raises:
         ManifestError: If units are missing.
-        DataError: If images are missing from the edition, or an output is not what a
-            manifest that stands says.
+        DataError: If images are missing from the edition, or an output differs from that in
+            an existing manifest.
     """
     require_all(source, images)
-    counted = tally(source, images)
-    _check_counts(source, counted.counts, partial)
-    by_split: dict[str, JsonValue] = {split: dict(of) for split, of in counted.reasons.items()}
+    totals = tally(source, images)
+    _check_counts(source, totals.counts, partial)
+    by_split: dict[str, JsonValue] = {split: dict(of) for split, of in totals.reasons.items()}
     details: dict[str, JsonValue] = {
         "edition": source.edition.name,
         "side": plan.settings["side"],
@@ -85,32 +85,32 @@ def write_manifest(plan: Plan, source: Source, images: Path, partial: bool) -> M
         "classes": source.classes.digest(),
         "num_classes": len(source.classes),
         "units": [unit.name for unit in source.units],
-        "quarantine": counted.quarantine,
+        "quarantine": totals.quarantine,
         "reasons": by_split,
         "remarks": list(source.remarks),
     }
-    outputs = {"classes.json": files.sha256_file(images / "classes.json"), **counted.records}
-    _check_former(images, outputs)
+    outputs = {"classes.json": files.sha256_file(images / "classes.json"), **totals.records}
+    _check_unchanged(images, outputs)
     tars = [f"{unit.name}.tar" for unit in source.units]
-    sizes = manifest.sizes(images, [*outputs, *tars, *counted.kept])
+    sizes = manifest.sizes(images, [*outputs, *tars, *totals.kept])
     record_file = images / manifest.NAME
-    return manifest.finish(plan, record_file, dict(counted.counts), outputs, details, sizes=sizes)
+    return manifest.finish(plan, record_file, dict(totals.counts), outputs, details, sizes=sizes)
 
 
-def former_sizes(images: Path) -> dict[str, int]:
-    """Return the sizes that a manifest that stands holds: its stage may have lost outputs."""
+def recorded_sizes(images: Path) -> dict[str, int]:
+    """Return the sizes of outputs recorded in an existing manifest; empty if there is none."""
     path = images / manifest.NAME
     return manifest.read(path, "preprocess").sizes if path.exists() else {}
 
 
-def _check_former(images: Path, outputs: dict[str, str]) -> None:
-    """Refuse to vouch anew for what has changed since a manifest that stands was written."""
+def _check_unchanged(images: Path, outputs: dict[str, str]) -> None:
+    """Refuse outputs that differ from those recorded in an existing manifest."""
     path = images / manifest.NAME
-    former = manifest.read(path, "preprocess").outputs if path.exists() else {}
-    for name in former.keys() & outputs.keys():
-        if former[name] != outputs[name]:
+    recorded = manifest.read(path, "preprocess").outputs if path.exists() else {}
+    for name in recorded.keys() & outputs.keys():
+        if recorded[name] != outputs[name]:
             advice = "remove it and run preprocess again"
-            wanted = f"sha256 {former[name][:12]}"
+            wanted = f"sha256 {recorded[name][:12]}"
             raise DataError(mismatch(images / name, wanted, "another", advice))
 
 

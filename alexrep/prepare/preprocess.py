@@ -158,7 +158,7 @@ def run(
         DataError: If an archive is broken or a synset's count is wrong.
     """
     files.write_json(images / "classes.json", source.classes.rows())
-    todo, sizes = [], finish.former_sizes(images)
+    todo, sizes = [], finish.recorded_sizes(images)
     for unit in part.pick(source.units):
         if is_whole(images, unit.name, sizes):
             before(_count_lines(record_of(images, unit.name)))
