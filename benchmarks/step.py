@@ -33,6 +33,7 @@ from pydantic import JsonValue
 from rounds import alternate
 
 from alexrep.compute import precision
+from alexrep.config.model import AlexNetModel
 from alexrep.config.recipe import Compute
 from alexrep.models.alexnet.tower import map_sides
 from alexrep.pool import default_threads
@@ -162,7 +163,8 @@ def steps(options: argparse.Namespace) -> None:
 def normalisations(options: argparse.Namespace) -> None:
     """Measure the normalisation of conv1 in the joined form, each tower by itself."""
     device = torch.device(options.device)
-    side, num_maps = map_sides(options.side)[0], max(1, round(48 * options.width))
+    side = map_sides(AlexNetModel(side=options.side))["conv1"]
+    num_maps = max(1, round(48 * options.width))
     forms = ["written out", "torch"]
     if "yes" in options.compile and precision.missing_compiler(device) is None:
         forms.append("compiled")

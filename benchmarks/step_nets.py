@@ -39,8 +39,10 @@ class Within(nn.Module):
 
 def naive(side: int, width: float) -> nn.Sequential:
     """Return net 145 made of torch's layers: grouped convolutions and `nn.LocalResponseNorm`."""
-    one, two, three, four, five = (2 * num_kernels(f"conv{k}", width) for k in range(1, 6))
+    model = AlexNetModel(side=side, width=width)
+    one, two, three, four, five = (2 * num_kernels(f"conv{k}", model) for k in range(1, 6))
     units, edge = 2 * num_units(width), margin(side)
+    values = five * map_sides(model)["pool5"] ** 2
     return nn.Sequential(
         *(nn.ZeroPad2d((0, edge, 0, edge)), nn.Conv2d(3, one, 11, 4)),
         *(TowerByTower(), nn.MaxPool2d(3, 2, ceil_mode=True), nn.ReLU()),
@@ -49,7 +51,12 @@ def naive(side: int, width: float) -> nn.Sequential:
         *(nn.Conv2d(two, three, 3, 1, 1), nn.ReLU()),
         *(nn.Conv2d(three, four, 3, 1, 1, groups=2), nn.ReLU()),
         *(nn.Conv2d(four, five, 3, 1, 1, groups=2), nn.MaxPool2d(3, 2, ceil_mode=True), nn.ReLU()),
-        *(nn.Flatten(), nn.Linear(five * map_sides(side)[-1] ** 2, units), nn.ReLU(), nn.Dropout()),
+        *(
+            nn.Flatten(),
+            nn.Linear(values, units),
+            nn.ReLU(),
+            nn.Dropout(),
+        ),
         *(nn.Linear(units, units), nn.ReLU(), nn.Dropout(), nn.Linear(units, NUM_CLASSES)),
     )
 

@@ -109,12 +109,12 @@ def test_the_full_network_has_the_shapes_of_the_source() -> None:
 
 @pytest.mark.parametrize("side", range(67, 83))
 def test_every_side_runs_and_agrees_with_the_arithmetic(side: int) -> None:
+    model = AlexNetModel(side=side, width=0.05)
     with torch.device("meta"):
-        network = AlexNet(AlexNetModel(side=side, width=0.05), 3).eval()
-        by_layer = outputs(network, torch.empty(1, 3, side, side))
-    conv1, pool1, pool2, _ = map_sides(side)
-    sides = [by_layer[f"towers.0.conv{k}"].shape[-1] for k in (1, 2, 3)]
-    assert sides == [conv1, pool1, pool2]
+        network = AlexNet(model, 3).eval()
+        maps = network.activations(torch.empty(1, 3, side, side), network.names)
+    for name, wanted in map_sides(model).items():
+        assert maps[name].shape[-1] == wanted
 
 
 def test_zeros_are_added_at_the_right_and_the_bottom_only() -> None:
@@ -179,7 +179,7 @@ def test_one_step_changes_every_parameter_of_both_towers() -> None:
 def test_dropout_masks_the_two_towers_and_layers_apart() -> None:
     network = small().train()
     set_keys(network, keys(1, 0, np.arange(2)))
-    dropouts = [network.get_submodule(f"towers.{k}.dropout{n}") for k in (0, 1) for n in (6, 7)]
+    dropouts = [network.get_submodule(f"towers.{k}.dropout_fc{n}") for k in (0, 1) for n in (6, 7)]
     masks = [dropout(torch.ones(2, 64)) for dropout in dropouts]
     assert not any(torch.equal(masks[i], masks[j]) for i in range(4) for j in range(i))
 
@@ -435,7 +435,7 @@ def test_the_activation_fc8_is_the_logits() -> None:
     assert torch.equal(network.activations(patches(), ["fc8"])["fc8"], network(patches()))
 
 
-@pytest.mark.parametrize("name", ["conv6", "neuron1", "dropout6", "flatten6", "norm2"])
+@pytest.mark.parametrize("name", ["conv6", "neuron_conv1", "dropout_fc6", "flatten6", "norm2"])
 def test_an_unknown_activation_is_answered_with_the_known_ones(name: str) -> None:
     network = small(SMALL.model_copy(update={"conv2_norm": False}))
     with pytest.raises(ValueError, match=rf"expected any of conv1, norm1, .* found '{name}'"):

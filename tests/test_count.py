@@ -137,3 +137,10 @@ def test_long_names_keep_the_columns_apart() -> None:
     lines = text(layers(network, 8)).splitlines()
     assert lines[1].startswith("a_layer_of_a_long_name 1 x 8 x 8 ")
     assert len({len(line) for line in lines}) == 1
+
+
+def test_a_normalisation_over_both_towers_returns_their_own_maps() -> None:
+    with torch.device("meta"):
+        network = AlexNet(alexnet_of("alexnet-caffe"), 1000)
+    shapes = {row.name: row.shape for row in layers(network, 227)}
+    assert (shapes["norm1"], shapes["norm2"]) == ((96, 55, 55), (256, 27, 27))

@@ -34,6 +34,15 @@ LINES = {
     "model.num_towers=1": "towers: 1; net 145: 2",
     "model.width=0.5": "width: 0.5; net 145: 1",
     "model.side=227": "side of the patch: 227; net 145: 224",
+    "model.padding={conv2=1,conv5=0}": (
+        "zeros around the maps: conv2 1, conv5 0; net 145: 2 in conv2, 1 in conv3 to conv5"
+    ),
+    "model.kernels={conv2=160}": (
+        "kernels of a tower: conv2 160; net 145: 128, 192, 192 and 128 in conv2 to conv5"
+    ),
+    'model.crossings=["fc6"]': (
+        "layers that read both towers: fc6, fc8; net 145: conv3, fc6, fc7, fc8"
+    ),
     'model.doubled=["conv5","fc6"]': "layers of double width: conv5, fc6; net 145: none",
     'model.without=["conv3","fc7"]': "layers left out: conv3, fc7; net 145: none",
     'model.dropout="inverted"': "dropout: inverted; net 145: mask",
@@ -84,6 +93,13 @@ def test_one_change_is_one_line(setting: str) -> None:
     assert of(setting) == [LINES[setting]]
 
 
+def test_a_sixth_convolution_reads_both_towers() -> None:
+    assert of("model.conv6=true") == [
+        "sixth convolution: yes; net 145: none",
+        "layers that read both towers: conv3, conv6, fc6, fc7, fc8; net 145: conv3, fc6, fc7, fc8",
+    ]
+
+
 def test_another_order_brings_other_draws() -> None:
     assert of('feed.order="shuffled"', 'feed.draws="image"') == [
         "order of the images: shuffled; net 145: fixed",
@@ -110,6 +126,7 @@ def test_every_field_is_a_point_or_neutral() -> None:
     covered = (
         *(setting.partition("=")[0] for setting in LINES),
         "feed.order",
+        "model.conv6",
         "optimiser.name",
         "schedule.",
     )

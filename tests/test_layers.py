@@ -6,8 +6,9 @@ from alexrep.config.model import AlexNetModel
 from alexrep.models.alexnet.layers import layers
 
 NET_145 = (
-    "conv1 norm1 pool1 neuron1 conv2 neuron2 norm2 within2 pool2 conv3 neuron3 conv4 neuron4 "
-    "conv5 pool5 neuron5 flatten6 fc6 neuron6 dropout6 fc7 neuron7 dropout7"
+    "conv1 norm1 pool1 neuron_conv1 conv2 neuron_conv2 norm2 within2 pool2 "
+    "conv3 neuron_conv3 conv4 neuron_conv4 conv5 pool5 neuron_conv5 "
+    "flatten6 fc6 neuron_fc6 dropout_fc6 fc7 neuron_fc7 dropout_fc7"
 )
 
 
@@ -25,7 +26,7 @@ def test_the_order_is_that_of_net_145() -> None:
 
 def test_the_order_of_the_paper_has_the_neuron_first() -> None:
     assert names(AlexNetModel(conv1_order="relu-lrn-pool")).startswith(
-        "conv1 neuron1 norm1 pool1 conv2 "
+        "conv1 neuron_conv1 norm1 pool1 conv2 "
     )
 
 
@@ -63,9 +64,9 @@ def test_the_layer_after_a_missing_one_reads_what_it_would_have_read(
         ({"norm": "none"}, "norm1 norm2 within2"),
         ({"conv2_norm": False}, "norm2"),
         ({"conv2_within_map": False}, "within2"),
-        ({"dropout": "none"}, "dropout6 dropout7"),
-        ({"without": ("conv5",)}, "conv5 neuron5"),
-        ({"without": ("conv4", "fc7")}, "conv4 neuron4 fc7 neuron7 dropout7"),
+        ({"dropout": "none"}, "dropout_fc6 dropout_fc7"),
+        ({"without": ("conv5",)}, "conv5 neuron_conv5"),
+        ({"without": ("conv4", "fc7")}, "conv4 neuron_conv4 fc7 neuron_fc7 dropout_fc7"),
     ],
 )
 def test_switches_leave_out_their_layers_and_no_other(fields: dict[str, object], gone: str) -> None:

@@ -29,7 +29,34 @@ def shapes(model: AlexNetModel) -> dict[str, tuple[int, ...]]:
     ],
 )
 def test_maps_have_known_sides(side: int, pool: str, sides: tuple[int, ...]) -> None:
-    assert map_sides(side, pool) == sides
+    found = map_sides(AlexNetModel.model_validate({"side": side, "pool": pool}))
+    assert tuple(found[name] for name in ("conv1", "pool1", "pool2", "pool5")) == sides
+
+
+def test_the_maps_of_run_147_have_the_sides_of_its_layer_file() -> None:
+    model = AlexNetModel(pool="2/2", padding={"conv2": 1, "conv5": 0})
+    assert list(map_sides(model).values()) == [55, 28, 26, 13, 13, 13, 11, 6]
+    assert shapes(model)["fc6"] == (2048, 9216)
+
+
+def test_the_sixth_convolution_reads_both_towers_after_the_third_pool() -> None:
+    model = AlexNetModel(conv6=True)
+    assert list(map_sides(model))[-2:] == ["pool5", "conv6"]
+    assert shapes(model)["conv6"] == (128, 256, 3, 3)
+    assert shapes(model)["fc6"] == (2048, 9216)
+
+
+def test_towers_that_meet_nowhere_read_their_own() -> None:
+    model = AlexNetModel(crossings=(), kernels={"conv2": 160}, doubled=("fc6",))
+    assert shapes(model) == {
+        "conv1": (48, 3, 11, 11),
+        "conv2": (160, 48, 5, 5),
+        "conv3": (192, 160, 3, 3),
+        "conv4": (192, 192, 3, 3),
+        "conv5": (128, 192, 3, 3),
+        "fc6": (4096, 4608),
+        "fc7": (2048, 4096),
+    }
 
 
 def test_three_zeros_are_missing_at_the_paper_side() -> None:

@@ -15,6 +15,10 @@ Activation = Annotated[Literal["relu", "tanh"], Label("activation")]
 StdFactor = Annotated[float, Field(gt=0, le=100), Label("factor on the initial deviations")]
 Width = Annotated[float, Field(gt=0, le=4), Label("width")]
 LayerName = Literal["conv3", "conv4", "conv5", "fc6", "fc7"]
+Padded = Literal["conv2", "conv3", "conv4", "conv5", "conv6"]
+Zeros = Annotated[int, Field(ge=0, le=4)]
+Kernels = Annotated[int, Field(ge=1, le=4096)]
+Crossing = Literal["conv3", "conv6", "fc6", "fc7"]
 
 
 class Model(Strict):
@@ -84,6 +88,23 @@ class AlexNetModel(Model):
     """Whether the released source's second, within-map normalisation follows conv2's (D2)."""
     pool: Annotated[Literal["3/2", "2/2"], Label("pools, side/stride")] = "3/2"
     """Side and stride of the pools: overlapping, or not; section 3.4."""
+    padding: Annotated[
+        dict[Padded, Zeros], Label("zeros around the maps", {(): "2 in conv2, 1 in conv3 to conv5"})
+    ] = Field(default={})
+    """Zeros on each side of what a convolution reads, where they are not net 145's: 2 in conv2,
+    1 in the others. Run 147 has 1 in conv2 and 0 in conv5."""
+    kernels: Annotated[
+        dict[Padded, Kernels],
+        Label("kernels of a tower", {(): "128, 192, 192 and 128 in conv2 to conv5"}),
+    ] = Field(default={})
+    """Kernels of one tower at full width, where they are not net 145's: 128, 192, 192 and 128 in
+    conv2 to conv5, 128 in conv6. Run 150 has 160 in conv2."""
+    conv6: Annotated[bool, Label("sixth convolution", {True: "yes", False: "none"})] = False
+    """Whether a sixth convolution, 3 x 3, follows the third pool: net 146 of the released source,
+    behind the paper's errors with pre-training (section 7)."""
+    crossings: tuple[Crossing, ...] = ("conv3", "conv6", "fc6", "fc7")
+    """Layers that read both towers, besides fc8; none in run 150. What the network does not have
+    is passed over."""
     without: Annotated[tuple[LayerName, ...], Label("layers left out")] = ()
     """Layers left out; the next one reads what they would have read. Section 7."""
     doubled: Annotated[tuple[LayerName, ...], Label("layers of double width")] = ()
@@ -98,6 +119,7 @@ class AlexNetModel(Model):
         bias = 0.1 if self.initialisation == "caffe" else 1
         return super().points() | {
             "D2 normalisations of conv2": self._norms_of_conv2(),
+            "layers that read both towers": self._crossings(),
             "normalised over": self._norm_scope(),
             "initial biases": f"{bias} in conv2, conv4, conv5, fc6 and fc7",
         }
@@ -105,6 +127,10 @@ class AlexNetModel(Model):
     def _norms_of_conv2(self) -> str:
         norms = ["across maps"] * self.conv2_norm + ["within maps"] * self.conv2_within_map
         return ", then ".join(norms if self.norm != "none" else []) or "none"
+
+    def _crossings(self) -> str:
+        there = [name for name in self.crossings if name != "conv6" or self.conv6]
+        return ", ".join([*there, "fc8"])
 
     def _norm_scope(self) -> str:
         # With one tower, or without the normalisation, there is no scope to differ in.

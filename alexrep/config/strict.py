@@ -19,7 +19,8 @@ class Label:
         if isinstance(value, bool | str | None) or value == ():
             return self.words.get(value, "none" if value in (None, ()) else str(value))
         if isinstance(value, dict):
-            return ", ".join(f"{key} {number:g}" for key, number in value.items()) or "none"
+            listed = ", ".join(f"{key} {number:g}" for key, number in value.items())
+            return listed or self.words.get((), "none")
         if isinstance(value, tuple):
             return ", ".join(map(str, value))
         return f"{value:g}" if isinstance(value, float) else str(value)

@@ -76,9 +76,12 @@ class AcrossMaps(nn.Module):
         super().__init__()
         self.scale, self.base = CONSTANTS[constants]
 
-    def forward(self, maps: Tensor) -> Tensor:
-        """Normalise `maps` (N, C, H, W), or groups of them (N, G, C, H, W)."""
-        return normalise_across_maps(maps, scale=self.scale, base=self.base)
+    def forward(self, maps: Tensor, own: slice = slice(None)) -> Tensor:
+        """Normalise `maps` (N, C, H, W), or groups of them (N, G, C, H, W); return those of `own`.
+
+        The others are only seen.
+        """
+        return normalise_across_maps(maps, scale=self.scale, base=self.base)[:, own]
 
     def extra_repr(self) -> str:
         """Show the constants."""

@@ -7,14 +7,14 @@ from alexrep.config.model import AlexNetModel
 
 STD = 0.01
 STDS = {
-    "code": {"conv3": 0.03, "conv4": 0.03, "conv5": 0.03},
+    "code": {"conv3": 0.03, "conv4": 0.03, "conv5": 0.03, "conv6": 0.03},
     "paper": {},
     "caffe": {"fc6": 0.005, "fc7": 0.005},
 }
 """Standard deviations of the weights that are not `STD`, by initialisation and layer."""
 BIASES = {"code": 1.0, "paper": 1.0, "caffe": 0.1}
 """Biases of the layers `BIASED`, by initialisation; all others are 0."""
-BIASED = ("conv2", "conv4", "conv5", "fc6", "fc7")
+BIASED = ("conv2", "conv4", "conv5", "conv6", "fc6", "fc7")
 
 
 @torch.no_grad()
@@ -31,7 +31,7 @@ def initialise(network: nn.Module, model: AlexNetModel, seed: int) -> None:
 
     Source: Krizhevsky et al. 2012, section 5: standard deviation 0.01, biases 1 in conv2,
         conv4, conv5, fc6 and fc7, else 0.
-    Departure: with `initialisation = "code"` conv3 to conv5 have 0.03, as in the released
+    Departure: with `initialisation = "code"` conv3 to conv6 have 0.03, as in the released
         source. With 0.01 a tenth as much of the picture reaches the logits. `caffe` has
         0.005 in fc6 and fc7, and 0.1 where the others have biases of 1, as in Caffe's net.
     """

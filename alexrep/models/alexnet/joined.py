@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from alexrep.models.alexnet.layers import TowerLayer
-from alexrep.models.alexnet.tower import Tower
+from alexrep.models.alexnet.tower import WHOLE, Tower
 
 
 class Joined:
@@ -26,7 +26,7 @@ class Joined:
         """Where the parameters are."""
         return self.towers[0].device
 
-    def run(self, layer: TowerLayer, maps: Tensor) -> Tensor:
+    def run(self, layer: TowerLayer, maps: Tensor, own: slice = WHOLE) -> Tensor:  # noqa: ARG002
         """Run one layer on the joined maps (N, C, H, W) or units (N, U) of all towers."""
         modules = [tower[layer.name] for tower in self.towers]
         first = modules[0]
@@ -34,8 +34,11 @@ class Joined:
             weight, bias = _join(modules)
             groups = maps.shape[1] // weight.shape[1]
             return functional.conv2d(maps, weight, bias, first.stride, first.padding, groups=groups)
-        if isinstance(first, nn.Linear):
+        if isinstance(first, nn.Linear) and maps.shape[1] == first.in_features:
             return functional.linear(maps, *_join(modules))
+        if isinstance(first, nn.Linear):  # each tower reads its own units
+            parts = maps.chunk(len(modules), dim=1)
+            return torch.cat([fc(part) for fc, part in zip(modules, parts, strict=True)], dim=1)
         if layer.kind == "norm" and layer.reads == "own":
             apart: Tensor = first(maps.unflatten(1, (len(self.towers), -1)))
             return apart.flatten(1, 2)

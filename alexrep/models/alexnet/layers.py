@@ -6,20 +6,18 @@ from typing import Literal
 from alexrep.config.model import AlexNetModel
 
 CONV1 = {
-    "lrn-pool-relu": ("conv1", "norm1", "pool1", "neuron1"),
-    "relu-lrn-pool": ("conv1", "neuron1", "norm1", "pool1"),
+    "lrn-pool-relu": ("conv1", "norm1", "pool1", "neuron_conv1"),
+    "relu-lrn-pool": ("conv1", "neuron_conv1", "norm1", "pool1"),
 }
 """The first layers: the released source's order and the paper's."""
 
 REST = (
-    *("conv2", "neuron2", "norm2", "within2", "pool2"),
-    *("conv3", "neuron3", "conv4", "neuron4", "conv5", "pool5", "neuron5"),
-    *("flatten6", "fc6", "neuron6", "dropout6", "fc7", "neuron7", "dropout7"),
+    *("conv2", "neuron_conv2", "norm2", "within2", "pool2"),
+    *("conv3", "neuron_conv3", "conv4", "neuron_conv4"),
+    *("conv5", "pool5", "neuron_conv5", "conv6", "neuron_conv6"),
+    *("flatten6", "fc6", "neuron_fc6", "dropout_fc6", "fc7", "neuron_fc7", "dropout_fc7"),
 )
 """All others of a tower; fc8 reads the towers and is in none."""
-
-CROSSINGS = ("conv3", "fc6", "fc7")
-"""Layers of a tower that read both towers; fc8 does too."""
 
 UNSEEN = ("neuron", "flatten", "dropout")
 """Kinds whose outputs have no name of their own."""
@@ -32,14 +30,14 @@ class TowerLayer:
     """A layer of a tower: its name, and what it reads."""
 
     name: str
-    """Its kind and the number of the layer with weights that it goes with."""
+    """Its kind, and the number or the name of the layer with weights that it goes with."""
     reads: Reads = "own"
     """The tower's own maps, those of both towers, or its own and the nearest of the other's."""
 
     @property
     def kind(self) -> str:
         """What it does: conv, fc, norm, within, pool, neuron, flatten or dropout."""
-        return self.name.rstrip("0123456789")
+        return self.name.partition("_")[0].rstrip("0123456789")
 
 
 def layers(model: AlexNetModel) -> tuple[TowerLayer, ...]:
@@ -53,7 +51,7 @@ def layers(model: AlexNetModel) -> tuple[TowerLayer, ...]:
     """
     gone, is_crossing, found = _left_out(model), False, []
     for name in CONV1[model.conv1_order] + REST:
-        is_crossing = is_crossing or name in CROSSINGS
+        is_crossing = is_crossing or name in model.crossings
         if name not in gone:
             layer = TowerLayer(name, _reads(model, name, is_crossing))
             is_crossing = is_crossing and layer.reads != "both"
@@ -74,10 +72,10 @@ def _left_out(model: AlexNetModel) -> set[str]:
         "norm1": model.norm == "none",
         "norm2": model.norm == "none" or not model.conv2_norm,
         "within2": model.norm == "none" or not model.conv2_within_map,
-        "dropout6": model.dropout == "none",
-        "dropout7": model.dropout == "none",
+        "dropout_fc6": model.dropout == "none",
+        "dropout_fc7": model.dropout == "none",
     }
     gone = {name for name, is_absent in absent.items() if is_absent}
-    for name in model.without:
-        gone |= {name, f"neuron{name[-1]}", f"dropout{name[-1]}"}
+    for name in (*model.without, *(() if model.conv6 else ("conv6",))):
+        gone |= {name, f"neuron_{name}", f"dropout_{name}"}
     return gone

@@ -15,7 +15,7 @@ from alexrep.errors import ConfigError, mismatch
 from alexrep.models.alexnet.initialise import initialise
 from alexrep.models.alexnet.joined import Joined
 from alexrep.models.alexnet.layers import UNSEEN, TowerLayer, layers
-from alexrep.models.alexnet.tower import Tower, margin, num_units
+from alexrep.models.alexnet.tower import Tower, map_sides, margin, num_units
 
 Form = Literal["towers", "joined"]
 Column = Tower | Joined
@@ -169,6 +169,12 @@ def build(model: AlexNetModel, num_classes: int, seed: int) -> AlexNet:
         expected = f"{MIN_SIDE} or more"
         advice = "take a larger patch, or a model for small images"
         raise ConfigError(mismatch("model.side", expected, model.side, advice))
+    sides = map_sides(model)
+    if min(sides.values()) < 1:
+        layer = next(name for name, side in sides.items() if side < 1)
+        wanted = f"maps of a pixel or more in {layer}"
+        advice = "take a larger patch, or more padding"
+        raise ConfigError(mismatch("model.side", wanted, model.side, advice))
     if num_units(model.width) < 1:
         raise ConfigError(
             mismatch("model.width", "a unit per tower or more", model.width, "take 0.01 or more")
@@ -187,9 +193,10 @@ def _run(layer: TowerLayer, columns: Sequence[Column], parts: list[Tensor]) -> l
         parts = _join(parts, devices)
     elif layer.reads == "edges" and len(parts) > 1:
         beside = [_with_edges(parts, index, device) for index, device in enumerate(devices)]
-        outs = [column.run(layer, part) for column, part in zip(columns, beside, strict=True)]
-        first, last = outs[0], outs[-1]
-        return [first.narrow(1, 0, parts[0].shape[1]), last[:, -parts[-1].shape[1] :]]
+        first, last = parts[0].shape[1], parts[1].shape[1]
+        owns = [slice(0, first), slice(-last, None)]
+        towers = zip(columns, beside, owns, strict=True)
+        return [column.run(layer, part, own) for column, part, own in towers]
     return [column.run(layer, part) for column, part in zip(columns, parts, strict=True)]
 
 

@@ -1,6 +1,7 @@
 """One of the towers of the 2012 network: half of the kernels and units of each layer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ CONVS = {
     "conv3": (192, 3, 1, 1),
     "conv4": (192, 3, 1, 1),
     "conv5": (128, 3, 1, 1),
+    "conv6": (128, 3, 1, 1),
 }
 """One tower's kernels at full width, their side, the stride, and the zeros on all sides."""
 
@@ -26,9 +28,10 @@ POOLS = {"3/2": (3, 2), "2/2": (2, 2)}
 """Side and stride of the pools."""
 
 
-def num_kernels(name: str, width: float) -> int:
-    """Return one tower's kernels in layer `name` at a fraction `width` of the paper's."""
-    return max(1, round(width * CONVS[name][0]))
+def num_kernels(name: str, model: AlexNetModel) -> int:
+    """Return one tower's kernels in a convolution, before any doubling."""
+    own = cast("Mapping[str, int]", model.kernels)
+    return max(1, round(model.width * own.get(name, CONVS[name][0])))
 
 
 def num_units(width: float) -> int:
@@ -36,28 +39,44 @@ def num_units(width: float) -> int:
     return round(width * UNITS)
 
 
-def map_sides(side: int, pool: str = "3/2") -> tuple[int, int, int, int]:
-    """Return the sides of the maps of conv1 and after the pools of conv1, conv2 and conv5.
+def map_sides(model: AlexNetModel) -> dict[str, int]:
+    """Return the side of the maps after each convolution and pool; under 1 where none is left.
 
-    Args:
-        side: Side of the patch, in pixels; 224 gives 55, 27, 13, 6.
-        pool: Side and stride of the pools; 2/2 gives 55, 28, 14, 7.
+    A patch of 224 gives 55, after the pools 27, 13 and 6.
     """
-    conv1 = 1 + -(-(side - 11) // 4)
-    pool1 = _pooled(conv1, pool)
-    pool2 = _pooled(pool1, pool)
-    return conv1, pool1, pool2, _pooled(pool2, pool)
+    side, sides = model.side, {}
+    for layer in layers(model):
+        if layer.kind in ("conv", "pool"):
+            side = _next_side(layer, model, side)
+            sides[layer.name] = side
+    return sides
 
 
 def margin(side: int) -> int:
     """Return the zeros that conv1's last window needs beyond the patch, in pixels; 3 for 224."""
-    return (map_sides(side)[0] - 1) * 4 + 11 - side
+    return (_places(side, 11, 4) - 1) * 4 + 11 - side
 
 
-def _pooled(side: int, pool: str) -> int:
-    """Return the side after a pool whose last window may hang over the edge."""
-    size, stride = POOLS[pool]
+def _next_side(layer: TowerLayer, model: AlexNetModel, side: int) -> int:
+    if layer.kind == "pool":
+        return _places(side, *POOLS[model.pool])
+    size, stride, padding = _window(layer.name, model)
+    return _places(side + 2 * padding, size, stride)
+
+
+def _places(side: int, size: int, stride: int) -> int:
+    """Return the windows of `size` along `side`; the last may hang over the edge."""
     return 1 + -(-(side - size) // stride)
+
+
+def _window(name: str, model: AlexNetModel) -> tuple[int, int, int]:
+    """Return the side of a convolution's kernels, its stride, and the zeros on all sides."""
+    _, size, stride, padding = CONVS[name]
+    own = cast("Mapping[str, int]", model.padding)
+    return size, stride, own.get(name, padding)
+
+
+WHOLE = slice(None)
 
 
 class Tower(nn.ModuleDict):
@@ -79,9 +98,16 @@ class Tower(nn.ModuleDict):
         """Where this tower's parameters are."""
         return next(self.parameters()).device
 
-    def run(self, layer: TowerLayer, maps: Tensor) -> Tensor:
-        """Run one layer on what it reads: maps (N, C, H, W) or units (N, U)."""
-        out: Tensor = self[layer.name](maps)
+    def run(self, layer: TowerLayer, maps: Tensor, own: slice = WHOLE) -> Tensor:
+        """Run one layer on what it reads: maps (N, C, H, W) or units (N, U).
+
+        Args:
+            layer: The layer.
+            maps: What it reads.
+            own: Which of the maps a normalisation is to return, if others lie beside them.
+        """
+        beside = () if own == WHOLE else (own,)
+        out: Tensor = self[layer.name](maps, *beside)
         return out
 
 
@@ -90,7 +116,7 @@ def _make(layer: TowerLayer, model: AlexNetModel, index: int, num_read: int) -> 
     number, is_inverted = int(layer.name[-1:]), model.dropout == "inverted"
     share = _share(layer, model)
     kinds: dict[str, Callable[[], nn.Module]] = {
-        "conv": lambda: nn.Conv2d(num_read, share, *CONVS[layer.name][1:]),
+        "conv": lambda: nn.Conv2d(num_read, share, *_window(layer.name, model)),
         "fc": lambda: nn.Linear(num_read, share),
         "norm": lambda: AcrossMaps(model.norm),
         "within": WithinMap,
@@ -106,12 +132,12 @@ def _make(layer: TowerLayer, model: AlexNetModel, index: int, num_read: int) -> 
 def _num_out(layer: TowerLayer, model: AlexNetModel, num: int) -> int:
     """Return the maps or units of one tower after a layer, of the `num` before it."""
     if layer.kind == "flatten":
-        return num * map_sides(model.side, model.pool)[-1] ** 2
+        return num * list(map_sides(model).values())[-1] ** 2
     return _share(layer, model) if layer.kind in ("conv", "fc") else num
 
 
 def _share(layer: TowerLayer, model: AlexNetModel) -> int:
     """Return one tower's kernels, or units, in a layer; of a dropout, those of its fc."""
-    name = f"fc{layer.name[-1]}" if layer.kind == "dropout" else layer.name
-    num = num_kernels(name, model.width) if name in CONVS else num_units(model.width)
+    name = layer.name.removeprefix("dropout_")
+    num = num_kernels(name, model) if name in CONVS else num_units(model.width)
     return num * 2 if name in model.doubled else num
