@@ -224,7 +224,8 @@ def test_rates_by_epoch(name: str) -> None:
     by_epoch = {epoch: rates_at(schedule, epoch) for epoch in RATES[name]}
     for epoch, rates in by_epoch.items():
         assert rates.weights == pytest.approx(RATES[name][epoch])
-        assert rates.biases == pytest.approx(2 * rates.weights)
+        falls = name not in ("cifar10-13pct", "cifar10-11pct")
+        assert rates.biases == pytest.approx(2 * rates.weights if falls else 0.002)
         assert not rates.noise
     assert max(by_epoch) == schedule.epochs - 1
 

@@ -43,13 +43,42 @@ RUN_148: list[Row] = [
     (73, 85, 0.0001, 0.02, FROZEN, False),
     (86, 96, 0.00001, 0.02, FROZEN, False),
 ]
+RUN_147: list[Row] = [
+    (0, 22, 0.01, 0.02, (0.01, 0.02), True),
+    (23, 50, 0.001, 0.002, (0.001, 0.002), True),
+    (51, 78, 0.0001, 0.002, (0.0001, 0.002), True),
+    (79, 89, 0.00001, 0.002, FROZEN, True),
+]
+RUN_150: list[Row] = [
+    (0, 24, 0.01, 0.02, (0.01, 0.02), True),
+    (25, 48, 0.001, 0.02, (0.001, 0.02), True),
+    (49, 65, 0.0001, 0.02, (0.0001, 0.02), True),
+    (66, 71, 0.0001, 0.02, (0.00001, 0.02), False),
+    (72, 78, 0.0001, 0.02, FROZEN, False),
+    (79, 91, 0.00001, 0.02, FROZEN, False),
+]
+HALF: list[Row] = [
+    (0, 19, 0.01, 0.02, (0.01, 0.02), True),
+    (20, 47, 0.001, 0.02, (0.001, 0.02), True),
+    (48, 65, 0.0001, 0.02, (0.0001, 0.02), True),
+    (66, 71, 0.0001, 0.02, (0.00001, 0.002), False),
+    (72, 95, 0.0001, 0.02, FROZEN, False),
+]
 RUN_170: list[Row] = [
     (0, 23, 0.01, 0.02, (0.01, 0.02), True),
     (24, 47, 0.001587, 0.02, (0.001587, 0.02), True),
-    (48, 59, 0.000252, 0.002, (0.000252, 0.002), True),
-    (60, 71, 0.000252, 0.002, (0.000252, 0.002), False),
-    (72, 72, 0.00004, 0.002, (0.00004, 0.002), False),
-    (73, 94, 0.00004, 0.002, FROZEN, False),
+    (48, 67, 0.000252, 0.002, (0.000252, 0.002), True),
+    (68, 71, 0.000252, 0.002, (0.000252, 0.002), False),
+    (72, 73, 0.00004, 0.002, (0.00004, 0.002), False),
+    (74, 94, 0.00004, 0.002, FROZEN, False),
+]
+RUN_167: list[Row] = [
+    (0, 23, 0.01, 0.02, (0.01, 0.02), True),
+    (24, 47, 0.001, 0.02, (0.001, 0.02), True),
+    (48, 62, 0.0001, 0.002, (0.0001, 0.002), True),
+    (63, 71, 0.0001, 0.002, (0.0001, 0.002), False),
+    (72, 72, 0.00001, 0.002, (0.00001, 0.002), False),
+    (73, 94, 0.00001, 0.002, FROZEN, False),
 ]
 RUN_169: list[Row] = [
     (0, 23, 0.01, 0.02, (0.01, 0.02), True),
@@ -65,17 +94,17 @@ RUN_171: list[Row] = [
     (38, 47, 0.0004472, 0.02, (0.0004472, 0.02), True),
     (48, 56, 0.0004472, 0.002, (0.0004472, 0.002), True),
     (57, 59, 0.00009457, 0.002, (0.00009457, 0.002), True),
-    (60, 72, 0.00009457, 0.002, (0.00009457, 0.002), False),
-    (73, 75, 0.00009457, 0.002, FROZEN, False),
+    (60, 71, 0.00009457, 0.002, (0.00009457, 0.002), False),
+    (72, 75, 0.00009457, 0.002, FROZEN, False),
     (76, 94, 0.00002, 0.002, FROZEN, False),
 ]
 RUN_170_256: list[Row] = [
-    (0, 20, 0.02, 0.04, (0.02, 0.04), True),
-    (21, 41, 0.003175, 0.04, (0.003175, 0.04), True),
-    (42, 52, 0.000504, 0.004, (0.000504, 0.004), True),
-    (53, 62, 0.000504, 0.004, (0.000504, 0.004), False),
-    (63, 64, 0.00008, 0.004, (0.00008, 0.004), False),
-    (65, 83, 0.00008, 0.004, FROZEN, False),
+    (0, 23, 0.02, 0.04, (0.02, 0.04), True),
+    (24, 47, 0.003175, 0.04, (0.003175, 0.04), True),
+    (48, 60, 0.000504, 0.004, (0.000504, 0.004), True),
+    (61, 71, 0.000504, 0.004, (0.000504, 0.004), False),
+    (72, 72, 0.00008, 0.004, (0.00008, 0.004), False),
+    (73, 83, 0.00008, 0.004, FROZEN, False),
 ]
 CAFFE: list[Row] = [
     (0, 19, 0.01, 0.02, (0.01, 0.02), True),
@@ -89,8 +118,11 @@ TABLES = {
     "alexnet-2010": RUN_2010,
     "alexnet-2012-continued": CONTINUED,
     "alexnet-2012-no-lrn": RUN_148,
+    "alexnet-2012-pool-2-2": RUN_147,
+    "alexnet-2012-apart": RUN_150,
+    "alexnet-2012-half": HALF,
     "alexnet-170": RUN_170,
-    "alexnet-170-no-conv2-norm": RUN_170,
+    "alexnet-170-no-conv2-norm": RUN_167,
     "alexnet-169": RUN_169,
     "alexnet-171": RUN_171,
     "alexnet-170-256": RUN_170_256,
@@ -129,14 +161,21 @@ def test_the_parts_of_run_170_are_equal_fractions_of_each_other() -> None:
     assert third / second == pytest.approx(250 ** (-1 / 3), rel=1e-12)
 
 
-def test_the_doubled_rates_are_twice_those_of_run_170() -> None:
-    for share in (0.0, 0.3, 0.55, 0.9):
-        single, double = (
-            rates_at(curve, int(share * curve.epochs))
-            for curve in (schedule("alexnet-170"), schedule("alexnet-170-256"))
-        )
-        assert double.weights == pytest.approx(2 * single.weights)
-        assert double.biases == pytest.approx(2 * single.biases)
+def test_the_doubled_rates_are_twice_those_of_run_170_at_each_epoch() -> None:
+    single, double = schedule("alexnet-170"), schedule("alexnet-170-256")
+    for epoch in range(double.epochs):
+        ours, theirs = rates_at(double, epoch), rates_at(single, epoch)
+        assert ours.weights == pytest.approx(2 * theirs.weights)
+        assert ours.biases == pytest.approx(2 * theirs.biases)
+
+
+@pytest.mark.parametrize("name", ["cifar10-13pct", "cifar10-11pct"])
+def test_the_rate_of_biases_stays_in_the_nets_with_local_layers(name: str) -> None:
+    seen = [rates_at(schedule(name), epoch) for epoch in range(schedule(name).epochs)]
+    assert {rates.biases for rates in seen} == {0.002}
+    falls = [epoch for epoch in range(1, 520) if seen[epoch].weights < seen[epoch - 1].weights]
+    assert falls == [500, 510]
+    assert seen[-1].weights == pytest.approx(0.00001)
 
 
 def test_the_paper_divides_its_one_rate_by_ten_three_times() -> None:

@@ -1,13 +1,14 @@
 """The recipes that ship: what each must say, and what each ablation changes."""
 
 import pytest
+import torch
 from recipes import alexnet_of
 
 from alexrep.config import departures, recipes
 from alexrep.config.recipe import REMARKS
+from alexrep.models.alexnet.network import AlexNet
 
 ABLATIONS = {
-    "alexnet-2012-half": ["layers of double width", "towers"],
     "alexnet-2012-inverted-dropout": ["dropout"],
     "alexnet-2012-no-conv3": ["layers left out"],
     "alexnet-2012-no-conv4": ["layers left out"],
@@ -15,7 +16,6 @@ ABLATIONS = {
     "alexnet-2012-no-fc6": ["layers left out"],
     "alexnet-2012-no-fc7": ["layers left out"],
     "alexnet-2012-no-noise": ["colour noise", "colour noise, scale"],
-    "alexnet-2012-pool-2-2": ["pools, side/stride"],
     "alexnet-2012-tanh": ["activation"],
 }
 """Ablations on net 145's schedule, and the only points in which they depart from it."""
@@ -65,6 +65,36 @@ def test_the_paper_read_literally_has_all_five_differences() -> None:
     assert [name[:2] for name in points("alexnet-paper") if name[0] == "D"] == [
         *("D1", "D2", "D3", "D4", "D5", "D5")
     ]
+
+
+def test_other_runs_depart_in_the_points_that_their_files_name() -> None:
+    network = [name for name in points("alexnet-2012-pool-2-2") if "rate" not in name]
+    assert network == ["colour noise", "epochs", "pools, side/stride", "zeros around the maps"]
+    network = [name for name in points("alexnet-2012-apart") if "rate" not in name]
+    assert network == [
+        *("colour noise", "epochs", "kernels of a tower", "layers of double width"),
+        "layers that read both towers",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "num"),
+    [
+        ("alexnet-2012", 60_965_224),
+        ("alexnet-2012-pool-2-2", 60_965_224),
+        ("alexnet-2012-apart", 60_714_408),
+    ],
+)
+def test_networks_have_the_published_numbers_of_parameters(name: str, num: int) -> None:
+    with torch.device("meta"):
+        network = AlexNet(alexnet_of(name), 1000)
+    assert sum(one.numel() for one in network.parameters()) == num
+
+
+def test_net_146_has_a_sixth_convolution() -> None:
+    with torch.device("meta"):
+        network = AlexNet(alexnet_of("alexnet-2012", "model.conv6=true"), 1000)
+    assert sum(one.numel() for one in network.parameters()) == 61_555_304
 
 
 def test_run_148_has_no_normalisation_anywhere() -> None:

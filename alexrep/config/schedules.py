@@ -57,6 +57,8 @@ class Geometric(Curve):
     """Rate of the last part."""
     parts: Annotated[int, Field(ge=2)]
     """Number of parts."""
+    over: Epochs | None = None
+    """Epochs that the parts divide, for a run that ends before its plan; none: all of the run."""
 
     @model_validator(mode="after")
     def _falls(self) -> Self:
@@ -66,7 +68,7 @@ class Geometric(Curve):
 
     def rate(self, epoch: int, epochs: int, errors: Sequence[float] = ()) -> float:  # noqa: ARG002
         """Return the rate of an epoch of a run of `epochs`."""
-        part = min(self.parts - 1, epoch * self.parts // epochs)
+        part = min(self.parts - 1, epoch * self.parts // (self.over or epochs))
         return float(self.start * (self.end / self.start) ** (part / (self.parts - 1)))
 
 
