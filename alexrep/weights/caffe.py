@@ -161,12 +161,14 @@ def _order(labels: Path, table: ClassTable) -> list[int]:
     advice = "name a file such as synset_words.txt"
     lines = caffe_layers.content_of(labels, advice).decode("utf-8", "replace").splitlines()
     wnids = [line.split()[0] for line in lines if line.strip()]
-    place = {wnid: number for number, wnid in enumerate(wnids)}
-    if len(place) != len(wnids) or place.keys() != table.index_of_wnid.keys():
+    line_of_wnid = {wnid: number for number, wnid in enumerate(wnids)}
+    if len(line_of_wnid) != len(wnids) or line_of_wnid.keys() != table.index_of_wnid.keys():
         wanted = f"the {len(table)} wnids of the data, each on a line of its own, once"
-        found = f"{len(wnids)} lines, {len(place.keys() & table.index_of_wnid.keys())} of them"
+        found = (
+            f"{len(wnids)} lines, {len(line_of_wnid.keys() & table.index_of_wnid.keys())} of them"
+        )
         raise DataError(mismatch(labels, wanted, found, advice))
-    return [place[wnid] for wnid in table.index_of_wnid]
+    return [line_of_wnid[wnid] for wnid in table.index_of_wnid]
 
 
 def _mean(text: str | None, data: Path, packed: Manifest, side: int) -> Floats:
@@ -200,7 +202,7 @@ def write(source: CaffeImport, folder: RunFolder) -> Manifest:
         "missing": list(loaded.missing),
         "unknown": list(loaded.unknown),
     }
-    counts = {"parameters": sum(one.numel() for one in source.network.parameters())}
+    counts = {"parameters": sum(parameter.numel() for parameter in source.network.parameters())}
     return manifest.finish(source.plan, folder.manifest, counts, {}, details)
 
 

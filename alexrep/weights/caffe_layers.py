@@ -54,12 +54,12 @@ def arrays_of(content: bytes, path: Path) -> dict[str, Floats]:
     if content.startswith(b"PK"):
         return arrays_of_npz(content, path)
     try:
-        found = caffemodel.layers(content)
+        layers = caffemodel.layers(content)
     except WireError as error:
         raise DataError(mismatch(path, "a .caffemodel", error, ADVICE)) from None
-    _refuse_caffenet(found, path)
+    _refuse_caffenet(layers, path)
     arrays: dict[str, Floats] = {}
-    for layer in found:
+    for layer in layers:
         kinds = itertools.chain(KINDS, map(str, itertools.count(2)))
         for kind, array in zip(kinds, layer.blobs, strict=False):
             name = f"{layer.name}.{kind}"
@@ -123,8 +123,8 @@ def load(network: nn.Module, arrays: Mapping[str, Floats], where: Path) -> Loade
             if name not in arrays:
                 continue
             whole = torch.cat([state[part] for part in parts])
-            found = _fit(arrays[name], tuple(whole.shape), f"{where}: {name}")
-            for part, values in zip(parts, torch.from_numpy(found).chunk(len(parts)), strict=True):
+            fitted = _fit(arrays[name], tuple(whole.shape), f"{where}: {name}")
+            for part, values in zip(parts, torch.from_numpy(fitted).chunk(len(parts)), strict=True):
                 state[part].copy_(values)
     missing = [name for name in wanted if name not in arrays]
     unknown = [name for name in arrays if name not in wanted]
@@ -133,10 +133,10 @@ def load(network: nn.Module, arrays: Mapping[str, Floats], where: Path) -> Loade
 
 def parameters_of(state: Iterable[str]) -> dict[str, list[str]]:
     """Return Caffe's name of each parameter, and the names of its shares in the towers."""
-    found: dict[str, list[str]] = {}
+    shares: dict[str, list[str]] = {}
     for name in state:
-        found.setdefault(".".join(name.split(".")[-2:]), []).append(name)
-    return dict(sorted(found.items()))
+        shares.setdefault(".".join(name.split(".")[-2:]), []).append(name)
+    return dict(sorted(shares.items()))
 
 
 def require_all(loaded: Loaded, where: Path) -> None:
@@ -147,20 +147,20 @@ def require_all(loaded: Loaded, where: Path) -> None:
     """
     if not loaded.missing and not loaded.unknown:
         return
-    found = []
+    faults = []
     if loaded.missing:
-        found.append("none of " + examples(loaded.missing, 16))
+        faults.append("none of " + examples(loaded.missing, 16))
     if loaded.unknown:
-        found.append("the unknown " + examples(loaded.unknown, 16))
+        faults.append("the unknown " + examples(loaded.unknown, 16))
     advice = "--allow-missing keeps the initial values of what lacks and leaves out what is unknown"
     wanted = "the weights of every layer"
-    raise DataError(mismatch(where, wanted, " and ".join(found), advice))
+    raise DataError(mismatch(where, wanted, " and ".join(faults), advice))
 
 
 def _fit(array: Floats, shape: tuple[int, ...], where: str) -> NDArray[np.float32]:
     """Return `array` in `shape`; Caffe's old blobs have four axes, the first of them 1."""
     if _without_ones(array.shape) != _without_ones(shape):
-        wanted, found = (" x ".join(map(str, one)) for one in (shape, array.shape))
+        wanted, found = (" x ".join(map(str, sizes)) for sizes in (shape, array.shape))
         raise DataError(mismatch(where, wanted, found, ADVICE))
     if not np.isfinite(array).all():
         raise DataError(mismatch(where, "finite numbers", "infinity or NaN", ADVICE))
@@ -173,17 +173,19 @@ def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _by_layer(names: list[str], known: list[str]) -> list[str]:
     """Name layers as such of which all known parameters are among `names`."""
-    found: dict[str, None] = {}
+    named: dict[str, None] = {}
     for name in names:
         layer = name.rpartition(".")[0]
-        own = [one for one in known if one.rpartition(".")[0] == layer]
-        found[layer if set(own) <= set(names) else name] = None
-    return list(found)
+        own = [parameter for parameter in known if parameter.rpartition(".")[0] == layer]
+        named[layer if set(own) <= set(names) else name] = None
+    return list(named)
 
 
-def _refuse_caffenet(found: list[CaffeLayer], path: Path) -> None:
+def _refuse_caffenet(layers: list[CaffeLayer], path: Path) -> None:
     """Refuse CaffeNet: the same shapes, but it pools before it normalises."""
-    order = ["pool" if one.is_pool else "norm" for one in found if one.is_pool or one.is_norm]
+    order = [
+        "pool" if layer.is_pool else "norm" for layer in layers if layer.is_pool or layer.is_norm
+    ]
     if order[:1] == ["pool"] and "norm" in order:
         wanted = "AlexNet, which normalises before it pools"
         raise DataError(mismatch(path, wanted, "the order of CaffeNet", ADVICE))

@@ -4,9 +4,9 @@ Numbers of the fields as in Caffe's message definitions, the old form of a layer
 `layers`) and the newer one (`layer`) alike.
 """
 
+import dataclasses
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,14 +25,14 @@ _LAYERS, _LAYER = 2, 100
 _POOLING, _LRN = ("Pooling", 17), ("LRN", 15)
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class CaffeLayer:
     """One layer of a network."""
 
     name: str
     kind: str | int
     """Caffe's name of its type, or in the old form its number."""
-    blobs: list[Floats] = field(default_factory=list)
+    blobs: list[Floats] = dataclasses.field(default_factory=list)
 
     @property
     def is_pool(self) -> bool:
@@ -52,14 +52,14 @@ def layers(content: bytes) -> list[CaffeLayer]:
         WireError: If the bytes are cut short or damaged, are something else, or are of the
             oldest form, before 2014.
     """
-    found = [
-        _layer(_message(one), is_old=one.number == _LAYERS)
-        for one in protobuf.fields(memoryview(content))
-        if one.number in (_LAYERS, _LAYER)
+    every_layer = [
+        _layer(_message(field), is_old=field.number == _LAYERS)
+        for field in protobuf.fields(memoryview(content))
+        if field.number in (_LAYERS, _LAYER)
     ]
-    if not found:
+    if not every_layer:
         raise WireError("no layers")
-    return found
+    return every_layer
 
 
 def blob(message: memoryview) -> Floats:
@@ -70,13 +70,13 @@ def blob(message: memoryview) -> Floats:
     """
     legacy, shape = dict.fromkeys(_LEGACY_AXES, 0), None
     floats: dict[int, list[NDArray[Any]]] = {_DATA: [], _DOUBLES: []}
-    for one in _joined(message):
-        if one.number in legacy and one.wire == protobuf.VARINT:
-            legacy[one.number] = one.value
-        elif one.number == _SHAPE:
-            shape = [size for dim in protobuf.fields(_message(one)) for size in _dims(dim)]
-        elif one.number in floats:
-            floats[one.number].append(_floats(one))
+    for field in _joined(message):
+        if field.number in legacy and field.wire == protobuf.VARINT:
+            legacy[field.number] = field.value
+        elif field.number == _SHAPE:
+            shape = [size for dim in protobuf.fields(_message(field)) for size in _dims(dim)]
+        elif field.number in floats:
+            floats[field.number].append(_floats(field))
     parts = floats[_DOUBLES] or floats[_DATA]
     with np.errstate(over="ignore"):  # infinities are for the reader of the array to refuse
         values = np.concatenate([np.empty(0, np.float32), *parts], dtype=np.float32)
@@ -90,17 +90,17 @@ def _layer(message: memoryview, is_old: bool) -> CaffeLayer:
     name_at, kind_at, blobs_at = (4, 5, 6) if is_old else (1, 2, 7)
     name, kind, blobs = "", "", []
     old_kind = None
-    for one in protobuf.fields(message):
-        if is_old and one.number == 1:
+    for field in protobuf.fields(message):
+        if is_old and field.number == 1:
             raise WireError("layers of Caffe's first form; upgrade the file with Caffe's own tool")
-        if one.number == name_at:
-            name = _text(one)
-        elif one.number == kind_at and is_old:
-            old_kind = one.value
-        elif one.number == kind_at:
-            kind = _text(one)
-        elif one.number == blobs_at:
-            blobs.append(blob(_message(one)))
+        if field.number == name_at:
+            name = _text(field)
+        elif field.number == kind_at and is_old:
+            old_kind = field.value
+        elif field.number == kind_at:
+            kind = _text(field)
+        elif field.number == blobs_at:
+            blobs.append(blob(_message(field)))
     return CaffeLayer(name, kind if old_kind is None else old_kind, blobs)
 
 
@@ -114,9 +114,9 @@ def _joined(message: memoryview) -> Iterator[Field]:
     while len(message):
         width = runs.get(message[0])
         if width is None or len(message) <= width:
-            one = next(iter(protobuf.fields(message)))
-            yield one
-            message = message[_length(message, one) :]
+            field = next(iter(protobuf.fields(message)))
+            yield field
+            message = message[_length(message, field) :]
             continue
         rows = np.frombuffer(message, np.uint8, _run_length(message, width + 1) * (width + 1))
         run = rows.reshape(-1, width + 1)[:, 1:]
@@ -140,12 +140,12 @@ def _run_length(message: memoryview, size: int) -> int:
     return len(keys)
 
 
-def _length(message: memoryview, one: Field) -> int:
+def _length(message: memoryview, field: Field) -> int:
     """Return the bytes that the first field of a message takes."""
-    _, place = protobuf.varint(message, 0)
-    if one.wire in (protobuf.VARINT, LENGTH):
-        _, place = protobuf.varint(message, place)
-    return place + len(one.content)
+    _, offset = protobuf.varint(message, 0)
+    if field.wire in (protobuf.VARINT, LENGTH):
+        _, offset = protobuf.varint(message, offset)
+    return offset + len(field.content)
 
 
 def _shown(shape: list[int]) -> str:
@@ -153,24 +153,24 @@ def _shown(shape: list[int]) -> str:
     return " x ".join(map(str, shape[:5])) + (" and so on" if len(shape) > 5 else "")
 
 
-def _floats(one: Field) -> NDArray[Any]:
-    kind, single = ("<f4", FIXED32) if one.number == _DATA else ("<f8", FIXED64)
+def _floats(field: Field) -> NDArray[Any]:
+    kind, single = ("<f4", FIXED32) if field.number == _DATA else ("<f8", FIXED64)
     size = np.dtype(kind).itemsize
-    if one.wire not in (LENGTH, single) or len(one.content) % size:
-        raise WireError(f"{len(one.content)} bytes of numbers of {size} bytes each")
-    return np.frombuffer(one.content, kind)
+    if field.wire not in (LENGTH, single) or len(field.content) % size:
+        raise WireError(f"{len(field.content)} bytes of numbers of {size} bytes each")
+    return np.frombuffer(field.content, kind)
 
 
-def _dims(one: Field) -> Iterable[int]:
-    return protobuf.numbers(one) if one.number == 1 else ()
+def _dims(field: Field) -> Iterable[int]:
+    return protobuf.numbers(field) if field.number == 1 else ()
 
 
-def _message(one: Field) -> memoryview:
-    if one.wire != LENGTH:
-        raise WireError(f"field {one.number} of wire type {one.wire}")
-    return one.content
+def _message(field: Field) -> memoryview:
+    if field.wire != LENGTH:
+        raise WireError(f"field {field.number} of wire type {field.wire}")
+    return field.content
 
 
-def _text(one: Field) -> str:
-    text = bytes(_message(one)).decode("utf-8", "replace")
+def _text(field: Field) -> str:
+    text = bytes(_message(field)).decode("utf-8", "replace")
     return "".join(letter if letter.isprintable() else "?" for letter in text)[:100]

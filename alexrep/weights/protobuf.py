@@ -42,45 +42,45 @@ def fields(message: memoryview) -> Iterator[Field]:
     Raises:
         WireError: If the bytes are cut short, or hold a wire type that is none or long obsolete.
     """
-    place = 0
-    while place < len(message):
-        key, place = varint(message, place)
+    offset = 0
+    while offset < len(message):
+        key, offset = varint(message, offset)
         number, wire = key >> 3, key & 7
         if number == 0:
             raise WireError("a field without a number")
         if wire == VARINT:
-            value, place = varint(message, place)
+            value, offset = varint(message, offset)
             yield Field(number, wire, value, message[:0])
             continue
         if wire == LENGTH:
-            size, place = varint(message, place)
+            size, offset = varint(message, offset)
         elif wire in _FIXED:
             size = _FIXED[wire]
         else:
             raise WireError(f"a field of wire type {wire}")
-        if size > len(message) - place:
-            raise WireError(f"{size:,} bytes of field {number} where {len(message) - place:,} are")
-        yield Field(number, wire, 0, message[place : place + size])
-        place += size
+        if size > len(message) - offset:
+            raise WireError(f"{size:,} bytes of field {number} where {len(message) - offset:,} are")
+        yield Field(number, wire, 0, message[offset : offset + size])
+        offset += size
 
 
-def varint(message: memoryview, place: int) -> tuple[int, int]:
+def varint(message: memoryview, offset: int) -> tuple[int, int]:
     """Read a number of seven bits a byte, the lowest first.
 
     Returns:
-        The number, without sign and under 2^64, and the place after it.
+        The number, without sign and under 2^64, and the offset after it.
 
     Raises:
         WireError: If the bytes end before it does, or it is too long.
     """
     value = 0
-    for index, byte in enumerate(message[place : place + _MAX_VARINT]):
+    for index, byte in enumerate(message[offset : offset + _MAX_VARINT]):
         value |= (byte & 0x7F) << 7 * index
         if byte < 0x80:
             if value >= 1 << 64:
                 raise WireError("a number over 64 bits")
-            return value, place + index + 1
-    short = place + _MAX_VARINT > len(message)
+            return value, offset + index + 1
+    short = offset + _MAX_VARINT > len(message)
     raise WireError("bytes that end within a number" if short else "a number over 64 bits")
 
 
@@ -94,8 +94,8 @@ def numbers(field: Field) -> list[int]:
         return [field.value]
     if field.wire != LENGTH:
         raise WireError(f"field {field.number} of wire type {field.wire}")
-    found, place = [], 0
-    while place < len(field.content):
-        value, place = varint(field.content, place)
-        found.append(value)
-    return found
+    values, offset = [], 0
+    while offset < len(field.content):
+        value, offset = varint(field.content, offset)
+        values.append(value)
+    return values
