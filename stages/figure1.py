@@ -52,6 +52,8 @@ def command(
     runs = Runs(data, out, tried, device, (*(QUICK if quick else ()), *(setting or ())))
     lines = [runs.best(activation, epochs) for activation in ("relu", "tanh")]
     figure1.draw(lines, TARGET, out / "figure1.png")
-    found = {one.activation: {"rate": one.rate, "epochs": one.crossing(TARGET)} for one in lines}
-    files.write_json(out / "figure1.json", {"target": TARGET, "rates": list(tried), **found})
+    crossings = {
+        line.activation: {"rate": line.rate, "epochs": line.crossing(TARGET)} for line in lines
+    }
+    files.write_json(out / "figure1.json", {"target": TARGET, "rates": list(tried), **crossings})
     typer.echo(f"{out / 'figure1.png'}: {figure1.summary(lines, TARGET)}")

@@ -27,11 +27,11 @@ def command(
     from alexrep.errors import DigestError, ManifestError, mismatch
     from alexrep.shards import check
 
-    place = data / "images" / manifest.NAME
+    path = data / "images" / manifest.NAME
     try:
-        counts = manifest.read(place, "preprocess").counts
+        counts = manifest.read(path, "preprocess").counts
     except ManifestError as error:
-        raise (DigestError(str(error)) if place.exists() else error) from None
+        raise (DigestError(str(error)) if path.exists() else error) from None
     total = sum(count for name, count in counts.items() if name.endswith("images"))
     num_faults = 0
     with meter(total * (2 if deep else 1), "images", is_quiet(ctx)) as done:

@@ -57,7 +57,7 @@ class Runs:
             epochs = min(epochs, ceil(lines[-1].crossing(TARGET) or epochs))
         if not lines:
             raise typer.Exit(1)
-        best = min(lines, key=lambda one: (one.crossing(TARGET) or inf, one.errors.min()))
+        best = min(lines, key=lambda line: (line.crossing(TARGET) or inf, line.errors.min()))
         if len(self.rates) > 2 and best.rate in (min(self.rates), max(self.rates)):
             options.note(f"{activation}: best at {best.rate:g}, the last of the rates: try beyond")
         return best
@@ -68,7 +68,7 @@ class Runs:
         fields = {"model.activation": activation, "schedule.epochs": epochs}
         own = [f"{field}={value}" for field, value in fields.items()]
         given = [*own, f"schedule.changes={changes}", *self.settings]
-        words = [word for one in given for word in ("--set", one)]
+        words = [word for setting in given for word in ("--set", setting)]
         where = ("--run", str(run), "--recipe", RECIPE, "--device", self.device)
         try:
             start("train", str(self.data), *where, *words)

@@ -124,15 +124,15 @@ def kept_if_allowed(path: Path) -> Iterator[None]:
         note(mismatch(path, "permission to write it", repr(error.strerror), advice))
 
 
-def is_finished(record: Manifest | None, place: Path) -> TypeGuard[Manifest]:
+def is_finished(record: Manifest | None, path: Path) -> TypeGuard[Manifest]:
     """Tell whether the stage was finished before, and if so say that there is nothing to do."""
     if record is not None:
-        typer.echo(f"{place}: finished before with the same inputs and settings, nothing to do")
+        typer.echo(f"{path}: finished before with the same inputs and settings, nothing to do")
     return record is not None
 
 
 def is_whole(
-    record: Manifest | None, place: Path, folder: Path, others: Sequence[str] = ()
+    record: Manifest | None, path: Path, folder: Path, others: Sequence[str] = ()
 ) -> TypeGuard[Manifest]:
     """Tell whether the stage was finished before and its outputs lie in `folder` still.
 
@@ -144,46 +144,46 @@ def is_whole(
 
     lost = [*manifest.lost(record, folder), *others] if record is not None else []
     if not lost:
-        return is_finished(record, place)
+        return is_finished(record, path)
     lack = f"{len(lost)} missing or of another size: {examples(lost)}"
-    note(mismatch(place, "what was made before", lack, "made anew"))
+    note(mismatch(path, "what was made before", lack, "made anew"))
     return False
 
 
-def say_counts(record: Manifest, place: Path) -> None:
+def say_counts(record: Manifest, path: Path) -> None:
     """Print the counts of a finished stage on one line: train before val before test."""
     splits = ("train", "val", "test")
     names = sorted(record.counts)
     # A manifest that was just written has another order than one that was read.
     names.sort(key=lambda name: [not name.startswith(split) for split in splits])
     counts = ", ".join(f"{record.counts[name]:,} {name}" for name in names)
-    typer.echo(f"{place}: {counts}")
+    typer.echo(f"{path}: {counts}")
 
 
-def say_errors(record: Manifest | None, place: Path) -> None:
+def say_errors(record: Manifest | None, path: Path) -> None:
     """Print the counts and the val errors of a finished training."""
     if record is None:
         return
-    say_counts(record, place)
+    say_counts(record, path)
     errors = [f"{record.details[f'val_top{k}_error']:.2%}".replace("%", " %") for k in (1, 5)]
     typer.echo(f"val, centre: top-1 error {errors[0]}, top-5 error {errors[1]}")
 
 
-def leave_with(record: Manifest | None, place: Path) -> None:
+def leave_with(record: Manifest | None, folder: Path) -> None:
     """Print what preprocess made; leave with exit code 3 if there is a quarantine."""
     if record is None:
-        typer.echo(f"{place}: this part is done; units of other parts are not")
+        typer.echo(f"{folder}: this part is done; units of other parts are not")
         return
     from alexrep.prepare import tables
 
-    typer.echo(f"{place}:\n{tables.verdict_table(record)}")
+    typer.echo(f"{folder}:\n{tables.verdict_table(record)}")
     quarantine = record.details["quarantine"]
     if isinstance(quarantine, list) and quarantine:
         for entry in quarantine[:10]:
             if isinstance(entry, dict):
                 note(f"quarantined: {entry['split']}/{entry['name']}: {entry['why']}")
         if len(quarantine) > 10:
-            note(f"and {len(quarantine) - 10} more, see {place}/manifest.json")
+            note(f"and {len(quarantine) - 10} more, see {folder}/manifest.json")
         raise typer.Exit(3)
     raise typer.Exit
 

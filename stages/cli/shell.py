@@ -117,11 +117,11 @@ def explain(error: AlexrepError | OSError | UnicodeEncodeError) -> str | None:
         return str(error).replace("\n", " ")
     if error.errno in FULL:
         advice = "make room, then start it again: it goes on where it stopped"
-        return mismatch(_place(error), "room on the disk", "none", advice)
+        return mismatch(_path_of(error), "room on the disk", "none", advice)
     if error.errno in REFUSED:
         advice = "change its permissions or name another"
         found = f"{error.strerror!r}" if error.filename else "a refusal"
-        return mismatch(_place(error), "permission to use it", found, advice)
+        return mismatch(_path_of(error), "permission to use it", found, advice)
     if error.errno is None or error.filename is None or isinstance(error, BrokenPipeError):
         return None
     return (error.errno in MISPLACED and _misplaced(error)) or _unusable(error)
@@ -130,9 +130,9 @@ def explain(error: AlexrepError | OSError | UnicodeEncodeError) -> str | None:
 def _misplaced(error: OSError) -> str | None:
     """Say of a file or a folder that the other should be there; None if neither is."""
     # Of a rename the second name is the one that was taken.
-    path = Path(str(error.filename2 or _place(error)))
+    path = Path(str(error.filename2 or _path_of(error)))
     # On the way through a file it is the file that stands there wrongly.
-    path = next((one for one in reversed(path.parents) if one.is_file()), path)
+    path = next((parent for parent in reversed(path.parents) if parent.is_file()), path)
     if not path.exists():
         return None
     kinds = ("a file", "a folder") if path.is_dir() else ("a folder", "a file")
@@ -145,15 +145,15 @@ def _unusable(error: OSError) -> str:
     if error.errno in (errno.EMFILE, errno.ENFILE):
         advice = "allow more open files with ulimit -n, then start again"
     wanted = "a file that can be used"
-    return mismatch(_place(error), wanted, repr(error.strerror), advice)
+    return mismatch(_path_of(error), wanted, repr(error.strerror), advice)
 
 
-def _place(error: OSError) -> str:
+def _path_of(error: OSError) -> str:
     """Name the file; h5py has it in the text only."""
     said = re.search(r"filename = '([^']+)'", str(error))
-    place = str(error.filename or (said and said[1]) or "the output")
+    path = str(error.filename or (said and said[1]) or "the output")
     # A partial name means nothing to the user: the file that it was to become does.
     host = re.escape(os.uname().nodename)
-    place = re.sub(rf"\.{host}-\d+{re.escape(PARTIAL)}$", "", place)
+    path = re.sub(rf"\.{host}-\d+{re.escape(PARTIAL)}$", "", path)
     # The lock's look at the clock of the disk.
-    return re.sub(r"/\.lock-clock-[0-9a-f]{16}$", "", place)
+    return re.sub(r"/\.lock-clock-[0-9a-f]{16}$", "", path)

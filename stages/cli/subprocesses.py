@@ -62,7 +62,7 @@ def _begun(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     It is in a group of its own: so each signal comes to it once, from here, whether it was
     sent to this process or to all.
     """
-    former: dict[int, Any] = {}
+    former: dict[signal.Signals, Any] = {}
     # None may come between its start and what passes them on.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
@@ -77,8 +77,8 @@ def _begun(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
         with stage:
             yield stage
     finally:
-        for one, handler in former.items():
-            signal.signal(one, handler)
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def _end_with_parent(mask: Iterable[int]) -> None:
