@@ -82,16 +82,16 @@ def sweep(folder: Path, before: float, is_left_alone: Callable[[Path], bool]) ->
         before: A time by the clock of the disk, in seconds.
         is_left_alone: Tells whether to leave a folder below as it is, with all that is in it.
     """
-    for place, folders, names in os.walk(folder):
-        if place != str(folder) and is_left_alone(Path(place)):
+    for parent, folders, names in os.walk(folder):
+        if parent != str(folder) and is_left_alone(Path(parent)):
             folders.clear()
             continue
         for name in [name for name in folders if _is_ours_and_left(name)]:
-            shutil.rmtree(Path(place, name), ignore_errors=True)
+            shutil.rmtree(Path(parent, name), ignore_errors=True)
             folders.remove(name)
         for name in names:
-            if _is_ours_and_left(name) or _is_old(Path(place, name), before):
-                Path(place, name).unlink(missing_ok=True)
+            if _is_ours_and_left(name) or _is_old(Path(parent, name), before):
+                Path(parent, name).unlink(missing_ok=True)
 
 
 def sweep_ours(folder: Path) -> None:
@@ -175,7 +175,7 @@ def require_space(folder: Path, need: int) -> None:
     Raises:
         DataError: If the disk is too full.
     """
-    standing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    standing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(standing).free
     if free < need:
         advice = "make room or name another folder"

@@ -15,24 +15,24 @@ class _Bucket:
     """Parameters whose gradients lie one after another in one flat tensor."""
 
     def __init__(self, parameters: list[nn.Parameter]) -> None:
-        size = sum(one.numel() for one in parameters)
+        size = sum(parameter.numel() for parameter in parameters)
         self.parameters = parameters
         self.flat = torch.zeros(size, dtype=parameters[0].dtype, device=parameters[0].device)
         self.missing = 0
         starts = [0]
-        for one in parameters:
-            starts.append(starts[-1] + one.numel())
+        for parameter in parameters:
+            starts.append(starts[-1] + parameter.numel())
         # In the parameter's own layout in memory, so that the update reads straight on.
         self.views = [
-            torch.as_strided(self.flat, one.shape, one.stride(), start)
-            for one, start in zip(parameters, starts, strict=False)
+            torch.as_strided(self.flat, parameter.shape, parameter.stride(), start)
+            for parameter, start in zip(parameters, starts, strict=False)
         ]
 
     def clear(self) -> None:
         """Set the gradients to zero."""
         self.flat.zero_()
-        for one, view in zip(self.parameters, self.views, strict=True):
-            one.grad = view
+        for parameter, view in zip(self.parameters, self.views, strict=True):
+            parameter.grad = view
 
 
 class Gradients:
@@ -50,11 +50,11 @@ class Gradients:
         self._is_last = False
         if processes.size > 1:
             # Backward makes the last layer's gradients first.
-            wanted = [one for one in model.parameters() if one.requires_grad]
-            self._buckets = [_Bucket(some) for some in _divide(reversed(wanted))]
+            wanted = [parameter for parameter in model.parameters() if parameter.requires_grad]
+            self._buckets = [_Bucket(parameters) for parameters in _divide(reversed(wanted))]
             for bucket in self._buckets:
-                for one in bucket.parameters:
-                    one.register_post_accumulate_grad_hook(self._note(bucket))
+                for parameter in bucket.parameters:
+                    parameter.register_post_accumulate_grad_hook(self._note(bucket))
 
     def clear(self) -> None:
         """Begin a step: set all gradients to zero."""
@@ -97,13 +97,14 @@ class Gradients:
 
 def _divide(parameters: Iterable[nn.Parameter]) -> list[list[nn.Parameter]]:
     """Divide into buckets, each of one dtype on one device."""
-    open_ones: dict[tuple[torch.device, torch.dtype], list[nn.Parameter]] = {}
-    found: list[list[nn.Parameter]] = []
-    for one in parameters:
-        some = open_ones.setdefault((one.device, one.dtype), [])
-        if not some:
-            found.append(some)
-        some.append(one)
-        if sum(each.numel() * each.element_size() for each in some) >= BUCKET_BYTES:
-            del open_ones[one.device, one.dtype]
-    return found
+    unfilled: dict[tuple[torch.device, torch.dtype], list[nn.Parameter]] = {}
+    buckets: list[list[nn.Parameter]] = []
+    for parameter in parameters:
+        key = parameter.device, parameter.dtype
+        bucket = unfilled.setdefault(key, [])
+        if not bucket:
+            buckets.append(bucket)
+        bucket.append(parameter)
+        if sum(each.numel() * each.element_size() for each in bucket) >= BUCKET_BYTES:
+            del unfilled[key]
+    return buckets

@@ -68,12 +68,12 @@ class Processes:
             return list(values)
         sums = torch.tensor(values, dtype=torch.float64)
         self._call(lambda: distributed.all_reduce(sums))
-        found: list[float] = sums.tolist()
-        return found
+        totals: list[float] = sums.tolist()
+        return totals
 
     def any_of(self, *are_true: bool) -> list[bool]:
         """Return for each value whether it is true on any rank."""
-        return [value > 0 for value in self.total([float(one) for one in are_true])]
+        return [value > 0 for value in self.total([float(is_true) for is_true in are_true])]
 
     def from_first(self, content: Any) -> Any:  # noqa: ANN401 (any plain data)
         """Broadcast rank 0's `content` to all ranks.
@@ -118,7 +118,7 @@ class Processes:
         """Broadcast rank 0's `tensors` to all ranks, in place."""
         if self.size > 1:
             for tensor in tensors:
-                self._call(lambda one=tensor: distributed.broadcast(one, 0))  # type: ignore[misc]
+                self._call(lambda values=tensor: distributed.broadcast(values, 0))  # type: ignore[misc]
 
     def common(self, error: AlexrepError) -> BaseException:
         """Return what to raise for an error that all ranks have met: rank 0 alone prints it."""
@@ -171,12 +171,12 @@ def _meet(process: ProcessRank) -> Store:
     """Return the store through which the processes find one another."""
     timeout = datetime.timedelta(seconds=START_S)
     url = f"tcp://{process.address}"
+    store: Store
     try:
         store, _, _ = next(rendezvous(url, process.rank, process.world_size, timeout=timeout))
     except RuntimeError as error:
         raise process.no_meeting(error) from None
-    found: Store = store
-    return found
+    return store
 
 
 def _begin(process: ProcessRank, device: torch.device, store: Store, heartbeat: Heartbeat) -> None:

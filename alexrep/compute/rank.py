@@ -95,10 +95,11 @@ def own_towers(towers: Sequence[str], local: int) -> tuple[str, ...]:
         towers: The devices of the first one's: the second has the GPUs after those, and so on.
         local: Number of the process on its machine, from 0.
     """
-    devices = [torch.device(one) for one in towers]
-    num = 1 + max((one.index for one in devices if one.type == "cuda"), default=-1)
+    devices = [torch.device(tower) for tower in towers]
+    num = 1 + max((device.index for device in devices if device.type == "cuda"), default=-1)
     return tuple(
-        f"cuda:{one.index + local * num}" if one.type == "cuda" else str(one) for one in devices
+        f"cuda:{device.index + local * num}" if device.type == "cuda" else str(device)
+        for device in devices
     )
 
 

@@ -87,17 +87,19 @@ class Kinds(Generic[S]):
 
 def kinds_of(field: FieldInfo) -> Kinds[Any] | None:
     """Return the choice of classes of a field; None if it has none."""
-    return next((one for one in field.metadata if isinstance(one, Kinds)), None)
+    return next((entry for entry in field.metadata if isinstance(entry, Kinds)), None)
 
 
 def class_in(field: FieldInfo, value: object) -> type[Strict] | None:
     """Return the settings class of a field's table, or of each of its tables; None if unknown."""
     kinds = kinds_of(field)
     if kinds is not None:
-        found: type[Strict] | None = kinds.class_for(value)
-        return found
+        settings: type[Strict] | None = kinds.class_for(value)
+        return settings
     forms = (field.annotation, *get_args(field.annotation))
-    return next((one for one in forms if isinstance(one, type) and issubclass(one, Strict)), None)
+    return next(
+        (form for form in forms if isinstance(form, type) and issubclass(form, Strict)), None
+    )
 
 
 def is_optional(field: FieldInfo) -> bool:

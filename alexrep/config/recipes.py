@@ -74,9 +74,9 @@ def read(path: Path) -> Recipe:
     return parse(_table(text, str(path)), str(path))
 
 
-def difference(one: Recipe, other: Recipe) -> list[str]:
-    """Name the fields in which two recipes differ, as `path: one's value -> other's`."""
-    mine, theirs = flat(one.model_dump()), flat(other.model_dump())
+def difference(first: Recipe, second: Recipe) -> list[str]:
+    """Name the fields in which two recipes differ, as `path: first's value -> second's`."""
+    mine, theirs = flat(first.model_dump()), flat(second.model_dump())
     return [
         f"{key}: {mine.get(key)!r} -> {theirs.get(key)!r}"
         for key in sorted(mine.keys() | theirs.keys())

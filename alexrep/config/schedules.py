@@ -107,7 +107,7 @@ class Milestones(Curve):
 
     def rate(self, epoch: int, epochs: int, errors: Sequence[float] = ()) -> float:  # noqa: ARG002
         """Return the rate of an epoch."""
-        return float(self.start * self.factor ** sum(epoch >= one for one in self.at))
+        return float(self.start * self.factor ** sum(epoch >= drop for drop in self.at))
 
 
 class _Floored(Curve):
@@ -219,7 +219,7 @@ class Schedule(Strict):
             raise ValueError("weights and biases must both have a curve, or neither")
         if self.weights is None:
             self._require_rates_at_the_start()
-        elif any(one.weights or one.biases for one in self.changes if not one.layers):
+        elif any(change.weights or change.biases for change in self.changes if not change.layers):
             raise ValueError("beside curves, changes may set rates of named layers only")
         return self
 

@@ -33,10 +33,12 @@ class Strict(BaseModel):
 
     def points(self) -> dict[str, str]:
         """Return the values of the labelled fields, those of inner groups too, by label."""
-        found: dict[str, str] = {}
+        points: dict[str, str] = {}
         for name, info in type(self).model_fields.items():
             value = getattr(self, name)
-            found |= {one.text: one.show(value) for one in info.metadata if isinstance(one, Label)}
+            points |= {
+                label.text: label.show(value) for label in info.metadata if isinstance(label, Label)
+            }
             if isinstance(value, Strict):
-                found |= value.points()
-        return found
+                points |= value.points()
+        return points

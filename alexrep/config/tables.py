@@ -15,11 +15,11 @@ UNSET = "none"
 
 def flat(table: Mapping[str, Any], prefix: str = "") -> Table:
     """Return the values of nested tables under dotted keys."""
-    found: Table = {}
+    values: Table = {}
     for key, value in table.items():
         is_table = isinstance(value, dict)
-        found |= flat(value, f"{prefix}{key}.") if is_table else {prefix + key: value}
-    return found
+        values |= flat(value, f"{prefix}{key}.") if is_table else {prefix + key: value}
+    return values
 
 
 def merge(base: Table, over: Table, settings: type[Strict] | None) -> Table:
@@ -70,18 +70,18 @@ def set_at(
 
 def without_unset(table: Table, settings: type[Strict] | None) -> Table:
     """Leave out the fields that are to have no value, which is said by "none"."""
-    found: Table = {}
+    kept: Table = {}
     for key, value in table.items():
         field = _field(settings, key)
         if field is None or value != UNSET or not is_optional(field):
             _, inner = _inside(settings, key, value)
-            found[key] = _inner_without_unset(value, inner)
-    return found
+            kept[key] = _inner_without_unset(value, inner)
+    return kept
 
 
 def _inner_without_unset(value: object, settings: type[Strict] | None) -> object:
     if isinstance(value, list):
-        return [_inner_without_unset(one, settings) for one in value]
+        return [_inner_without_unset(item, settings) for item in value]
     return without_unset(value, settings) if isinstance(value, dict) else value
 
 

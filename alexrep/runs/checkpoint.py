@@ -185,12 +185,12 @@ def prunable(folder: RunFolder) -> list[Path]:
         DataError: If the folder is not a run's.
     """
     every = folder.read_recipe().checkpoints.keep_epochs
-    found = folder.resumable()
-    whole = [path for path in found if is_whole(path)]
+    resumable = folder.resumable()
+    whole = [path for path in resumable if is_whole(path)]
     if not whole:
         return []
     epochs = {path: epoch for epoch, path in folder.epoch_checkpoints().items()}
     kept = [path for path in whole if path in epochs and every and epochs[path] % every == 0]
     best = folder.checkpoint("best")
     spoilt = [best] if best.is_file() and not is_whole(best) else []
-    return [path for path in found if path not in (*whole[:NUM_KEPT], *kept)] + spoilt
+    return [path for path in resumable if path not in (*whole[:NUM_KEPT], *kept)] + spoilt

@@ -45,13 +45,13 @@ def pillow_flavour() -> tuple[str, str]:
         DataError: If files of both are there, or the live one is neither.
     """
     versions = {name: _version(name) for name in FLAVOURS}
-    found = {name: version for name, version in versions.items() if version is not None}
+    installed = {name: version for name, version in versions.items() if version is not None}
     live = PIL.__version__
-    if len(found) != 1 or live not in found.values():
-        listed = " and ".join(f"{name} {found[name]}" for name in found) or "neither"
+    if len(installed) != 1 or live not in installed.values():
+        listed = " and ".join(f"{name} {installed[name]}" for name in installed) or "neither"
         where, wanted = f"PIL {live}", "one of pillow and pillow-simd, and its files only"
         raise DataError(mismatch(where, wanted, listed, "run make install again"))
-    return next(iter(found.items()))
+    return next(iter(installed.items()))
 
 
 def _version(name: str) -> str | None:

@@ -67,8 +67,8 @@ class RunFolder:
 
     def epoch_checkpoints(self) -> dict[int, Path]:
         """Return the existing epoch checkpoints by their number of epochs, newest first."""
-        found = (EPOCH.fullmatch(path.name) for path in self.checkpoints.glob("epoch-*.pt"))
-        epochs = sorted((int(match[1]) for match in found if match), reverse=True)
+        matches = (EPOCH.fullmatch(path.name) for path in self.checkpoints.glob("epoch-*.pt"))
+        epochs = sorted((int(match[1]) for match in matches if match), reverse=True)
         return {epoch: self.epoch_checkpoint(epoch) for epoch in epochs}
 
     def resumable(self) -> list[Path]:

@@ -54,7 +54,9 @@ def from_rows(rows: Sequence[Row]) -> History:
     """
     epochs = [row for row in rows if row.get("kind") == "epoch"]
     steps = [row for row in rows if row.get("kind") == "step"]
-    at, known = _place(_column(steps, "step"), _column(epochs, "step"), _column(epochs, "epoch"))
+    at, known = _in_epochs(
+        _column(steps, "step"), _column(epochs, "step"), _column(epochs, "epoch")
+    )
     return History(epochs, at, _column(steps, "loss"), known)
 
 
@@ -108,8 +110,8 @@ def number(row: Row, key: str) -> float:
     return float(value) if isinstance(value, int | float) else float("nan")
 
 
-def _place(steps: Floats, marks: Floats, epochs: Floats) -> tuple[Floats, bool]:
-    """Return the place of each step in epochs, and whether the length of an epoch is known."""
+def _in_epochs(steps: Floats, marks: Floats, epochs: Floats) -> tuple[Floats, bool]:
+    """Return where each step is in epochs, and whether the length of an epoch is known."""
     is_later = marks > 0
     marks, epochs = np.append(0.0, marks[is_later]), np.append(0.0, epochs[is_later])
     if len(marks) < 2:

@@ -44,10 +44,10 @@ def find(root: Path) -> list[RunFolder]:
 
 
 def _below(root: Path) -> Iterator[Path]:
-    for place, folders, names in os.walk(root):
+    for path, folders, names in os.walk(root):
         if "recipe.toml" in names:
             folders.clear()
-            yield Path(place)
+            yield Path(path)
         # What a killed copy left is no run.
         folders[:] = [name for name in folders if not name.endswith(PARTIAL)]
 

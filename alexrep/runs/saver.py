@@ -161,8 +161,8 @@ class Saver:
         last = self._folder.checkpoint("last")
         previous = self._folder.checkpoint("previous")
         # After a kill they may be one file; then rename would do nothing, and leave the other name.
-        is_one = previous.exists() and last.exists() and previous.samefile(last)
-        if self._is_last_whole and last.exists() and not is_one:
+        are_same = previous.exists() and last.exists() and previous.samefile(last)
+        if self._is_last_whole and last.exists() and not are_same:
             with files.whole(previous, self._check) as part:
                 link(last, part)
 
@@ -172,9 +172,9 @@ def to_host(value: Any) -> Any:  # noqa: ANN401 (plain data of any kind)
     if isinstance(value, Tensor):
         return value.detach().to("cpu", copy=True)
     if isinstance(value, Mapping):
-        return {key: to_host(one) for key, one in value.items()}
+        return {key: to_host(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [to_host(one) for one in value]
+        return [to_host(item) for item in value]
     return value
 
 

@@ -24,7 +24,7 @@ class MovingAverage:
             raise ValueError(f"decay: expected a number between 0 and 1, found {decay}")
         self._decay = decay
         self._weights = dict(model.named_parameters())
-        self._means = {name: one.detach().clone() for name, one in self._weights.items()}
+        self._means = {name: weight.detach().clone() for name, weight in self._weights.items()}
 
     @torch.no_grad()
     def update(self) -> None:

@@ -37,12 +37,12 @@ def parameter_groups(model: nn.Module, rule: Optimiser) -> list[Group]:
     Raises:
         ConfigError: If the rule names a layer that the network does not have.
     """
-    found: dict[tuple[str, str], list[nn.Parameter]] = {}
+    by_group: dict[tuple[str, str], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         layer, _, last = name.rpartition(".")
         kind = "biases" if last.endswith("bias") else "weights"
-        found.setdefault((layer, kind), []).append(parameter)
-    _require(rule.layer_decays, [layer for layer, _ in found], "optimiser.layer_decays")
+        by_group.setdefault((layer, kind), []).append(parameter)
+    _require(rule.layer_decays, [layer for layer, _ in by_group], "optimiser.layer_decays")
     return [
         {
             "params": parameters,
@@ -51,7 +51,7 @@ def parameter_groups(model: nn.Module, rule: Optimiser) -> list[Group]:
             "rate": 0.0,
             "weight_decay": _decay(rule, layer, kind, model.get_submodule(layer)),
         }
-        for (layer, kind), parameters in found.items()
+        for (layer, kind), parameters in by_group.items()
     ]
 
 

@@ -43,5 +43,5 @@ def inputs(job: Job, batch: Batch, rates: Rates) -> NDArray[np.uint8]:
     seen = augment(images, step.draw(job, indices), plain, rates.noise).permute(0, 2, 3, 1)
     if plain.is_bgr:
         seen = seen.flip(3)
-    found: NDArray[np.uint8] = seen.round().clamp(0, 255).to(torch.uint8).numpy()
-    return found
+    pixels: NDArray[np.uint8] = seen.round().clamp(0, 255).to(torch.uint8).numpy()
+    return pixels

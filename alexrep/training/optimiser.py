@@ -68,9 +68,9 @@ def restore(optimiser: Optimizer, state: dict[str, Any]) -> None:
     optimiser.load_state_dict(state)
 
 
-def _by_module(found: list[Group], groups: list[Group]) -> list[Group]:
+def _by_module(saved: list[Group], groups: list[Group]) -> list[Group]:
     """Divide groups of modules of one last name among those of `groups`, in their order."""
-    by_key = {_key(group): group for group in found}
+    by_key = {_key(group): group for group in saved}
     indices = {key: iter(group["params"]) for key, group in by_key.items()}
     divided = []
     for group in groups:
@@ -135,9 +135,9 @@ class Momentum2012(Optimizer):
         for group in self.param_groups:
             if group["rate"] != 0:
                 numbers = group["rate"], group["momentum"], group["weight_decay"]
-                found = [parameter for parameter in group["params"] if parameter.grad is not None]
-                alike.setdefault(numbers, []).extend(found)
-        return {numbers: found for numbers, found in alike.items() if found}
+                parameters = (each for each in group["params"] if each.grad is not None)
+                alike.setdefault(numbers, []).extend(parameters)
+        return {numbers: parameters for numbers, parameters in alike.items() if parameters}
 
     def _update(self, parameters: list[Tensor], rate: float, momentum: float, decay: float) -> None:
         velocities = [self._velocity(parameter) for parameter in parameters]

@@ -86,9 +86,9 @@ def foresee(plan: Plan, folder: RunFolder, mode: str = "auto") -> tuple[Manifest
         DataError: If there are checkpoints, but none is whole, or a finished run has none.
     """
     require(folder, mode)
-    found = manifest.planned(folder.manifest, folder.plan)
-    finished = found if isinstance(found, Manifest) else None
-    changed = _changed(plan, found) if found is not None else set()
+    planned = manifest.planned(folder.manifest, folder.plan)
+    finished = planned if isinstance(planned, Manifest) else None
+    changed = _changed(plan, planned) if planned is not None else set()
     may_change = all(_may_change(key, plan.settings.get(key)) for key in changed)
     if changed and may_change and (finished is None or _has_more_epochs(plan, finished)):
         return None, True
@@ -105,12 +105,12 @@ def _ends_whole(folder: RunFolder) -> bool:
     Raises:
         DataError: If none is whole.
     """
-    found = checkpoint.newest(folder)
-    if found is None:
+    newest = checkpoint.newest(folder)
+    if newest is None:
         advice = f"put a copy of one back, or remove {folder.manifest} to train anew"
         wanted = "the checkpoint of a finished run"
         raise DataError(mismatch(folder.checkpoint("last"), wanted, "none", advice))
-    return found.path == folder.checkpoint("last")
+    return newest.path == folder.checkpoint("last")
 
 
 def remark(folder: RunFolder) -> str | None:
@@ -131,29 +131,31 @@ def find(chosen: Recipe, folder: RunFolder, now: Conditions) -> ResumePoint | No
             bits goes on under other conditions.
         ConfigError: If the recipe has fewer epochs than have begun.
     """
-    found = checkpoint.newest(folder)
-    if found is None:
+    newest = checkpoint.newest(folder)
+    if newest is None:
         return None
-    position = Position(**found.content["sampler"])
+    position = Position(**newest.content["sampler"])
     _require_epochs(chosen, position)
-    before = recipes.parse(found.content["config"], str(found.path))
+    before = recipes.parse(newest.content["config"], str(newest.path))
     if chosen.schedule.stop != before.schedule.stop:
-        rows = log.read(folder.log, found.content["log_size"])
+        rows = log.read(folder.log, newest.content["log_size"])
         position = stop.judge_again(chosen.schedule.stop, position, rows)
-    content = {**found.content, "sampler": asdict(position)}
-    changes = _recipe_changes(chosen, before, found.path)
-    others = _other_conditions(chosen, found, now)
-    faults = (f"{fault}; went on from {found.path.name}" for fault in found.faults)
+    content = {**newest.content, "sampler": asdict(position)}
+    changes = _recipe_changes(chosen, before, newest.path)
+    others = _other_conditions(chosen, newest, now)
+    faults = (f"{fault}; went on from {newest.path.name}" for fault in newest.faults)
     return ResumePoint(
         content=content,
-        is_last=found.path == folder.checkpoint("last"),
+        is_last=newest.path == folder.checkpoint("last"),
         remarks=(*faults, *changes, *others),
     )
 
 
 def _recipe_changes(chosen: Recipe, before: Recipe, path: Path) -> list[str]:
     said = tuple(f"{name}: " for name in REMARKS)
-    changes = [one for one in recipes.difference(before, chosen) if not one.startswith(said)]
+    changes = [
+        change for change in recipes.difference(before, chosen) if not change.startswith(said)
+    ]
     for change in changes:
         if not _may_change(change.partition(":")[0], chosen.compute.deterministic):
             wanted, advice = "the run's recipe", "take checkpoints of one run only"
@@ -161,29 +163,29 @@ def _recipe_changes(chosen: Recipe, before: Recipe, path: Path) -> list[str]:
     return [f"the recipe has changed: {change}" for change in changes]
 
 
-def _other_conditions(chosen: Recipe, found: Found, now: Conditions) -> list[str]:
-    before = found.content["conditions"]
+def _other_conditions(chosen: Recipe, newest: Found, now: Conditions) -> list[str]:
+    before = newest.content["conditions"]
     others = resume_conditions.difference(before, now)
     # Initial weights are the same everywhere: all that is trained is trained under the new ones.
-    if others and chosen.compute.deterministic and found.content["step"] > 0:
+    if others and chosen.compute.deterministic and newest.content["step"] > 0:
         wanted = "the conditions that it was saved under"
         threads = before.get("torch_threads")  # none beside a GPU
         is_other = threads not in (None, now.get("torch_threads"))
         how = f" (OMP_NUM_THREADS={threads})" if is_other else ""
         advice = f"go on under those{how}, or with --set {DETERMINISTIC}=false"
-        raise ManifestError(mismatch(found.path, wanted, "; ".join(others), advice))
+        raise ManifestError(mismatch(newest.path, wanted, "; ".join(others), advice))
     return [f"the conditions have changed: {other}" for other in others]
 
 
-def _changed(plan: Plan, found: Plan) -> set[str]:
+def _changed(plan: Plan, existing: Plan) -> set[str]:
     """Return the names of the settings that differ, and the other parts of a plan that do."""
-    mine, theirs = ({**plan.defaults, **one.settings} for one in (plan, found))
+    mine, theirs = ({**plan.defaults, **recorded.settings} for recorded in (plan, existing))
     keys = (mine.keys() | theirs.keys()) - set(REMARKS)
     changed = {key for key in keys if mine.get(key) != theirs.get(key)}
-    used = {name: digest for name, digest in found.inputs.items() if name not in plan.unused}
-    found = found.model_copy(update={"inputs": used})
+    used = {name: digest for name, digest in existing.inputs.items() if name not in plan.unused}
+    existing = existing.model_copy(update={"inputs": used})
     parts = ("stage", "format", "seed", "inputs")
-    return changed | {part for part in parts if getattr(plan, part) != getattr(found, part)}
+    return changed | {part for part in parts if getattr(plan, part) != getattr(existing, part)}
 
 
 def _may_change(key: str, value: object) -> bool:

@@ -159,7 +159,7 @@ def _finish(request: Request, job: Job, scores: Scores, check: Callable[[], None
         "train images": len(subset.indices(job.train)),
         "val images": len(subset.indices(job.val)) + job.val.num_quarantined,
         "val quarantined": job.val.num_quarantined,
-        "parameters": sum(one.numel() for one in job.model.parameters()),
+        "parameters": sum(parameter.numel() for parameter in job.model.parameters()),
     }
     outputs = {folder.layers.name: files.sha256_file(folder.layers)}
     return manifest.finish(request.plan, folder.manifest, counts, outputs, details, check)

@@ -51,8 +51,8 @@ def score(job: Job) -> Scores:
     """
     processes = job.processes
     # Each rank has its own running statistics of batch normalisation: all use the first one's.
-    processes.spread([one for one in job.model.buffers() if one.device.type != "meta"])
-    found, _ = evaluate(
+    processes.spread([buffer for buffer in job.model.buffers() if buffer.device.type != "meta"])
+    scores, _ = evaluate(
         job.network,
         job.val,
         job.inputs,
@@ -64,9 +64,9 @@ def score(job: Job) -> Scores:
         share=lambda batch: batch[processes.share(len(batch))],
     )
     num_scored, *sums = processes.total(
-        [found.num_scored, found.top1_credit, found.top5_credit, found.loss_sum]
+        [scores.num_scored, scores.top1_credit, scores.top5_credit, scores.loss_sum]
     )
-    return Scores(found.num_quarantined, round(num_scored), *sums)
+    return Scores(scores.num_quarantined, round(num_scored), *sums)
 
 
 def _row(job: Job, scores: Scores, speed: Row) -> Row:

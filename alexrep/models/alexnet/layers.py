@@ -49,14 +49,14 @@ def layers(model: AlexNetModel) -> tuple[TowerLayer, ...]:
     Source: Krizhevsky et al. 2012, section 3.5 and figure 2; order of the released source's
         net 145, or the paper's.
     """
-    gone, is_crossing, found = _left_out(model), False, []
+    gone, is_crossing, kept = _left_out(model), False, []
     for name in CONV1[model.conv1_order] + REST:
         is_crossing = is_crossing or name in model.crossings
         if name not in gone:
             layer = TowerLayer(name, _reads(model, name, is_crossing))
             is_crossing = is_crossing and layer.reads != "both"
-            found.append(layer)
-    return tuple(found)
+            kept.append(layer)
+    return tuple(kept)
 
 
 def _reads(model: AlexNetModel, name: str, is_crossing: bool) -> Reads:

@@ -56,7 +56,7 @@ class AlexNet(nn.Module):
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the activations, in order."""
-        return (*(one.name for one in self.layers if one.kind not in UNSEEN), "fc8")
+        return (*(layer.name for layer in self.layers if layer.kind not in UNSEEN), "fc8")
 
     @property
     def num_towers(self) -> int:
@@ -122,17 +122,17 @@ class AlexNet(nn.Module):
         if unknown:
             known = ", ".join(self.names)
             raise ValueError(f"names: expected any of {known}, found {unknown[0]!r}")
-        columns, found, name = self._columns(), {}, ""
+        columns, outputs, name = self._columns(), {}, ""
         parts = self._enter(images, columns)
         for layer in self.layers:
             parts = _run(layer, columns, parts)
             # A neuron's output takes the place of what it was made of.
             name = name if layer.kind == "neuron" else layer.name
             if name in names:
-                found[name] = parts
+                outputs[name] = parts
         if "fc8" in names:
-            found["fc8"] = [self._leave(columns, parts)]
-        return {name: _join(parts, [columns[0].device])[0] for name, parts in found.items()}
+            outputs["fc8"] = [self._leave(columns, parts)]
+        return {name: _join(parts, [columns[0].device])[0] for name, parts in outputs.items()}
 
     def _columns(self) -> Sequence[Column]:
         towers = [cast(Tower, tower) for tower in self.towers]

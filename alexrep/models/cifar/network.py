@@ -90,13 +90,13 @@ class CifarNet(nn.Sequential):
         if unknown:
             known = ", ".join(self.names)
             raise ValueError(f"names: expected any of {known}, found {unknown[0]!r}")
-        out, found, name = self._checked(images), {}, ""
+        out, outputs, name = self._checked(images), {}, ""
         for part, module in self.named_children():
             out = module(out)
             name = part if part in self.names else name
             if name in names and part != "flat":
-                found[name] = out
-        return found
+                outputs[name] = out
+        return outputs
 
     @property
     def names(self) -> list[str]:
@@ -160,9 +160,9 @@ def _weights(kind: str, maps: int, num_out: int, side: int) -> nn.Module:
 
 def _after(layer: CifarLayer, model: CifarModel) -> Iterator[tuple[str, nn.Module]]:
     """Yield the parts that follow a layer's weights, with their names, in order."""
-    after = [one for one in layer.after if model.norm == "code" or one in ("max", "avg")]
+    after = [kind for kind in layer.after if model.norm == "code" or kind in ("max", "avg")]
     activation = (model.activation, nn.ReLU() if model.activation == "relu" else nn.Tanh())
-    parts = [_part(one) for one in after]
+    parts = [_part(kind) for kind in after]
     if layer.maps:
         parts.insert(1 if after[:1] == ["max"] else 0, activation)
     yield from parts
