@@ -21,6 +21,7 @@ def command(
     ] = None,
     side: Annotated[int, typer.Option(min=32, max=2048, help="Side of the images, pixels.")] = 256,
     geometry: Annotated[str, typer.Option(help="crop: central square; or squash.")] = "crop",
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of the JPEGs.")] = 90,
     part: options.PartOption = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Prepare units with quarantined images anew.")
@@ -29,9 +30,8 @@ def command(
 ) -> None:
     """Rescale every image to a square: shorter side to SIDE, central part.
 
-    Reads the tars where they lie and writes DATA/images. Images that cannot be decoded are
-    kept in DATA/images/quarantine; the exit code is then 3. Parts may run at the same time
-    on several machines; the last one to end writes the manifest.
+    Reads the tars where they lie; writes DATA/images. Images that cannot be decoded go to
+    DATA/images/quarantine: exit code 3. Parts may run on several machines at once.
 
     \b
     Example: alexrep preprocess raw data --workers 8
@@ -47,13 +47,13 @@ def command(
     raw_set = source.survey(raw, editions.find(raw, edition), partial)
     for remark in raw_set.remarks:
         options.note(remark)
-    images, target = data / "images", Target(side, geometry)
+    images, target = data / "images", Target(side, geometry, quality)
     arguments = raw_set, images, target, partial, retry_failed
     record = preprocess.look(*arguments).record
     if not options.is_whole(record, images, images):
         with locks.held(data, own_part.name) as check:
-            begun, num = preprocess.begin(*arguments), workers or pool.available()
-            total, quiet = expected.total(raw_set, own_part), is_quiet(ctx)
-            with meter(total, "images", quiet, check=check) as done:
+            begun, total = preprocess.begin(*arguments), expected.total(raw_set, own_part)
+            with meter(total, "images", is_quiet(ctx), check=check) as done:
+                num = workers or pool.available()
                 record = preprocess.complete(begun, num, done, own_part, done.before)
     options.leave_with(record, images)

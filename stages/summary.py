@@ -26,6 +26,7 @@ def command(
     from alexrep import files
     from alexrep.config import departures, recipes
     from alexrep.models import count, registry
+    from alexrep.pixels.rescale import FILTER, GEOMETRIES, QUALITY
 
     chosen = recipes.load(recipe, tuple(setting or ()))
     network = registry.build(chosen.model, classes, chosen.seed)
@@ -34,8 +35,10 @@ def command(
     head = {"recipe": chosen.name, "model": chosen.model.name, "classes": classes}
     head |= {"source": chosen.source, "expected": chosen.expected, "time": chosen.time}
     head |= {"prepared side": chosen.prepared_side}
+    rest = [*departures.of_data(GEOMETRIES[0], QUALITY, FILTER), *departures.OF_THE_PROGRAM]
     if as_json:
-        typer.echo(files.to_json(head | count.document(rows) | {"departures": points}), nl=False)
+        document = count.document(rows) | {"departures": points, "other_departures": rest}
+        typer.echo(files.to_json(head | document), nl=False)
         return
     for key in ("source", "expected", "time"):
         if head[key]:
@@ -47,4 +50,7 @@ def command(
     typer.echo(count.text(rows))
     typer.echo(f"departures from net 145: {len(points) or 'none'}")
     for point in points:
+        typer.echo(f"  {point}")
+    typer.echo("departures of alexrep's images and trainings, whatever the recipe:")
+    for point in rest:
         typer.echo(f"  {point}")

@@ -173,3 +173,17 @@ def test_one_tower_has_no_joint_normalisation() -> None:
 
 def test_a_shorter_run_is_compared_as_far_as_it_goes() -> None:
     assert of("schedule.epochs=10") == ["epochs: 10; net 145: 91"]
+
+
+def test_images_depart_by_geometry_quality_and_a_filter_that_nobody_knows() -> None:
+    assert departures.of_data("crop", 85, "bicubic") == [
+        "filter of rescaling: bicubic; 2012: not known"
+    ]
+    assert departures.of_data("squash", 95, "bicubic")[:2] == [
+        "geometry: squash; 2012: crop",
+        "JPEG quality: 95; 2012: 85, as a folder's name suggests",
+    ]
+    assert departures.of_data("crop", None, None) == [
+        "JPEG quality: not recorded; 2012: 85, as a folder's name suggests",
+        "filter of rescaling: not recorded; 2012: not known",
+    ]

@@ -218,3 +218,15 @@ def test_every_hostile_file_gets_a_verdict_in_time(real_data: Path) -> None:
     assert whys["jpeg_1x5000.JPEG"] == whys["frozenpond.mpo"] == "ok "
     sound = [name for name, verdict in verdicts.items() if verdict.verdict != "quarantined"]
     assert 55 <= len(sound) <= 75
+
+
+def test_another_quality_is_that_of_the_jpeg(
+    encoded: Encode, picture: Callable[..., Pixels]
+) -> None:
+    content = encoded(picture(90, 100))
+    sizes = [
+        prepare("a", 0, content, Target(72, quality=quality))[0].size
+        for quality in (50, 85, 90, 95)
+    ]
+    assert sizes == sorted(set(sizes))
+    assert prepare("a", 0, content, Target(72, quality=90)) == prepare("a", 0, content, TARGET)

@@ -47,11 +47,11 @@ from alexrep.pixels import rescale
 
 encode, left = rescale.encode, [int(sys.argv[3])]
 
-def die_after(picture):
+def die_after(picture, quality):
     left[0] -= 1
     if left[0] < 0:
         os.kill(os.getpid(), signal.SIGKILL)
-    return encode(picture)
+    return encode(picture, quality)
 
 rescale.encode = die_after
 images = Path(sys.argv[2]) / "images"

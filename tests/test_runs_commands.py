@@ -203,3 +203,26 @@ def test_a_folder_that_is_no_run_is_one_line(words: list[str], tmp_path: Path) -
     assert result.exit_code == 1
     assert "expected a run folder, found no recipe.toml; name" in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_show_names_what_the_images_and_every_training_depart_in(make_run: MakeRun) -> None:
+    folder = make_run("run")
+    assert "  images: not recorded" in done("show", folder.path).splitlines()
+    folder.data.write_text('{"geometry": "squash", "quality": 95, "filter": "bicubic"}')
+    lines = done("show", folder.path).splitlines()
+    start = lines.index("images and program depart from 2012:")
+    assert lines[start + 1 : start + 4] == [
+        "  geometry: squash; 2012: crop",
+        "  JPEG quality: 95; 2012: 85, as a folder's name suggests",
+        "  filter of rescaling: bicubic; 2012: not known",
+    ]
+    assert "ties in max pooling" in lines[start + 4]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "null"])
+def test_a_damaged_record_of_the_images_is_one_line(make_run: MakeRun, content: str) -> None:
+    folder = make_run("run")
+    folder.data.write_text(content)
+    result = alexrep("show", folder.path)
+    assert result.exit_code == 1
+    assert "data.json: expected what the images are, found" in result.stderr

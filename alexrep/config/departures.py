@@ -14,6 +14,7 @@ from alexrep.config.rates import Rates, rates_at
 from alexrep.config.recipe import Recipe
 from alexrep.config.schedules import Curve
 
+QUALITY_2012 = 85
 REFERENCE = "alexnet-2012"
 """The recipe of net 145 with the hand schedule of its run on ILSVRC-2012."""
 
@@ -39,6 +40,33 @@ def of(recipe: Recipe) -> list[str]:
         if mine.get(label) != theirs.get(label)
     ]
     return sorted(lines, key=_number) + _first_differences(recipe, released)
+
+
+OF_THE_PROGRAM = (
+    "ties in max pooling: the gradient goes to one cell; 2012: to every tied cell",
+    "epochs: counted as finished ones; 2012: from 1, so that rates may fall up to one epoch later",
+)
+"""In what every run departs from the released source, whatever its recipe and data."""
+
+
+def of_data(geometry: str, quality: int | None, resampling: str | None) -> list[str]:
+    """Name the points in which prepared images depart from those of 2012.
+
+    Args:
+        geometry: How they were made square, "crop" or "squash".
+        quality: Quality of their JPEGs; None if it is not recorded.
+        resampling: Filter that they were rescaled with; None if it is not recorded.
+
+    Source: FIDELITY section 1. The quality of 2012 is inferred from the name of a folder.
+    """
+    lines = []
+    if geometry != "crop":
+        lines.append(f"geometry: {geometry}; 2012: crop")
+    if quality != QUALITY_2012:
+        known = "not recorded" if quality is None else quality
+        lines.append(f"JPEG quality: {known}; 2012: {QUALITY_2012}, as a folder's name suggests")
+    lines.append(f"filter of rescaling: {resampling or 'not recorded'}; 2012: not known")
+    return lines
 
 
 def _number(line: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
 from alexrep import files, manifest
 from alexrep.config.recipe import Recipe
@@ -34,6 +35,9 @@ class TrainingData:
     """Standard deviations along them, (3,), grey levels; zeros where they are not used."""
     digests: dict[str, str]
     """Digest of each input that is used, for the manifest."""
+    details: dict[str, JsonValue]
+    """What the images are: edition, side, geometry; JPEG quality, filter and resizer if pack
+    recorded them, as versions before did not."""
 
     def inputs(self, recipe: Recipe) -> Inputs:
         """Return the constants of augmentation for a recipe.
@@ -104,6 +108,7 @@ def open_data(
         val=val,
         **_read(data, statistics, val.side),
         digests=digests,
+        details=manifest.read(packed, "pack").details,
     )
 
 

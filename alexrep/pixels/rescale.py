@@ -50,9 +50,14 @@ def to_square(picture: Picture, side: int, geometry: str = "crop") -> Picture:
     return picture.resize((side, side), Image.Resampling.BICUBIC, box=box)
 
 
-def encode(picture: Picture) -> bytes:
-    """Encode an RGB image as baseline JPEG of quality 90, chroma 4:2:0, no metadata."""
+def encode(picture: Picture, quality: int = QUALITY) -> bytes:
+    """Encode an RGB image as baseline JPEG, chroma 4:2:0, no metadata.
+
+    Args:
+        picture: RGB image.
+        quality: Quality by the scale of libjpeg, 1 to 100.
+    """
     stream = io.BytesIO()
     # Without comment=b"" Pillow would copy that of the source file.
-    picture.save(stream, "JPEG", quality=QUALITY, subsampling=SUBSAMPLING, comment=b"")
+    picture.save(stream, "JPEG", quality=quality, subsampling=SUBSAMPLING, comment=b"")
     return stream.getvalue()

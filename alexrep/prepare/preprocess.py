@@ -126,7 +126,7 @@ def make_plan(source: Source, target: Target, partial: bool) -> Plan:
         "side": target.side,
         "geometry": target.geometry,
         "filter": rescale.FILTER,
-        "quality": rescale.QUALITY,
+        "quality": target.quality,
         "subsampling": rescale.SUBSAMPLING,
         "decoder": decode.version(),
         "resizer": rescale.version(),
@@ -164,7 +164,7 @@ def run(
             before(_count_lines(record_of(images, unit.name)))
         else:
             todo.append(unit)
-    files.require_space(images, expected.num_bytes(source, todo, target.side))
+    files.require_space(images, expected.num_bytes(source, todo, target))
     work = functools.partial(prepare_unit, images=images, target=target)
     for _, count in pool.run(work, todo, workers, lambda unit: unit.name):
         done(count)

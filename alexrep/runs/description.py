@@ -26,6 +26,8 @@ class Description:
     time: str
     state: str
     departures: list[str]
+    other_departures: list[str]
+    """Of its images, and of every training of alexrep."""
     rows: list[Row]
     """Rows of the last epochs, oldest first."""
     results: dict[str, dict[str, JsonValue]]
@@ -50,11 +52,25 @@ def describe(folder: RunFolder) -> Description:
         time=recipe.time,
         state=listing.state_of(folder, recipe, rows),
         departures=departures.of(recipe),
+        other_departures=[*_of_images(folder), *departures.OF_THE_PROGRAM],
         rows=rows[-NUM_ROWS:],
         results={name: asdict(result) for name, result in results.read_all(folder.path).items()},
         notes=notes.lines(folder),
         network=_totals(folder),
     )
+
+
+def _of_images(folder: RunFolder) -> list[str]:
+    """Name the points in which the images of a run depart from those of 2012."""
+    if not folder.data.exists():
+        return ["images: not recorded"]
+    try:
+        details = json.loads(folder.data.read_text(encoding="utf-8"))
+        geometry, quality = str(details["geometry"]), details.get("quality")
+        return departures.of_data(geometry, quality, details.get("filter"))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        advice = "remove it; alexrep train writes it again when the run goes on"
+        raise DataError(mismatch(folder.data, "what the images are", error, advice)) from None
 
 
 def _totals(folder: RunFolder) -> dict[str, JsonValue]:

@@ -38,6 +38,11 @@ class RunFolder:
         return self.path / "recipe.toml"
 
     @property
+    def data(self) -> Path:
+        """What the images are that it trains on."""
+        return self.path / "data.json"
+
+    @property
     def log(self) -> Path:
         """The log, JSON lines."""
         return self.path / "log.jsonl"

@@ -86,6 +86,7 @@ def run(
         counts[f"{split} images"] = len(listing)
         counts[f"{split} quarantined"] = sum(row["split"] == split for row in prepared.quarantine)
     details = {key: prepared.manifest.details[key] for key in ("edition", "side", "geometry")}
+    details |= {key: prepared.manifest.settings[key] for key in ("quality", "filter", "resizer")}
     sizes = manifest.sizes(folder, outputs)
     return manifest.finish(plan, folder / manifest.NAME, counts, outputs, details, sizes=sizes)
 

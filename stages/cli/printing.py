@@ -55,6 +55,7 @@ def say_description(run: Description) -> None:
         numbers = (run.network[key] for key in ("parameters", "multiply_adds"))
         typer.echo("network: {:,} parameters, {:,} multiply-adds an image".format(*numbers))
     _say_departures("departs from net 145", run.departures)
+    _say_departures("images and program depart from 2012", run.other_departures)
     if run.rows:
         rows = [[shown(key, row.get(key)) for key in ROW] for row in run.rows]
         say_columns([list(ROW.values()), *rows])
