@@ -65,7 +65,7 @@ def application(
     """Reproduce AlexNet (2012): from the ILSVRC tars to ten-crop errors and pictures.
 
     Every stage can be killed and started again; finished, it does nothing. -v and -q
-    stand before the command.
+    go before the command.
 
     \b
     Example: alexrep demo

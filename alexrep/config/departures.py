@@ -3,7 +3,7 @@
 D1 to D5 are the points in which the paper itself departs from that network: the order of
 conv1, the second normalisation of conv2, the initial deviations, the constant of the
 normalisation, and the rates of biases and of conv1. What a point is called, and how its
-values read, stands with the fields: `Label` and `points` in the settings classes.
+values read, is defined with the fields: `Label` and `points` in the settings classes.
 """
 
 import re

@@ -21,7 +21,7 @@ _SCALES = np.array([1, 256, 65536], np.float32)
 _PAIRS = ((0, 0), (1, 1), (2, 2), (0, 1), (1, 2), (0, 2))
 """Pairs of channels whose products are summed, in the order of the sums."""
 _MATRIX = np.array([[0, 3, 5], [3, 1, 4], [5, 4, 2]])
-"""Which pair stands where in the matrix of products."""
+"""Positions of the pairs of channels in the matrix of products."""
 _UNITS = np.array([1 / (float(_SCALES[i]) * float(_SCALES[j])) for i, j in _PAIRS])
 _BLOCK = 256
 """Pixels whose products are summed in float32: 256 * 255**2 < 2**24, so the sum is exact in any

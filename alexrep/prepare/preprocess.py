@@ -41,7 +41,7 @@ class Preparation:
 def look(
     source: Source, images: Path, target: Target, partial: bool, retry_failed: bool
 ) -> Preparation:
-    """Compare what is asked with what stands on disk; write nothing.
+    """Compare the request with the plan and manifest on disk; write nothing.
 
     Args:
         source: The raw archives.
@@ -114,7 +114,7 @@ def _eased(plan: Plan, images: Path) -> Collection[str]:
 
 
 def _begin(plan: Plan, images: Path) -> Manifest | None:
-    """Compare a plan with what stands, and record it."""
+    """Compare a plan with the one on disk, and record it."""
     return manifest.begin(plan, *_files(images), remarks=_eased(plan, images))
 
 

@@ -23,7 +23,7 @@ class History:
     """A log as columns; what a row lacks is NaN."""
 
     epochs: Sequence[Row]
-    """The epoch rows as they stand in the log."""
+    """The epoch rows of the log."""
     step_at: Floats
     """Place of each step row in epochs, or in steps before the first epoch is finished, (S,)."""
     step_loss: Floats

@@ -57,7 +57,7 @@ def require(folder: RunFolder, mode: str) -> None:
 
 
 def begin(plan: Plan, folder: RunFolder, mode: str = "auto") -> Manifest | None:
-    """Compare `plan` with what stands in the folder and record it, as `manifest.begin` does.
+    """Compare `plan` with the one in the folder and record it, as `manifest.begin` does.
 
     Where nothing but fields that may change differs, the new plan takes the old one's place.
     What recipes only say of themselves is no difference.

@@ -1,4 +1,4 @@
-"""What stands in a checkpoint of a run, and which checkpoints are kept."""
+"""What a checkpoint of a run contains, and which checkpoints are kept."""
 
 import dataclasses
 import json

@@ -157,7 +157,7 @@ def _in_order(arrays: dict[str, Floats], order: list[int]) -> dict[str, Floats]:
 
 
 def _order(labels: Path, table: ClassTable) -> list[int]:
-    """Return for each class of the table the line, from 0, on which its wnid stands."""
+    """Return for each class of the table the line of its wnid, from 0."""
     advice = "name a file such as synset_words.txt"
     lines = caffe_layers.content_of(labels, advice).decode("utf-8", "replace").splitlines()
     wnids = [line.split()[0] for line in lines if line.strip()]

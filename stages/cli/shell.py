@@ -131,7 +131,7 @@ def _misplaced(error: OSError) -> str | None:
     """Say of a file or a folder that the other should be there; None if neither is."""
     # Of a rename the second name is the one that was taken.
     path = Path(str(error.filename2 or _path_of(error)))
-    # On the way through a file it is the file that stands there wrongly.
+    # Where a folder is needed on the way, it is the file in its place that is wrong.
     path = next((parent for parent in reversed(path.parents) if parent.is_file()), path)
     if not path.exists():
         return None

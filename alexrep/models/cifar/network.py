@@ -73,7 +73,7 @@ class CifarNet(nn.Sequential):
     def activations(self, images: Tensor, names: Collection[str]) -> dict[str, Tensor]:
         """Compute the outputs of layers.
 
-        A nonlinearity belongs to what stands before it: pool1 comes after it and conv1 is the
+        A nonlinearity belongs to what comes before it: pool1 comes after it and conv1 is the
         sums themselves where the maximum is taken first, else conv2 comes after it.
 
         Args:
