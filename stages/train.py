@@ -16,6 +16,7 @@ def command(
     epochs: Annotated[int | None, typer.Option(help="Short for schedule.epochs.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Short for feed.batch_size.")] = None,
     seed: Annotated[int | None, typer.Option(help="Short for seed.")] = None,
+    weights: options.Weights = None,
     mode: options.Resume = "auto",
     dry_run: options.DryRun = False,
     device: options.Device = "auto",
@@ -23,9 +24,8 @@ def command(
 ) -> None:
     """Train a network by a recipe; started again, go on from the last checkpoint.
 
-    A first SIGTERM, SIGINT or SIGUSR2 saves and leaves with exit code 75.
-
     \b
+    A first SIGTERM, SIGINT or SIGUSR2 saves and leaves with exit code 75.
     Example: alexrep train data --run runs/first --recipe alexnet-2012
     """
     from alexrep import signals
@@ -34,16 +34,16 @@ def command(
     signal = ctx.with_resource(signals.flagged())
     from alexrep.compute.devices import meeting
     from alexrep.config import overrides, recipes
-    from alexrep.feed.dataset import open_data
     from alexrep.pool import default_threads
     from alexrep.training import run as training
     from alexrep.training.rehearsal import rehearse
     from alexrep.training.request import Request, Resources, require_runnable
+    from alexrep.training.start import open_inputs
 
     options.require_apart(run, data)
-    short = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
+    short = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "weights": weights}
     chosen = recipes.load(recipe, overrides.joined(short, setting or ()))
-    require_runnable(chosen, inputs := open_data(data, chosen.limits.classes, chosen.statistics))
+    require_runnable(chosen, inputs := open_inputs(data, chosen))
     with inputs, meeting(device, chosen.compute.towers) as (own, group):
         resources = Resources(own, workers or default_threads(), group, options.note)
         request = Request(chosen, inputs, run, resources, mode)

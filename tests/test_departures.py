@@ -48,6 +48,10 @@ LINES = {
     'model.dropout="inverted"': "dropout: inverted; net 145: mask",
     'model.name="cifar10-80sec"': "another network: cifar10-80sec; net 145: alexnet",
     "prepared_side=128": "side of the prepared images: 128; net 145: 256",
+    'start.weights="runs/other"': "initial weights: another network's; net 145: drawn",
+    'start={weights="a",fresh=["fc8"]}': (
+        "initial weights: another network's, but drawn in fc8; net 145: drawn"
+    ),
     "feed.batch_size=256": "batch size: 256; net 145: 128",
     'feed.draws="image"': "draws per: image; net 145: group32",
     "feed.reflect=false": "reflections: none; net 145: yes",
@@ -127,6 +131,7 @@ def test_every_field_is_a_point_or_neutral() -> None:
         *(setting.partition("=")[0] for setting in LINES),
         "feed.order",
         "model.conv6",
+        "start",
         "optimiser.name",
         "schedule.",
     )

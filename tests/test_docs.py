@@ -15,6 +15,7 @@ import typer.main
 
 from alexrep import errors
 from alexrep.config import recipes
+from alexrep.config.recipe import Start
 from alexrep.stages import app
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -265,11 +266,13 @@ def test_the_python_and_toml_of_a_page_can_be_read(page: Path) -> None:
 
 
 def test_the_recipe_of_the_page_on_recipes_loads(tmp_path: Path) -> None:
-    whole, part = blocks(ROOT / "docs/recipes.md", "toml")
+    whole, part, start = blocks(ROOT / "docs/recipes.md", "toml")
     (tmp_path / "my.toml").write_text(whole)
     assert recipes.load(str(tmp_path / "my.toml")).optimiser.weight_decay == 0.001
     (tmp_path / "part.toml").write_text(f'base = "alexnet-2012"\n{part}')
     assert recipes.load(str(tmp_path / "part.toml")).schedule.epochs == 60
+    (tmp_path / "start.toml").write_text(f'base = "alexnet-2012"\n{start}')
+    assert recipes.load(str(tmp_path / "start.toml")).start == Start(fresh=("fc8",))
 
 
 def test_a_shard_is_read_as_the_page_on_data_says(

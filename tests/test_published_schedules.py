@@ -64,6 +64,14 @@ HALF: list[Row] = [
     (66, 71, 0.0001, 0.02, (0.00001, 0.002), False),
     (72, 95, 0.0001, 0.02, FROZEN, False),
 ]
+RUN_146: list[Row] = [
+    (0, 4, 0.001, 0.02, (0.0001, 0.02), True),
+    (5, 6, 0.001, 0.02, (0.00001, 0.02), True),
+    (7, 21, 0.001, 0.02, FROZEN, True),
+    (22, 37, 0.0001, 0.02, FROZEN, True),
+    (38, 41, 0.0001, 0.02, FROZEN, False),
+    (42, 53, 0.00001, 0.02, FROZEN, False),
+]
 RUN_170: list[Row] = [
     (0, 23, 0.01, 0.02, (0.01, 0.02), True),
     (24, 47, 0.001587, 0.02, (0.001587, 0.02), True),
@@ -121,6 +129,7 @@ TABLES = {
     "alexnet-2012-pool-2-2": RUN_147,
     "alexnet-2012-apart": RUN_150,
     "alexnet-2012-half": HALF,
+    "alexnet-146-2012": RUN_146,
     "alexnet-170": RUN_170,
     "alexnet-170-no-conv2-norm": RUN_167,
     "alexnet-169": RUN_169,
@@ -145,7 +154,7 @@ def test_the_rates_are_those_of_the_notes(name: str) -> None:
     for first, last, weights, biases, conv1, noise in TABLES[name]:
         for epoch in range(first, last + 1):
             rates = rates_at(schedule(name), epoch)
-            pair = (rates.of("fc8", "weights"), rates.of("fc8", "biases"))
+            pair = (rates.of("fc7", "weights"), rates.of("fc7", "biases"))
             assert pair == pytest.approx((weights, biases), rel=1e-3), epoch
             pair = (rates.of("conv1", "weights"), rates.of("conv1", "biases"))
             assert pair == pytest.approx(conv1, rel=1e-3), epoch
@@ -176,6 +185,14 @@ def test_the_rate_of_biases_stays_in_the_nets_with_local_layers(name: str) -> No
     falls = [epoch for epoch in range(1, 520) if seen[epoch].weights < seen[epoch - 1].weights]
     assert falls == [500, 510]
     assert seen[-1].weights == pytest.approx(0.00001)
+
+
+def test_the_new_last_layer_of_net_146_begins_faster() -> None:
+    seen = [rates_at(schedule("alexnet-146-2012"), epoch) for epoch in range(54)]
+    last = [rates.of("fc8", "weights") for rates in seen]
+    assert last == pytest.approx([0.01] * 9 + [0.001] * 13 + [0.0001] * 20 + [0.00001] * 12)
+    assert [rates.of("conv6", "weights") for rates in seen] == [rates.weights for rates in seen]
+    assert {rates.of("conv6", "biases") for rates in seen} == {0.022}
 
 
 def test_the_paper_divides_its_one_rate_by_ten_three_times() -> None:

@@ -40,7 +40,8 @@ def test_a_recipe_says_where_it_comes_from_and_what_to_expect(name: str) -> None
 def test_the_command_trains_by_the_recipe_in_a_run_of_its_name(name: str) -> None:
     words = recipes.load(name).command.split()
     assert words[:2] == ["alexrep", "train"]
-    assert words[3:] == ["--run", f"runs/{name}", "--recipe", name]
+    weights = ["--weights", "runs/alexnet-146-2011"] if recipes.load(name).start else []
+    assert words[3:] == ["--run", f"runs/{name}", "--recipe", name, *weights]
 
 
 @pytest.mark.parametrize("name", ABLATIONS)
@@ -93,7 +94,7 @@ def test_networks_have_the_published_numbers_of_parameters(name: str, num: int) 
 
 def test_net_146_has_a_sixth_convolution() -> None:
     with torch.device("meta"):
-        network = AlexNet(alexnet_of("alexnet-2012", "model.conv6=true"), 1000)
+        network = AlexNet(alexnet_of("alexnet-146-2012"), 1000)
     assert sum(one.numel() for one in network.parameters()) == 61_555_304
 
 

@@ -91,7 +91,7 @@ def records(folder: Path) -> dict[str, Any]:
         str(path.relative_to(folder)): json.loads(path.read_text()) for path in paths
     }
     for name in REMARKS:  # each recipe has its own
-        del read["run/manifest.json"]["settings"][name]
+        read["run/manifest.json"]["settings"].pop(name, None)
     return read
 
 

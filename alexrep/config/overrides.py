@@ -1,5 +1,6 @@
 """Fields set on the command line: `--set path=value`, and options that stand for fields."""
 
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
 
@@ -12,6 +13,7 @@ SHORT = {
     "epochs": "schedule.epochs",
     "batch_size": "feed.batch_size",
     "seed": "seed",
+    "weights": "start.weights",
 }
 """Options of `alexrep train` that are other names for fields."""
 
@@ -29,7 +31,8 @@ def joined(short: Mapping[str, object], settings: Sequence[str]) -> tuple[str, .
     given = {name: value for name, value in short.items() if value is not None}
     options = {SHORT[name]: f"--{name.replace('_', '-')} {given[name]}" for name in given}
     require_free(settings, options)
-    return (*(f"{SHORT[name]}={value}" for name, value in given.items()), *settings)
+    # As TOML, in which a string of ASCII has the form that it has in JSON.
+    return (*(f"{SHORT[name]}={json.dumps(value)}" for name, value in given.items()), *settings)
 
 
 def require_free(settings: Sequence[str], taken: Mapping[str, str]) -> None:

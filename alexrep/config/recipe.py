@@ -46,8 +46,20 @@ class Checkpoints(Strict):
     """Keep one for good after every so many epochs; none: the last two and the best only."""
 
 
-REMARKS = ("name", "source", "expected", "time", "command", "prepared_side")
-"""Fields of a recipe that say what it is or is made for, and change no number."""
+class Start(Strict):
+    """Weights of another run to start from, as 1 CNN* and 7 CNNs* of the paper's table 2 did."""
+
+    weights: str = ""
+    """Folder of the run, whose last checkpoint is taken, or a checkpoint; empty: to be named by
+    `alexrep train --weights`. A run knows them by their digest."""
+    fresh: tuple[str, ...] = ()
+    """Layers that keep the initial values of the seed, by full paths or last parts; such as fc8,
+    where the classes are others."""
+
+
+REMARKS = ("name", "source", "expected", "time", "command", "prepared_side", "start.weights")
+"""Fields of a recipe that are not compared where a run goes on: what it is and is made for, which
+change no number, and where weights to start from lie, which are compared by their digest."""
 OWN = ("expected", "time", "command")
 """Remarks on a recipe's own runs, which are not inherited from its base."""
 
@@ -72,6 +84,8 @@ class Recipe(Strict):
     Training on others is refused. None: any."""
     seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 1
     """Seed of initialisation, order, draws and dropout."""
+    start: Start | None = None
+    """Weights to start from; none: those that the seed draws."""
     model: Annotated[models.Model, models.KINDS] = models.AlexNetModel()
     feed: Feed = Feed()
     noise: Noise = Noise()
@@ -80,6 +94,13 @@ class Recipe(Strict):
     limits: Limits = Limits()
     compute: Compute = Compute()
     checkpoints: Checkpoints = Checkpoints()
+
+    def points(self) -> dict[str, str]:
+        """Return the labelled fields, and where the initial weights come from."""
+        weights = "drawn" if self.start is None else "another network's"
+        if self.start is not None and self.start.fresh:
+            weights += f", but drawn in {', '.join(self.start.fresh)}"
+        return super().points() | {"initial weights": weights}
 
     @property
     def statistics(self) -> tuple[str, ...]:

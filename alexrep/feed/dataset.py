@@ -1,7 +1,7 @@
 """What a training run reads: shards, mean image, colour axes, checked against one another."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
+from torch import Tensor
 
 from alexrep import files, manifest
 from alexrep.config.recipe import Recipe
@@ -38,6 +39,9 @@ class TrainingData:
     details: dict[str, JsonValue]
     """What the images are: edition, side, geometry; JPEG quality, filter and resizer if pack
     recorded them, as versions before did not."""
+
+    weights: Mapping[str, Tensor] | None = None
+    """Parameters and buffers of another network that the training starts from."""
 
     def inputs(self, recipe: Recipe) -> Inputs:
         """Return the constants of augmentation for a recipe.
@@ -102,11 +106,14 @@ def open_data(
     for stage in statistics:
         digests[stage] = _statistics_digest(data, stage, images)
     val = limited(open_split(data, "val"), wnids)
+    mean, axes, stds = _read(data, statistics, val.side)
     return TrainingData(
         folder=data,
         train=limited(open_split(data, "train"), wnids),
         val=val,
-        **_read(data, statistics, val.side),
+        mean=mean,
+        axes=axes,
+        stds=stds,
         digests=digests,
         details=manifest.read(packed, "pack").details,
     )
@@ -139,7 +146,7 @@ def _statistics_digest(data: Path, stage: str, images: str) -> str:
     return record.outputs[path.name]
 
 
-def _read(data: Path, statistics: Collection[str], side: int) -> dict[str, NDArray[Any]]:
+def _read(data: Path, statistics: Collection[str], side: int) -> tuple[NDArray[Any], ...]:
     """Read mean image and colour axes, or take those that change no pixel."""
     mean, axes, stds = np.zeros((side, side, 3), np.float32), np.eye(3), np.zeros(3)
     if "mean" in statistics:
@@ -147,4 +154,4 @@ def _read(data: Path, statistics: Collection[str], side: int) -> dict[str, NDArr
     if "pca" in statistics:
         colours = json.loads((data / FILES["pca"]).read_text(encoding="utf-8"))
         axes, stds = np.array(colours["axes"]), np.array(colours["stds"])
-    return {"mean": mean, "axes": axes, "stds": stds}
+    return mean, axes, stds

@@ -26,6 +26,7 @@ from alexrep.runs.session import Session
 from alexrep.shards import subset
 from alexrep.shards.read import Split
 from alexrep.training import optimiser as optimisers
+from alexrep.training import start
 from alexrep.training.ema import MovingAverage
 from alexrep.training.groups import layers_of
 from alexrep.training.request import Resources
@@ -162,6 +163,8 @@ def assemble(
         progress: Told the number of training images of each step.
     """
     model = registry.build(recipe.model, len(data.train.classes), recipe.seed)
+    if not content and recipe.start is not None and data.weights is not None:
+        start.take(model, recipe.start, data.weights)
     towers = own_towers(recipe.compute.towers, resources.processes.local)
     compute = recipe.compute.model_copy(update={"towers": towers})
     precision.require_places(model, compute)

@@ -16,7 +16,7 @@ from alexrep.feed.dataset import FILES, TrainingData
 from alexrep.manifest import Plan
 from alexrep.models import registry
 from alexrep.runs.folder import RunFolder
-from alexrep.training import groups
+from alexrep.training import groups, start
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,14 @@ def require_runnable(recipe: Recipe, data: TrainingData) -> None:
 
     Raises:
         ConfigError: If it is made for images of another side, the network cannot be made so, the
-            schedule names a layer that it does not have, the patch is larger than the images, or
-            a tower's device is not there.
+            schedule names a layer that it does not have, the patch is larger than the images, a
+            tower's device is not there, or the weights to start from are of another network.
     """
     _require_side(recipe, data)
     data.inputs(recipe)
     model = registry.build(recipe.model, len(data.train.classes), recipe.seed)
+    if recipe.start is not None and data.weights is not None:
+        start.take(model, recipe.start, data.weights)
     precision.require_places(model, recipe.compute)
     parameters = groups.parameter_groups(model, recipe.optimiser)
     groups.require_layers(recipe.schedule, groups.layers_of(parameters))

@@ -42,6 +42,9 @@ PartOption = Annotated[
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="Field of the recipe, as path=value.")
 ]
+Weights = Annotated[
+    str | None, typer.Option(help="Run or checkpoint to take initial weights from: start.weights.")
+]
 Resume = Annotated[
     str, typer.Option("--resume", help="auto: go on if begun; never: only begin; must: only go on.")
 ]
