@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from alexrep.config.model import AlexNetModel
 from alexrep.config.optimiser import Momentum2012Rule
+from alexrep.errors import ConfigError
 from alexrep.models.alexnet import network as alexnet
 from alexrep.models.alexnet.network import AlexNet
 from alexrep.models.alexnet.tower import map_sides
@@ -440,3 +441,10 @@ def test_an_unknown_activation_is_answered_with_the_known_ones(name: str) -> Non
     network = small(SMALL.model_copy(update={"conv2_norm": False}))
     with pytest.raises(ValueError, match=rf"expected any of conv1, norm1, .* found '{name}'"):
         network.activations(patches(), ["conv1", name])
+
+
+def test_a_patch_of_which_a_layer_leaves_nothing_is_refused() -> None:
+    model = AlexNetModel(side=67, width=0.05, padding={"conv2": 0, "conv3": 0})
+    message = r"model\.side: expected maps of a pixel or more in conv3, found 67; take a larger"
+    with pytest.raises(ConfigError, match=message):
+        alexnet.build(model, 3, seed=1)

@@ -376,3 +376,11 @@ def test_a_finished_import_takes_no_lock(weights: Path, squashed: Path) -> None:
     imports(weights, squashed)
     with locks.held(weights.with_name("run")):
         assert "nothing to do" in imports(weights, squashed).stdout
+
+
+@pytest.mark.parametrize("mean", ["104,117", "a,b,c"])
+def test_a_mean_that_is_neither_numbers_nor_a_file_is_one_line(
+    weights: Path, squashed: Path, mean: str
+) -> None:
+    line = refused(imports(weights, squashed, "--mean", mean), code=2)
+    assert f"--mean: expected three numbers or a file, found '{mean}'; give blue, green" in line

@@ -118,3 +118,9 @@ def test_every_dropout_of_a_network_gets_the_keys() -> None:
 def test_keys_of_another_type_are_refused() -> None:
     with pytest.raises(ValueError, match=r"expected int64 \(N,\), found torch.float32"):
         set_keys(MaskDropout(6), torch.ones(3))
+
+
+def test_a_layer_shows_what_it_draws_for() -> None:
+    assert repr(MaskDropout(7, 2048, True)) == (
+        "MaskDropout(layer=7, first_unit=2048, is_inverted=True)"
+    )

@@ -210,3 +210,17 @@ def test_the_numbers_of_ilsvrc_2012_are_near_those_of_its_dogs(
 def test_the_manifests_name_the_geometry(data: Path, record: str) -> None:
     details = json.loads((data / record).read_text())["details"]
     assert details == {"edition": "demo", "side": 72, "geometry": "crop"}
+
+
+def test_a_jpeg_that_its_digest_vouches_for_and_that_cannot_be_decoded_is_named(
+    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ValueError("unsound")
+
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", refuse)
+    wanted = r"n\d+_\d+\.JPEG: expected a sound JPEG, found unsound; "
+    with pytest.raises(DataError, match=wanted):
+        image_statistics.sum_unit(UNITS[0], prepared, tmp_path)
+    with pytest.raises(DataError, match=wanted):
+        image_statistics.estimate(prepared, 3, seed=1)

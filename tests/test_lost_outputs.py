@@ -227,3 +227,14 @@ def test_a_lost_image_of_class_folders_is_written_anew(
     after = times(out)
     assert {path for path in after if after[path] != before[path]} == {name}
     assert digests(out) == whole
+
+
+@pytest.mark.parametrize("line", [b"{\n", b"[]\n", b'{"name": 3}\n'])
+def test_a_unit_whose_last_verdict_is_damaged_is_not_whole(
+    data: Path, tmp_path: Path, line: bytes
+) -> None:
+    images = shutil.copytree(data / "images", tmp_path / "images")
+    assert units.is_whole(images, "val/00000", {})
+    with (images / "val/00000.jsonl").open("ab") as stream:
+        stream.write(line)
+    assert not units.is_whole(images, "val/00000", {})

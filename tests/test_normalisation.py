@@ -160,3 +160,20 @@ def test_half_precisions_neither_overflow_nor_drift(dtype: torch.dtype) -> None:
 def test_an_even_window_is_refused(normalise: nn.Module) -> None:
     with pytest.raises(ValueError, match="expected an odd number, found 4"):
         normalise(torch.zeros(1, 6, 2, 2), size=4)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"), [(AcrossMaps(), (2, 7, 3, 4)), (WithinMap(), (2, 3, 6, 7))]
+)
+def test_the_form_for_compilers_is_the_same_function(
+    layer: nn.Module, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = 100 * torch.randn(shape, dtype=torch.float64, generator=torch.manual_seed(1))
+    results = []
+    for is_compiling in (False, True):
+        monkeypatch.setattr(torch.compiler, "is_compiling", lambda answer=is_compiling: answer)
+        maps = drawn.clone().requires_grad_()
+        out: Tensor = layer(maps)
+        out.square().sum().backward()
+        results.append((out.detach(), maps.grad))
+    torch.testing.assert_close(results[0], results[1], rtol=1e-12, atol=1e-12)

@@ -3,6 +3,7 @@
 import importlib
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from alexrep.ilsvrc.classes import Synset
 from alexrep.plots import colour_axes, curves, gallery, kernels, mean_image, rates, style
 from alexrep.plots import predictions as sheet
 from alexrep.runs import checkpoint, contents, history, results
+from alexrep.runs.folder import RunFolder
 from alexrep.runs.results import Predictions, Result, Scored
 
 NAMES = ["zero", "one, unity", "two", "three", "four", "a very long name indeed, and another"]
@@ -468,3 +470,19 @@ def test_a_picture_that_cannot_be_drawn_again_does_not_stay(
     (run / "mean.npy").unlink()
     assert "run alexrep mean" in str(gallery.draw_all(run, tmp_path)["mean-image"])
     assert not (tmp_path / "mean-image.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("array", "found"),
+    [
+        (np.zeros((4, 4)), r"\(4, 4\), finite: True"),
+        (np.full((4, 4, 3), np.nan), r"\(4, 4, 3\), finite: False"),
+    ],
+)
+def test_a_mean_of_another_shape_or_without_numbers_is_named(
+    make_run: Callable[..., RunFolder], array: NDArray[np.float64], found: str
+) -> None:
+    folder = make_run("run")
+    np.save(folder.path / "mean.npy", array)
+    with pytest.raises(DataError, match=rf"mean\.npy: expected .* grey levels, found {found}"):
+        contents.read_mean(folder.path)

@@ -1,5 +1,6 @@
 """Learning-rate curves: known values, and what holds for all of them."""
 
+import json
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from alexrep.config.schedules import Exponential, Geometric, Milestones, Plateau, Step
+from alexrep.config.schedules import Exponential, Geometric, Milestones, Plateau, Schedule, Step
 
 STARTS = st.floats(1e-6, 10)
 FACTORS = st.floats(0.1, 0.99)
@@ -153,3 +154,29 @@ def test_a_floor_over_the_start_is_an_error(kind: str) -> None:
     more = {"patience": 2} if kind == "plateau" else {}
     with pytest.raises(ValidationError, match="floor must be start or under it"):
         (Plateau if kind == "plateau" else Exponential).model_validate(made | more)
+
+
+def test_a_plateau_without_the_errors_so_far_is_refused() -> None:
+    with pytest.raises(ValueError, match="errors: expected 3 for a plateau, found 1"):
+        plateau().rate(2, 9, [0.5])
+
+
+CURVE = {"kind": "step", "start": 0.01, "factor": 0.1, "every": 2}
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"weights": CURVE}, "weights and biases must both have a curve, or neither"),
+        ({"biases": CURVE}, "weights and biases must both have a curve, or neither"),
+        (
+            {"weights": CURVE, "biases": CURVE, "changes": [{"epoch": 1, "weights": 0.1}]},
+            "beside curves, changes may set rates of named layers only",
+        ),
+    ],
+)
+def test_half_a_curve_or_rates_beside_curves_are_refused(
+    table: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Schedule.model_validate_json(json.dumps({"epochs": 4, **table}))
