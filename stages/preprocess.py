@@ -39,15 +39,15 @@ def command(
     from alexrep import locks, pool
     from alexrep.ilsvrc import editions, source
     from alexrep.pixels.rescale import GEOMETRIES
-    from alexrep.prepare import expected, preprocess
-    from alexrep.prepare.image import Target
+    from alexrep.prepare import expected, image, preprocess
 
     options.require("--geometry", geometry, GEOMETRIES)
+    options.require_apart(data, raw, "DATA")
     own_part = options.pick_part(part)
     raw_set = source.survey(raw, editions.find(raw, edition), partial)
     for remark in raw_set.remarks:
         options.note(remark)
-    images, target = data / "images", Target(side, geometry, quality)
+    images, target = data / "images", image.Target(side, geometry, quality)
     arguments = raw_set, images, target, partial, retry_failed
     record = preprocess.look(*arguments).record
     if not options.is_whole(record, images, images):

@@ -490,6 +490,16 @@ def test_extract_before_preprocess_names_it(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_the_raw_data_is_no_place_for_the_prepared(raw: Path, tmp_path: Path) -> None:
+    own = shutil.copytree(raw, tmp_path / "raw")
+    before = contents(own)
+    line = refused("preprocess", own, own, "--partial", code=2)
+    assert (
+        f"DATA: expected a folder apart from {own}, found {own}; name a folder of its own" in line
+    )
+    assert contents(own) == before
+
+
 def test_train_before_pack_names_it(tiny: Path, tmp_path: Path) -> None:
     words = ("train", tmp_path / "data", "--run", tmp_path / "run", "--recipe", tiny)
     assert "run alexrep pack first" in refused(*words)

@@ -68,11 +68,11 @@ def require(option: str, value: str, known: tuple[str, ...]) -> None:
 
 
 def require_apart(folder: Path, data: Path, option: str = "--run") -> None:
-    """Refuse to write to the data folder itself, or to what a stage of preparation keeps there.
+    """Refuse to write to a folder of data itself, or to what a stage of preparation keeps there.
 
     Args:
         folder: The folder to write to.
-        data: The data folder.
+        data: The folder of the data, raw or prepared.
         option: What names the folder on the command line.
 
     Raises:
