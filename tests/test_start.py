@@ -120,7 +120,10 @@ def test_other_weights_are_another_run(
     [
         (("--set", 'start.fresh=["fc8"]'), "start.weights: expected a run or a checkpoint, found"),
         (("--weights", "nowhere"), "nowhere: expected a checkpoint, found no file"),
-        (("--set", 'start={weights="{before}",fresh=["fc9"]}'), "start.fresh: expected layers, "),
+        (
+            ("--set", 'start={weights="{before}",fresh=["fc9"]}'),
+            "start.fresh: expected layers of conv1, ",
+        ),
         (
             ("--weights", "{before}", "--set", "model.width=0.1"),
             "found towers.0.conv1.weight (2, 3, 11, 11) for (5, 3, 11, 11), towers.0.conv1.bias ",

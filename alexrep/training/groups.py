@@ -42,7 +42,7 @@ def parameter_groups(model: nn.Module, rule: Optimiser) -> list[Group]:
         layer, _, last = name.rpartition(".")
         kind = "biases" if last.endswith("bias") else "weights"
         by_group.setdefault((layer, kind), []).append(parameter)
-    _require(rule.layer_decays, [layer for layer, _ in by_group], "optimiser.layer_decays")
+    require_named(rule.layer_decays, [layer for layer, _ in by_group], "optimiser.layer_decays")
     return [
         {
             "params": parameters,
@@ -93,7 +93,7 @@ def require_layers(schedule: Schedule, layers: Iterable[str]) -> None:
     """
     known = list(layers)
     for change in schedule.changes:
-        _require(change.layers, known, f"schedule.changes: epoch {change.epoch}")
+        require_named(change.layers, known, f"schedule.changes: epoch {change.epoch}")
 
 
 def _decay(rule: Optimiser, layer: str, kind: str, module: nn.Module) -> float:
@@ -106,7 +106,17 @@ def _decay(rule: Optimiser, layer: str, kind: str, module: nn.Module) -> float:
     return rule.layer_decays[max(names, key=len)] if names else rule.weight_decay
 
 
-def _require(names: Iterable[str], layers: Iterable[str], where: str) -> None:
+def require_named(names: Iterable[str], layers: Iterable[str], where: str) -> None:
+    """Check that every name is a layer's path or its last parts.
+
+    Args:
+        names: Names of a recipe.
+        layers: Paths of the network's layers.
+        where: The field that holds the names.
+
+    Raises:
+        ConfigError: If one is unknown; the layers are named.
+    """
     known = list(layers)
     for name in names:
         if not any(is_named(name, layer) for layer in known):

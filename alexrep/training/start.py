@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from alexrep.config.rates import is_named
 from alexrep.config.recipe import Recipe, Start
-from alexrep.errors import ConfigError, mismatch, suggestion
+from alexrep.errors import ConfigError, mismatch
 from alexrep.feed.dataset import TrainingData, open_data
 from alexrep.runs import checkpoint
 from alexrep.runs.folder import RunFolder
+from alexrep.training import groups
 
 MOST = 3
 """Differences that are named."""
@@ -51,11 +52,8 @@ def take(network: nn.Module, start: Start, weights: Mapping[str, Tensor]) -> Non
             the other network, or has another shape there.
     """
     own = network.state_dict()
-    layers = list(dict.fromkeys(name.rpartition(".")[0] for name in own))
-    for layer in start.fresh:
-        if not any(is_named(layer, path) for path in layers):
-            advice = suggestion(layer, layers) or "mend the recipe"
-            raise ConfigError(mismatch("start.fresh", "layers", repr(layer), advice))
+    layers = dict.fromkeys(name.rpartition(".")[0] for name in own)
+    groups.require_named(start.fresh, layers, "start.fresh")
     taken = [name for name in own if not _is_fresh(name, start)]
     others = [_difference(name, own, weights) for name in taken]
     if any(others):
