@@ -1,11 +1,15 @@
-"""Sessions that keep in memory what a run would write to disk."""
+"""Sessions that keep in memory what a run would write to disk, and signals at chosen moments."""
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
+from alexrep import signals
 from alexrep.runs.log import Row
 from alexrep.runs.saver import Also
 from alexrep.runs.session import Session
@@ -39,3 +43,14 @@ class Memory(Session):
 
     def save(self, content: Mapping[str, Any], also: Also) -> None:
         self.saved.append((content["step"], also))
+
+
+def stop_at(monkeypatch: pytest.MonkeyPatch, *numbers: int) -> None:
+    """Have a signal come at those looks for one, counted over all starts."""
+    calls = count(1)
+
+    @contextlib.contextmanager
+    def flagged() -> Iterator[Callable[[], str | None]]:
+        yield lambda: "SIGTERM" if next(calls) in numbers else None
+
+    monkeypatch.setattr(signals, "flagged", flagged)

@@ -1,15 +1,13 @@
 """`alexrep train --dry-run`: prints what a run would do, and writes nothing."""
 
-import contextlib
 import re
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from recipes import tiny_recipe
+from sessions import stop_at
 from typer.testing import CliRunner, Result
 
-from alexrep import signals
 from alexrep.stages import app
 
 TINY = tiny_recipe(2)
@@ -69,11 +67,7 @@ def test_a_dry_run_heeds_what_resume_asks_for(data: Path, recipe: Path, tmp_path
 def test_a_signal_ends_a_dry_run_after_its_step(
     data: Path, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    @contextlib.contextmanager
-    def flagged() -> Iterator[Callable[[], str | None]]:
-        yield lambda: "SIGTERM"
-
-    monkeypatch.setattr(signals, "flagged", flagged)
+    stop_at(monkeypatch, 1)
     told = train(data, tmp_path / "run", recipe, "--dry-run")
     assert (told.exit_code, told.stdout) == (75, "")
     assert "step 1: expected to go on, found SIGTERM; start again to go on" in told.stderr

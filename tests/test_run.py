@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 from recipes import tiny_recipe
+from sessions import stop_at
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
@@ -97,17 +98,6 @@ def whole(
     path = tmp_path_factory.mktemp("runs") / "whole"
     start(chosen, training_data, path)
     return RunFolder(path)
-
-
-def stop_at(monkeypatch: pytest.MonkeyPatch, *numbers: int) -> None:
-    """Make a signal arrive at these checks for one, counted over all starts."""
-    calls = count(1)
-
-    @contextlib.contextmanager
-    def flagged() -> Iterator[Callable[[], str | None]]:
-        yield lambda: "SIGTERM" if next(calls) in numbers else None
-
-    monkeypatch.setattr(signals, "flagged", flagged)
 
 
 def rows_of(folder: RunFolder) -> list[dict[str, Any]]:

@@ -1,20 +1,18 @@
 """torchvision's networks, registered as a network of one's own is: trained, stopped, resumed."""
 
-import contextlib
 import json
-from collections.abc import Callable, Iterator
-from itertools import count
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 import torch
 import torchvision
+from sessions import stop_at
 from torch import Tensor, nn
 from torch.nn import functional
 from typer.testing import CliRunner
 
-from alexrep import signals
 from alexrep.compute.precision import AUXILIARY, Network
 from alexrep.config import model as networks
 from alexrep.config.model import Model
@@ -96,24 +94,13 @@ def train(data: Path, tmp_path: Path) -> Callable[[str, Path], int]:
     return run
 
 
-def signal_at(monkeypatch: pytest.MonkeyPatch, *numbers: int) -> None:
-    """Have a signal come at those looks for one, counted over all starts."""
-    calls = count(1)
-
-    @contextlib.contextmanager
-    def flagged() -> Iterator[Callable[[], str | None]]:
-        yield lambda: "SIGTERM" if next(calls) in numbers else None
-
-    monkeypatch.setattr(signals, "flagged", flagged)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_it_trains_and_stopped_in_an_epoch_ends_with_the_same_bits(
     train: Callable[[str, Path], int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     assert train(name, tmp_path / "whole") == 0
-    signal_at(monkeypatch, 2, 5, 9)  # in the first validation, in both epochs
+    stop_at(monkeypatch, 2, 5, 9)  # in the first validation, in both epochs
     codes = [train(name, tmp_path / "stopped") for _ in range(4)]
     assert codes == [75, 75, 75, 0]
     whole, stopped = (RunFolder(tmp_path / which) for which in ("whole", "stopped"))
