@@ -15,6 +15,7 @@ from alexrep import files, manifest
 from alexrep.config.recipe import Recipe
 from alexrep.errors import ConfigError, DataError, ManifestError, mismatch
 from alexrep.feed.normalise import Inputs, make_inputs
+from alexrep.manifest import Manifest
 from alexrep.prepare.image_statistics import removal
 from alexrep.shards.read import Split, open_split
 from alexrep.shards.subset import limited
@@ -100,11 +101,10 @@ def open_data(
         ManifestError: If a stage has not finished, or mean or pca were made from other images.
         DataError: If a file is not what it should be.
     """
-    packed = data / "shards" / manifest.NAME
-    images = _packed_images(data, packed)
-    digests = {"shards": manifest.digest(packed)}
+    packed = _packed(data)
+    digests = {"shards": manifest.digest(data / "shards" / manifest.NAME)}
     for stage in statistics:
-        digests[stage] = _statistics_digest(data, stage, images)
+        digests[stage] = _statistics_digest(data, stage, packed.inputs["images"])
     val = limited(open_split(data, "val"), wnids)
     mean, axes, stds = _read(data, statistics, val.side)
     return TrainingData(
@@ -115,23 +115,23 @@ def open_data(
         axes=axes,
         stds=stds,
         digests=digests,
-        details=manifest.read(packed, "pack").details,
+        details=packed.details,
     )
 
 
-def _packed_images(data: Path, packed: Path) -> str:
-    """Return the digest of the images that were packed.
+def _packed(data: Path) -> Manifest:
+    """Return the manifest of the shards.
 
     The prepared images may be removed after packing, but must not be replaced by others.
     """
-    prepared = data / "images" / manifest.NAME
+    path, prepared = data / "shards" / manifest.NAME, data / "images" / manifest.NAME
     if prepared.exists():
         manifest.read(prepared, "preprocess")
-    images = manifest.read(packed, "pack").inputs["images"]
-    if prepared.exists() and manifest.digest(prepared) != images:
-        advice = f"remove {packed.parent} and run alexrep pack again"
-        raise ManifestError(mismatch(packed, "shards of the prepared images", "others", advice))
-    return images
+    packed = manifest.read(path, "pack")
+    if prepared.exists() and manifest.digest(prepared) != packed.inputs["images"]:
+        advice = f"remove {path.parent} and run alexrep pack again"
+        raise ManifestError(mismatch(path, "shards of the prepared images", "others", advice))
+    return packed
 
 
 def _statistics_digest(data: Path, stage: str, images: str) -> str:
