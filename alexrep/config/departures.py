@@ -46,7 +46,7 @@ OF_THE_PROGRAM = (
     "ties in max pooling: the gradient goes to one cell; 2012: to every tied cell",
     "epochs: counted as finished ones; 2012: from 1, so that rates may fall up to one epoch later",
 )
-"""In what every run departs from the released source, whatever its recipe and data."""
+"""Departures of every run from the released source, whatever its recipe and data."""
 
 
 def of_data(geometry: str, quality: int | None, resampling: str | None) -> list[str]:

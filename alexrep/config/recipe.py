@@ -58,8 +58,8 @@ class Start(Strict):
 
 
 REMARKS = ("name", "source", "expected", "time", "command", "prepared_side", "start.weights")
-"""Fields of a recipe that are not compared where a run goes on: what it is and is made for, which
-change no number, and where weights to start from lie, which are compared by their digest."""
+"""Fields that are not compared when a run goes on: what the recipe is and is made for, which
+changes no number, and the path of the weights to start from, whose digest is compared instead."""
 OWN = ("expected", "time", "command")
 """Remarks on a recipe's own runs, which are not inherited from its base."""
 

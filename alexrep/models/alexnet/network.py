@@ -103,12 +103,12 @@ class AlexNet(nn.Module):
 
         Layers are cut as in the released source: a neuron belongs to the layer before it. In
         its order conv1 and conv5 are the sums themselves, negative ones too, and pool1 and pool5
-        come after the neuron; conv2, conv3, conv4, fc6 and fc7 come after it, and before
-        dropout. In the paper's order conv1 comes after the neuron. fc8 is the logits.
+        come after the neuron; conv2, conv3, conv4, conv6, fc6 and fc7 come after it, and
+        before dropout. In the paper's order conv1 comes after the neuron. fc8 is the logits.
 
         Args:
             images: As for `forward`, (N, 3, S, S).
-            names: Any of conv1 to conv5, norm1, norm2, within2 (the within-map normalisation
+            names: Any of conv1 to conv6, norm1, norm2, within2 (the within-map normalisation
                 after norm2), pool1, pool2, pool5, fc6, fc7 and fc8, if the network has them.
 
         Returns:
