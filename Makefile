@@ -10,7 +10,7 @@ python = OMP_NUM_THREADS=1 .venv/bin/python
 # In CI in the order of the files; elsewhere in a random one, whose seed is printed.
 tests = pytest -n 3 --dist loadfile $(if $(CI),-p no:randomly)
 
-.PHONY: help install demo test check coverage lint
+.PHONY: help install demo test check coverage lint docs
 
 help:
 	@echo 'make install   set up .venv, with pillow-simd if it can be built'
@@ -18,6 +18,7 @@ help:
 	@echo 'make test      make install with the test extras, then all tests; as root, with Slurm'
 	@echo 'make check     make lint, then the tests that take no seconds: before each commit'
 	@echo 'make coverage  make test, and the share of lines that it ran, by folder'
+	@echo 'make docs      docs/cli.md from the help of the commands'
 	@echo 'make lint      make install with the test extras, then linters and types only'
 
 install:
@@ -49,3 +50,7 @@ lint:
 	.venv/bin/ruff format --check
 	.venv/bin/lint-imports --no-logo
 	.venv/bin/python tests/typecheck.py
+
+docs:
+	@./install.sh
+	.venv/bin/python -m alexrep.stages.cli.reference > docs/cli.md

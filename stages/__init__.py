@@ -1,6 +1,7 @@
 """The application: one command per stage, registered here and nowhere else."""
 
 import sys
+from collections.abc import Callable
 from types import TracebackType
 from typing import Annotated
 
@@ -36,11 +37,12 @@ from . import (  # noqa: E402
     train,
     verify,
 )
+from .cli.help import CONTEXT, Command  # noqa: E402
 from .cli.shell import Shell  # noqa: E402
 
 app = typer.Typer(
     cls=Shell,
-    context_settings={"help_option_names": ["--help", "-h"]},
+    context_settings=CONTEXT,
     invoke_without_command=True,
     no_args_is_help=True,
     # Plain help and plain tracebacks: rich would take half of the time of --help.
@@ -65,7 +67,7 @@ def application(
     """Reproduce AlexNet (2012): from the ILSVRC tars to ten-crop errors and pictures.
 
     Every stage can be killed and started again; finished, it does nothing. -v and -q
-    go before the command.
+    may also stand after the command.
 
     \b
     Example: alexrep demo
@@ -89,21 +91,25 @@ def _print_versions() -> None:
 
 
 # In the order of the data's way, which is the order of --help.
-app.command("preprocess")(preprocess.command)
-app.command("mean")(mean.command)
-app.command("pca")(pca.command)
-app.command("pack")(pack.command)
-app.command("verify")(verify.command)
-app.command("extract")(extract.command)
-app.command("classes")(classes.command)
-app.command("images")(images.command)
-app.command("summary")(summary.command)
-app.command("train")(train.command)
-app.command("import-caffe")(import_caffe.command)
-app.command("eval")(evaluate.command)
-app.command("plot")(plot.command)
-app.command("figure1")(figure1.command)
-app.command("demo")(demo.command)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "preprocess": preprocess.command,
+    "mean": mean.command,
+    "pca": pca.command,
+    "pack": pack.command,
+    "verify": verify.command,
+    "extract": extract.command,
+    "classes": classes.command,
+    "images": images.command,
+    "summary": summary.command,
+    "train": train.command,
+    "import-caffe": import_caffe.command,
+    "eval": evaluate.command,
+    "plot": plot.command,
+    "figure1": figure1.command,
+    "demo": demo.command,
+}
+for name, command in COMMANDS.items():
+    app.command(name, cls=Command, context_settings=CONTEXT)(command)
 app.add_typer(runs.app, name="runs")
 
 

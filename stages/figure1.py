@@ -28,9 +28,7 @@ def command(
         bool, typer.Option("--quick", help="2,560 images, two rates: ten minutes.")
     ] = False,
     device: options.Device = "auto",
-    setting: Annotated[
-        list[str] | None, typer.Option("--set", help="Field of the recipe, as path=value.")
-    ] = None,
+    setting: options.Settings = None,
 ) -> None:
     """Train a net on CIFAR-10 with ReLU and with tanh, to 25 % training error.
 

@@ -26,9 +26,7 @@ def command(
         Path | None,
         typer.Option(help="Wnids in the order of the outputs, one a line; sorted if not given."),
     ] = None,
-    setting: Annotated[
-        list[str] | None, typer.Option("--set", help="Field of the recipe, as path=value.")
-    ] = None,
+    setting: options.Settings = None,
 ) -> None:
     """Turn the weights of Caffe's AlexNet into a run that alexrep eval scores.
 
@@ -36,7 +34,7 @@ def command(
     Prepare the data with --geometry squash, as Caffe's was.
 
     \b
-    Example: alexrep import-caffe bvlc_alexnet.caffemodel --run runs/caffe --data data
+    Example: alexrep import-caffe bvlc.caffemodel --run runs/caffe --data data
     """
     from alexrep import locks, manifest
     from alexrep.runs.folder import RunFolder

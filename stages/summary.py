@@ -4,15 +4,15 @@ from typing import Annotated
 
 import typer
 
+from .cli import options
+
 
 def command(
     recipe: Annotated[
         str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or a .toml file.")
     ],
     classes: Annotated[int, typer.Option(min=1, help="Classes, as many logits.")] = 1000,
-    setting: Annotated[
-        list[str] | None, typer.Option("--set", help="Field of the recipe, as path=value.")
-    ] = None,
+    setting: options.Settings = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Print the layers of a recipe's network, and where the recipe departs from net 145.

@@ -11,7 +11,7 @@ def command(
     ctx: typer.Context,
     data: options.Data,
     run: options.RunFolder,
-    recipe: Annotated[str, typer.Option(help="Name of a recipe, or a TOML file.")],
+    recipe: Annotated[str, typer.Option(metavar="NAME", help="Name of a recipe, or a TOML file.")],
     setting: options.Settings = None,
     epochs: Annotated[int | None, typer.Option(help="Short for schedule.epochs.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Short for feed.batch_size.")] = None,

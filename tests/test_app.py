@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 from alexrep import files
 from alexrep.errors import AlexrepError, ConfigError, DigestError
 from alexrep.stages import app, application
+from alexrep.stages.cli.progress import is_quiet
 from alexrep.stages.cli.shell import Shell, explain
 
 COMMANDS = [info.name or "" for info in app.registered_commands]
@@ -150,6 +151,43 @@ def test_verbose_shows_where_an_expected_error_came_from() -> None:
     assert result.exit_code == 2
     assert "Traceback" in result.stderr
     assert result.stderr.endswith("alexrep: wrong\n")
+
+
+@pytest.mark.parametrize("where", ["before", "after", "between"])
+def test_verbose_may_stand_anywhere(tmp_path: Path, where: str) -> None:
+    words = {
+        "before": "-v runs show {0}",
+        "after": "runs show {0} -v",
+        "between": "runs show -v {0}",
+    }
+    result = alexrep(*words[where].format(tmp_path).split())
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "Traceback" in result.stderr
+    assert "Traceback" not in alexrep("runs", "show", str(tmp_path)).stderr
+
+
+@pytest.mark.parametrize("words", ["-q {}", "{} -q", "{} --quiet", "-q {} -q", "{}"])
+def test_quiet_may_stand_anywhere(monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    told: list[bool] = []
+
+    def moments_stage(ctx: typer.Context, *_: object) -> None:
+        told.append(is_quiet(ctx))
+
+    monkeypatch.setattr("alexrep.stages.mean.moments_stage", moments_stage)
+    assert alexrep(*words.format("mean data").split()).exit_code == 0
+    assert told == ["q" in words]
+
+
+def test_what_follows_two_dashes_is_no_option(tmp_path: Path) -> None:
+    result = alexrep("runs", "note", str(tmp_path), "--", "-v")
+    assert "Traceback" not in result.stderr
+    assert "a run folder" in result.stderr
+
+
+def test_the_package_is_the_command() -> None:
+    command = [sys.executable, "-m", "alexrep", "runs", "--help"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert shown.stdout == alexrep("runs", "--help").output
 
 
 def test_a_full_disk_is_one_line_that_names_the_file() -> None:

@@ -87,7 +87,10 @@ def command_at(words: list[str]) -> tuple[str, Any, list[str]]:
 
 
 def parser(command: Any) -> Any:  # noqa: ANN401 (Typer's versions have different classes)
-    return command.make_parser(command.context_class(command, info_name="alexrep"))
+    root: Any = typer.main.get_command(app)
+    above = None if hasattr(command, "commands") else root.context_class(root, info_name="alexrep")
+    context = command.context_class(command, info_name="alexrep", parent=above)
+    return command.make_parser(context)
 
 
 def all_commands() -> dict[str, Any]:
@@ -137,13 +140,13 @@ def require_settings(recipe: str | None, settings: list[str]) -> None:
 @every_page
 def test_every_setting_that_a_page_names_is_one_of_a_recipe(page: Path) -> None:
     for span in spans(page):
-        if span.startswith("--set ") and "=" in span and span != "--set path=value":
+        if span.startswith("--set ") and "=" in span and span.lower() != "--set path=value":
             require_settings("alexnet-2012", shlex.split(span)[1:])
 
 
 @every_page
 def test_every_option_that_a_page_names_is_one_of_a_command_or_script(page: Path) -> None:
-    known = {"--help", "--version", "-q", "-v", "--install-completion"}
+    known = {"--help", "--version", "-q", "-v", "--quiet", "--verbose", "--install-completion"}
     for command in all_commands().values():
         known |= {
             name for parameter in command.params for name in parameter.opts if name.startswith("-")

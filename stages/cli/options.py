@@ -20,15 +20,20 @@ if TYPE_CHECKING:  # pydantic would take a fifth of the time of --help
 
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="Folder made by alexrep preprocess.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder made by alexrep train.")]
-RunFolder = Annotated[Path, typer.Option("--run", help="Folder of the run; gone on with if begun.")]
+RunFolder = Annotated[
+    Path, typer.Option("--run", metavar="RUN", help="Folder of the run; gone on with if begun.")
+]
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, max=1024, help="Processes or threads; all processors if not given."),
+    typer.Option(
+        metavar="N", min=1, max=1024, help="Processes or threads; all processors if not given."
+    ),
 ]
 Threads = Annotated[
     int | None,
     typer.Option(
         "--workers",
+        metavar="N",
         min=1,
         max=1024,
         help="Decoding threads; all processors, at most 8, if not given.",
@@ -37,16 +42,27 @@ Threads = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 PartOption = Annotated[
     str | None,
-    typer.Option("--part", help="i/N, i from 0: every N-th unit; from Slurm's array if not given."),
+    typer.Option(
+        "--part", metavar="I/N", help="I from 0: every N-th unit; from Slurm's array if not given."
+    ),
 ]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="Field of the recipe, as path=value.")
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Field of the recipe; may be given again."),
 ]
 Weights = Annotated[
-    str | None, typer.Option(help="Run or checkpoint to take initial weights from: start.weights.")
+    str | None,
+    typer.Option(
+        metavar="RUN", help="Run or checkpoint to take initial weights from: start.weights."
+    ),
 ]
 Resume = Annotated[
-    str, typer.Option("--resume", help="auto: go on if begun; never: only begin; must: only go on.")
+    str,
+    typer.Option(
+        "--resume",
+        metavar="MODE",
+        help="auto: go on if begun; never: only begin; must: only go on.",
+    ),
 ]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Three steps, what a run would take; write nothing.")

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import typer
-from typer.core import TyperGroup
 
 from alexrep.errors import AlexrepError, mismatch
 from alexrep.files import FULL, PARTIAL
+
+from .help import Group
 
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 MISPLACED = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY)
@@ -23,7 +24,7 @@ UsageError = cast(type[typer.BadParameter], typer.BadParameter.__bases__[0])
 """What Typer raises for a wrong command line."""
 
 
-class Shell(TyperGroup):
+class Shell(Group):
     """A group of commands whose expected errors become one line on stderr."""
 
     def make_context(  # type: ignore[override]

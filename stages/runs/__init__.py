@@ -1,10 +1,15 @@
 """`alexrep runs`: what to do with run folders; one function per command, registered here."""
 
+from collections.abc import Callable
+
 import typer
 
+from ..cli.help import CONTEXT, Command, Group
 from . import change, look, prune
 
 app = typer.Typer(
+    cls=Group,
+    context_settings=CONTEXT,
     no_args_is_help=True,
     rich_markup_mode=None,
     help="""List, show, compare, copy, annotate, export and prune runs.
@@ -15,10 +20,14 @@ app = typer.Typer(
 )
 
 # Those that only look before those that write.
-app.command("list")(look.list_all)
-app.command("show")(look.show)
-app.command("diff")(look.diff)
-app.command("copy")(change.copy)
-app.command("note")(change.note)
-app.command("csv")(change.export)
-app.command("prune")(prune.prune)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "list": look.list_all,
+    "show": look.show,
+    "diff": look.diff,
+    "copy": change.copy,
+    "note": change.note,
+    "csv": change.export,
+    "prune": prune.prune,
+}
+for name, command in COMMANDS.items():
+    app.command(name, cls=Command, context_settings=CONTEXT)(command)
