@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .cli import options
+from .cli import choices, options
 from .cli.progress import is_quiet, meter
 
 
@@ -16,8 +16,8 @@ def command(
     ten_crop: Annotated[
         bool, typer.Option("--ten-crop", help="Average ten patches instead of the centre one.")
     ] = False,
-    split: Annotated[str, typer.Option(help="train, val or test.")] = "val",
-    checkpoint: Annotated[str, typer.Option(help="last or best.")] = "last",
+    split: choices.Split = "val",
+    checkpoint: choices.Checkpoint = "last",
     every: Annotated[
         bool, typer.Option("--all-probabilities", help="Keep them for all classes, as float16.")
     ] = False,

@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from .cli import options
+from .cli import choices, options
 
 
 def command(
     data: options.Data,
-    split: Annotated[str | None, typer.Option(help="train, val or test; all if none.")] = None,
+    split: choices.Splits = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Print every image as CSV: name, split, label, class, verdict and why, size, sha256.

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from .cli import options
+from .cli import choices, options
 from .cli.progress import is_quiet, meter
 
 
@@ -13,9 +13,7 @@ def command(
     data: options.Data,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the training images' order.")] = 1,
     shard_images: Annotated[int, typer.Option(min=1, help="Images in a shard.")] = 10_000,
-    encoding: Annotated[
-        str, typer.Option(help="jpeg, or raw: pixels, six times as large, nothing to decode.")
-    ] = "jpeg",
+    encoding: choices.Encoding = "jpeg",
     workers: options.Workers = None,
 ) -> None:
     """Pack the prepared images into HDF5 shards, train shuffled once: DATA/shards.

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .cli import options
+from .cli import choices, options
 from .cli.progress import is_quiet, meter
 
 
@@ -16,11 +16,9 @@ def command(
     partial: Annotated[
         bool, typer.Option("--partial", help="Accept fewer images than the edition has.")
     ] = False,
-    edition: Annotated[
-        str | None, typer.Option(help="ilsvrc2010, ilsvrc2012, folder, tiny or demo.")
-    ] = None,
+    edition: choices.Edition = None,
     side: Annotated[int, typer.Option(min=32, max=2048, help="Side of the images, pixels.")] = 256,
-    geometry: Annotated[str, typer.Option(help="crop: central square; or squash.")] = "crop",
+    geometry: choices.Geometry = "crop",
     quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of the JPEGs.")] = 90,
     part: options.PartOption = None,
     retry_failed: Annotated[

@@ -4,13 +4,11 @@ from typing import Annotated
 
 import typer
 
-from .cli import options
+from .cli import choices, options
 
 
 def command(
-    recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or a .toml file.")
-    ],
+    recipe: choices.RecipeArgument,
     classes: Annotated[int, typer.Option(min=1, help="Classes, as many logits.")] = 1000,
     setting: options.Settings = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,

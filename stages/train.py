@@ -4,14 +4,14 @@ from typing import Annotated
 
 import typer
 
-from .cli import options, printing, progress
+from .cli import choices, options, printing, progress
 
 
 def command(
     ctx: typer.Context,
     data: options.Data,
     run: options.RunFolder,
-    recipe: Annotated[str, typer.Option(metavar="NAME", help="Name of a recipe, or a TOML file.")],
+    recipe: choices.Recipe,
     setting: options.Settings = None,
     epochs: Annotated[int | None, typer.Option(help="Short for schedule.epochs.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Short for feed.batch_size.")] = None,

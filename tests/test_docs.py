@@ -25,6 +25,7 @@ COMMANDS_PAGE = ROOT / "docs/commands.md"
 ARCHITECTURE = ROOT / "docs/architecture.md"
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 FOLDERS = "alexrep|stages|plots|tests|slurm|benchmarks|docs|devkit"
+ROOT_COMMAND: Any = typer.main.get_command(app)
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -75,7 +76,7 @@ def test_a_page_has_no_characters_beyond_ascii(page: Path) -> None:
 
 def command_at(words: list[str]) -> tuple[str, Any, list[str]]:
     """Return the name of the command that shell words begin with, the command, and the rest."""
-    command: Any = typer.main.get_command(app)
+    command = ROOT_COMMAND
     path: list[str] = []
     while hasattr(command, "commands"):
         _, words, _ = parser(command).parse_args(words)
@@ -87,7 +88,7 @@ def command_at(words: list[str]) -> tuple[str, Any, list[str]]:
 
 
 def parser(command: Any) -> Any:  # noqa: ANN401 (Typer's versions have different classes)
-    root: Any = typer.main.get_command(app)
+    root = ROOT_COMMAND
     above = None if hasattr(command, "commands") else root.context_class(root, info_name="alexrep")
     context = command.context_class(command, info_name="alexrep", parent=above)
     return command.make_parser(context)
@@ -96,7 +97,7 @@ def parser(command: Any) -> Any:  # noqa: ANN401 (Typer's versions have differen
 def all_commands() -> dict[str, Any]:
     """Return every command by its words after `alexrep`."""
     commands: dict[str, Any] = {}
-    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+    for name, command in ROOT_COMMAND.commands.items():
         below = getattr(command, "commands", None)
         commands |= (
             {name: command} if below is None else {f"{name} {k}": v for k, v in below.items()}

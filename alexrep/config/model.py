@@ -59,7 +59,7 @@ class AlexNetModel(Model):
             },
         ),
     ] = "code"
-    """`code`: std 0.03 in conv3 to conv6, else 0.01; `paper`: 0.01 everywhere (FIDELITY D3);
+    """`code`: std 0.03 in conv3 to conv6, else 0.01; `paper`: 0.01 everywhere (D3);
     `caffe`: 0.01, 0.005 in fc6 and fc7, and biases of 0.1 where the others have 1."""
     activation: Activation = "relu"
     """Nonlinearity of every hidden layer; section 3.1."""

@@ -12,6 +12,7 @@ import typer
 
 from alexrep.errors import ConfigError, mismatch
 
+from . import complete
 from .shell import REFUSED
 
 if TYPE_CHECKING:  # pydantic would take a fifth of the time of --help
@@ -48,7 +49,12 @@ PartOption = Annotated[
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Field of the recipe; may be given again."),
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Field of the recipe, see alexrep recipes --fields; may be given again.",
+        autocompletion=complete.settings,
+    ),
 ]
 Weights = Annotated[
     str | None,
@@ -61,13 +67,20 @@ Resume = Annotated[
     typer.Option(
         "--resume",
         metavar="MODE",
+        autocompletion=complete.one_of("auto", "never", "must"),
         help="auto: go on if begun; never: only begin; must: only go on.",
     ),
 ]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Three steps, what a run would take; write nothing.")
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 and so on.")]
+Device = Annotated[
+    str,
+    typer.Option(
+        help="auto, cpu, cuda, cuda:1 and so on.",
+        autocompletion=complete.one_of("auto", "cpu", "cuda"),
+    ),
+]
 
 KEPT_IN_RUN = ("checkpoints", "events", "results")
 """Folders in that of a run for its own files alone."""
