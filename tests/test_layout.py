@@ -47,7 +47,8 @@ def installed_name(path: Path) -> str:
 
 def shipped() -> set[str]:
     """Return every file that must be installed."""
-    data = [ROOT / "alexrep" / "py.typed", *(ROOT / "alexrep" / "recipes").glob("*.toml")]
+    whole = ROOT / "alexrep"
+    data = [whole / "py.typed", whole / "ilsvrc/synsets.txt", *(whole / "recipes").glob("*.toml")]
     return {installed_name(path) for path in [*sources("alexrep", "stages", "plots"), *data]}
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from alexrep.errors import DataError, mismatch
 from alexrep.files import sha256_bytes, to_json
+from alexrep.ilsvrc import synsets
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,15 @@ class Synset:
     """Names, separated by a comma and a space."""
     num_train_images: int
     """Number of training images according to the devkit."""
+
+    @property
+    def shown_words(self) -> str:
+        """The words to show: of a folder that is named by a wnid, those of ILSVRC-2012's synset.
+
+        They are looked up and never stored: shards and checkpoints know a table by its digest.
+        """
+        is_bare = self.words == self.wnid
+        return synsets.words_of_wnid().get(self.wnid, self.words) if is_bare else self.words
 
 
 @dataclass(frozen=True)
@@ -60,7 +70,7 @@ class ClassTable:
 
     def short_names(self) -> list[str]:
         """Return the first name of each class, in index order."""
-        return [synset.words.split(", ")[0] for synset in self.synsets]
+        return [synset.shown_words.split(", ")[0] for synset in self.synsets]
 
 
 def of_leaves(leaves: Sequence[tuple[str, int, str, int]]) -> ClassTable:

@@ -43,7 +43,7 @@ def class_rows(prepared: Prepared) -> Iterator[TableRow]:
     counted = {} if is_promised else _count_train(prepared)
     for synset in prepared.classes.synsets:
         num_train = counted.get(synset.index, synset.num_train_images)
-        values = (synset.index, synset.wnid, synset.id, synset.words, num_train)
+        values = (synset.index, synset.wnid, synset.id, synset.shown_words, num_train)
         yield dict(zip(CLASS_COLUMNS, values, strict=True))
 
 
@@ -67,7 +67,7 @@ def image_rows(prepared: Prepared, splits: Iterable[str]) -> Iterator[TableRow]:
         for unit in prepared.units(split):
             for verdict in read_verdicts(prepared.folder / f"{unit}.jsonl"):
                 synset = synsets[verdict.label] if verdict.label >= 0 else None
-                of_class = (synset.wnid, synset.id, synset.words) if synset else (None,) * 3
+                of_class = (synset.wnid, synset.id, synset.shown_words) if synset else (None,) * 3
                 size = (verdict.width or None, verdict.height or None)
                 outcome = (verdict.verdict, verdict.why, *size, verdict.sha256 or None)
                 values = (verdict.name, split, verdict.label, *of_class, *outcome)

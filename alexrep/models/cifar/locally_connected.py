@@ -56,7 +56,7 @@ class LocallyConnected2d(nn.Module):
         if list(maps.shape[2:]) != sides:
             raise ValueError(f"maps: expected {sides} cells, found {list(maps.shape[2:])}")
         columns: Tensor = _Columns.apply(maps, self.size)
-        products = torch.bmm(columns, self.weight).view(*sides, len(maps), num_out)
+        products = torch.bmm(columns, self.weight).view(*sides, maps.shape[0], num_out)
         return products.permute(2, 3, 0, 1) + self.bias
 
 
