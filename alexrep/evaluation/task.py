@@ -15,7 +15,6 @@ from alexrep.evaluation import predictions
 from alexrep.evaluation.evaluate import evaluate
 from alexrep.evaluation.match_classes import matched, of_classes
 from alexrep.evaluation.scores import Scores
-from alexrep.ilsvrc import classes
 from alexrep.runs import results, trained
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.results import Result, Scored
@@ -99,7 +98,7 @@ def num_images(task: Task) -> int:
     recipe = task.run.read_recipe()
     if not recipe.limits.classes:
         return record.counts.get(f"{task.split} images", 0)
-    table = classes.read(task.run.path / "classes.json")
+    table = task.run.read_classes()
     with contextlib.closing(open_split(task.data, task.split)) as split:
         return len(subset.indices(of_classes(split, recipe, table, task.run.path, task.data)))
 

@@ -11,11 +11,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from alexrep import manifest
-from alexrep.config import recipes
 from alexrep.config.recipe import Recipe
 from alexrep.errors import DataError, ManifestError, mismatch
-from alexrep.ilsvrc import classes
-from alexrep.runs import checkpoint, log, results
+from alexrep.runs import log, results, trained
 from alexrep.runs.folder import IMPORT, RunFolder
 from alexrep.runs.history import History, from_rows
 from alexrep.runs.results import Scored
@@ -72,6 +70,8 @@ def need_training(path: Path, what: str, advice: str) -> Path:
     with suppress(ManifestError):
         manifest.read(path.with_name(manifest.NAME), IMPORT)
         advice = "a network that was imported has none"
+    if RunFolder(path.parent).is_exported:
+        advice = "an exported network has none"
     return need(path, what, advice)
 
 
@@ -81,7 +81,10 @@ def read_recipe(run: Path) -> Recipe:
     Raises:
         NothingToShow: If there is none.
     """
-    return recipes.read(need(run / "recipe.toml", "the recipe of a run", "run alexrep train first"))
+    folder = RunFolder(run)
+    if not folder.is_exported:
+        need(folder.recipe, "the recipe of a run", "run alexrep train first")
+    return folder.read_recipe()
 
 
 def read_classes(run: Path) -> list[str]:
@@ -90,8 +93,10 @@ def read_classes(run: Path) -> list[str]:
     Raises:
         DataError: If the class table is missing or damaged.
     """
-    path = need(run / "classes.json", "a class table", "run alexrep train first")
-    return classes.read(path).short_names()
+    folder = RunFolder(run)
+    if not folder.is_exported:
+        need(run / "classes.json", "a class table", "run alexrep train first")
+    return folder.read_classes().short_names()
 
 
 def read_colour_axes(run: Path) -> ColourAxes:
@@ -160,7 +165,7 @@ def read_weights(run: Path) -> tuple[Path, Mapping[str, Tensor]]:
     path = folder.checkpoint("best")
     if not path.is_file():
         path = need(folder.checkpoint("last"), "a checkpoint", "run alexrep train first")
-    state = checkpoint.load(path).get("state_dict")
+    state = trained.load(path).content.get("state_dict")
     if not isinstance(state, Mapping):
         raise DataError(mismatch(path, "weights under state_dict", "none", "train again"))
     return path, state

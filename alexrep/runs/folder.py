@@ -8,7 +8,10 @@ from alexrep import manifest
 from alexrep.config import recipes
 from alexrep.config.recipe import Recipe
 from alexrep.errors import DataError, mismatch
+from alexrep.ilsvrc import classes
+from alexrep.ilsvrc.classes import ClassTable
 from alexrep.manifest import NAME, Manifest
+from alexrep.runs import exported
 
 IMPORT = "import-caffe"
 """Stage name in the manifest of a run that was imported, not trained."""
@@ -62,8 +65,15 @@ class RunFolder:
         """The table of the network's layers."""
         return self.path / "layers.json"
 
+    @property
+    def is_exported(self) -> bool:
+        """Whether `alexrep export` wrote it: it has one set of weights, and no training."""
+        return not self.recipe.is_file() and (self.path / exported.CONFIG).is_file()
+
     def checkpoint(self, which: str) -> Path:
-        """Return the file of checkpoint "last", "previous" or "best"."""
+        """Return the file of checkpoint "last", "previous" or "best"; if exported, the weights."""
+        if self.is_exported:
+            return self.path / exported.WEIGHTS
         return self.checkpoints / f"{which}.pt"
 
     def epoch_checkpoint(self, epoch: int) -> Path:
@@ -106,10 +116,22 @@ class RunFolder:
         Raises:
             DataError: If the folder is not a run's.
         """
+        if self.is_exported:
+            return exported.read_recipe(self.path)
         if not self.recipe.is_file():
             advice = "name a folder made by alexrep train"
             raise DataError(mismatch(self.path, "a run folder", "no recipe.toml", advice))
         return recipes.read(self.recipe)
+
+    def read_classes(self) -> ClassTable:
+        """Read the classes, in the order of the logits.
+
+        Raises:
+            DataError: If they are missing or damaged.
+        """
+        if self.is_exported:
+            return exported.read(self.path).class_table(self.path / exported.CONFIG)
+        return classes.read(self.path / "classes.json")
 
     def read_manifest(self) -> Manifest:
         """Read the record of the finished training.

@@ -1,4 +1,4 @@
-"""A trained network from its checkpoint, with all that it needs to be used."""
+"""A trained network from its checkpoint or its export, with all that it needs to be used."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,15 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 
 from alexrep.config.recipe import Recipe
 from alexrep.config.recipes import parse
+from alexrep.errors import DataError, mismatch
 from alexrep.feed.normalise import Inputs, make_inputs
 from alexrep.ilsvrc import classes
 from alexrep.ilsvrc.classes import ClassTable
 from alexrep.models import registry
-from alexrep.runs import checkpoint
+from alexrep.runs import checkpoint, exported
 from alexrep.shards.layout import GEOMETRY
 
 
@@ -80,9 +84,38 @@ class Trained:
 
 
 def load(path: Path) -> Trained:
-    """Read a checkpoint.
+    """Read a checkpoint, or the weights of an exported folder with what lies beside them.
+
+    Args:
+        path: The file, as `RunFolder.checkpoint` names it.
 
     Raises:
-        DataError: If it is missing or damaged.
+        DataError: If it is missing or damaged; of an exported folder, if a byte has changed.
     """
-    return Trained(path, checkpoint.load(path))
+    is_exported = path.name == exported.WEIGHTS
+    return Trained(path, _exported(path.parent) if is_exported else checkpoint.load(path))
+
+
+def _exported(folder: Path) -> dict[str, Any]:
+    """Return what a checkpoint would hold, without what only training needs."""
+    config = exported.read(folder)
+    exported.verify(folder, config)
+    try:
+        state = load_file(folder / exported.WEIGHTS)
+        mean = np.load(folder / exported.MEAN, allow_pickle=False)
+    except (SafetensorError, ValueError) as error:
+        wanted, advice = "weights and a mean image", "copy or export it again"
+        raise DataError(mismatch(folder, wanted, error, advice)) from None
+    return {
+        "state_dict": state,
+        "epoch": config.epoch,
+        "config": dict(config.recipe),
+        "classes": config.classes,
+        "inputs": {
+            "mean": torch.from_numpy(mean),
+            "axes": np.eye(3).tolist(),
+            "stds": [0.0, 0.0, 0.0],
+            "side": config.input.prepared_side,
+            "geometry": config.input.geometry,
+        },
+    }

@@ -11,7 +11,7 @@ from alexrep.config.rates import is_named
 from alexrep.config.recipe import Recipe, Start
 from alexrep.errors import ConfigError, mismatch
 from alexrep.feed.dataset import TrainingData, open_data
-from alexrep.runs import checkpoint
+from alexrep.runs import checkpoint, trained
 from alexrep.runs.folder import RunFolder
 from alexrep.training import groups
 
@@ -76,7 +76,7 @@ def _read(start: Start) -> dict[str, Tensor]:
     path = Path(start.weights)
     if path.is_dir():
         path = RunFolder(path).checkpoint("last")
-    weights: dict[str, Tensor] = checkpoint.load(path)["state_dict"]
+    weights: dict[str, Tensor] = trained.load(path).content["state_dict"]
     return weights
 
 
