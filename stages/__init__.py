@@ -33,6 +33,7 @@ from . import (  # noqa: E402
     plot,
     preprocess,
     recipes,
+    report,
     runs,
     summary,
     train,
@@ -107,6 +108,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "import-caffe": import_caffe.command,
     "eval": evaluate.command,
     "plot": plot.command,
+    "report": report.command,
     "figure1": figure1.command,
     "demo": demo.command,
 }

@@ -102,7 +102,7 @@ def test_the_library_and_the_plots_know_no_stage(path: Path) -> None:
 @pytest.mark.parametrize("path", sources("plots"), ids=installed_name)
 def test_plots_read_a_run_through_its_readers(path: Path) -> None:
     runs = {name for name in imported(path) if name.startswith("alexrep.runs.")}
-    readers = ("contents", "history", "results", "trained")
+    readers = ("contents", "description", "history", "results", "trained")
     assert [name for name in runs if name.split(".")[2] not in readers] == []
 
 

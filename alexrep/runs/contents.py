@@ -1,5 +1,6 @@
 """What pictures and reports read from a run; what is missing is named with what makes it."""
 
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,8 @@ from torch import Tensor
 from alexrep import manifest
 from alexrep.config.recipe import Recipe
 from alexrep.errors import DataError, ManifestError, mismatch
-from alexrep.runs import log, results, trained
+from alexrep.runs import description, log, results, trained
+from alexrep.runs.description import Description
 from alexrep.runs.folder import IMPORT, RunFolder
 from alexrep.runs.history import History, from_rows
 from alexrep.runs.results import Scored
@@ -131,6 +133,55 @@ def read_mean(run: Path) -> NDArray[np.float32]:
         found = f"{mean.shape}, finite: {bool(np.isfinite(mean).all())}"
         raise DataError(_damaged(path, "(side, side, 3) finite grey levels", found))
     return mean
+
+
+def read_description(run: Path) -> Description:
+    """Read what a run is and how far it has come.
+
+    Raises:
+        DataError: If the folder is not a run's, or its log or a result is damaged.
+    """
+    return description.describe(RunFolder(run))
+
+
+def read_data(run: Path) -> dict[str, Any]:
+    """Read what the images of a run are; empty in runs that did not record it.
+
+    Raises:
+        DataError: If the record is damaged.
+    """
+    return _read_object(RunFolder(run).data)
+
+
+def read_environment(run: Path) -> dict[str, Any]:
+    """Read the environment that a run was begun in; empty if there is none.
+
+    Raises:
+        DataError: If it is damaged.
+    """
+    return _read_object(run / "environment.json")
+
+
+def read_counts(run: Path) -> dict[str, int]:
+    """Read the images, epochs and steps of a finished run; empty of any other.
+
+    Raises:
+        DataError: If the manifest is damaged.
+    """
+    counts = _read_object(RunFolder(run).manifest).get("counts", {})
+    return {str(name): int(num) for name, num in counts.items()}
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise DataError(_damaged(path, "JSON", error)) from None
+    if not isinstance(content, dict):
+        raise DataError(_damaged(path, "a JSON object", type(content).__name__))
+    return content
 
 
 def _how_made(run: Path, stage: str) -> str:

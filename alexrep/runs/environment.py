@@ -1,7 +1,11 @@
 """The environment of a run: versions, machine, devices."""
 
+import hashlib
+import importlib.util
 import platform
+import subprocess
 from importlib import metadata
+from pathlib import Path
 
 import PIL
 import torch
@@ -52,6 +56,48 @@ def pillow_flavour() -> tuple[str, str]:
         where, wanted = f"PIL {live}", "one of pillow and pillow-simd, and its files only"
         raise DataError(mismatch(where, wanted, listed, "run make install again"))
     return next(iter(installed.items()))
+
+
+def code() -> dict[str, JsonValue]:
+    """Return which code of alexrep this is: the commit, and a digest of its source files.
+
+    The commit is None outside of a git checkout; a `+` says that files were changed since. The
+    digest is the same for a checkout and for what is installed from it.
+    """
+    package, digest = _folder("alexrep"), hashlib.sha256()
+    for name in ("alexrep", "alexrep.plots", "alexrep.stages"):
+        folder = _folder(name)
+        for path in sorted(path for path in folder.rglob("*") if path.suffix in {".py", ".toml"}):
+            inside = path.relative_to(folder)
+            # Installed, the two others lie in the package.
+            if name != "alexrep" or inside.parts[0] not in {"plots", "stages"}:
+                digest.update(f"{name}/{inside.as_posix()}\0".encode() + path.read_bytes())
+    return {"commit": _commit(package), "source": digest.hexdigest()}
+
+
+def _folder(package: str) -> Path:
+    """Return the folder of a package, without importing it."""
+    spec = importlib.util.find_spec(package)
+    assert spec is not None and spec.submodule_search_locations, "a package of this project"  # noqa: S101, PT018
+    return Path(spec.submodule_search_locations[0])
+
+
+def _commit(folder: Path) -> str | None:
+    """Return the commit of the checkout that `folder` lies in, None if it lies in none."""
+    # An installation may lie in the checkout of another project.
+    if not _git(folder, "ls-files", "__init__.py"):
+        return None
+    changed = _git(folder, "status", "--porcelain")
+    return _git(folder, "rev-parse", "HEAD") + "+" * bool(changed)
+
+
+def _git(folder: Path, *words: str) -> str:
+    command = ["git", "-C", str(folder), *words]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def _version(name: str) -> str | None:

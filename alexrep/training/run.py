@@ -122,7 +122,9 @@ def _describe(request: Request, check: Callable[[], None]) -> None:
     """Write what the run is, for readers of the folder."""
     resources, path = request.resources, request.run
     facts = precision.facts(request.recipe.compute, resources.device, resources.processes.size)
-    files.write_json(path / "environment.json", {**environment.describe(), **facts}, check)
+    files.write_json(
+        path / "environment.json", {**environment.describe(), **environment.code(), **facts}, check
+    )
     files.write_json(request.folder.data, request.data.details, check)
     for name, content in copied_inputs(request).items():
         files.write_bytes(path / name, content, check)

@@ -223,7 +223,7 @@ def _described(source: CaffeImport) -> Recipe:
 def _describe(source: CaffeImport, chosen: Recipe, folder: RunFolder) -> None:
     """Write what the run is, for readers of the folder."""
     files.write_bytes(folder.recipe, recipes.dump(chosen).encode())
-    files.write_json(folder.path / "environment.json", environment.describe())
+    files.write_json(folder.path / "environment.json", environment.describe() | environment.code())
     files.write_json(folder.path / "classes.json", source.table.rows())
     stream = io.BytesIO()
     np.save(stream, source.mean)

@@ -1,0 +1,85 @@
+"""The page's tables of errors: the paper's with the runs beside them, and every result."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from alexrep.runs.results import Result
+
+from .contents import RunContents
+from .paper import TABLES, Published, Table
+
+Cells = dict[str, Any]
+"""What a row of a table shows, by the names that the template uses."""
+
+
+def tables(runs: Sequence[RunContents]) -> list[Cells]:
+    """Return the paper's tables, each with the results that are on its images."""
+    return [_table(table, runs) for table in TABLES]
+
+
+def _table(table: Table, runs: Sequence[RunContents]) -> Cells:
+    own = [
+        _beside(table, run, number, result)
+        for number, run in enumerate(runs, start=1)
+        for result in run.results.values()
+        if table.holds(result, run.edition)
+    ]
+    rows = [*(_published(row) for row in table.rows), *own]
+    return {"number": table.number, "images": table.images, "rows": rows, "has_own": bool(own)}
+
+
+def _published(row: Published) -> Cells:
+    errors = {name: _percent(getattr(row, name)) for name in ("top1", "top5", "top5_test")}
+    return {"model": row.model, "link": None, "is_own": False, **errors}
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
+def _beside(table: Table, run: RunContents, number: int, result: Result) -> Cells:
+    row = table.row_for(result.views)
+    return {
+        "model": f"{run.name}, {result.views}, {result.checkpoint}",
+        "link": f"run-{number}",
+        "is_own": True,
+        "top1": _with_difference(result.top1_error, row.top1 if row else None),
+        "top5": _with_difference(result.top5_error, row.top5 if row else None),
+        "top5_test": "",
+    }
+
+
+def _with_difference(error: float, published: float | None) -> str:
+    if published is None:
+        return f"{100 * error:.2f}"
+    return f"{100 * error:.2f} ({100 * error - published:+.2f})"
+
+
+def result_rows(runs: Sequence[RunContents]) -> list[Cells]:
+    """Return a row for each result of each run."""
+    return list(_result_rows(runs))
+
+
+def _result_rows(runs: Sequence[RunContents]) -> Iterator[Cells]:
+    for number, run in enumerate(runs, start=1):
+        for result in run.results.values():
+            yield {
+                "link": f"run-{number}",
+                "run": run.name,
+                "split": f"{result.split}, {result.labels}" if result.labels else result.split,
+                "views": result.views,
+                "checkpoint": f"{result.checkpoint}, epoch {result.epoch}",
+                "images": f"{result.num_images:,}",
+                "top1": _with_interval(result, 1),
+                "top5": _with_interval(result, 5),
+                "loss": f"{result.loss:.4f}",
+            }
+
+
+def _with_interval(result: Result, rank: int) -> str:
+    text = f"{100 * getattr(result, f'top{rank}_error'):.2f}"
+    interval = getattr(result, f"top{rank}_interval", None)
+    if interval is None:
+        return text
+    low, high = interval
+    return f"{text} ({100 * low:.2f} to {100 * high:.2f})"
