@@ -8,7 +8,7 @@ import typer
 
 def command(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Folders made by alexrep train.")
+        list[Path], typer.Argument(metavar="RUN", help="Folders made by alexrep train.")
     ],
     data: Annotated[
         Path | None,
