@@ -1,28 +1,25 @@
 """`alexrep eval`: the errors of a trained network."""
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
-from .cli import choices, options
-from .cli.progress import is_quiet, meter
+from .cli import choices, eval_options, options
+from .cli.progress import is_quiet
 
 
 def command(
     ctx: typer.Context,
     run: options.Run,
-    data: Annotated[Path, typer.Option("--data", help="Folder with the shards.")],
-    ten_crop: Annotated[
-        bool, typer.Option("--ten-crop", help="Average ten patches instead of the centre one.")
-    ] = False,
+    data: eval_options.Data,
+    views: eval_options.Views = None,
+    ten_crop: eval_options.TenCrop = False,
+    average: eval_options.Average = "probabilities",
     split: choices.Split = "val",
     checkpoint: choices.Checkpoint = "last",
-    every: Annotated[
-        bool, typer.Option("--all-probabilities", help="Keep them for all classes, as float16.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images at once.")] = 64,
+    subset: eval_options.Subset = False,
+    all_probabilities: eval_options.Everything = False,
+    per_class: eval_options.PerClass = False,
+    as_json: options.Json = False,
+    batch_size: eval_options.BatchSize = 64,
     device: options.Device = "auto",
     workers: options.Threads = None,
 ) -> None:
@@ -31,29 +28,27 @@ def command(
     Images that could not be prepared count as errors. A signal ends it with exit code 75.
 
     \b
-    Example: alexrep eval runs/first --data data --ten-crop
+    Under torchrun or srun each process scores a share of the images.
+    Example: alexrep eval runs/first --data data --views centre,ten-crop
     """
     from alexrep import signals
 
     signalled = ctx.with_resource(signals.flagged())
-    from alexrep.compute.devices import pick
-    from alexrep.evaluation import text
-    from alexrep.evaluation.task import Task, find, num_images, score
+    from alexrep.compute.devices import meeting
+    from alexrep.evaluation.task import Task
     from alexrep.pool import default_threads
-    from alexrep.runs import results
     from alexrep.runs.folder import RunFolder
+
+    from .cli import evaluating
 
     options.require("--split", split, ("train", "val", "test"))
     options.require("--checkpoint", checkpoint, ("last", "best"))
-    folder, where, threads = RunFolder(run), pick(device), workers or default_threads()
+    options.require("--average", average, ("probabilities", "logits"))
+    kinds, folder = evaluating.views_of(views or (), ten_crop), RunFolder(run)
     folder.read_recipe()
-    task = Task(folder, data, split, "ten-crop" if ten_crop else "centre", checkpoint, every)
-    if result := find(task, options.note):
-        options.note(f"{task.path}: scored before, nothing to do")
-    else:
-        with meter(num_images(task), "images", is_quiet(ctx)) as done:
-            scored = score(task, where, threads, batch_size, signals.watch(done, signalled))
-        result = scored.result
-        with options.kept_if_allowed(task.path):
-            result = results.keep(scored)
-    typer.echo(text.document(result) if as_json else text.line(result))
+    task = Task(folder, data, split, kinds[0], checkpoint, all_probabilities, average, subset)
+    with meeting(device) as (where, group):
+        resources = (where, group, workers or default_threads(), batch_size)
+        scoring = evaluating.Evaluation(*resources, signalled, is_quiet(ctx))
+        if scored := scoring.results(task, kinds):
+            evaluating.say(scored, run, as_json, per_class)

@@ -75,7 +75,7 @@ def rename(split: Split, new: dict[str, str]) -> None:
 
 def match(task: Task, split: Split) -> Split:
     network = trained.load(task.run.checkpoint("last"))
-    return matched(split, network, task.run.path, task.data)
+    return matched(split, network, task.run.path, task.data).split
 
 
 def test_the_error_is_that_of_the_last_validation(task: Task) -> None:
@@ -166,7 +166,9 @@ def test_without_the_limit_in_its_recipe_a_run_has_all_classes(task: Task) -> No
 
 def test_a_limit_that_the_class_table_does_not_show_is_none(task: Task, val: Split) -> None:
     recipe = task.run.read_recipe()
-    assert of_classes(val, recipe, val.classes, task.run.path, task.data) is val
+    found = of_classes(val, recipe, val.classes, task.run.path, task.data)
+    assert found.split is val
+    assert np.array_equal(found.indices, np.arange(len(val)))
 
 
 def test_a_split_without_images_of_the_classes_is_named(task: Task, val: Split) -> None:
@@ -176,7 +178,7 @@ def test_a_split_without_images_of_the_classes_is_named(task: Task, val: Split) 
         match(task, val)
 
 
-def test_unknown_labels_are_refused(
+def test_a_split_without_labels_gives_predictions(
     task: Task,
     make_raw: Callable[..., Path],
     prepare: Callable[..., Path],
@@ -185,9 +187,18 @@ def test_unknown_labels_are_refused(
 ) -> None:
     blind = pack(prepare(make_raw(tmp_path / "raw", test_labels=False), tmp_path / "blind"))
     own = replace(task, data=blind, split="test")
-    for ask in (scored, num_images):
-        with pytest.raises(DataError, match="expected labels, found 4 images without; use the val"):
-            ask(own)
+    result = scored(own)
+    assert num_images(own) == result.num_images == result.num_unlabelled == 4
+    assert (result.loss, result.top1_error, result.top5_interval, result.ece) == (None,) * 4
+    kept = results.read_scored(own.path).predictions
+    assert kept.top5.shape == (4, 2)
+    assert find(own) == result
+
+
+def test_labels_of_which_some_are_unknown_are_refused(task: Task, val: Split) -> None:
+    val.labels[2:4] = -1
+    with pytest.raises(DataError, match="expected labels, found 2 images without; use the val"):
+        match(task, val)
 
 
 def test_images_of_another_side_are_refused(task: Task, val: Split) -> None:

@@ -70,7 +70,9 @@ def write_results(run: Path, name: str, **other: object) -> None:
     arrays["sheet_images"][1] = SKY
     split, _, views = name.removesuffix("-best").partition("-")
     result = Result(split, views, "best" if "best" in name else "last", 2, 4, 0, *NUMBERS)
-    predictions = Predictions(**(arrays | other))
+    arrays |= other
+    likeliest = (arrays[key] for key in ("labels", "top5", "probabilities"))
+    predictions = Predictions(**arrays, **results.from_the_likeliest(*likeliest))
     results.keep(Scored(run / "results" / f"{name}.json", result, predictions))
 
 

@@ -21,6 +21,8 @@ PREDICTIONS = Predictions(
     probabilities=np.array([[0.75, 0.25], [0.5, 0.5]], np.float32),
     sheet_images=np.zeros((1, 8, 8, 3), np.uint8),
     sheet_rows=np.array([1]),
+    label_probabilities=np.array([0.75, 0.5], np.float32),
+    credit=np.array([[1.0, 1.0], [0.0, 1.0]]),
 )
 
 
@@ -99,7 +101,7 @@ def test_a_result_of_version_1_needs_no_digest(scored: Scored) -> None:
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"version": 3}, "a fault at version"),
+        ({"version": 4}, "a fault at version"),
         ({"top1_error": "0.5"}, "a fault at top1_error"),
         ({"loss": float("nan")}, "a fault at loss"),
         ({"other": 1}, "a fault at other"),

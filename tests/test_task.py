@@ -17,16 +17,17 @@ from hypothesis import strategies as st
 
 from alexrep.config import recipes
 from alexrep.errors import DataError, ManifestError
-from alexrep.evaluation import text
+from alexrep.evaluation import predictions, text
+from alexrep.evaluation import task as task_module
 from alexrep.evaluation.evaluate import evaluate
 from alexrep.evaluation.predictions import sheet_rows
-from alexrep.evaluation.task import Task, find, num_images, score
+from alexrep.evaluation.task import Task, find, num_images, score, score_views
 from alexrep.feed.batches import Reader
 from alexrep.feed.dataset import open_data
 from alexrep.runs import checkpoint, log, results, trained
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.results import Result
-from alexrep.shards.read import open_split
+from alexrep.shards.read import Split, open_split
 from alexrep.training import run as training
 from alexrep.training.request import Request, Resources
 
@@ -123,14 +124,14 @@ def half_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 def test_a_run_is_scored_in_the_precision_of_its_recipe(half_run: RunFolder, data: Path) -> None:
     task = Task(half_run, data, "val", "centre", "last")
     result = score(task, CPU, threads=2, batch_size=4, done=lambda num: None).result
-    assert result.loss == log.read(half_run.log)[-1]["val_loss"]
+    assert result.loss == pytest.approx(log.read(half_run.log)[-1]["val_loss"], rel=1e-12)
     content = checkpoint.load(half_run.checkpoint("last"))
     content["config"]["compute"]["precision"] = "fp32"
     network = trained.Trained(half_run.path, content)
     with closing(open_split(data, "val")) as split:
         model, inputs = network.model(), network.inputs()
         exact, _ = evaluate(model, split, inputs, "centre", threads=2, batch_size=4)
-    assert result.loss != exact.loss
+    assert result.loss != pytest.approx(exact.loss, rel=1e-6)
 
 
 @pytest.mark.parametrize(("precision", "rounding"), [("fp32", "ieee"), ("bf16", "tf32")])
@@ -210,7 +211,9 @@ def test_before_scoring_there_is_no_result(task: Task) -> None:
 def test_a_result_is_found_again(task: Task) -> None:
     result = scored(task)
     assert find(task) == result
-    assert json.loads(task.run.result("val", "ten-crop").read_text()) == asdict(result)
+    assert json.loads(task.run.result("val", "ten-crop").read_text()) == json.loads(
+        text.document(result)
+    )
 
 
 def test_results_of_other_splits_and_views_stand_beside_it(task: Task) -> None:
@@ -368,7 +371,7 @@ def test_the_images_of_the_sheet_are_those_of_its_rows(task: Task) -> None:
     assert np.array_equal(kept["sheet_images"], expected)
 
 
-def test_unknown_labels_are_refused(
+def test_images_without_labels_are_predicted(
     task: Task,
     make_raw: Callable[..., Path],
     prepare: Callable[..., Path],
@@ -377,10 +380,16 @@ def test_unknown_labels_are_refused(
 ) -> None:
     raw = make_raw(tmp_path / "raw", test_labels=False)
     blind = pack(prepare(raw, tmp_path / "blind"))
-    wanted = "expected labels, found 4 images without; use the val split"
-    with pytest.raises(DataError, match=wanted):
-        scored(replace(task, data=blind, split="test"))
-    assert not (task.run.path / "results").exists()
+    known, unknown = scored(replace(task, split="test")), arrays(replace(task, split="test"))
+    (task.run.path / "results" / "test-ten-crop.json").unlink()
+    result = scored(replace(task, data=blind, split="test"))
+    kept = arrays(replace(task, split="test"))
+    assert known.top1_error is not None
+    assert (result.top1_error, result.loss, result.num_unlabelled) == (None, None, 4)
+    assert np.array_equal(kept["top5"], unknown["top5"])
+    assert (kept["labels"] == -1).all()
+    assert text.line(result) == "test, ten-crop: predictions of 4 images without labels"
+    assert text.details(result) == []
 
 
 def test_images_of_another_side_are_refused(
@@ -447,3 +456,47 @@ def test_no_image_is_on_the_sheet_twice(is_wrong: list[bool]) -> None:
     rows = sheet_rows(np.array(is_wrong))
     assert len(np.unique(rows)) == len(rows) == min(24, len(is_wrong))
     assert np.array_equal(rows, sheet_rows(np.array(is_wrong)))
+
+
+def test_both_views_are_scored_from_one_decoding(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = [replace(task, views=views) for views in ("centre", "ten-crop")]
+    apart = [score(each, CPU, threads=2, batch_size=3, done=lambda num: None) for each in tasks]
+    decoded: list[int] = []
+    read = Split.read
+
+    def counted(split: Split, index: int) -> bytes:
+        decoded.append(index)
+        return read(split, index)
+
+    monkeypatch.setattr(Split, "read", counted)
+    monkeypatch.setattr(predictions, "of", lambda split, indices, outputs: outputs)
+    monkeypatch.setattr(task_module, "measured", lambda result, kept: result)
+    both = score_views(tasks, CPU, threads=2, batch_size=3, done=lambda num: None)
+    assert sorted(decoded) == list(range(7))
+    for one, other in zip(apart, both, strict=True):
+        assert np.array_equal(one.predictions.probabilities, other.predictions.probabilities)
+        assert one.predictions.credit.tobytes() == other.predictions.credit.tobytes()
+
+
+def test_logits_are_averaged_if_asked_for_and_kept_apart(task: Task) -> None:
+    of_logits = replace(task, average="logits")
+    other, usual = scored(of_logits), scored(task)
+    assert of_logits.path.name == "val-ten-crop-logits.json"
+    assert (other.average, usual.average) == ("logits", "probabilities")
+    assert other.loss != usual.loss
+    assert "val, ten-crop, mean of logits: " in text.line(other)
+    assert replace(of_logits, views="centre").path == replace(task, views="centre").path
+
+
+def test_the_details_say_intervals_loss_and_calibration(task: Task) -> None:
+    result = scored(task)
+    assert result.loss is not None
+    first, second, third = text.details(result)
+    assert re.fullmatch(
+        r"95 % intervals: top-1 [\d.]+ to [\d.]+ %, top-5 [\d.]+ to [\d.]+ % \(10,000 boot.*", first
+    )
+    assert second == f"mean negative log likelihood: {result.loss:.4f}"
+    assert third.startswith("expected calibration error: ")
+    assert results.read(task.path) == result

@@ -10,12 +10,14 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 
 # The defaults of its functions are the group that there is when it is imported, which making an
 # optimiser does: then it would keep the group's threads, and Python's end aborts with them at
 # times (SIGABRT).
 import torch.distributed.nn.functional
+from numpy.typing import NDArray
 from torch import Tensor, distributed
 from torch.distributed.distributed_c10d import Store
 from torch.distributed.rendezvous import rendezvous
@@ -74,6 +76,23 @@ class Processes:
     def any_of(self, *are_true: bool) -> list[bool]:
         """Return for each value whether it is true on any rank."""
         return [value > 0 for value in self.total([float(is_true) for is_true in are_true])]
+
+    def gathered(self, part: NDArray[Any], rows: NDArray[np.int64], num_rows: int) -> NDArray[Any]:
+        """Put together an array of which each rank has some rows, and no other rank the same.
+
+        The bytes of all are summed, where others have zeros: no number changes in any bit.
+
+        Args:
+            part: This rank's rows, (len(rows), ...).
+            rows: Where they belong.
+            num_rows: Rows of the whole, which every rank gets.
+        """
+        whole = np.zeros((num_rows, *part.shape[1:]), part.dtype)
+        whole[rows] = part
+        if self.size > 1:
+            summed = torch.from_numpy(whole.reshape(-1).view(np.uint8))
+            self._call(lambda: distributed.all_reduce(summed))
+        return whole
 
     def from_first(self, content: Any) -> Any:  # noqa: ANN401 (any plain data)
         """Broadcast rank 0's `content` to all ranks.

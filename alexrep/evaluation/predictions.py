@@ -10,7 +10,6 @@ from alexrep import keyed
 from alexrep.evaluation.evaluate import Outputs
 from alexrep.feed.batches import Reader
 from alexrep.runs.results import Predictions
-from alexrep.shards import subset
 from alexrep.shards.read import Split
 
 SHEET = 24
@@ -19,25 +18,27 @@ SHEET_WRONG = 8
 """At most this many of them are wrongly classified ones."""
 
 
-def of(split: Split, outputs: Outputs) -> Predictions:
+def of(split: Split, indices: NDArray[np.int64], outputs: Outputs) -> Predictions:
     """Put names, labels and the images of the sheet beside what the network said.
 
     Args:
         split: The split that was scored; the images of the sheet are decoded again.
-        outputs: Of the split's images, in their order.
+        indices: Indices of the images that were scored.
+        outputs: Of these images, in their order.
     """
-    scored = subset.indices(split)
-    labels = split.labels[scored]
+    labels = split.labels[indices]
     rows = sheet_rows(outputs.top5[:, 0] != labels)
     with Reader(split, 1) as reader:
-        images = next(reader.read([scored[rows]])).images
+        images = next(reader.read([indices[rows]])).images
     return Predictions(
-        names=split.names[scored],
+        names=split.names[indices],
         labels=labels,
         top5=outputs.top5,
         probabilities=outputs.probabilities,
         sheet_images=images,
         sheet_rows=rows,
+        label_probabilities=outputs.label_probabilities,
+        credit=outputs.credit,
         all_probabilities=outputs.all_probabilities,
     )
 

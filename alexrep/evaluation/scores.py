@@ -21,24 +21,30 @@ class Scores:
     top5_credit: float = 0.0
     loss_sum: float = 0.0
 
-    def add(self, probabilities: Tensor, labels: Tensor) -> None:
+    def add(self, probabilities: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Count in a batch.
 
         Args:
             probabilities: (N, K), each row summing to one.
             labels: Class index, int64 (N,).
 
+        Returns:
+            The probability of each label, (N,), and its credits for top-1 and top-5,
+            float64 (N, 2).
+
         Raises:
             ValueError: If a probability is not a number.
         """
         if not bool(torch.isfinite(probabilities).all()):
             raise ValueError("probabilities: expected finite numbers, found others")
-        own = probabilities.gather(1, labels[:, None])
+        own = probabilities.gather(1, labels[:, None])[:, 0]
         tiny = torch.finfo(probabilities.dtype).tiny
+        both = torch.stack([credit(probabilities, labels, top) for top in (1, TOP)], dim=1)
         self.num_scored += len(labels)
-        self.top1_credit += float(credit(probabilities, labels, 1).sum())
-        self.top5_credit += float(credit(probabilities, labels, TOP).sum())
+        self.top1_credit += float(both[:, 0].sum())
+        self.top5_credit += float(both[:, 1].sum())
         self.loss_sum += float(-own.clamp_min(tiny).double().log().sum())
+        return own, both
 
     @property
     def num_images(self) -> int:

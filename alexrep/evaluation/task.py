@@ -1,25 +1,27 @@
 """A run scored on a split: once for the same weights and shards, and kept in the run."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from alexrep import manifest
 from alexrep.compute import precision
 from alexrep.compute.precision import Network
+from alexrep.compute.processes import Processes
 from alexrep.errors import ManifestError, mismatch
 from alexrep.evaluation import predictions
-from alexrep.evaluation.evaluate import evaluate
-from alexrep.evaluation.match_classes import matched, of_classes
-from alexrep.evaluation.scores import Scores
+from alexrep.evaluation.evaluate import AVERAGES, Averaging, Outputs, evaluate_views
+from alexrep.evaluation.match_classes import Matched, matched, of_classes, sharing
+from alexrep.evaluation.measures import measured
+from alexrep.feed import order
 from alexrep.runs import results, trained
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.results import Result, Scored
 from alexrep.runs.trained import Trained
-from alexrep.shards import subset
 from alexrep.shards.read import open_split
 
 
@@ -37,11 +39,23 @@ class Task:
     """Checkpoint, "last" or "best"."""
     all_probabilities: bool = False
     """Whether to keep the probabilities of all classes."""
+    average: str = "probabilities"
+    """What is averaged over the views, one of evaluate.AVERAGES; of one view it says nothing."""
+    is_shared: bool = False
+    """Whether the classes that run and data both have compete, and no others."""
 
     @property
     def path(self) -> Path:
         """The file of the result."""
-        return self.run.result(self.split, self.views, self.which)
+        averaged = "" if self.averaged == AVERAGES[0] else f"-{self.averaged}"
+        # Results of other data stand beside those of the run's own.
+        labels = f"subset-{self.data.resolve().name}" if self.is_shared else ""
+        return self.run.result(self.split, self.views + averaged, self.which, labels)
+
+    @property
+    def averaged(self) -> str:
+        """What is averaged: probabilities, where there is one view only."""
+        return self.average if self.views != "centre" else AVERAGES[0]
 
 
 def find(task: Task, say: Callable[[str], None] = lambda text: None) -> Result | None:
@@ -62,7 +76,7 @@ def find(task: Task, say: Callable[[str], None] = lambda text: None) -> Result |
     if result.shards != shards:
         # To remove the result would be bad advice if nothing could come in its place.
         with contextlib.closing(open_split(task.data, task.split)) as split:
-            matched(split, network, task.run.path, task.data)
+            matched(split, network, task.run.path, task.data, task.is_shared)
         advice = "remove the old result to score anew"
         raise ManifestError(mismatch(task.path, f"shards = {shards!r}", result.shards, advice))
     difference = _difference(task, result, network)
@@ -92,15 +106,17 @@ def num_images(task: Task) -> int:
 
     Raises:
         ManifestError: If pack has not finished, or the data has no such split.
-        DataError: If the run was trained on some classes only, and they cannot be scored.
+        DataError: If the run or the task takes some classes only, and they cannot be scored.
     """
     record = manifest.read(task.data / "shards" / manifest.NAME, "pack")
     recipe = task.run.read_recipe()
-    if not recipe.limits.classes:
+    if not recipe.limits.classes and not task.is_shared:
         return record.counts.get(f"{task.split} images", 0)
-    table = task.run.read_classes()
+    table, what = task.run.read_classes(), (task.run.path, task.data)
     with contextlib.closing(open_split(task.data, task.split)) as split:
-        return len(subset.indices(of_classes(split, recipe, table, task.run.path, task.data)))
+        if task.is_shared:
+            return len(sharing(split, table, *what).indices)
+        return len(of_classes(split, recipe, table, *what).indices)
 
 
 def score(
@@ -110,62 +126,115 @@ def score(
     batch_size: int,
     done: Callable[[int], None],
 ) -> Scored:
-    """Score a run on a split; nothing is written.
+    """Score a run on a split by one kind of views; see `score_views`."""
+    (scored,) = score_views([task], device, threads, batch_size, done)
+    return scored
+
+
+def score_views(
+    tasks: Sequence[Task],
+    device: torch.device,
+    threads: int,
+    batch_size: int,
+    done: Callable[[int], None],
+    processes: Processes | None = None,
+) -> list[Scored]:
+    """Score a run on a split by one or more kinds of views; nothing is written.
+
+    Every image is decoded once, by one of the processes, for all kinds of views. (The images
+    of the picture, 24 at most, are read again once it is known which are wrong.)
 
     Precision, layout in memory, determinism and form are those of the run's recipe. Nothing is
     compiled and all towers lie on the one device, so that any machine can score any run.
 
     Args:
-        task: What is to be scored.
+        tasks: What is to be scored; they differ in their views only.
         device: Where the network is to run.
         threads: Decoding threads.
         batch_size: Images at once.
-        done: Told the number of images of each batch.
+        done: Told the number of images of each batch that were scored here.
+        processes: Those that share the images; by default this one alone.
+
+    Returns:
+        A result of each task; nothing in processes but the first.
 
     Raises:
         ManifestError: If pack has not finished, or the data has no such split.
-        DataError: If network and data have other classes or other sides, or
-            labels are not known.
+        DataError: If network and data have other classes or other sides, or some labels are
+            not known and others are.
     """
+    task, group = tasks[0], processes or Processes()
     network = trained.load(task.run.checkpoint(task.which))
     compute = precision.on_one_device(network.recipe.compute)
     with (
         precision.settled(compute),
         contextlib.closing(open_split(task.data, task.split)) as whole,
     ):
-        split = matched(whole, network, task.run.path, task.data)
+        found = matched(whole, network, task.run.path, task.data, task.is_shared)
         model = precision.place(network.model(), compute, device)
-        scores, outputs = evaluate(
+        parts = evaluate_views(
             Network(model, compute, device),
-            split,
+            found.split,
             network.inputs().to(device),
-            task.views,
+            [task.views for task in tasks],
             threads=threads,
             batch_size=batch_size,
             done=done,
-            indices=subset.indices(split),
+            indices=found.indices,
+            share=lambda batch: batch[group.share(len(batch))],
             with_all=task.all_probabilities,
+            averaging=Averaging(task.average, _competing(found, device)),
         )
-        result = _result(task, network, scores, split.geometry)
-        return Scored(task.path, result, predictions.of(split, outputs))
+        outputs = {
+            views: _gathered(part, len(found.indices), batch_size, group)
+            for views, (_, part) in parts.items()
+        }
+        return [
+            Scored(task.path, measured(_result(task, network, found), kept), kept)
+            for task in (tasks if group.leads else ())
+            for kept in [predictions.of(found.split, found.indices, outputs[task.views])]
+        ]
 
 
-def _result(task: Task, network: Trained, scores: Scores, geometry: str) -> Result:
+def _competing(found: Matched, device: torch.device) -> torch.Tensor | None:
+    """Tell of each class whether it competes, (K,); None if all do."""
+    if not found.wnids:
+        return None
+    names = [synset.wnid in set(found.wnids) for synset in found.split.classes.synsets]
+    return torch.tensor(names, device=device)
+
+
+def _gathered(part: Outputs, num_images: int, batch_size: int, group: Processes) -> Outputs:
+    """Put together what each process has computed; all of it comes to every process."""
+    if group.size == 1:
+        return part
+    batches = order.batches(np.arange(num_images), batch_size)
+    rows = np.concatenate([batch[group.share(len(batch))] for batch in batches])
+    arrays = {name: array for name, array in vars(part).items() if array is not None}
+    return Outputs(
+        **{name: group.gathered(array, rows, num_images) for name, array in arrays.items()}
+    )
+
+
+def _result(task: Task, network: Trained, found: Matched) -> Result:
+    """Say what was scored; the numbers come from `measured`."""
     return Result(
         split=task.split,
         views=task.views,
         checkpoint=task.which,
         epoch=network.epoch,
-        num_images=scores.num_images,
-        num_quarantined=scores.num_quarantined,
-        loss=scores.loss,
-        top1_error=scores.top1_error,
-        top5_error=scores.top5_error,
+        num_images=len(found.indices),
+        num_quarantined=found.split.num_quarantined,
+        loss=None,
+        top1_error=None,
+        top5_error=None,
         weights=network.weights,
         shards=_shards_digest(task),
-        geometry=geometry,
+        geometry=found.split.geometry,
         trained_geometry=network.geometry,
         all_probabilities=task.all_probabilities,
+        average=task.averaged,
+        wnids=found.wnids,
         version=results.VERSION,
     )
 

@@ -46,8 +46,18 @@ def patches(images: Tensor, views: str, inputs: Inputs) -> Iterator[Tensor]:
         views: One of VIEWS.
         inputs: Constants of normalisation, on the images' device.
     """
-    num, border = len(images), images.shape[1] - inputs.side
-    for row, column, reflect in corners(views, border):
-        offsets = torch.tensor([[row, column]]).expand(num, 2)
-        patch = cut(images, offsets, torch.full((num,), reflect), inputs)
-        yield patch.permute(0, 3, 1, 2)
+    for corner in corners(views, images.shape[1] - inputs.side):
+        yield patch(images, corner, inputs)
+
+
+def patch(images: Tensor, corner: tuple[int, int, bool], inputs: Inputs) -> Tensor:
+    """Return the network input for one view, float32 (N, 3, P, P), without noise.
+
+    Args:
+        images: uint8 (N, S, S, 3).
+        corner: Row, column and reflection, as `corners` has them.
+        inputs: Constants of normalisation, on the images' device.
+    """
+    num, (row, column, reflect) = len(images), corner
+    offsets = torch.tensor([[row, column]]).expand(num, 2)
+    return cut(images, offsets, torch.full((num,), reflect), inputs).permute(0, 3, 1, 2)

@@ -12,7 +12,7 @@ import io
 import zipfile
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,9 @@ from alexrep import files
 from alexrep.errors import DataError, mismatch
 from alexrep.shards.layout import GEOMETRY
 
-VERSION = 2
-"""2 since a result names its version and the digest of its predictions; 1 had neither."""
+VERSION = 3
+"""3 since a result has intervals and calibration, and may be of images without labels; 2 since it
+names its version and the digest of its predictions; 1 had neither."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,14 @@ class Result:
     """Images of the split; those in quarantine are counted as errors. Of a run on some classes,
     the images of these, see `match_classes.of_classes`."""
     num_quarantined: int
-    loss: float
-    """Mean over the images that could be scored."""
-    top1_error: float
-    top5_error: float
+    loss: float | None
+    """Mean negative log likelihood of the labels, over the images that could be scored; None
+    where none is known."""
+    top1_error: float | None
+    """None where no label is known."""
+    top5_error: float | None
     weights: str
-    """Digest of the weights."""
+    """Digest of the weights; of an ensemble, of the digests of its networks' weights."""
     shards: str
     """Digest of the shards' manifest."""
     geometry: str = GEOMETRY
@@ -62,10 +65,30 @@ class Result:
     """Name of the labels, if they are not the data's own."""
     all_probabilities: bool = False
     """Whether the predictions have the probabilities of all classes."""
+    average: str = "probabilities"
+    """What was averaged over the views: "probabilities" or "logits"."""
+    wnids: tuple[str, ...] = ()
+    """The classes that competed, if not all of the run's: those that its data has too."""
+    num_unlabelled: int = 0
+    """Images whose label is unknown: they have predictions and count in no score."""
+    top1_interval: tuple[float, float] | None = None
+    """Ends of the 95 % interval of the top-1 error, by bootstrap over the images, those in
+    quarantine among them; see `evaluation.intervals`. None in versions before 3."""
+    top5_interval: tuple[float, float] | None = None
+    """The same of the top-5 error."""
+    draws: int = 0
+    """Resamples of the bootstrap."""
+    ece: float | None = None
+    """Expected calibration error, 15 bins of equal width; see `evaluation.calibration`."""
     predictions: str = ""
     """SHA-256 of the file of predictions; empty in version 1, and where they were not kept."""
     version: Annotated[int, Field(ge=1, le=VERSION)] = 1
     """Version of the format."""
+
+    @property
+    def nll(self) -> float | None:
+        """Mean negative log likelihood, which is the loss; None where no label is known."""
+        return self.loss
 
 
 @dataclass(frozen=True)
@@ -84,6 +107,12 @@ class Predictions:
     """RGB images for the picture, (M, side, side, 3)."""
     sheet_rows: NDArray[np.int64]
     """Row of each of these among the scored images, (M,)."""
+    label_probabilities: NDArray[np.float32]
+    """Probability of each image's label, (N,); NaN where the label or, in versions before 3, its
+    probability is unknown."""
+    credit: NDArray[np.float64]
+    """Credits of each image for top-1 and top-5, shared where labels tie, (N, 2); NaN where the
+    label is unknown."""
     all_probabilities: NDArray[np.float16] | None = None
     """Probabilities of every class, (N, K), if they were asked for; under 3e-8 they are 0."""
 
@@ -183,7 +212,22 @@ def _unpack(content: bytes) -> Predictions:
     """Read the arrays; a pickle among them is a ValueError."""
     if not zipfile.is_zipfile(io.BytesIO(content)):
         raise ValueError("no zip archive")
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
         names = [field.name for field in fields(Predictions)]
-        optional = {} if "all_probabilities" in arrays else {"all_probabilities": None}
-        return Predictions(**{name: arrays[name] for name in names if name not in optional})
+        arrays = {name: archive[name] for name in names if name in archive}
+    if not {"label_probabilities", "credit"} <= arrays.keys():
+        arrays |= from_the_likeliest(arrays["labels"], arrays["top5"], arrays["probabilities"])
+    if missing := [name for name in names[:-1] if name not in arrays]:
+        raise KeyError(f"no {missing[0]}")
+    return Predictions(**arrays)
+
+
+def from_the_likeliest(
+    labels: NDArray[np.int64], top5: NDArray[np.int64], probabilities: NDArray[np.float32]
+) -> dict[str, NDArray[Any]]:
+    """Return what versions before 3 did not keep, as far as their likeliest classes say it."""
+    is_label = (top5 == labels[:, None]) & (labels >= 0)[:, None]
+    own = np.where(is_label.any(axis=1), (probabilities * is_label).sum(axis=1), np.nan)
+    credit = np.stack([is_label[:, 0], is_label.any(axis=1)], axis=1).astype(np.float64)
+    credit[labels < 0] = np.nan
+    return {"label_probabilities": own.astype(np.float32), "credit": credit}
