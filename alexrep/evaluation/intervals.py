@@ -7,7 +7,7 @@ DRAWS = 10_000
 """Resamples; with so many an end of the interval moves by about a hundredth of its length."""
 LEVEL = 0.95
 SEED = 20120930
-"""Of the resamples: the same credit give the same interval."""
+"""Of the resamples: the same credit gives the same interval."""
 
 
 def bootstrap(
@@ -15,7 +15,7 @@ def bootstrap(
 ) -> tuple[float, float]:
     """Return the percentile interval of an error: images are drawn anew, with replacement.
 
-    The credit have few distinct values, mostly 0 and 1. How often each is drawn is
+    Credit has few distinct values, mostly 0 and 1. How often each of them is drawn is
     multinomial, so no resample is ever held: the cost does not depend on the images.
 
     Args:

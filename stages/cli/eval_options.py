@@ -14,8 +14,6 @@ TenCrop = Annotated[bool, typer.Option("--ten-crop", help="Short for --views ten
 Average = Annotated[
     str, typer.Option(help="What is averaged over the views: probabilities or logits.")
 ]
-Split = Annotated[str, typer.Option(help="train, val or test.")]
-Checkpoint = Annotated[str, typer.Option(help="last or best.")]
 Subset = Annotated[
     bool, typer.Option("--subset", help="Only the classes that RUN and DATA both have compete.")
 ]

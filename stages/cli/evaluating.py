@@ -13,8 +13,8 @@ from alexrep.compute.processes import Processes
 from alexrep.errors import Interrupted
 from alexrep.evaluation import confusion, text
 from alexrep.evaluation.task import Task, find, num_images, score_views
-from alexrep.ilsvrc import classes
 from alexrep.runs import results
+from alexrep.runs.folder import RunFolder
 from alexrep.runs.results import Scored
 
 from . import options
@@ -131,7 +131,7 @@ def say(all_scored: Sequence[Scored], run: Path, as_json: bool, per_class: bool)
         for line in text.details(scored.result):
             typer.echo(f"  {line}")
         if per_class and scored.result.top1_error is not None:
-            table = classes.read(run / "classes.json")
+            table = RunFolder(run).read_classes()
             errors = confusion.of_classes(scored.predictions, len(table))
             pairs = confusion.most_confused(confusion.matrix(scored.predictions, len(table)))
             typer.echo("\n".join(["", *text.class_table(errors, pairs, table), ""]))
