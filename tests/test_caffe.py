@@ -137,14 +137,16 @@ def test_eval_scores_it_and_names_no_geometry(
     run = weights.with_name("run")
     result = alexrep("eval", run, "--data", squashed, "--device", "cpu", *views)
     assert result.exit_code == 0, result.output
-    assert re.fullmatch(r"val, (centre|ten-crop): top-1 error .*\(8 images.*\)\n", result.stdout)
+    assert re.fullmatch(
+        r"val, (centre|ten-crop): top-1 error .*\(8 images.*\)\n( .*\n)*", result.stdout
+    )
 
 
 def test_eval_on_cropped_images_says_so(weights: Path, data: Path) -> None:
     imports(weights, data)
     result = alexrep("eval", weights.with_name("run"), "--data", data, "--device", "cpu")
     warning = "\nval: cropped to a square; the network was trained on squashed images\n"
-    assert result.stdout.endswith(warning)
+    assert warning in result.stdout
 
 
 @torch.no_grad()

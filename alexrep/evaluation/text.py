@@ -43,6 +43,12 @@ def details(result: Result) -> list[str]:
         lines.append(f"mean negative log likelihood: {result.loss:.4f}")
     if result.ece is not None:
         lines.append(f"expected calibration error: {percent(result.ece)} (15 bins of equal width)")
+    if result.members:
+        each = zip(result.members, result.mixture, strict=True)
+        lines.append(f"weights: {', '.join(f'{run} {weight:.3f}' for run, weight in each)}")
+    if result.fitted_on:
+        same = ": the very images of this error" if result.fitted_on == result.split else ""
+        lines.append(f"the weights were fitted on {result.fitted_on}{same}")
     if result.wnids:
         lines.append(f"competing: the {len(result.wnids)} classes that run and data both have")
     return lines
@@ -98,7 +104,8 @@ def _views(result: Result) -> str:
     average = "" if result.average == "probabilities" else f"mean of {result.average}"
     checkpoint = "" if result.checkpoint == "last" else result.checkpoint
     classes = f"{len(result.wnids)} classes" if result.wnids else ""
-    parts = (result.views, average, checkpoint, result.labels, classes)
+    networks = f"mean of {len(result.members)} networks" if result.members else ""
+    parts = (result.views, average, checkpoint, result.labels, classes, networks)
     return ", ".join(part for part in parts if part)
 
 

@@ -69,6 +69,12 @@ class Result:
     """What was averaged over the views: "probabilities" or "logits"."""
     wnids: tuple[str, ...] = ()
     """The classes that competed, if not all of the run's: those that its data has too."""
+    members: tuple[str, ...] = ()
+    """Of an ensemble: the folders of the runs whose probabilities were averaged."""
+    mixture: tuple[float, ...] = ()
+    """Weight of each of them, summing to one."""
+    fitted_on: str = ""
+    """Split on which these weights were searched; empty if they were given."""
     num_unlabelled: int = 0
     """Images whose label is unknown: they have predictions and count in no score."""
     top1_interval: tuple[float, float] | None = None
