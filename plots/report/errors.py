@@ -49,7 +49,9 @@ def _beside(table: Table, run: RunContents, number: int, result: Result) -> Cell
     }
 
 
-def _with_difference(error: float, published: float | None) -> str:
+def _with_difference(error: float | None, published: float | None) -> str:
+    if error is None:
+        return ""
     if published is None:
         return f"{100 * error:.2f}"
     return f"{100 * error:.2f} ({100 * error - published:+.2f})"
@@ -72,12 +74,15 @@ def _result_rows(runs: Sequence[RunContents]) -> Iterator[Cells]:
                 "images": f"{result.num_images:,}",
                 "top1": _with_interval(result, 1),
                 "top5": _with_interval(result, 5),
-                "loss": f"{result.loss:.4f}",
+                "loss": "" if result.loss is None else f"{result.loss:.4f}",
             }
 
 
 def _with_interval(result: Result, rank: int) -> str:
-    text = f"{100 * getattr(result, f'top{rank}_error'):.2f}"
+    error = getattr(result, f"top{rank}_error")
+    if error is None:
+        return ""
+    text = f"{100 * error:.2f}"
     interval = getattr(result, f"top{rank}_interval", None)
     if interval is None:
         return text
