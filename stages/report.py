@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from .cli import options
+
 
 def command(
     runs: Annotated[
@@ -31,6 +33,7 @@ def command(
     from alexrep.errors import ConfigError, mismatch
     from alexrep.plots.report import page
     from alexrep.prepare.prepared import open_prepared
+    from alexrep.runs.contents import NothingToShow
 
     if out is None and len(runs) > 1:
         advice = "name the page, as in --out report.html"
@@ -39,6 +42,9 @@ def command(
     # So that no file of a run can be written over.
     if path.suffix != ".html":
         raise ConfigError(mismatch("--out", "a name that ends in .html", path, "name the page so"))
-    for line in page.write(runs, path, None if data is None else open_prepared(data)):
-        typer.echo(f"left out: {line}")
+    missing = page.write(runs, path, None if data is None else open_prepared(data))
+    faults = [error for error in missing.values() if not isinstance(error, NothingToShow)]
+    for name, error in missing.items():
+        (options.note if error in faults else typer.echo)(f"left out: {name}: {error}")
     typer.echo(path)
+    raise typer.Exit(1 if faults else 0)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -17,9 +18,9 @@ from alexrep.errors import AlexrepError
 from alexrep.ilsvrc.classes import Synset
 from alexrep.plots.report import causes, page, paper
 from alexrep.plots.report.causes import Cause, Facts
-from alexrep.runs import environment
+from alexrep.runs import environment, results
 from alexrep.runs.folder import RunFolder
-from alexrep.runs.results import Result
+from alexrep.runs.results import Predictions, Result, Scored
 from alexrep.stages import app
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -28,8 +29,8 @@ COMPLETE = Facts("ilsvrc2012", "crop", 1_281_167, 91)
 SCRIPT = """<script>
 const rows = (table) => [...table.tBodies[0].rows].filter((row) => !row.hidden);
 const table = document.querySelector("table.sortable");
-const head = table.tHead.rows[0].cells[5].querySelector("button");
-const numbers = () => rows(table).map((row) => row.cells[5].textContent.split(" ")[0]);
+const head = table.tHead.rows[0].cells[4].querySelector("button");
+const numbers = () => rows(table).map((row) => row.cells[4].textContent.split(" ")[0]);
 head.click(); const up = numbers(); head.click(); const down = numbers();
 document.title = JSON.stringify({up, down});
 </script></body>"""
@@ -111,6 +112,8 @@ def test_a_result_of_all_images_belongs_into_the_papers_table() -> None:
         (replace(VAL, split="test"), "ilsvrc2012"),
         (replace(VAL, num_images=49_999), "ilsvrc2012"),
         (replace(VAL, labels="real"), "ilsvrc2012"),
+        (replace(VAL, wnids=("n01440764",)), "ilsvrc2012"),
+        (replace(VAL, num_unlabelled=1), "ilsvrc2012"),
     ],
 )
 def test_a_result_of_other_images_or_labels_belongs_into_none(
@@ -182,6 +185,35 @@ def test_errors_stand_beside_the_papers_with_their_difference(run: RunFolder) ->
         assert wanted in cells
 
 
+def test_an_average_of_five_is_compared_with_the_papers_five(run: RunFolder) -> None:
+    five = replace(VAL, members=("a", "b", "c", "d", "e"), top1_error=0.38, top5_error=0.165)
+    write_result(run, five)
+    cells = Page(written(run)).cells
+    assert {"5 runs averaged, ten-crop", "38.00 (-0.10)", "16.50 (+0.10)"} <= set(cells)
+
+
+def test_classes_stand_with_what_they_are_taken_for(run: RunFolder) -> None:
+    labels, top = np.array([0, 0, 0, 1]), np.array([[0, 1], [1, 0], [1, 0], [1, 0]])
+    credit = (top == labels[:, None]).astype(np.float64)
+    predictions = Predictions(
+        names=np.array([b"a", b"b", b"c", b"d"]),
+        labels=labels,
+        top5=top,
+        probabilities=np.array([[0.75, 0.25]] * 4, dtype=np.float32),
+        sheet_images=np.zeros((0, 8, 8, 3), np.uint8),
+        sheet_rows=np.zeros(0, np.int64),
+        label_probabilities=np.array([0.75, 0.25, 0.25, 0.75], dtype=np.float32),
+        credit=np.stack([credit[:, 0], np.ones(4)], axis=1),
+    )
+    results.keep(Scored(run.result("val", "ten-crop"), replace(VAL, num_images=4), predictions))
+    cells = Page(written(run)).cells
+    first = cells.index("cat")
+    assert cells[first : first + 10] == [
+        *("cat", "3", "66.7", "0.0", "dog 2"),
+        *("dog", "1", "0.0", "0.0", ""),
+    ]
+
+
 def test_nothing_is_fetched_and_every_link_leads_somewhere(run: RunFolder) -> None:
     text = written(run)
     found = Page(text)
@@ -231,10 +263,16 @@ def test_several_runs_need_a_name_for_the_page(run: RunFolder) -> None:
 
 
 def test_the_command_writes_the_page_into_the_run(run: RunFolder) -> None:
+    for path in (run.path / "results").iterdir():
+        path.unlink()
     result = CliRunner().invoke(app, ["report", str(run.path)])
-    assert result.exit_code == 0, result.output
     assert (run.path / "report.html").is_file()
-    assert "left out: first, kernels" in result.output
+    assert "left out: first, classes: " in result.output
+    assert result.exit_code == 1, "its checkpoints are damaged"
+
+
+def test_predictions_that_were_not_kept_leave_out_the_classes(run: RunFolder) -> None:
+    assert "first, classes" in page.write([run.path], run.path / "report.html")
 
 
 def test_the_code_is_the_same_wherever_it_lies() -> None:

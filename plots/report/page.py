@@ -14,17 +14,20 @@ from markupsafe import Markup
 from PIL import Image
 
 from alexrep import __version__, files
+from alexrep.errors import AlexrepError
 from alexrep.prepare.prepared import Prepared
 
 from .. import gallery
 from . import contents, errors, sections
 from .contents import RunContents
 
+Missing = dict[str, AlexrepError]
+
 LARGE = 200_000
 """Bytes of a PNG from which it is embedded as JPEG, which is a quarter of it for photographs."""
 
 
-def write(runs: Sequence[Path], out: Path, prepared: Prepared | None = None) -> list[str]:
+def write(runs: Sequence[Path], out: Path, prepared: Prepared | None = None) -> Missing:
     """Write the page of one run or several.
 
     Args:
@@ -33,7 +36,8 @@ def write(runs: Sequence[Path], out: Path, prepared: Prepared | None = None) -> 
         prepared: The prepared images of the runs, for the data report.
 
     Returns:
-        What could not be shown, a line each.
+        Why a part could not be shown, by run and part: a NothingToShow, or an error that needs
+        fixing. The page says it, too.
 
     Raises:
         DataError: If a folder is not a run's, or a file in it is damaged.
@@ -54,7 +58,10 @@ def write(runs: Sequence[Path], out: Path, prepared: Prepared | None = None) -> 
         runs=shown,
     )
     files.write_bytes(out, page.encode())
-    return [f"{run['name']}, {line}" for run in shown for line in run["missing"]]
+    missing = {
+        f"{run['name']}, {name}": why for run in shown for name, why in run["missing"].items()
+    }
+    return missing
 
 
 def _text(name: str) -> str:
@@ -65,6 +72,10 @@ def _shown(run: RunContents, number: int, prepared: Prepared | None) -> dict[str
     """Return what the page's template reads of a run."""
     described = run.description
     pictures, missing = _pictures(run)
+    try:
+        classes = errors.classes(run)
+    except AlexrepError as error:
+        classes, missing["classes"] = None, error
     return {
         "id": f"run-{number}",
         "name": run.name,
@@ -76,7 +87,7 @@ def _shown(run: RunContents, number: int, prepared: Prepared | None) -> dict[str
         "departures": [*described.departures, *described.other_departures],
         "pictures": pictures,
         "missing": missing,
-        "confusion": None,
+        "classes": classes,
         "images": sections.images(run),
         **sections.data_report(prepared),
         "environment": sections.environment_of(run),
@@ -86,13 +97,14 @@ def _shown(run: RunContents, number: int, prepared: Prepared | None) -> dict[str
     }
 
 
-def _pictures(run: RunContents) -> tuple[list[dict[str, str]], list[str]]:
+def _pictures(run: RunContents) -> tuple[list[dict[str, str]], Missing]:
     """Draw all pictures of a run; return those that there are, and why others are not."""
-    pictures, missing = [], []
+    pictures: list[dict[str, str]] = []
+    missing: Missing = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, outcome in gallery.draw_all(run.path, Path(folder)).items():
             if not isinstance(outcome, Path):
-                missing.append(f"{name}: {outcome}")
+                missing[name] = outcome
                 continue
             pictures.append(
                 {

@@ -34,9 +34,10 @@ class Table:
     rows: tuple[Published, ...]
 
     def holds(self, result: Result, edition: str | None) -> bool:
-        """Tell whether a result is on this table's images, all of them, with their own labels."""
+        """Tell whether a result is of this table's images, labels and classes, of all of them."""
         is_split = (edition, result.split) == (self.edition, self.split)
-        return is_split and result.num_images == self.num_images and not result.labels
+        is_whole = result.num_images == self.num_images and not result.num_unlabelled
+        return is_split and is_whole and not result.labels and not result.wnids
 
     def row_for(self, views: str, num_networks: int = 1) -> Published | None:
         """Return the row that a network's error with these views is to be compared with."""
