@@ -10,19 +10,20 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from alexrep.plots import panels, style
+from alexrep.plots.panels import End
 
-WIDTH, HEIGHT = 7.4, 4.9
-TOP, BOTTOM = 1.15, 0.65
-"""Room above and below the panel, in inches."""
+HEIGHT, PANEL = 4.7, (1.0, 3.05)
+"""Height of the page; top and height of the panel, in inches."""
 LOOKS: dict[str, dict[str, Any]] = {
-    "code": {"label": "source: 0.03 in conv3 to conv5", "color": style.BLUE, "ls": "-"},
-    "paper": {"label": "paper: 0.01", "color": style.VERMILLION, "ls": (0, (4, 2))},
+    "code": {"color": style.BLUE, "ls": "-"},
+    "paper": {"color": style.VERMILLION, "ls": (0, (4, 2))},
 }
 NAMES = {"code": "source", "paper": "paper"}
+STDS = {"code": "0.03", "paper": "0.01"}
+"""Initial standard deviation in conv3 to conv5."""
 
 
 @dataclass(frozen=True)
@@ -65,17 +66,16 @@ def draw(curves: Sequence[Curve], target: float, cap: int, out: Path) -> None:
         cap: Step at which a run is given up.
         out: The PNG file, whole or not at all.
     """
-    with style.canvas(out, WIDTH, HEIGHT) as figure:
+    end = min(cap, max(int(curve.steps[-1]) for curve in curves))
+    with style.canvas(HEIGHT) as figure:
         style.title(figure, "First steps of net 145, by initialisation", summary(curves, target))
-        corner = (panels.LEFT / WIDTH, BOTTOM / HEIGHT)
-        size = (1 - (panels.LEFT + style.MARGIN) / WIDTH, 1 - (TOP + BOTTOM) / HEIGHT)
-        axes = figure.add_axes((*corner, *size))
+        (axes,) = panels.stack(figure, [PANEL])
+        panels.name(axes, "running training loss (nats)")
         axes.axhline(target, zorder=1, **panels.DASHES)
-        lines = {curve.initialisation: _line(axes, curve, target) for curve in curves}
-        end = min(cap, max(int(curve.steps[-1]) for curve in curves))
-        axes.set(xlim=(0, 1.02 * end), xlabel="step", ylabel="running training loss (nats)")
-        axes.annotate(f"{target:.3f}", (0, target), textcoords="offset points", xytext=(4, -11))
-        panels.legend(axes, [lines[name] for name in LOOKS if name in lines])
+        ends = {curve.initialisation: _line(axes, curve, target) for curve in curves}
+        panels.scale_epochs(axes, end, "step")
+        panels.label_ends(axes, [*ends.values(), End(target, f"{target:.3f}", style.QUIET)])
+    style.save(figure, out)
 
 
 def summary(curves: Sequence[Curve], target: float) -> str:
@@ -92,9 +92,11 @@ def summary(curves: Sequence[Curve], target: float) -> str:
     return f"first under {target:.3f} at step: " + "; ".join(parts)
 
 
-def _line(axes: Axes, curve: Curve, target: float) -> Line2D:
-    (line,) = axes.plot(curve.steps, curve.losses, lw=1.2, **LOOKS[curve.initialisation])
+def _line(axes: Axes, curve: Curve, target: float) -> End:
+    """Draw the curve of a run; return its end, to be labelled."""
+    name = curve.initialisation
+    axes.plot(curve.steps, curve.losses, lw=1.2, **LOOKS[name])
     at = curve.crossing(target)
     if at is not None:
         axes.plot([at], [target], "o", ms=8, mfc="none", mec=style.INK, mew=1.1, zorder=4)
-    return line
+    return End(float(curve.losses[-1]), f"{NAMES[name]}: {STDS[name]}", LOOKS[name]["color"])

@@ -1,1 +1,1 @@
-"""Figures of a run: one per module, each with draw(run, out)."""
+"""Pictures: one a module, whose draw(run) returns the figure; `style.save` writes it."""

@@ -4,55 +4,66 @@ Source: Krizhevsky et al. 2012, section 4.1.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from alexrep.runs.contents import ColourAxes, Floats, read_colour_axes, read_recipe
+from alexrep.runs.contents import ColourAxes, Floats, name_of, read_colour_axes, read_recipe
 
 from . import style
 
 DRAWS = (-2, -1, 0, 1, 2)
 """Multiples of the standard deviation at which colours are shown."""
-WIDTH, TOP, ROW = 10.4, 1.55, 0.78
-"""Page width, height above the rows, and row height, in inches."""
-BARS, LONGEST_BAR = 1.75, 2.1
+STRONGER = 5
+"""Factor by which the noise is shown stronger: at its own strength it is hardly to be seen."""
+TOP, ROW = 1.62, 0.7
+"""Height above the rows, and of a row, in inches."""
+BARS, LONGEST_BAR = 1.75, 0.55
 """Left end of the bars, and length of the longest, in inches."""
-SWATCH_WIDTH, SWATCH_HEIGHT = 0.5, 0.46
+SWATCH_WIDTH, SWATCH_HEIGHT = 0.3, 0.46
 """Width and height of a swatch, in inches."""
-DATA_LEFT, NOISE_LEFT = 4.75, 7.6
-"""Left edges of the swatches at the data's own spread and at the noise's, in inches."""
-NOTE = (
-    "Grey levels are clipped to 0 to 255. The noise is shown for draws of up to twice its "
-    "standard deviation, one axis at a time; it moves along all three."
+GROUPS = (2.86, 4.53, 6.2)
+"""Left edges of the swatches: of the data's own spread, of the noise's, and of it stronger."""
+NOTES = (
+    "Each row moves the mean colour along one axis; colour noise moves it along all three at once.",
+    "Grey levels are clipped to 0 to 255.",
 )
 
 
-def draw(run: Path, out: Path) -> None:
-    """Draw the colour axes of `run` into the PNG file `out`.
+def draw(run: Path) -> Figure:
+    """Draw the colour axes of `run`.
 
     Raises:
         DataError: If the colour axes or the recipe are missing or damaged.
     """
-    recipe, axes = read_recipe(run), read_colour_axes(run)
-    with style.canvas(out, WIDTH, TOP + 3 * ROW + 0.55) as figure:
-        style.title(figure, f"{recipe.name}: colour axes of the training set", summary(axes))
+    scale, axes = read_recipe(run).noise.scale, read_colour_axes(run)
+    heads = ("the data's spread", f"colour noise, {scale:g} of it", f"the noise {STRONGER} times")
+    with style.canvas(TOP + 3 * ROW + 0.6) as figure:
+        style.title(figure, f"{name_of(run)}: colour axes of the training set", *summary(axes))
         page = style.page(figure)
-        _column_heads(page, recipe.noise.scale)
+        page.text(style.MARGIN, TOP - 0.42, "axis (R, G, B)", weight="bold")
+        page.text(BARS, TOP - 0.42, "std", weight="bold")
         for index in range(3):
-            y = TOP + index * ROW
-            _bar(page, axes, index, y)
-            _swatches(page, swatches(axes, index, 1.0), DATA_LEFT, y)
-            _swatches(page, swatches(axes, index, recipe.noise.scale), NOISE_LEFT, y)
-        page.text(style.MARGIN, TOP + 3 * ROW + 0.1, NOTE, size=8, color=style.QUIET, va="top")
+            _bar(page, axes, index, TOP + index * ROW)
+        factors = (1.0, scale, STRONGER * scale)
+        for left, head, factor in zip(GROUPS, heads, factors, strict=True):
+            _head(page, left, head)
+            for index in range(3):
+                _swatches(page, swatches(axes, index, factor), left, TOP + index * ROW)
+        for number, note in enumerate(NOTES):
+            y = TOP + 3 * ROW + number * style.LEADING
+            page.text(style.MARGIN, y, note, size=style.SMALL, color=style.QUIET, va="top")
+    return figure
 
 
-def summary(axes: ColourAxes) -> str:
-    """Return the subtitle: the mean colour and the number of pixels behind it."""
+def summary(axes: ColourAxes) -> tuple[str, str]:
+    """Return the subtitle: the mean colour, and the number of pixels behind it."""
     red, green, blue = axes.mean
     mean = f"mean colour R {red:.1f}, G {green:.1f}, B {blue:.1f} grey levels"
-    return f"{mean}; covariance of {axes.num_pixels:,} pixels"
+    return mean, f"covariance of {axes.num_pixels:,} pixels; std in grey levels"
 
 
 def swatches(axes: ColourAxes, index: int, scale: float) -> Floats:
@@ -72,25 +83,21 @@ def swatches(axes: ColourAxes, index: int, scale: float) -> Floats:
     return colours
 
 
-def _column_heads(page: Axes, scale: float) -> None:
-    """Write the column heads, and the number of standard deviations above each swatch."""
-    y = TOP - 0.36
-    page.text(style.MARGIN, y, "axis (R, G, B)", weight="bold")
-    page.text(BARS, y, "standard deviation, grey levels", weight="bold")
-    page.text(DATA_LEFT, y, "mean colour moved along the axis", weight="bold")
-    page.text(NOISE_LEFT, y, f"the same by the noise, scale {scale:g}", weight="bold")
-    for left, factor in ((DATA_LEFT, 1.0), (NOISE_LEFT, scale)):
-        for column, draw in enumerate(DRAWS):
-            x = left + (column + 0.5) * SWATCH_WIDTH
-            text = f"{style.signed(draw * factor, 'g')} std" if draw else "mean"
-            page.text(x, TOP - 0.1, text, size=7, color=style.QUIET, ha="center")
+def _head(page: Axes, left: float, text: str) -> None:
+    """Write the head of a group of swatches, and above each its multiple of the deviation."""
+    page.text(left, TOP - 0.42, text, weight="bold")
+    for column, draw in enumerate(DRAWS):
+        x = left + (column + 0.5) * SWATCH_WIDTH
+        number = style.signed(draw, "g") if draw else "mean"
+        look: dict[str, Any] = {"size": style.SMALL, "color": style.QUIET, "ha": "center"}
+        page.text(x, TOP - 0.1, number, **look)
 
 
 def _bar(page: Axes, axes: ColourAxes, index: int, y: float) -> None:
     middle = y + SWATCH_HEIGHT / 2
     page.text(style.MARGIN, middle - 0.04, f"axis {index + 1}", weight="bold", va="bottom")
     direction = "  ".join(style.signed(row[index], ".2f") for row in axes.axes)
-    page.text(style.MARGIN, middle + 0.04, direction, size=8, color=style.QUIET, va="top")
+    page.text(style.MARGIN, middle + 0.04, direction, size=style.SMALL, color=style.QUIET, va="top")
     std = axes.stds[index]
     length = LONGEST_BAR * std / max(*axes.stds, 1e-6)
     page.add_patch(

@@ -5,23 +5,37 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.figure import Figure
 
-from alexrep.config.recipe import Recipe
 from alexrep.errors import mismatch
-from alexrep.runs.contents import NothingToShow, read_history, read_recipe
-from alexrep.runs.history import History, best, number, thin
+from alexrep.runs.contents import NothingToShow, name_of, num_planned, read_history
+from alexrep.runs.history import Floats, History, best, number, thin
 
-from . import panels, rates, style
+from . import levels, panels, rates, style
+from .levels import Level
+from .panels import End
 
-RING: dict[str, Any] = {"ms": 10, "mfc": "none", "mec": style.INK, "mew": 1.2}
+HEIGHT, ROWS = 7.3, ((1.15, 1.95), (3.4, 2.35), (6.05, 0.7))
+"""Height of the page; top and height of the panels of loss, error and rates, in inches."""
+RING: dict[str, Any] = {"ms": 9, "mfc": "none", "mec": style.INK, "mew": 1.1, "clip_on": False}
 """Style of the ring around the best epoch."""
 MAX_DOTS = 40
 """Most epochs that are each marked with a dot."""
+LOSSES = (("train_loss", "training", style.BLUE), ("val_loss", "val", style.VERMILLION))
+ERRORS = (
+    ("train_error", "training top-1", style.BLUE),
+    ("val_top1_error", "val top-1", style.VERMILLION),
+    ("train_top5_error", "training top-5", style.SKY),
+    ("val_top5_error", "val top-5", style.ORANGE),
+)
+"""Columns of the log, and name and colour of their lines."""
 
 
-def draw(run: Path, out: Path) -> None:
-    """Draw the curves of `run` into the PNG file `out`.
+def draw(run: Path) -> Figure:
+    """Draw the curves of `run`, or those of the log of another program.
+
+    Args:
+        run: The run's folder, or the CSV file.
 
     Raises:
         DataError: If the log or the recipe is damaged.
@@ -31,82 +45,90 @@ def draw(run: Path, out: Path) -> None:
     if not history.epochs and not history.step_at.size:
         what = run / "log.jsonl", "steps or epochs", "none yet", "run alexrep train"
         raise NothingToShow(mismatch(*what))
-    recipe = read_recipe(run)
-    with style.canvas(out, panels.WIDTH, panels.HEIGHT) as figure:
-        style.title(figure, f"{recipe.name}: loss and error", summary(history, recipe))
-        loss, error, rate = panels.stack(figure)
+    with style.canvas(HEIGHT) as figure:
+        lines = summary(history, num_planned(run)), _what_is_pale(history)
+        style.title(figure, f"{name_of(run)}: loss and error", *filter(None, lines))
+        loss, error, rate = panels.stack(figure, ROWS)
+        panels.scale_epochs(rate, history.end, history.axis)
         _loss(loss, history)
-        _error(error, history)
+        _error(error, history, levels.of(run))
         rates.draw_rates(rate, history)
         panels.mark((loss, error, rate), rates.marked(history))
-        _epochs(rate, history)
+    return figure
 
 
-def summary(history: History, recipe: Recipe) -> str:
-    """Return the subtitle: how far the run has come, and its best epoch."""
-    progress = f"{history.num_finished} of {recipe.schedule.epochs} epochs"
+def summary(history: History, num_planned: int | None) -> str:
+    """Return the subtitle: how far the run has come, and its best epoch.
+
+    Args:
+        history: The log.
+        num_planned: Epochs that the run is to have; None where it is not known.
+    """
+    of = f" of {num_planned}" if num_planned else ""
+    one = "epoch" if of in ("", " of 1") and history.num_finished == 1 else "epochs"
+    progress = f"{history.num_finished}{of} {one}"
     row = best(history)
     if row is None:
         return f"{progress}, no val error yet"
-    top1, top5 = (100 * number(row, key) for key in ("val_top1_error", "val_top5_error"))
-    errors = f"val top-1 error {top1:.2f} %, top-5 {top5:.2f} %"
-    return f"{progress}; best at epoch {row['epoch']}: {errors}"
+    errors = [
+        f"{text} {100 * number(row, key):.2f} %"
+        for text, key in (("val top-1 error", "val_top1_error"), ("top-5", "val_top5_error"))
+        if np.isfinite(number(row, key))
+    ]
+    where = f"{history.axis} {number(row, history.axis):g}"
+    return f"{progress}; best at {where} (ring): {', '.join(errors)}"
 
 
-def _epochs(lowest: Axes, history: History) -> None:
-    """Scale and label the epoch axis that the panels share."""
-    end = history.end or 1.0
-    lowest.set_xlim(-0.012 * end, 1.012 * end)
-    lowest.xaxis.set_major_locator(MaxNLocator(10, integer=True, steps=[1, 2, 5, 10]))
-    lowest.set_xlabel("epoch" if history.in_epochs or not history.step_at.size else "step")
+def _what_is_pale(history: History) -> str:
+    num = len(history.step_at) / max(len(thin(history.step_at, history.step_loss)[0]), 1)
+    if num > 1:
+        return f"pale: from the lowest to the highest loss of each {num:.0f} logged steps"
+    return "pale: loss of each logged step" if len(history.step_at) else ""
 
 
-def _loss(axes: Axes, history: History) -> None:
-    epochs, low, high = thin(history.step_at, history.step_loss)
-    if len(epochs) < len(history.step_at):
-        num = len(history.step_at) / len(epochs)
-        label = f"training, lowest to highest of {num:.0f} logged steps"
-        axes.fill_between(epochs, low, high, color=style.BLUE, alpha=0.22, lw=0, label=label)
-    elif len(epochs):
-        label = "training, each logged step"
-        axes.plot(epochs, low, color=style.BLUE, alpha=0.35, lw=0.7, label=label)
-    _curve(axes, history, "train_loss", "training, mean of the epoch", style.BLUE)
-    _curve(axes, history, "val_loss", "val", style.VERMILLION)
-    _finish(axes, "loss")
+def _loss(panel: Axes, history: History) -> None:
+    at, low, high = thin(history.step_at, history.step_loss)
+    if len(at) < len(history.step_at):
+        panel.fill_between(at, low, high, color=style.BLUE, alpha=0.22, lw=0)
+    elif len(at):
+        panel.plot(at, low, color=style.BLUE, alpha=0.35, lw=0.7)
+    columns = {key: history.column(key) for key, _, _ in LOSSES}
+    panels.name(panel, "loss")
+    panels.scale_from_zero(panel, np.concatenate([high, *columns.values()]))
+    ends = []
+    for key, text, colour in LOSSES:
+        end = _curve(panel, history.places, columns[key], colour)
+        ends += [] if end is None else [End(end[1], f"{text} {end[1]:.3g}", colour)]
+    panels.label_ends(panel, ends)
 
 
-def _error(axes: Axes, history: History) -> None:
-    _curve(axes, history, "train_error", "training top-1", style.BLUE, 100)
-    _curve(axes, history, "val_top1_error", "val top-1", style.VERMILLION, 100)
-    _curve(axes, history, "val_top5_error", "val top-5", style.ORANGE, 100, "--")
+def _error(panel: Axes, history: History, published: tuple[Level, ...]) -> None:
+    columns = {key: 100 * history.column(key) for key, _, _ in ERRORS}
+    known = [(line.text, line.top1) for line in published]
+    known += [(line.text, line.top5) for line in published if line.top5 is not None]
+    panels.name(panel, "error (%)")
+    foot = panels.scale_errors(panel, np.concatenate([*columns.values(), [x for _, x in known]]))
+    ends = []
+    for text, level in known:
+        panels.draw_level(panel, level)
+        ends.append(End(level, f"{text} {level:g} %", style.QUIET))
+    for key, text, colour in ERRORS:
+        end = _curve(panel, history.places, np.maximum(columns[key], foot), colour)
+        if end is not None:
+            exact = columns[key][np.isfinite(columns[key])][-1]
+            ends.append(End(end[1], f"{text} {panels.percent(exact)}", colour))
     row = best(history)
     if row is not None:
-        x, y = number(row, "epoch"), 100 * number(row, "val_top1_error")
-        axes.plot([x], [y], "o", label="best epoch", clip_on=False, **RING)
-    _finish(axes, "error (%)")
+        x, y = number(row, history.axis), max(100 * number(row, "val_top1_error"), foot)
+        panel.plot([x], [y], "o", scalex=False, scaley=False, **RING)
+    panels.label_ends(panel, ends)
 
 
-def _curve(
-    axes: Axes,
-    history: History,
-    key: str,
-    label: str,
-    colour: str,
-    factor: float = 1,
-    line: str = "-",
-) -> None:
-    """Draw one column of the epoch rows, without the rows that lack it."""
-    epochs, values = history.column("epoch"), history.column(key) * factor
-    has_value = ~np.isnan(values)
+def _curve(panel: Axes, places: Floats, values: Floats, colour: str) -> tuple[float, float] | None:
+    """Draw one column of the epoch rows, without the rows that lack it; return where it ends."""
+    has_value = np.isfinite(values)
     marker = "o" if has_value.sum() <= MAX_DOTS else ""
-    if not has_value.any():
-        return
-    look: dict[str, Any] = {"color": colour, "marker": marker, "ms": 3.5, "label": label}
-    axes.plot(epochs[has_value], values[has_value], line, **look)
-
-
-def _finish(axes: Axes, label: str) -> None:
-    panels.name(axes, label)
-    axes.set_ylim(0, max(1.03 * axes.get_ylim()[1], 1e-3))
-    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
-    panels.legend(axes, axes.get_legend_handles_labels()[0])
+    look: dict[str, Any] = {"color": colour, "marker": marker, "ms": 2.8, "scalex": False}
+    if has_value.any():
+        panel.plot(places[has_value], values[has_value], scaley=False, **look)
+    return panels.last(places, values)

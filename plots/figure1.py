@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.figure import Figure
 
 from alexrep.errors import DataError, mismatch
 from alexrep.runs.contents import read_history
@@ -20,9 +20,8 @@ from alexrep.runs.history import Floats
 
 from . import panels, style
 
-WIDTH, HEIGHT = 7.4, 4.9
-TOP, BOTTOM = 1.15, 0.65
-"""Margins above and below the panel, in inches."""
+HEIGHT, PANEL = 4.7, (1.0, 3.05)
+"""Height of the page; top and height of the panel, in inches."""
 LATE = 0.85
 """Fraction of the axis beyond which a label does not fit to the right."""
 LOOKS: dict[str, dict[str, Any]] = {
@@ -81,29 +80,27 @@ def read(run: Path, activation: str) -> Line:
     return Line(activation, float(rates[is_trained][0]), epochs, errors[is_trained])
 
 
-def draw(lines: Sequence[Line], target: float, out: Path) -> None:
-    """Draw `lines` into the PNG file `out`.
+def draw(lines: Sequence[Line], target: float) -> Figure:
+    """Draw `lines`.
 
     Args:
         lines: One of ReLU and one of tanh, each at its best rate.
         target: Training error to reach, a fraction.
-        out: The PNG file; written whole or not at all.
     """
-    with style.canvas(out, WIDTH, HEIGHT) as figure:
+    with style.canvas(HEIGHT) as figure:
         style.title(figure, "Training error with ReLU and with tanh", summary(lines, target))
-        corner = (panels.LEFT / WIDTH, BOTTOM / HEIGHT)
-        size = (1 - (panels.LEFT + style.MARGIN) / WIDTH, 1 - (TOP + BOTTOM) / HEIGHT)
-        axes = figure.add_axes((*corner, *size))
-        end = max(float(line.epochs[-1]) for line in lines)
+        (axes,) = panels.stack(figure, [PANEL])
+        panels.name(axes, "training error (%)")
+        panels.scale_epochs(axes, 1.05 * max(float(line.epochs[-1]) for line in lines), "epoch")
+        panels.scale_from_zero(axes, 100 * np.concatenate([line.errors for line in lines]))
         axes.axhline(100 * target, zorder=1, **panels.DASHES)
-        axes.set(xlim=(0, 1.05 * end), xlabel="epoch")
+        ends = [panels.End(100 * target, f"target {100 * target:g} %", style.QUIET)]
         for line in lines:
             _line(axes, line)
             _mark(axes, line.crossing(target), target, line.activation)
-        axes.set_ylim(0, None)
-        axes.set_ylabel("training error (%)")
-        axes.xaxis.set_major_locator(MaxNLocator(10, integer=True, steps=[1, 2, 5, 10]))
-        panels.legend(axes, axes.get_legend_handles_labels()[0])
+            ends.append(_end(line))
+        panels.label_ends(axes, ends)
+    return figure
 
 
 def summary(lines: Sequence[Line], target: float) -> str:
@@ -121,10 +118,15 @@ def summary(lines: Sequence[Line], target: float) -> str:
 
 
 def _line(axes: Axes, line: Line) -> None:
-    look = dict(LOOKS[line.activation])
-    look["label"] += f", rate {line.rate:g}"
     marker = "o" if len(line.epochs) <= 40 else ""
-    axes.plot(line.epochs, 100 * line.errors, marker=marker, ms=3.5, **look)
+    look = LOOKS[line.activation]
+    axes.plot(line.epochs, 100 * line.errors, marker=marker, ms=3.5, **look, scalex=False)
+
+
+def _end(line: Line) -> panels.End:
+    look = LOOKS[line.activation]
+    text = f"{look['label']}, rate {panels.rate(line.rate)}"
+    return panels.End(100 * float(line.errors[-1]), text, look["color"])
 
 
 def _mark(axes: Axes, crossing: float | None, target: float, activation: str) -> None:

@@ -1,10 +1,11 @@
 """All pictures of a run by name, and the function that draws them."""
 
 import importlib
+from collections.abc import Collection
 from pathlib import Path
 
 from alexrep import files, manifest
-from alexrep.errors import AlexrepError
+from alexrep.errors import AlexrepError, ConfigError, mismatch
 from alexrep.manifest import Plan
 
 FIGURES = {
@@ -14,21 +15,63 @@ FIGURES = {
     "mean-image": "mean_image",
     "colour-axes": "colour_axes",
 }
-"""Module that draws each picture, by the picture's name: its file's name without .png."""
+"""Module that draws each picture, by the picture's name: its file's name without the ending."""
 
 
-def draw_all(run: Path, folder: Path) -> dict[str, Path | AlexrepError]:
-    """Draw every picture whose inputs exist into `folder`.
+def require(names: Collection[str]) -> None:
+    """Refuse a picture that there is none of.
+
+    Raises:
+        ConfigError: If a name is not in `FIGURES`.
+    """
+    for name in names:
+        if name not in FIGURES:
+            raise ConfigError(mismatch("--only", ", ".join(FIGURES), repr(name), "choose of these"))
+
+
+def draw_all(
+    run: Path, folder: Path, names: Collection[str] = tuple(FIGURES), form: str = "png"
+) -> dict[str, Path | AlexrepError]:
+    """Draw every picture of `names` whose inputs exist into `folder`.
 
     If a picture cannot be drawn, one left by an earlier call is removed: it would show
     another state of the run.
 
+    Args:
+        run: The run's folder.
+        folder: Where the pictures go.
+        names: Some of `FIGURES`.
+        form: "png" or "svg".
+
     Returns:
-        For each name in `FIGURES` the PNG file, or why there is none: a NothingToShow,
+        For each name the picture's file, or why there is none: a NothingToShow,
         or an error that needs fixing.
     """
     files.sweep_ours(folder)
-    return {name: _draw(module, run, folder / f"{name}.png") for name, module in FIGURES.items()}
+    wanted = [name for name in FIGURES if name in names]
+    return {name: draw_into(folder / f"{name}.{form}", FIGURES[name], run) for name in wanted}
+
+
+def draw_into(out: Path, module: str, what: object) -> Path | AlexrepError:
+    """Draw the picture of a module into a file; without it, remove the one that is there.
+
+    Args:
+        out: The file.
+        module: Module of this package; its `draw` returns the figure.
+        what: What `draw` is given.
+
+    Returns:
+        The file, or why there is none.
+    """
+    # Imported here: matplotlib and torch are slow to import, and FIGURES needs neither.
+    draw = importlib.import_module(f".{module}", __package__).draw
+    style = importlib.import_module(".style", __package__)
+    try:
+        style.save(draw(what), out)
+    except AlexrepError as error:
+        out.unlink(missing_ok=True)
+        return error
+    return out
 
 
 def is_drawn(plan: Plan, folder: Path) -> bool:
@@ -42,13 +85,3 @@ def is_drawn(plan: Plan, folder: Path) -> bool:
     if drawn is None or (drawn.settings, drawn.inputs) != (plan.settings, plan.inputs):
         return False
     return all((folder / name).is_file() for name in drawn.outputs)
-
-
-def _draw(module: str, run: Path, out: Path) -> Path | AlexrepError:
-    try:
-        # Imported here: matplotlib and torch are slow to import, and FIGURES needs neither.
-        importlib.import_module(f".{module}", __package__).draw(run, out)
-    except AlexrepError as error:
-        out.unlink(missing_ok=True)
-        return error
-    return out

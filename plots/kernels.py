@@ -6,52 +6,84 @@ Source: Krizhevsky et al. 2012, figure 3.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from alexrep.errors import DataError, mismatch
-from alexrep.runs.contents import NothingToShow, Pixels, read_recipe, read_weights
+from alexrep.runs.contents import (
+    NothingToShow,
+    Pixels,
+    name_of,
+    read_recipe,
+    read_trained,
+)
+from alexrep.runs.trained import Trained
 
 from . import style
 
 Kernels = NDArray[np.float32]
 
-TOP, SIDE, BETWEEN = 0.95, 0.62, 0.3
-"""Height of the title, width of the towers' names, space between blocks, in inches."""
-MAX_WIDTH = 1200
-"""Largest width of a block, in screen pixels."""
+TOP, SIDE, BETWEEN = 1.18, 0.5, 0.22
+"""Height of the title and the heads, left edge of the blocks, space between blocks, in inches."""
 MAX_ZOOM = 16
-"""Most screen pixels for a side of a kernel's pixel."""
+"""Most pixels of the page for a side of a kernel's pixel."""
 GAP = 6
-"""Screen pixels between two kernels."""
+"""Pixels of the page between two kernels."""
 
 
-def draw(run: Path, out: Path) -> None:
-    """Draw the first layer's kernels of `run` into the PNG file `out`.
+def draw(run: Path) -> Figure:
+    """Draw the first layer's kernels of `run`, before training beside after it.
 
-    Uses the best checkpoint, or the last one if no best is kept.
+    Of the result that is shown, the checkpoint that was scored; else the last one.
 
     Raises:
         NothingToShow: If there is no checkpoint, or it has no convolution on three channels.
     """
-    recipe, (path, weights) = read_recipe(run), read_weights(run)
-    towers = first_layer(weights, path)
-    if recipe.feed.channels == "bgr":
-        towers = {name: kernels[:, ::-1] for name, kernels in towers.items()}
-    blocks = {name: montage(patches(kernels)) for name, kernels in towers.items()}
-    width = max(6.5, SIDE + max(b.shape[1] for b in blocks.values()) / style.DPI + style.MARGIN)
-    height = TOP + sum(len(block) / style.DPI + BETWEEN for block in blocks.values())
-    title = f"{recipe.name}: kernels of the first layer"
-    subtitle = f"{_describe(towers)}, each scaled to its own range about grey"
-    with style.canvas(out, width, height) as figure:
-        style.title(figure, title, f"{subtitle}; checkpoint {path.name}")
-        _draw_blocks(figure, blocks)
+    recipe, network = read_recipe(run), read_trained(run)
+    ends = {f"{_age(network)} ({network.path.name})": _kernels(network.content["state_dict"], run)}
+    # Imported weights are of no epoch, and their recipe's seed had no part in them.
+    if recipe.start is None and network.content.get("epoch"):
+        initial = _kernels(network.untrained().state_dict(), run)
+        ends = {f"before training (seed {recipe.seed})": initial} | ends
+    across = (style.WIDTH - style.MARGIN - SIDE - BETWEEN * (len(ends) - 1)) / len(ends)
+    columns = {
+        head: [montage(patches(kernels), round(across * style.DPI)) for kernels in towers.values()]
+        for head, towers in ends.items()
+    }
+    towers = next(iter(ends.values()))
+    blocks = next(iter(columns.values()))
+    height = TOP + sum(len(block) / style.DPI + BETWEEN for block in blocks) + 0.08
+    with style.canvas(height) as figure:
+        subtitle = f"{_describe(towers)}, each scaled to its own range about grey"
+        style.title(figure, f"{name_of(run)}: kernels of the first layer", subtitle)
+        axes = style.page(figure)
+        for number, (head, drawn) in enumerate(columns.items()):
+            _column(axes, head, drawn, SIDE + number * (across + BETWEEN))
+        _tower_names(axes, list(towers), blocks)
+    return figure
+
+
+def _age(network: Trained) -> str:
+    epoch = network.content.get("epoch")
+    if not epoch:
+        return "as saved"
+    return f"after {epoch} epoch{'s' if epoch > 1 else ''}"
+
+
+def _kernels(state: Mapping[str, torch.Tensor], run: Path) -> dict[str, Kernels]:
+    """Return the kernels of the first layer by tower, RGB, (K, 3, P, P)."""
+    towers = first_layer(state, run)
+    if read_recipe(run).feed.channels == "bgr":
+        return {name: kernels[:, ::-1] for name, kernels in towers.items()}
+    return towers
 
 
 def first_layer(model: Mapping[str, torch.Tensor], where: Path) -> dict[str, Kernels]:
@@ -96,24 +128,30 @@ def patches(kernels: Kernels) -> Pixels:
     return pixels
 
 
-def columns(num: int) -> int:
-    """Return how many of `num` kernels go in a row: 16 of 48 as in the paper, 6 of 12."""
-    ideal = min(num, math.sqrt(num * 16 / 3))
+def columns(num: int, shape: float = 16 / 3) -> int:
+    """Return how many of `num` kernels go in a row: of 48 16 as in the paper, or 8 at 4 to 3.
+
+    Args:
+        num: Number of kernels.
+        shape: Width of the block by its height, if there were no gaps.
+    """
+    ideal = min(num, math.sqrt(num * shape))
     divisors = [d for d in range(1, num + 1) if num % d == 0 and ideal / 1.6 < d < ideal * 1.6]
     return min(divisors, key=lambda d: abs(math.log(d / ideal)), default=math.ceil(ideal))
 
 
-def montage(tiles: Pixels) -> Pixels:
+def montage(tiles: Pixels, width: int) -> Pixels:
     """Enlarge patches and lay them out in rows on white.
 
     Args:
         tiles: RGB patches, (K, P, P, 3).
+        width: Largest width, in pixels; passed where there are too many patches for it.
 
     Returns:
-        RGB pixels, (H, W, 3), W at most `MAX_WIDTH` unless there are too many patches.
+        RGB pixels, (H, W, 3).
     """
-    across = columns(len(tiles))
-    zoom = max(1, min(MAX_ZOOM, ((MAX_WIDTH + GAP) // across - GAP) // tiles.shape[2]))
+    across = columns(len(tiles), 16 / 3 if width > 4 * style.DPI else 4 / 3)
+    zoom = max(1, min(MAX_ZOOM, ((width + GAP) // across - GAP) // tiles.shape[2]))
     large = tiles.repeat(zoom, axis=1).repeat(zoom, axis=2)
     height, width = large.shape[1] + GAP, large.shape[2] + GAP
     down = math.ceil(len(tiles) / across)
@@ -124,16 +162,21 @@ def montage(tiles: Pixels) -> Pixels:
     return block[:-GAP, :-GAP]
 
 
-def _draw_blocks(figure: Figure, blocks: Mapping[str, Pixels]) -> None:
-    """Draw the blocks below one another, pixel for pixel, with names beside them."""
-    axes, top = style.page(figure), TOP
-    bottom = figure.get_size_inches()[1]
-    for name, block in blocks.items():
+def _column(axes: Axes, head: str, blocks: Sequence[Pixels], left: float) -> None:
+    """Draw the blocks of all towers below one another, pixel for pixel, below their head."""
+    axes.text(left, TOP - 0.13, head, weight="bold")
+    top = TOP
+    for block in blocks:
+        style.pixels(axes, block, left, top)
+        top += len(block) / style.DPI + BETWEEN
+
+
+def _tower_names(axes: Axes, names: Sequence[str], blocks: Sequence[Pixels]) -> None:
+    top = TOP
+    for name, block in zip(names, blocks, strict=True):
         height = len(block) / style.DPI
-        offset = round((bottom - top - height) * style.DPI)
-        figure.figimage(block, round(SIDE * style.DPI), offset, origin="upper")
-        x, y = (style.MARGIN + SIDE) / 2, top + height / 2
-        axes.text(x, y, name, rotation=90, size=11, weight="bold", ha="center", va="center")
+        look: dict[str, Any] = {"rotation": 90, "ha": "center", "va": "center"}
+        axes.text(style.MARGIN + 0.04, top + height / 2, name, color=style.QUIET, **look)
         top += height + BETWEEN
 
 

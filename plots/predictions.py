@@ -8,31 +8,34 @@ Source: Krizhevsky et al. 2012, figure 4, left.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from alexrep import keyed
 from alexrep.errors import DataError, mismatch
 from alexrep.runs.contents import (
     NothingToShow,
     Pixels,
+    name_of,
     read_classes,
-    read_recipe,
     read_scored,
 )
 from alexrep.runs.results import Predictions, Scored
 
 from . import style
 
-MAX_IMAGES, PER_ROW = 24, 6
-"""Most images on a sheet, and images in a row."""
-CELL, SPACE = 1.6, 0.24
-"""Side of an image and space between two, in inches."""
-TOP, NAME, BAR, BELOW = 1.3, 0.28, 0.17, 0.26
-"""Heights of title, true class, bar and space below a row, in inches."""
-LONGEST_BAR = CELL - 0.39
+BLOCK, PER_ROW = 10, 5
+"""Most images in a block, and images in a row."""
+SPACE = 0.2
+CELL = (style.WIDTH - 2 * style.MARGIN - (PER_ROW - 1) * SPACE) / PER_ROW
+"""Space between two images and side of one, in inches."""
+TOP, HEAD, NAME, BAR, BELOW = 1.35, 0.36, 0.27, 0.165, 0.26
+"""Heights of title, a block's head, true class, bar and space below a row, in inches."""
+LONGEST_BAR = CELL - 0.41
 """Length of a bar of probability 1, in inches; the number is to the right of it."""
 RIGHT_BAR, OTHER_BAR, TRACK = "#8AD3BB", "#CBD3DB", "#F4F6F8"
 
@@ -66,32 +69,60 @@ class Card:
         return style.GREEN if self.bars[0].is_right else style.VERMILLION
 
 
-def draw(run: Path, out: Path) -> None:
-    """Draw the first `MAX_IMAGES` images that eval kept into the PNG file `out`.
+def draw(run: Path) -> Figure:
+    """Draw a random sample of the scored images, and below it some that were taken for others.
 
     Raises:
         NothingToShow: If results or class table are missing, or hold no images.
         DataError: If they are damaged.
     """
-    recipe, scored = read_recipe(run), read_scored(run)
+    scored = read_scored(run)
     result, images = scored.result, scored.predictions.sheet_images
-    sheet = cards(scored, read_classes(run))[:MAX_IMAGES]
+    sheet = cards(scored, read_classes(run))
     if not sheet:
         what = scored.path, "images for the sheet", "none", "run alexrep eval again"
         raise NothingToShow(mismatch(*what))
+    blocks = arrange(scored.predictions)
     row_height = CELL + NAME + BAR * len(sheet[0].bars) + BELOW
-    height = TOP + math.ceil(len(sheet) / PER_ROW) * row_height - BELOW + style.MARGIN
-    width = 2 * style.MARGIN + PER_ROW * (CELL + SPACE) - SPACE
-    with style.canvas(out, width, height) as figure:
-        title = f"{recipe.name}: likeliest classes of {result.split} images, {result.views}"
-        style.title(figure, title, summary(scored))
-        axes = style.page(figure)
+    num_rows = sum(math.ceil(len(rows) / PER_ROW) for rows in blocks.values())
+    with style.canvas(TOP + HEAD * len(blocks) + num_rows * row_height) as figure:
+        title = f"{name_of(run)}: likeliest classes, {result.split}, {result.views}"
+        style.title(figure, title, *summary(scored))
+        axes, y = style.page(figure), TOP
         _legend(figure, axes)
-        for index, card in enumerate(sheet):
-            row, column = divmod(index, PER_ROW)
-            x, y = style.MARGIN + column * (CELL + SPACE), TOP + row * row_height
-            _image(axes, images[index], card.frame, x, y)
-            _labels(figure, axes, card, x, y + CELL)
+        for head, chosen in blocks.items():
+            axes.text(style.MARGIN, y + 0.2, head, weight="bold")
+            y += HEAD
+            for number, index in enumerate(chosen):
+                row, column = divmod(number, PER_ROW)
+                x, top = style.MARGIN + column * (CELL + SPACE), y + row * row_height
+                _image(axes, images[index], sheet[index].frame, x, top)
+                _labels(figure, axes, sheet[index], x, top + CELL)
+            y += math.ceil(len(chosen) / PER_ROW) * row_height
+    return figure
+
+
+def arrange(predictions: Predictions) -> dict[str, list[int]]:
+    """Choose from the sheet's images, for each block by its head.
+
+    The sample is the first of the scored images in a random order, whatever was said of them.
+    """
+    labels, rows = predictions.labels, [int(row) for row in predictions.sheet_rows]
+    is_wrong = (labels >= 0) & (predictions.top5[:, 0] != labels)
+    place = {row: index for index, row in enumerate(rows)}
+    shuffled = (int(row) for row in keyed.permutation(len(labels), 0))
+    sample = [place[row] for row in takewhile(place.__contains__, shuffled)][:BLOCK]
+    others = [index for index, row in enumerate(rows) if is_wrong[row] and index not in sample]
+    num_wrong = sum(bool(is_wrong[rows[index]]) for index in sample)
+    num_others, shown = int(is_wrong.sum()) - num_wrong, others[:BLOCK]
+    which = (
+        f"{len(shown)} of the {num_others:,}" if len(shown) < num_others else f"all {num_others}"
+    )
+    blocks = {
+        f"A random {len(sample)} of the {len(labels):,} images, {num_wrong} of them wrong": sample,
+        f"Wrong ones among the others: {which}": shown,
+    }
+    return {head: indices for head, indices in blocks.items() if indices}
 
 
 def cards(scored: Scored, names: Sequence[str]) -> list[Card]:
@@ -112,20 +143,15 @@ def cards(scored: Scored, names: Sequence[str]) -> list[Card]:
         raise DataError(message) from None
 
 
-def summary(scored: Scored) -> str:
-    """Return the subtitle: which of the scored images are shown, and what the bars are.
-
-    The share of wrong answers on the sheet is not the error: eval keeps some on purpose.
-    """
-    result, predictions = scored.result, scored.predictions
-    labels, rows = predictions.labels, predictions.sheet_rows[:MAX_IMAGES]
-    is_wrong = (labels >= 0) & (predictions.top5[:, 0] != labels)
-    wrong = f"{is_wrong[rows].sum()} of the {is_wrong.sum():,} wrong ones among them"
-    bars = "probabilities of the centre crop"
+def summary(scored: Scored) -> tuple[str, str]:
+    """Return the subtitle: the errors and the checkpoint, and what the bars are."""
+    result = scored.result
+    errors = f"top-1 error {100 * result.top1_error:.2f} %, top-5 {100 * result.top5_error:.2f} %"
+    bars = "probabilities of the centre patch"
     if result.views == "ten-crop":
-        bars = "probabilities averaged over ten crops"
-    which = "" if result.checkpoint == "last" else f"; checkpoint {result.checkpoint}"
-    return f"{len(rows)} of {len(labels):,} images scored, {wrong}; {bars}{which}"
+        bars = "probabilities averaged over ten patches"
+    epochs = f"checkpoint {result.checkpoint}, epoch {result.epoch}"
+    return f"{errors} of {result.num_images:,} images; {epochs}", f"bars: {bars}"
 
 
 def percent(probability: float) -> str:
@@ -150,11 +176,11 @@ def _legend(figure: Figure, axes: Axes) -> None:
         (none, right, "likeliest class right"),
         (none, wrong, "likeliest class wrong"),
     )
-    x, y = style.MARGIN, TOP - 0.36
+    x, y = style.MARGIN, TOP - 0.24
     for face, edge, text in entries:
         axes.add_patch(Rectangle((x + 0.01, y), 0.24, 0.13, fc=face, ec=edge, lw=1.8))
-        axes.text(x + 0.32, y + 0.065, text, size=8.5, va="center_baseline")
-        x += 0.6 + style.text_width(figure, text, 8.5)
+        axes.text(x + 0.32, y + 0.065, text, size=style.SMALL, va="center_baseline")
+        x += 0.55 + style.text_width(figure, text, style.SMALL)
 
 
 def _image(axes: Axes, image: Pixels, frame: str, x: float, y: float) -> None:
@@ -166,9 +192,17 @@ def _image(axes: Axes, image: Pixels, frame: str, x: float, y: float) -> None:
 def _labels(figure: Figure, axes: Axes, card: Card, x: float, y: float) -> None:
     """Write the true class and draw the bars, with their names on them."""
     name = "class unknown" if card.name is None else card.name
-    short = style.shorten(figure, name, CELL + SPACE - 0.06, 9.0, "bold")
+    short = style.shorten(figure, name, CELL + SPACE - 0.06, style.TEXT, "bold")
     middle = x + CELL / 2
-    axes.text(middle, y + NAME / 2, short, size=9, weight="bold", ha="center", va="center_baseline")
+    axes.text(
+        middle,
+        y + NAME / 2,
+        short,
+        size=style.TEXT,
+        weight="bold",
+        ha="center",
+        va="center_baseline",
+    )
     for index, bar in enumerate(card.bars):
         _bar(figure, axes, bar, x, y + NAME + index * BAR)
 
@@ -178,9 +212,15 @@ def _bar(figure: Figure, axes: Axes, bar: Bar, x: float, y: float) -> None:
     colour = RIGHT_BAR if bar.is_right else OTHER_BAR
     for length, face in ((LONGEST_BAR, TRACK), (bar.probability * LONGEST_BAR, colour)):
         axes.add_patch(Rectangle((x, y), length, height, fc=face, ec="none"))
-    short = style.shorten(figure, bar.name, LONGEST_BAR - 0.07, 7.2)
-    axes.text(x + 0.05, middle, short, size=7.2, va="center_baseline")
+    short = style.shorten(figure, bar.name, LONGEST_BAR - 0.06, style.SMALL)
+    axes.text(x + 0.04, middle, short, size=style.SMALL, va="center_baseline")
     number = f"{percent(bar.probability)} %"
     axes.text(
-        x + CELL, middle, number, size=6.5, color=style.QUIET, ha="right", va="center_baseline"
+        x + CELL,
+        middle,
+        number,
+        size=style.SMALL,
+        color=style.QUIET,
+        ha="right",
+        va="center_baseline",
     )

@@ -1,17 +1,14 @@
 """Draws the panel of learning rates and colour noise, below the curves."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from alexrep.runs.history import Floats, History, changes
 
 from . import panels, style
+from .panels import End
 
 MAX_MARKS = 12
 """Most changes that are marked across the panels; with more, the rates themselves suffice."""
@@ -34,13 +31,13 @@ def draw_rates(panel: Axes, history: History) -> None:
     )
     edges = np.append(ends[:1] - 1, ends)
     _noise(panel, edges, [row.get("noise") is True for row in rows])
-    _steps(panel, edges, weights, "rate of weights", style.INK, "-")
-    _steps(panel, edges, biases, "rate of biases", style.GREEN, "--")
-    _scale(panel, [*weights, *biases])
-    handles = [*panel.get_legend_handles_labels()[0], Patch(label="colour noise on", **SHADE)]
-    if marked(history):
-        handles.append(Line2D([], [], label="rates or noise change", **panels.DASHES))
-    panels.legend(panel, handles)
+    panel.stairs(weights, edges, baseline=None, color=style.INK, lw=1.4)
+    panel.stairs(biases, edges, baseline=None, color=style.GREEN, lw=1.4, ls="--")
+    panels.scale_rates(panel, [*weights, *biases])
+    foot = panel.get_ylim()[0]
+    named = (("biases", biases[-1], style.GREEN), ("weights", weights[-1], style.INK))
+    labels = [End(max(rate, foot), f"{text} {panels.rate(rate)}", ink) for text, rate, ink in named]
+    panels.label_ends(panel, [end for end in labels if np.isfinite(end.value)])
 
 
 def marked(history: History) -> list[float]:
@@ -52,18 +49,7 @@ def marked(history: History) -> list[float]:
 def _noise(panel: Axes, edges: Floats, is_on: list[bool]) -> None:
     heights = panel.get_xaxis_transform()
     panel.stairs(np.array(is_on, dtype=float), edges, fill=True, transform=heights, **SHADE)
-
-
-def _steps(panel: Axes, edges: Floats, rate: Floats, label: str, colour: str, line: str) -> None:
-    panel.stairs(rate, edges, baseline=None, color=colour, lw=1.6, ls=line, label=label)
-
-
-def _scale(panel: Axes, rates: Iterable[float]) -> None:
-    """Set a log axis from power of ten to power of ten; a rate of 0 lies below it."""
-    logs = [np.log10(rate) for rate in rates if rate > 0] or [-2.0]
-    panel.set_yscale("log")
-    panel.set_ylim(10 ** np.floor(min(logs) - 0.05), 10 ** np.ceil(max(logs) + 0.05))
-    panel.yaxis.set_major_locator(LogLocator(10, numticks=4))
-    panel.yaxis.set_minor_locator(NullLocator())
-    short = FuncFormatter(lambda value, _: f"{value:g}".replace("e-0", "e-"))
-    panel.yaxis.set_major_formatter(short)
+    if any(is_on):
+        left = float(edges[is_on.index(True)]) + 0.008 * panel.get_xlim()[1]
+        look: Any = {"size": style.SMALL, "color": style.QUIET, "transform": heights}
+        panel.text(left, 0.08, "colour noise on", **look)

@@ -1,31 +1,56 @@
-"""Shared style of all pictures: colours, fonts, and a canvas that is saved as one PNG file.
+"""Shared style of all pictures: colours, sizes, and how a figure is made, shown and saved.
 
 pyplot is not used. The style is based on matplotlib's own defaults, never on the
-user's settings, and the file holds no version and no date, so that equal work gives
+user's settings, and a file holds no version and no date, so that equal work gives
 equal bytes. Lengths are in inches, from the top left corner of the page.
+
+Every picture is as wide as the next, so that type has one size; at 800 pixels, two thirds of
+the PNG file's width, the smallest of it is 10 pixels high.
 """
 
 import contextlib
-from collections.abc import Iterator
+import io
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.style
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from numpy.typing import NDArray
 
 from alexrep.files import whole
 
+FORMATS = ("png", "svg")
+"""Formats that `save` writes."""
 DPI = 150
-MARGIN = 0.3
-"""Margin of a page, in inches."""
+WIDTH, MARGIN = 8.0, 0.3
+"""Width and margin of a page, in inches."""
+TITLE, SUBTITLE, TEXT, SMALL = 13.0, 9.5, 9.0, 8.0
+"""Sizes of type, in points; the smallest is for numbers beside or on what they belong to."""
+LEADING = 0.19
+"""Distance between lines of a subtitle, in inches."""
 ELLIPSIS, MINUS, CROSS = "\N{HORIZONTAL ELLIPSIS}", "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
 
 # Okabe and Ito's palette, distinct under all common kinds of colour blindness.
 BLUE, VERMILLION, ORANGE = "#0072B2", "#D55E00", "#E69F00"
-GREEN, PURPLE = "#009E73", "#CC79A7"
+GREEN, PURPLE, SKY = "#009E73", "#CC79A7", "#56B4E9"
 INK, QUIET, LINE, PALE = "#1A1A1A", "#6B6B6B", "#B5B5B5", "#E9ECEF"
+SERIES = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
+"""Colours of runs that are compared, in order; INK for all where there are more."""
+
+
+class Picture(Figure):
+    """A figure in the shared style; a notebook shows it as it is saved."""
+
+    def _repr_png_(self) -> bytes:
+        """Return the PNG file, for notebooks."""
+        stream = io.BytesIO()
+        _write(self, stream, "png")
+        return stream.getvalue()
 
 
 def settings() -> dict[str, object]:
@@ -34,7 +59,7 @@ def settings() -> dict[str, object]:
         "figure.dpi": DPI,
         "savefig.dpi": DPI,
         "font.family": "DejaVu Sans",
-        "font.size": 9.0,
+        "font.size": TEXT,
         # Class and recipe names may hold dollar signs, which must not start math text.
         "text.parse_math": False,
         "text.color": INK,
@@ -52,29 +77,60 @@ def settings() -> dict[str, object]:
         "ytick.color": QUIET,
         "xtick.labelcolor": INK,
         "ytick.labelcolor": INK,
-        "xtick.labelsize": 8.5,
-        "ytick.labelsize": 8.5,
-        "lines.linewidth": 1.8,
+        "xtick.labelsize": SMALL,
+        "ytick.labelsize": SMALL,
+        "lines.linewidth": 1.6,
         "lines.solid_capstyle": "round",
         "legend.frameon": False,
-        "legend.fontsize": 8.5,
+        "legend.fontsize": SMALL,
+        # Names of elements in SVG files are made of this instead of random numbers.
+        "svg.hashsalt": "alexrep",
     }
 
 
+def _context() -> contextlib.AbstractContextManager[None]:
+    return matplotlib.style.context(["default", settings()])
+
+
 @contextlib.contextmanager
-def canvas(out: Path, width: float, height: float) -> Iterator[Figure]:
-    """Yield an empty figure in the shared style; save it to `out` unless the block raises.
+def canvas(height: float, width: float = WIDTH) -> Iterator[Picture]:
+    """Yield an empty figure, to be drawn on in the shared style.
 
     Args:
-        out: The PNG file; written whole or not at all.
-        width: Width in inches, at `DPI` pixels each.
-        height: Height in inches.
+        height: Height in inches, at `DPI` pixels each.
+        width: Width in inches.
     """
-    with matplotlib.style.context(["default", settings()]), whole(out) as part:
-        figure = Figure(figsize=(width, height))
+    with _context():
+        figure = Picture(figsize=(width, height))
         FigureCanvasAgg(figure)
         yield figure
-        figure.savefig(part, format="png", metadata={"Software": None})
+
+
+def save(figure: Figure, out: Path) -> Path:
+    """Write a figure to a file; equal figures give equal bytes.
+
+    Args:
+        figure: A figure that was drawn on a `canvas`.
+        out: The file, .png or .svg; written whole or not at all.
+
+    Returns:
+        The file.
+
+    Raises:
+        ValueError: If it is of another format.
+    """
+    form = out.suffix[1:]
+    if form not in FORMATS:
+        raise ValueError(f"out: expected a file of {' or '.join(FORMATS)}, found {out}")
+    with whole(out) as part, part.open("wb") as stream:
+        _write(figure, stream, form)
+    return out
+
+
+def _write(figure: Figure, stream: Any, form: str) -> None:  # noqa: ANN401 (any file)
+    unset = {"png": ["Software"], "svg": ["Creator", "Date"]}[form]
+    with _context():
+        figure.savefig(stream, format=form, metadata=dict.fromkeys(unset))
 
 
 def page(figure: Figure) -> Axes:
@@ -86,18 +142,43 @@ def page(figure: Figure) -> Axes:
     return axes
 
 
-def title(figure: Figure, text: str, subtitle: str) -> None:
-    """Write the title at the top left, and the subtitle below it in grey."""
+def pixels(axes: Axes, image: NDArray[np.uint8], left: float, top: float) -> None:
+    """Put an image on a page, each of its pixels one of the PNG file's.
+
+    Args:
+        axes: The page.
+        image: RGB, (H, W, 3).
+        left: Left edge, in inches; moved to the nearest pixel, as the top is.
+        top: Upper edge.
+    """
+    height, width = (size / DPI for size in image.shape[:2])
+    left, top = round(left * DPI) / DPI, round(top * DPI) / DPI
+    extent = (left, left + width, top + height, top)
+    axes.imshow(image, extent=extent, aspect="auto", interpolation="none")
+
+
+def panel(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """Add axes at a place of the page, in inches."""
+    across, down = figure.get_size_inches()
+    rectangle = (left / across, 1 - (top + height) / down, width / across, height / down)
+    return figure.add_axes(rectangle)
+
+
+def title(figure: Figure, text: str, *lines: str) -> None:
+    """Write the title at the top left, and below it the lines of the subtitle in grey.
+
+    What is too long for the page ends in an ellipsis. The title takes 0.55 inches, margin
+    included, and each line `LEADING`.
+    """
     width, height = figure.get_size_inches()
-    available = width - 2 * MARGIN
-    for string, size, top, weight, colour in (
-        (text, 13.0, MARGIN, "bold", INK),
-        (subtitle, 9.5, MARGIN + 0.27, "normal", QUIET),
-    ):
+    rows = [(text, TITLE, MARGIN, "bold", INK)]
+    for number, line in enumerate(lines):
+        rows.append((line, SUBTITLE, MARGIN + 0.27 + number * LEADING, "normal", QUIET))
+    for string, size, top, weight, colour in rows:
         figure.text(
             MARGIN / width,
             1 - top / height,
-            shorten(figure, string, available, size, weight),
+            shorten(figure, string, width - 2 * MARGIN, size, weight),
             size=size,
             weight=weight,
             color=colour,
@@ -123,8 +204,9 @@ def shorten(figure: Figure, text: str, width: float, size: float, weight: str = 
 
 
 def signed(number: float, form: str) -> str:
-    """Format a number with its sign, with a minus sign as wide as the plus."""
-    return f"{number:+{form}}".replace("-", MINUS)
+    """Format a number with its sign, with a minus sign as wide as the plus; none before zero."""
+    text = f"{number:+{form}}"
+    return text[1:] if float(text) == 0 else text.replace("-", MINUS)
 
 
 def text_width(figure: Figure, text: str, size: float, weight: str = "normal") -> float:
@@ -132,3 +214,38 @@ def text_width(figure: Figure, text: str, size: float, weight: str = "normal") -
     line = Text(0, 0, text, size=size, weight=weight)
     line.set_figure(figure)
     return line.get_window_extent().width / DPI
+
+
+def spread(places: Sequence[float], distance: float, low: float, high: float) -> list[float]:
+    """Move places apart as little as is needed, as for labels that must not overlap.
+
+    Args:
+        places: Where they would be, in any order.
+        distance: Least distance between two.
+        low: Least place.
+        high: Greatest place; passed where there is no room for all.
+
+    Returns:
+        The new places, in the order of `places`.
+    """
+    order = sorted(range(len(places)), key=lambda index: places[index])
+    moved = [min(max(places[index], low), high) for index in order]
+    # Groups that touch move as one, to the mean of where their members would be.
+    groups: list[tuple[float, int]] = []
+    for place in moved:
+        middle, size = place, 1
+        while groups and middle - (size - 1) * distance / 2 < (
+            groups[-1][0] + (groups[-1][1] + 1) * distance / 2
+        ):
+            other, num = groups.pop()
+            middle, size = (middle * size + other * num) / (size + num), size + num
+            half = (size - 1) * distance / 2
+            middle = max(min(middle, high - half), low + half)
+        groups.append((middle, size))
+    placed = [
+        middle + (number - (size - 1) / 2) * distance
+        for middle, size in groups
+        for number in range(size)
+    ]
+    back = dict(zip(order, placed, strict=True))
+    return [back[index] for index in range(len(places))]

@@ -40,7 +40,7 @@ def command(
     """
     from alexrep import files
     from alexrep.config import overrides
-    from alexrep.plots import figure1
+    from alexrep.plots import figure1, style
 
     taken = OWN | ({"limits.batches": "--quick"} if quick else {})
     overrides.require_free(setting or (), taken)
@@ -49,7 +49,7 @@ def command(
     tried = tuple(dict.fromkeys(rate or RATES[: 2 if quick else None]))
     runs = Runs(data, out, tried, device, (*(QUICK if quick else ()), *(setting or ())))
     lines = [runs.best(activation, epochs) for activation in ("relu", "tanh")]
-    figure1.draw(lines, TARGET, out / "figure1.png")
+    style.save(figure1.draw(lines, TARGET), out / "figure1.png")
     crossings = {
         line.activation: {"rate": line.rate, "epochs": line.crossing(TARGET)} for line in lines
     }

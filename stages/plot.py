@@ -1,48 +1,46 @@
-"""`alexrep plot`: the pictures of a run."""
+"""`alexrep plot`: the pictures of a run, or of several."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from .cli import options
 
+PICTURES = "curves, kernels, predictions, mean-image, colour-axes"
+
 
 def command(
-    run: options.Run,
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN",
+            help="Folders made by alexrep train; for curves also CSV logs of other programs.",
+        ),
+    ],
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for the pictures; RUN/plots if not given.")
+        Path | None,
+        typer.Option("--out", help="Folder for the pictures; RUN/plots if not given."),
     ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help=f"Draw this picture; may be given again. {PICTURES}."),
+    ] = None,
+    form: Annotated[str, typer.Option("--format", help="png or svg.")] = "png",
 ) -> None:
     """Draw every picture that a run has the numbers for, also while it trains: RUN/plots.
 
-    Errors and losses, the first layer's kernels, the mean image, the colour axes, and
-    after alexrep eval a sheet of images with their likeliest classes.
+    Several runs go to --out: their curves in one picture, curves, beside the errors of the
+    paper, and the pictures of each in a folder of its own there.
 
     \b
     Example: alexrep plot runs/first
     """
-    from importlib.metadata import version
-
-    from alexrep import files, manifest
     from alexrep.plots import gallery
-    from alexrep.runs import state
-    from alexrep.runs.contents import NothingToShow
-    from alexrep.runs.folder import RunFolder
 
-    folder, out = RunFolder(run), out or run / "plots"
-    folder.read_recipe()
-    options.require_no_run(out, "--out")
-    versions: Any = {"matplotlib": version("matplotlib")}
-    plan = manifest.Plan(stage="plot", settings=versions, inputs=state.digests(folder))
-    if gallery.is_drawn(plan, out):
-        typer.echo(f"{out}: drawn before from the same numbers, nothing to do")
-        return
-    drawn = gallery.draw_all(run, out)
-    faults = [error for error in drawn.values() if not isinstance(error, Path | NothingToShow)]
-    made = {path.name: files.sha256_file(path) for path in drawn.values() if isinstance(path, Path)}
-    if not faults:
-        manifest.finish(plan, out / manifest.NAME, {"pictures": len(made)}, made)
-    for name, outcome in drawn.items():
-        (options.note if outcome in faults else typer.echo)(f"{name}: {outcome}")
-    raise typer.Exit(1 if faults else 0)
+    from .cli import pictures
+
+    options.require("--format", form, ("png", "svg"))
+    gallery.require(only or ())
+    names = tuple(only or gallery.FIGURES)
+    raise typer.Exit(pictures.draw(runs, out, names, form))

@@ -374,12 +374,12 @@ def test_a_picture_without_its_numbers_is_named(chain: Chain, tmp_path: Path) ->
 def test_a_damaged_checkpoint_is_no_missing_picture(chain: Chain, tmp_path: Path) -> None:
     run = shutil.copytree(chain.run, tmp_path / "run")
     shutil.rmtree(run / "plots")
-    (run / "checkpoints" / "best.pt").write_bytes(b"damaged")
+    (run / "checkpoints" / "last.pt").write_bytes(b"damaged")
     for _ in range(2):
         result = alexrep("plot", run)
         assert result.exit_code == 1
         assert "kernels: " in result.stderr
-        assert "best.pt: expected a whole checkpoint" in result.stderr
+        assert "last.pt: expected a whole checkpoint" in result.stderr
         assert "curves.png" in result.stdout
     assert {path.suffix for path in (run / "plots").iterdir()} == {".png"}
 

@@ -11,7 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from alexrep.errors import DataError
-from alexrep.plots import figure1
+from alexrep.plots import figure1, style
 from alexrep.plots.figure1 import Line
 from alexrep.stages import app
 from alexrep.stages.cli import figure1_runs
@@ -83,17 +83,17 @@ def test_the_summary_claims_no_ratio_where_one_never_gets_there() -> None:
 def test_the_picture_is_the_same_each_time_and_marks_each_crossing(tmp_path: Path) -> None:
     lines = [line(0.5, 0.3, 0.2), line(0.6, 0.5, 0.4, activation="tanh")]
     for name in ("one", "other"):
-        figure1.draw(lines, 0.25, tmp_path / f"{name}.png")
+        style.save(figure1.draw(lines, 0.25), tmp_path / f"{name}.png")
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "other.png").read_bytes()
-    figure1.draw(lines, 0.1, tmp_path / "unmarked.png")
+    style.save(figure1.draw(lines, 0.1), tmp_path / "unmarked.png")
     assert (tmp_path / "unmarked.png").read_bytes() != (tmp_path / "one.png").read_bytes()
     with Image.open(tmp_path / "one.png") as picture:
-        assert (picture.format, picture.size) == ("PNG", (1110, 735))
+        assert (picture.format, picture.size) == ("PNG", (1200, 705))
 
 
 def test_the_words_at_a_late_crossing_stay_on_the_page(tmp_path: Path) -> None:
     late = line(*[0.5] * 30, 0.2)
-    figure1.draw([late], 0.25, tmp_path / "late.png")
+    style.save(figure1.draw([late], 0.25), tmp_path / "late.png")
     with Image.open(tmp_path / "late.png") as picture:
         assert (np.asarray(picture.convert("L"))[:, -20:] == 255).all()
 

@@ -12,10 +12,10 @@ from alexrep.feed.batches import Reader
 from alexrep.runs.results import Predictions
 from alexrep.shards.read import Split
 
-SHEET = 24
+SHEET = 20
 """Images kept for the picture of predictions."""
-SHEET_WRONG = 8
-"""At most this many of them are wrongly classified ones."""
+SHEET_SAMPLE = 10
+"""The first of them are a random sample, the others wrongly classified ones as far as they go."""
 
 
 def of(split: Split, indices: NDArray[np.int64], outputs: Outputs) -> Predictions:
@@ -44,15 +44,15 @@ def of(split: Split, indices: NDArray[np.int64], outputs: Outputs) -> Prediction
 
 
 def sheet_rows(is_wrong: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Choose images for the picture: at random, but with some wrong ones among them.
+    """Choose images for the picture: a random sample, then wrong ones, then more at random.
 
     Args:
         is_wrong: Whether each image is classified wrongly, (N,).
 
     Returns:
-        Their rows, (M,), M = min(24, N).
+        Their rows, (M,), M = min(20, N). The sample is the first of `keyed.permutation(N, 0)`.
     """
     order = keyed.permutation(len(is_wrong), 0)
-    wrong, right = order[is_wrong[order]], order[~is_wrong[order]]
-    chosen = np.concatenate([wrong[:SHEET_WRONG], right, wrong[SHEET_WRONG:]])[:SHEET]
-    return chosen[keyed.permutation(len(chosen), 1)]
+    sample, rest = order[:SHEET_SAMPLE], order[SHEET_SAMPLE:]
+    is_wrong_one = is_wrong[rest]
+    return np.concatenate([sample, rest[is_wrong_one], rest[~is_wrong_one]])[:SHEET]

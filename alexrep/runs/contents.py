@@ -1,7 +1,8 @@
 """What pictures and reports read from a run; what is missing is named with what makes it."""
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
-from torch import Tensor
 
 from alexrep import manifest
 from alexrep.config.recipe import Recipe
-from alexrep.errors import DataError, ManifestError, mismatch
-from alexrep.runs import description, log, results, trained
+from alexrep.errors import ConfigError, DataError, ManifestError, mismatch
+from alexrep.runs import csv_log, description, log, results, trained
 from alexrep.runs.description import Description
 from alexrep.runs.folder import IMPORT, RunFolder
 from alexrep.runs.history import History, from_rows
 from alexrep.runs.results import Scored
+from alexrep.runs.trained import Trained
 
 Triple = tuple[float, float, float]
 Pixels = NDArray[np.uint8]
@@ -77,6 +78,32 @@ def need_training(path: Path, what: str, advice: str) -> Path:
     return need(path, what, advice)
 
 
+def name_of(run: Path) -> str:
+    """Return what titles call a run, or the file of a log: its own name.
+
+    Its parent's is before it if it is called just "run".
+    """
+    path = run.resolve()
+    return f"{path.parent.name}/{path.name}" if path.name == "run" else path.stem
+
+
+def names_of(runs: Sequence[Path]) -> list[str]:
+    """Return what titles call each of several runs: the ends of their paths that tell them apart.
+
+    Raises:
+        ConfigError: If one is named twice.
+    """
+    paths = [run.resolve() for run in runs]
+    if twice := [str(path) for path, num in Counter(paths).items() if num > 1]:
+        raise ConfigError(mismatch("RUN", "each run once", twice[0], "name it once"))
+    names = [name_of(run) for run in runs]
+    length = 1
+    while len(set(names)) < len(names):
+        length += 1
+        names = ["/".join(path.parts[-length:]) for path in paths]
+    return names
+
+
 def read_recipe(run: Path) -> Recipe:
     """Read the recipe of a run.
 
@@ -92,13 +119,21 @@ def read_recipe(run: Path) -> Recipe:
 def read_classes(run: Path) -> list[str]:
     """Read the first name of each class, in the order of their indices.
 
+    Where two classes have the same, as the cranes of ILSVRC do, the wnid follows it.
+
     Raises:
         DataError: If the class table is missing or damaged.
     """
     folder = RunFolder(run)
     if not folder.is_exported:
         need(run / "classes.json", "a class table", "run alexrep train first")
-    return folder.read_classes().short_names()
+    table = folder.read_classes()
+    names = table.short_names()
+    times = Counter(names)
+    return [
+        f"{name} ({synset.wnid})" if times[name] > 1 else name
+        for name, synset in zip(names, table.synsets, strict=True)
+    ]
 
 
 def read_colour_axes(run: Path) -> ColourAxes:
@@ -191,35 +226,42 @@ def _how_made(run: Path, stage: str) -> str:
     return f"run alexrep {stage}, then alexrep train"
 
 
+def num_planned(run: Path) -> int | None:
+    """Return how many epochs a run is to have; None of the log of another program."""
+    return None if run.is_file() else read_recipe(run).schedule.epochs
+
+
 def read_history(run: Path) -> History:
     """Read the log as columns.
+
+    Args:
+        run: The run's folder, or the CSV log of another program.
 
     Raises:
         NothingToShow: If there is none.
         DataError: If it is damaged.
     """
+    if run.is_file():
+        return from_rows(csv_log.read(run).rows)
     path = need_training(run / "log.jsonl", "the log of a run", "run alexrep train first")
     return from_rows(log.read(path))
 
 
-def read_weights(run: Path) -> tuple[Path, Mapping[str, Tensor]]:
-    """Read the weights of the best checkpoint, or of the last one where no best is kept.
-
-    Returns:
-        The checkpoint's file, and its weights by name, on the CPU.
+def read_trained(run: Path) -> Trained:
+    """Read the checkpoint to show: that of the result to show, else the last, else the best.
 
     Raises:
         NothingToShow: If there is no checkpoint.
         DataError: If it is damaged.
     """
-    folder = RunFolder(run)
-    path = folder.checkpoint("best")
-    if not path.is_file():
-        path = need(folder.checkpoint("last"), "a checkpoint", "run alexrep train first")
-    state = trained.load(path).content.get("state_dict")
-    if not isinstance(state, Mapping):
+    folder, result = RunFolder(run), _result_to_show(run)
+    scored = [results.read(result).checkpoint] if result is not None else []
+    paths = [folder.checkpoint(which) for which in (*scored, "last", "best")]
+    path = next((path for path in paths if path.is_file()), folder.checkpoint("last"))
+    network = trained.load(need(path, "a checkpoint", "run alexrep train first"))
+    if not isinstance(network.content.get("state_dict"), Mapping):
         raise DataError(mismatch(path, "weights under state_dict", "none", "train again"))
-    return path, state
+    return network
 
 
 def read_scored(run: Path) -> Scored:
@@ -229,11 +271,15 @@ def read_scored(run: Path) -> Scored:
         NothingToShow: If there is none.
         DataError: If it is damaged.
     """
-    paths = (RunFolder(run).result(*name) for name in RESULTS)
-    path = next((path for path in paths if path.is_file()), None)
+    path = _result_to_show(run)
     if path is None:
         raise NothingToShow(mismatch(run / "results", "results", "none yet", "run alexrep eval"))
     return results.read_scored(path)
+
+
+def _result_to_show(run: Path) -> Path | None:
+    paths = (RunFolder(run).result(*name) for name in RESULTS)
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _damaged(path: Path, what: str, found: object) -> str:

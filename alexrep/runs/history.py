@@ -30,20 +30,37 @@ class History:
     """Training loss of that step's batch, (S,)."""
     in_epochs: bool
     """Whether places are in epochs."""
+    steps: Sequence[Row] = ()
+    """The step rows of the log."""
+
+    def step_column(self, key: str) -> Floats:
+        """Return one value of every step row, (S,)."""
+        return _column(self.steps, key)
 
     def column(self, key: str) -> Floats:
         """Return one value of every epoch row, (E,)."""
         return _column(self.epochs, key)
 
     @property
+    def axis(self) -> str:
+        """What the epoch rows are placed by: "epoch", or "step" in logs that count no epochs."""
+        has_epochs = not self.epochs or bool(np.isfinite(self.column("epoch")).any())
+        return "epoch" if has_epochs and (self.in_epochs or not self.step_at.size) else "step"
+
+    @property
+    def places(self) -> Floats:
+        """Place of every epoch row on the axis, (E,)."""
+        return self.column(self.axis)
+
+    @property
     def num_finished(self) -> int:
         """Number of finished epochs."""
-        return int(max(self.column("epoch"), default=0))
+        return int(np.nanmax(np.append(self.column("epoch"), 0)))
 
     @property
     def end(self) -> float:
         """Last place that anything is drawn at."""
-        return float(max([*self.column("epoch"), *self.step_at], default=0.0))
+        return float(np.nanmax([*self.places, *self.step_at, 0.0]))
 
 
 def from_rows(rows: Sequence[Row]) -> History:
@@ -57,7 +74,7 @@ def from_rows(rows: Sequence[Row]) -> History:
     at, known = _in_epochs(
         _column(steps, "step"), _column(epochs, "step"), _column(epochs, "epoch")
     )
-    return History(epochs, at, _column(steps, "loss"), known)
+    return History(epochs, at, _column(steps, "loss"), known, steps)
 
 
 def changes(history: History) -> list[float]:
@@ -77,8 +94,8 @@ def changes(history: History) -> list[float]:
 
 
 def best(history: History) -> Row | None:
-    """Return the epoch row of the lowest val top-1 error, the first of equals."""
-    scored = [row for row in history.epochs if row.get("val_top1_error") is not None]
+    """Return the epoch row of the lowest val top-1 error, the first of equals; None without."""
+    scored = [row for row in history.epochs if np.isfinite(number(row, "val_top1_error"))]
     return min(scored, key=lambda row: number(row, "val_top1_error"), default=None)
 
 

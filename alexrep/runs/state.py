@@ -14,12 +14,13 @@ TIMES = ("images_per_s", "seconds", "feed_wait_share", "memory_bytes")
 def digests(folder: RunFolder) -> dict[str, str]:
     """Return the digest of every file that the pictures of a run are drawn from, by its name.
 
-    Equal runs have equal digests: of the log, timings do not count; of the last checkpoint,
+    Equal runs have equal digests: of the log, timings do not count; of checkpoints,
     only the weights do. Files that are not there are left out.
     """
     names = ("recipe.toml", "classes.json", "mean.npy", "pca.json")
     paths = [folder.path / name for name in names]
-    paths += [folder.log, folder.checkpoint("last"), *(folder.path / "results").glob("*.npz")]
+    paths += [folder.log, folder.checkpoint("last"), folder.checkpoint("best")]
+    paths += (folder.path / "results").glob("*.npz")
     return {
         path.relative_to(folder.path).as_posix(): _digest(path)
         for path in sorted(paths)

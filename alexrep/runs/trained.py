@@ -62,9 +62,16 @@ class Trained:
         """Digest of the weights."""
         return checkpoint.weights_digest(self.content["state_dict"])
 
+    def untrained(self) -> nn.Module:
+        """Build the network with the initial values of its seed, on the CPU, in training mode.
+
+        A run that started from other weights, or was imported, never had these.
+        """
+        return registry.build(self.recipe.model, len(self.content["classes"]), self.recipe.seed)
+
     def model(self) -> nn.Module:
         """Build the network with its weights, on the CPU, in training mode."""
-        model = registry.build(self.recipe.model, len(self.content["classes"]), self.recipe.seed)
+        model = self.untrained()
         model.load_state_dict(self.content["state_dict"])
         return model
 
