@@ -1,5 +1,6 @@
 """Draws loss and error by epoch, with the rates below and marks where they change."""
 
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def summary(history: History, num_planned: int | None) -> str:
 def _what_is_pale(history: History) -> str:
     num = len(history.step_at) / max(len(thin(history.step_at, history.step_loss)[0]), 1)
     if num > 1:
-        return f"pale: from the lowest to the highest loss of each {num:.0f} logged steps"
+        return f"pale: from the lowest to the highest loss of every {ceil(num)} logged steps"
     return "pale: loss of each logged step" if len(history.step_at) else ""
 
 

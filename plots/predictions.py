@@ -27,6 +27,7 @@ from alexrep.runs.contents import (
 from alexrep.runs.results import Predictions, Scored
 
 from . import style
+from .captions import about
 
 BLOCK, PER_ROW = 10, 5
 """Most images in a block, and images in a row."""
@@ -37,6 +38,10 @@ TOP, HEAD, NAME, BAR, BELOW = 1.35, 0.36, 0.27, 0.165, 0.26
 """Heights of title, a block's head, true class, bar and space below a row, in inches."""
 LONGEST_BAR = CELL - 0.41
 """Length of a bar of probability 1, in inches; the number is to the right of it."""
+_BARS = {
+    "centre": "bars: probabilities of the centre patch",
+    "ten-crop": "bars: probabilities averaged over ten patches",
+}
 RIGHT_BAR, OTHER_BAR, TRACK = "#8AD3BB", "#CBD3DB", "#F4F6F8"
 
 
@@ -86,8 +91,9 @@ def draw(run: Path) -> Figure:
     row_height = CELL + NAME + BAR * len(sheet[0].bars) + BELOW
     num_rows = sum(math.ceil(len(rows) / PER_ROW) for rows in blocks.values())
     with style.canvas(TOP + HEAD * len(blocks) + num_rows * row_height) as figure:
-        title = f"{name_of(run)}: likeliest classes, {result.split}, {result.views}"
-        style.title(figure, title, *summary(scored))
+        style.title(
+            figure, f"{name_of(run)}: likeliest classes", about(result), _BARS[result.views]
+        )
         axes, y = style.page(figure), TOP
         _legend(figure, axes)
         for head, chosen in blocks.items():
@@ -141,17 +147,6 @@ def cards(scored: Scored, names: Sequence[str]) -> list[Card]:
     except (IndexError, ValueError) as error:
         message = mismatch(scored.path, "rows and classes of this run", error, "run eval again")
         raise DataError(message) from None
-
-
-def summary(scored: Scored) -> tuple[str, str]:
-    """Return the subtitle: the errors and the checkpoint, and what the bars are."""
-    result = scored.result
-    errors = f"top-1 error {100 * result.top1_error:.2f} %, top-5 {100 * result.top5_error:.2f} %"
-    bars = "probabilities of the centre patch"
-    if result.views == "ten-crop":
-        bars = "probabilities averaged over ten patches"
-    epochs = f"checkpoint {result.checkpoint}, epoch {result.epoch}"
-    return f"{errors} of {result.num_images:,} images; {epochs}", f"bars: {bars}"
 
 
 def percent(probability: float) -> str:

@@ -4,7 +4,7 @@ import importlib
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from PIL import Image
 from alexrep.config import recipes
 from alexrep.errors import DataError
 from alexrep.ilsvrc.classes import Synset
-from alexrep.plots import colour_axes, curves, gallery, kernels, mean_image, rates, style
+from alexrep.plots import captions, colour_axes, curves, gallery, kernels, mean_image, rates, style
 from alexrep.plots import predictions as sheet
 from alexrep.runs import checkpoint, contents, history, results
 from alexrep.runs.folder import RunFolder
@@ -31,6 +31,12 @@ SIZES = {
     "predictions": (1200, 657),
     "mean-image": (1200, 397),
     "colour-axes": (1200, 648),
+    "confusion": (1200, 1000),
+    "class-errors": (1200, 400),
+    "calibration": (1200, 990),
+    "views": (1200, 630),
+    "network": (1200, 982),
+    "speed": (1200, 885),
 }
 NUMBERS = (0.5, 0.25, 0.0, "weights", "shards")
 ORANGE_RED, SKY = (250, 60, 10), (20, 160, 240)
@@ -386,9 +392,13 @@ def test_the_sheet_shows_the_images_in_order(run: Path, tmp_path: Path) -> None:
 
 
 def test_the_subtitle_has_the_errors_and_the_checkpoint(run: Path) -> None:
-    assert sheet.summary(contents.read_scored(run)) == (
-        "top-1 error 25.00 %, top-5 0.00 % of 4 images; checkpoint last, epoch 2",
-        "bars: probabilities averaged over ten patches",
+    result = contents.read_scored(run).result
+    assert captions.about(result) == (
+        "top-1 error 25.00 %, top-5 0.00 % of 4 images of test, ten-crop; checkpoint last, epoch 2"
+    )
+    unlabelled = replace(result, top1_error=None, top5_error=None)
+    assert captions.about(unlabelled) == (
+        "4 images of test, ten-crop, without labels; checkpoint last, epoch 2"
     )
 
 

@@ -14,7 +14,7 @@ from alexrep.runs.log import Row
 
 Floats = NDArray[np.float64]
 
-MOST_STEPS = 1500
+MOST_STEPS = 800
 """Step rows up to which each is drawn; the picture has no more columns than that."""
 
 
