@@ -1,4 +1,4 @@
-"""`alexrep eval`: the errors of a trained network."""
+"""`alexrep eval`: the errors of a trained network, or of several as one."""
 
 import typer
 
@@ -8,15 +8,18 @@ from .cli.progress import is_quiet
 
 def command(
     ctx: typer.Context,
-    run: options.Run,
+    run: eval_options.Runs,
     data: eval_options.Data,
     views: eval_options.Views = None,
     ten_crop: eval_options.TenCrop = False,
     average: eval_options.Average = "probabilities",
+    weights: eval_options.Weights = None,
     split: choices.Split = "val",
-    checkpoint: choices.Checkpoint = "last",
+    labels: eval_options.Labels = None,
     subset: eval_options.Subset = False,
+    checkpoint: choices.Checkpoint = "last",
     all_probabilities: eval_options.Everything = False,
+    submission: eval_options.Submission = None,
     per_class: eval_options.PerClass = False,
     as_json: options.Json = False,
     batch_size: eval_options.BatchSize = 64,
@@ -25,7 +28,8 @@ def command(
 ) -> None:
     """Compute top-1 and top-5 error of a run, also while it trains; kept in RUN/results.
 
-    Images that could not be prepared count as errors. A signal ends it with exit code 75.
+    Images that could not be prepared count as errors. A signal ends it with exit code 75. Of
+    several runs the probabilities are averaged, too; that result is kept in the first one's.
 
     \b
     Under torchrun or srun each process scores a share of the images.
@@ -35,20 +39,20 @@ def command(
 
     signalled = ctx.with_resource(signals.flagged())
     from alexrep.compute.devices import meeting
-    from alexrep.evaluation.task import Task
     from alexrep.pool import default_threads
-    from alexrep.runs.folder import RunFolder
 
-    from .cli import evaluating
+    from .cli import ensembles, evaluating
 
     options.require("--split", split, ("train", "val", "test"))
     options.require("--checkpoint", checkpoint, ("last", "best"))
     options.require("--average", average, ("probabilities", "logits"))
-    kinds, folder = evaluating.views_of(views or (), ten_crop), RunFolder(run)
-    folder.read_recipe()
-    task = Task(folder, data, split, kinds[0], checkpoint, all_probabilities, average, subset)
+    kinds = evaluating.views_of(views or (), ten_crop)
+    form = (checkpoint, all_probabilities or len(run) > 1, average, subset)
+    request = evaluating.Request(tuple(run), data, split, tuple(kinds), form, labels, submission)
+    mixture = ensembles.mixture_of(request, weights)
     with meeting(device) as (where, group):
         resources = (where, group, workers or default_threads(), batch_size)
         scoring = evaluating.Evaluation(*resources, signalled, is_quiet(ctx))
-        if scored := scoring.results(task, kinds):
-            evaluating.say(scored, run, as_json, per_class)
+        scored = ensembles.all_results(scoring, request, mixture)
+        if group.leads:
+            evaluating.say(scored, request, as_json, per_class)

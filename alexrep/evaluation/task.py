@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from alexrep import manifest
+from alexrep import files, manifest
 from alexrep.compute import precision
 from alexrep.compute.precision import Network
 from alexrep.compute.processes import Processes
 from alexrep.errors import ManifestError, mismatch
-from alexrep.evaluation import predictions
+from alexrep.evaluation import labels, predictions
 from alexrep.evaluation.evaluate import AVERAGES, Averaging, Outputs, evaluate_views
 from alexrep.evaluation.match_classes import Matched, matched, of_classes, sharing
 from alexrep.evaluation.measures import measured
@@ -44,13 +44,22 @@ class Task:
     is_shared: bool = False
     """Whether the classes that run and data both have compete, and no others."""
 
+    labels: Path | None = None
+    """A ground truth of ids that stands in the place of the data's labels."""
+
     @property
     def path(self) -> Path:
         """The file of the result."""
         averaged = "" if self.averaged == AVERAGES[0] else f"-{self.averaged}"
         # Results of other data stand beside those of the run's own.
-        labels = f"subset-{self.data.resolve().name}" if self.is_shared else ""
-        return self.run.result(self.split, self.views + averaged, self.which, labels)
+        names = [f"subset-{self.data.resolve().name}"] if self.is_shared else []
+        names += [self.labels.stem] if self.labels else []
+        return self.run.result(self.split, self.views + averaged, self.which, "-".join(names))
+
+    @property
+    def labels_digest(self) -> str:
+        """Digest of the ground truth; empty if the labels are the data's own."""
+        return files.sha256_file(self.labels) if self.labels else ""
 
     @property
     def averaged(self) -> str:
@@ -94,6 +103,8 @@ def _difference(task: Task, result: Result, network: Trained) -> tuple[str, str]
         return f"weights {network.weights[:12]} of epoch {network.epoch}", (
             f"{result.weights[:12]} of epoch {result.epoch}"
         )
+    if result.labels_digest != task.labels_digest:
+        return f"the labels of {task.labels}", "others"
     if task.all_probabilities and not result.all_probabilities:
         return "the probabilities of all classes", "those of the likeliest five"
     if not results.has_its_predictions(task.path, result):
@@ -170,6 +181,8 @@ def score_views(
         precision.settled(compute),
         contextlib.closing(open_split(task.data, task.split)) as whole,
     ):
+        if task.labels:
+            labels.take_ids(whole, task.labels)
         found = matched(whole, network, task.run.path, task.data, task.is_shared)
         model = precision.place(network.model(), compute, device)
         parts = evaluate_views(
@@ -235,6 +248,8 @@ def _result(task: Task, network: Trained, found: Matched) -> Result:
         all_probabilities=task.all_probabilities,
         average=task.averaged,
         wnids=found.wnids,
+        labels=task.labels.stem if task.labels else "",
+        labels_digest=task.labels_digest,
         version=results.VERSION,
     )
 

@@ -70,7 +70,41 @@ def read_test_labels(raw: Path, edition: Edition, classes: ClassTable) -> list[i
         DataError: If a line is not the id of a class.
     """
     path = raw / edition.test_ground_truth
-    return _labels(path.read_bytes(), str(path), classes) if path.exists() else None
+    return read_labels(path, classes) if path.exists() else None
+
+
+def read_labels(path: Path, classes: ClassTable) -> list[int]:
+    """Read the class index of each image from a ground truth, a devkit id a line.
+
+    Raises:
+        DataError: If it is missing, or a line is not the id of a class.
+    """
+    try:
+        return _labels(path.read_bytes(), str(path), classes)
+    except FileNotFoundError:
+        advice = "name a file of ids"
+        raise DataError(mismatch(path, "a ground truth", "no file", advice)) from None
+
+
+def read_cost_matrix(devkit: Path) -> NDArray[np.integer]:
+    """Read the cost of taking one class for another, by their ids less 1.
+
+    Args:
+        devkit: The devkit of ILSVRC-2010, its tar or the folder that it was unpacked to; no
+            other has the matrix.
+
+    Returns:
+        Height of the lowest common ancestor of two classes, (K, K).
+
+    Raises:
+        DataError: If the devkit is missing or broken, or has no such matrix.
+    """
+    meta = _mat(_member(devkit, META), devkit)
+    cost = np.asarray(meta.get("cost_matrix", ()))
+    if cost.ndim != 2 or cost.shape[0] != cost.shape[1] or cost.dtype.kind not in "iu":
+        advice = "name the devkit of ILSVRC-2010"
+        raise DataError(mismatch(devkit, "a cost_matrix in meta.mat", "none", advice))
+    return cost
 
 
 def _labels(lines: bytes, where: str, classes: ClassTable) -> list[int]:
@@ -126,13 +160,22 @@ def _member(devkit: Path, suffix: str) -> bytes:
 
 def _synsets(meta: bytes, where: Path) -> NDArray[np.void]:
     """Read the struct array `synsets` of meta.mat, each field squeezed to a scalar or a vector."""
+    table = _mat(meta, where).get("synsets")
+    if table is None:
+        found, advice = "none", "download the devkit again"
+        raise DataError(mismatch(where, "synsets in meta.mat", found, advice))
+    return np.asarray(table).reshape(-1)
+
+
+def _mat(meta: bytes, where: Path) -> dict[str, Any]:
+    """Read the variables of meta.mat."""
     from scipy.io import loadmat  # noqa: PLC0415 (slow to import)
 
     stream: Any = io.BytesIO(meta)  # scipy's stubs take paths only
     try:
-        table: NDArray[np.void] = loadmat(stream, squeeze_me=True)["synsets"]
+        variables: dict[str, Any] = loadmat(stream, squeeze_me=True)
     except Exception as error:  # scipy raises anything on damaged bytes
         found = " ".join(repr(error).split())
         message = mismatch(where, "synsets in meta.mat", found, "download the devkit again")
         raise DataError(message) from None
-    return np.asarray(table).reshape(-1)
+    return variables

@@ -63,6 +63,8 @@ class Result:
     """How those were that the network was trained on."""
     labels: str = ""
     """Name of the labels, if they are not the data's own."""
+    labels_digest: str = ""
+    """SHA-256 of their file."""
     all_probabilities: bool = False
     """Whether the predictions have the probabilities of all classes."""
     average: str = "probabilities"

@@ -24,3 +24,21 @@ PerClass = Annotated[
     bool, typer.Option("--per-class", help="Print each class's errors and the confused pairs.")
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Images at once.")]
+Runs = Annotated[
+    list[Path],
+    typer.Argument(metavar="RUN", help="Folders made by alexrep train; several are averaged."),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        metavar="W",
+        help="Of several runs: search, for the likeliest on val; or numbers, as 0.2,0.8.",
+    ),
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option(help="Ground truth: a file of ids, or ReaL's JSON list of labels an image."),
+]
+Submission = Annotated[
+    Path | None, typer.Option(help="Write the five likeliest ids of each image to this file.")
+]

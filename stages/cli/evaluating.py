@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -10,8 +10,8 @@ import typer
 
 from alexrep import signals
 from alexrep.compute.processes import Processes
-from alexrep.errors import Interrupted
-from alexrep.evaluation import confusion, text
+from alexrep.errors import ConfigError, Interrupted, examples, mismatch
+from alexrep.evaluation import confusion, labels, submission, text
 from alexrep.evaluation.task import Task, find, num_images, score_views
 from alexrep.runs import results
 from alexrep.runs.folder import RunFolder
@@ -36,6 +36,45 @@ def views_of(named: Sequence[str], ten_crop: bool) -> list[str]:
     return list(dict.fromkeys(asked)) or ["centre"]
 
 
+@dataclass(frozen=True)
+class Request:
+    """What the command was asked for."""
+
+    runs: tuple[Path, ...]
+    data: Path
+    split: str
+    views: tuple[str, ...]
+    form: tuple[str, bool, str, bool]
+    """Checkpoint, whether all probabilities are kept, what is averaged, whether classes are
+    shared: as `Task` takes them."""
+    labels: Path | None
+    """File of labels in the place of the data's."""
+    submission: Path | None
+    """File to write the predictions to."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be, before anything is scored."""
+        for run in self.runs:
+            RunFolder(run).read_recipe()
+        if self.submission and len(self.views) > 1:
+            wanted, found = "one kind of views to write", ", ".join(self.views)
+            raise ConfigError(mismatch("--submission", wanted, found, "name one with --views"))
+
+    def task(self, run: Path) -> Task:
+        """Return what is to be scored of a run, by the first kind of views."""
+        return Task(RunFolder(run), self.data, self.split, self.views[0], *self.form)
+
+    @property
+    def real(self) -> Path | None:
+        """The labels, if an image may have several."""
+        return self.labels if self.labels and labels.is_real(self.labels) else None
+
+    @property
+    def ids(self) -> Path | None:
+        """The labels, if they are a ground truth of ids."""
+        return None if self.real else self.labels
+
+
 class Evaluation:
     """The results that a command asks for, each scored unless it is there already."""
 
@@ -52,6 +91,11 @@ class Evaluation:
         self._device, self._processes = device, processes
         self._threads, self._batch_size = threads, batch_size
         self._signalled, self._is_quiet = signalled, is_quiet
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the process that writes and prints."""
+        return self._processes.leads
 
     def results(self, task: Task, kinds: Sequence[str]) -> list[Scored]:
         """Return a run's results by several kinds of views, and keep those that are new.
@@ -72,7 +116,7 @@ class Evaluation:
         missing = group.from_first([views for views in kinds if views not in there])
         if missing:
             for scored in self._scored([each for each in tasks if each.views in missing]):
-                there[scored.result.views] = _keep(scored)
+                there[scored.result.views] = keep(scored)
         return [there[views] for views in kinds if views in there]
 
     def _scored(self, tasks: Sequence[Task]) -> list[Scored]:
@@ -106,32 +150,40 @@ def _kept(task: Task) -> Scored | None:
     return results.read_scored(task.path)
 
 
-def _keep(scored: Scored) -> Scored:
-    """Write a result into its run, if its folder may be written to."""
+def keep(scored: Scored) -> Scored:
+    """Write a result into its run, if its folder may be written to, and return what is kept."""
     result = scored.result
     with options.kept_if_allowed(scored.path):
         result = results.keep(scored)
     return replace(scored, result=result)
 
 
-def say(all_scored: Sequence[Scored], run: Path, as_json: bool, per_class: bool) -> None:
-    """Print results: their errors, how sure they are, and each class's if asked for.
+def say(all_scored: Sequence[Scored], request: Request, as_json: bool, per_class: bool) -> None:
+    """Print results, and write the submission of the last one if that is asked for.
 
     Args:
         all_scored: The results.
-        run: The run whose classes they are of.
+        request: What was asked for.
         as_json: Print JSON.
         per_class: Print the errors of each class, too, and the most confused pairs.
     """
+    table = RunFolder(request.runs[0]).read_classes()
+    if request.submission:
+        lines = submission.write(request.submission, all_scored[-1], table)
+        options.note(f"{request.submission}: {len(all_scored[-1].predictions.names):,} images")
+        if lines:
+            which = examples(lines)
+            options.note(f"{request.submission}: in quarantine, guessed at random: lines {which}")
     if as_json:
         typer.echo(text.documents([scored.result for scored in all_scored]))
         return
     for scored in all_scored:
+        if len(request.runs) > 1:
+            typer.echo(" + ".join(scored.result.members) or f"{scored.path.parent.parent}:")
         typer.echo(text.line(scored.result))
         for line in text.details(scored.result):
             typer.echo(f"  {line}")
         if per_class and scored.result.top1_error is not None:
-            table = RunFolder(run).read_classes()
             errors = confusion.of_classes(scored.predictions, len(table))
             pairs = confusion.most_confused(confusion.matrix(scored.predictions, len(table)))
             typer.echo("\n".join(["", *text.class_table(errors, pairs, table), ""]))
