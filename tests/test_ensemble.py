@@ -142,9 +142,7 @@ def test_results_of_other_images_or_without_all_probabilities_are_refused(
     scored = results.read_scored(paths[1])
     renamed = replace(scored.predictions, names=scored.predictions.names[::-1].copy())
     results.keep(replace(scored, predictions=renamed))
-    with pytest.raises(
-        DataError, match=r"expected the images, labels and classes of .*found other"
-    ):
+    with pytest.raises(DataError, match=r"expected the images, labels and classes of .*, found"):
         ensemble.average(runs_of(paths), paths, np.full(3, 1 / 3))
     results.keep(replace(scored, predictions=replace(scored.predictions, all_probabilities=None)))
     with pytest.raises(DataError, match="expected the probabilities of all classes, found those"):

@@ -4,19 +4,22 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from recipes import tiny_recipe
 from waiting import PATIENCE_S, wait_until
 
 from alexrep import locks
-from alexrep.runs import checkpoint, log, state
+from alexrep.runs import checkpoint, log, results, state
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.state import TIMES
 
@@ -28,6 +31,7 @@ TWO = [*LAUNCH, "-m", "--", "alexrep.stages"]
 LEAVE = """
 import os, sys
 from pathlib import Path
+from typing import Any
 import torch
 from alexrep.compute.rank import ProcessRank
 from alexrep.compute.processes import joined
@@ -180,3 +184,35 @@ def test_a_restart_of_the_job_takes_the_run_while_its_old_processes_live(
     steps = [row["step"] for row in log.read(run / "log.jsonl") if row["kind"] == "step"]
     assert steps == list(range(1, len(steps) + 1))
     assert checkpoint.load(RunFolder(run).checkpoint("last"))["step"] == steps[-1]
+
+
+def test_two_processes_score_every_image_once(data: Path, recipe: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    line = command(ALONE, data, run, recipe)
+    subprocess.run(line, capture_output=True, check=True, timeout=PATIENCE_S)
+    views = ("--views", "centre,ten-crop", "--json", "--all-probabilities", "--batch-size", "3")
+    told: list[Any] = []
+    arrays: list[results.Predictions] = []
+    for start in (ALONE, TWO):
+        # A name of its own, or the first result would do for the second start.
+        own = shutil.copytree(run, tmp_path / f"run-{len(told)}")
+        line = [*start, "-q", "eval", str(own), "--data", str(data), "--device", "cpu", *views]
+        done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+        assert done.returncode == 0, done.stderr
+        told.append(json.loads(done.stdout))
+        scored = results.read_scored(own / "results" / "val-ten-crop.json")
+        arrays.append(scored.predictions)
+    for alone, shared in zip(*told, strict=True):
+        same = ("num_images", "top1_error", "top5_error", "top1_interval", "weights", "views")
+        assert [alone[key] for key in same] == [shared[key] for key in same]
+        assert alone["loss"] == pytest.approx(shared["loss"], rel=1e-5)
+    one, two = arrays
+    assert np.array_equal(one.names, two.names)
+    assert np.array_equal(one.top5, two.top5)
+    assert one.all_probabilities is not None
+    assert two.all_probabilities is not None
+    assert np.allclose(one.all_probabilities, two.all_probabilities, atol=1e-3)
+    refused = [*TWO, "-q", "eval", str(run), "--data", str(tmp_path), "--device", "cpu"]
+    done = subprocess.run(refused, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    assert done.returncode != 0
+    assert done.stderr.count("alexrep: ") == 1

@@ -1,7 +1,7 @@
 """A run scored on a split: once for the same weights and shards, and kept in the run."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -177,13 +177,7 @@ def score_views(
     task, group = tasks[0], processes or Processes()
     network = trained.load(task.run.checkpoint(task.which))
     compute = precision.on_one_device(network.recipe.compute)
-    with (
-        precision.settled(compute),
-        contextlib.closing(open_split(task.data, task.split)) as whole,
-    ):
-        if task.labels:
-            labels.take_ids(whole, task.labels)
-        found = matched(whole, network, task.run.path, task.data, task.is_shared)
+    with precision.settled(compute), _opened(task, network) as found:
         model = precision.place(network.model(), compute, device)
         parts = evaluate_views(
             Network(model, compute, device),
@@ -207,6 +201,28 @@ def score_views(
             for task in (tasks if group.leads else ())
             for kept in [predictions.of(found.split, found.indices, outputs[task.views])]
         ]
+
+
+def require_scorable(task: Task) -> None:
+    """Refuse what `score_views` would refuse before it scores.
+
+    So that of several processes the first can say so for all.
+
+    Raises:
+        ManifestError: If pack has not finished, or the data has no such split.
+        DataError: If network, data and labels do not match.
+    """
+    with _opened(task, trained.load(task.run.checkpoint(task.which))):
+        pass
+
+
+@contextlib.contextmanager
+def _opened(task: Task, network: Trained) -> Iterator[Matched]:
+    """Open the split, with the labels that are asked for, and match it with the network."""
+    with contextlib.closing(open_split(task.data, task.split)) as whole:
+        if task.labels:
+            labels.take_ids(whole, task.labels)
+        yield matched(whole, network, task.run.path, task.data, task.is_shared)
 
 
 def _competing(found: Matched, device: torch.device) -> torch.Tensor | None:

@@ -82,10 +82,12 @@ def _label(
 def of_folders(listed: Mapping[str, Listing]) -> GroundTruth:
     """Take classes and labels from class folders; test images outside of folders have no label.
 
+    Without train, as in data for evaluation, val has the classes.
+
     Raises:
         DataError: If train has no proper class folders, or another split has other classes.
     """
-    classes = folders.class_table(listed["train"])
+    classes = folders.class_table(listed.get("train") or listed["val"])
     index_of_wnid = classes.index_of_wnid
     for split in listed.keys() - {"train"}:
         if split == "test" and not any("/" in member.path for member in listed[split].members):

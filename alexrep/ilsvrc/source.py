@@ -79,9 +79,11 @@ def survey(raw: Path, edition: Edition, partial: bool) -> Source:
     truth = _ground_truth(raw, edition, listed)
     patched = patches.read(raw, edition)
     patches.require(raw, edition, patched, partial)
-    where, groups = listed["train"].where, _by_wnid(edition, listed["train"])
-    remarks += counts.check_synsets(edition, truth.classes, where, groups, partial)
-    units = list(_train_units(edition, truth.classes, where, groups, patched, partial))
+    units: list[Unit] = []
+    if "train" in listed:
+        where, groups = listed["train"].where, _by_wnid(edition, listed["train"])
+        remarks += counts.check_synsets(edition, truth.classes, where, groups, partial)
+        units += _train_units(edition, truth.classes, where, groups, patched, partial)
     for split, listing in listed.items():
         if split != "train":
             # Names first: --partial accepts a wrong count, but never a wrong name.

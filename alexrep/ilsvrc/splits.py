@@ -13,6 +13,8 @@ from alexrep.ilsvrc.folders import ClassFile, Listing
 def list_splits(raw: Path, edition: Edition) -> tuple[dict[str, Listing], list[str]]:
     """List the tar or folder of each split that exists; train and val are required.
 
+    Class folders need no train where val, or test, is there: such data is for evaluation.
+
     Returns:
         The listing of each split, in the order of SPLITS, and remarks.
 
@@ -20,9 +22,12 @@ def list_splits(raw: Path, edition: Edition) -> tuple[dict[str, Listing], list[s
         DataError: If train or val is missing, or one is broken or empty.
     """
     paths, remarks = _find(raw, edition)
+    is_for_evaluation = edition.is_open and "val" in paths and "train" not in paths
     for split in ("train", "val"):
-        if split not in paths:
+        if split not in paths and not is_for_evaluation:
             raise _absent(raw, edition, split)
+    if is_for_evaluation:
+        remarks.append(f"no {edition.archives['train']}: for evaluation, not for training")
     listed = {split: _list(path, split, edition) for split, path in paths.items()}
     remarks += [remark for listing in listed.values() for remark in listing.remarks()]
     return listed, remarks

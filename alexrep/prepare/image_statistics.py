@@ -65,7 +65,7 @@ def moments(
     for unit in units:
         total += Moments.load(_sums_path(folder, unit))
     if total.num_images == 0:
-        advice = "look at its quarantine"
+        advice = "look at its quarantine; data for evaluation alone needs none"
         raise DataError(mismatch(prepared.folder, "training images", "none", advice))
     return total
 

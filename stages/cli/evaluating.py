@@ -12,7 +12,7 @@ from alexrep import signals
 from alexrep.compute.processes import Processes
 from alexrep.errors import ConfigError, Interrupted, examples, mismatch
 from alexrep.evaluation import confusion, labels, submission, text
-from alexrep.evaluation.task import Task, find, num_images, score_views
+from alexrep.evaluation.task import Task, find, num_images, require_scorable, score_views
 from alexrep.runs import results
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.results import Scored
@@ -113,6 +113,8 @@ class Evaluation:
         if group.leads:
             with group.failure_shared():
                 there = {each.views: found for each in tasks if (found := _kept(each))}
+                if group.size > 1 and len(there) < len(tasks):
+                    require_scorable(tasks[0])
         missing = group.from_first([views for views in kinds if views not in there])
         if missing:
             for scored in self._scored([each for each in tasks if each.views in missing]):
