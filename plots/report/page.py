@@ -58,10 +58,7 @@ def write(runs: Sequence[Path], out: Path, prepared: Prepared | None = None) -> 
         runs=shown,
     )
     files.write_bytes(out, page.encode())
-    missing = {
-        f"{run['name']}, {name}": why for run in shown for name, why in run["missing"].items()
-    }
-    return missing
+    return {f"{run['name']}, {name}": why for run in shown for name, why in run["missing"].items()}
 
 
 def _text(name: str) -> str:
