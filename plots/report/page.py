@@ -58,7 +58,8 @@ def write(runs: Sequence[Path], out: Path, prepared: Prepared | None = None) -> 
         runs=shown,
     )
     files.write_bytes(out, page.encode())
-    return {f"{run['name']}, {name}": why for run in shown for name, why in run["missing"].items()}
+    parts = [(run["name"], name, why) for run in shown for name, why in run["missing"].items()]
+    return {f"{run}, {name}": why for run, name, why in parts}
 
 
 def _text(name: str) -> str:
