@@ -20,6 +20,8 @@ class RunContents:
     """A run for the page."""
 
     path: Path
+    name: str
+    """Its folder's name, with as much before it as tells it from the others."""
     recipe: Recipe
     description: Description
     results: Mapping[str, Result]
@@ -32,18 +34,13 @@ class RunContents:
     causes: list[Cause]
 
     @property
-    def name(self) -> str:
-        """Name of the folder."""
-        return self.path.resolve().name
-
-    @property
     def edition(self) -> str | None:
         """Name of the images' edition."""
         edition = self.data.get("edition")
         return None if edition is None else str(edition)
 
 
-def read(run: Path) -> RunContents:
+def read(run: Path, name: str) -> RunContents:
     """Read a run, finished or not.
 
     Raises:
@@ -60,6 +57,7 @@ def read(run: Path) -> RunContents:
     )
     return RunContents(
         path=run,
+        name=name,
         recipe=recipe,
         description=described,
         results=results.read_all(run),

@@ -3,7 +3,7 @@
 import base64
 import io
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -16,12 +16,15 @@ from PIL import Image
 from alexrep import __version__, files
 from alexrep.errors import AlexrepError
 from alexrep.prepare.prepared import Prepared
+from alexrep.runs.contents import names_of
 
 from .. import gallery
 from . import contents, errors, sections
 from .contents import RunContents
 
 Missing = dict[str, AlexrepError]
+Picture = dict[str, str]
+"""Name, title, source and command."""
 
 LARGE = 200_000
 """Bytes of a PNG from which it is embedded as JPEG, which is a quarter of it for photographs."""
@@ -42,7 +45,8 @@ def write(runs: Sequence[Path], out: Path, prepared: Prepared | None = None) -> 
     Raises:
         DataError: If a folder is not a run's, or a file in it is damaged.
     """
-    read = [contents.read(run) for run in runs]
+    read = [contents.read(run, name) for run, name in zip(runs, names_of(runs), strict=True)]
+    comparison, missing = _comparison(runs)
     shown = [_shown(run, number, prepared) for number, run in enumerate(read, start=1)]
     texts = {name: _text(f"page.{name}") for name in ("html", "css", "js")}
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
@@ -55,11 +59,12 @@ def write(runs: Sequence[Path], out: Path, prepared: Prepared | None = None) -> 
         command=sections.command("report", *runs, "--out", out),
         tables=errors.tables(read),
         results=errors.result_rows(read),
+        comparison=comparison,
         runs=shown,
     )
     files.write_bytes(out, page.encode())
     parts = [(run["name"], name, why) for run in shown for name, why in run["missing"].items()]
-    return {f"{run}, {name}": why for run, name, why in parts}
+    return missing | {f"{run}, {name}": why for run, name, why in parts}
 
 
 def _text(name: str) -> str:
@@ -95,23 +100,37 @@ def _shown(run: RunContents, number: int, prepared: Prepared | None) -> dict[str
     }
 
 
-def _pictures(run: RunContents) -> tuple[list[dict[str, str]], Missing]:
+def _pictures(run: RunContents) -> tuple[list[Picture], Missing]:
     """Draw all pictures of a run; return those that there are, and why others are not."""
-    pictures: list[dict[str, str]] = []
-    missing: Missing = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, outcome in gallery.draw_all(run.path, Path(folder)).items():
-            if not isinstance(outcome, Path):
-                missing[name] = outcome
-                continue
+        drawn = gallery.draw_all(run.path, Path(folder))
+        return _embedded(drawn, lambda name: ("plot", run.path, "--only", name))
+
+
+def _comparison(runs: Sequence[Path]) -> tuple[list[Picture], Missing]:
+    """Draw the curves of several runs in one picture."""
+    if len(runs) == 1:
+        return [], {}
+    with tempfile.TemporaryDirectory() as folder:
+        drawn = gallery.draw_into(Path(folder) / "curves.png", "comparison", runs)
+        command = ("plot", *runs, "--only", "curves", "--out", "FOLDER")
+        return _embedded({"curves of all runs": drawn}, lambda _: command)
+
+
+def _embedded(
+    drawn: Mapping[str, Path | AlexrepError], command: Callable[[str], Sequence[object]]
+) -> tuple[list[Picture], Missing]:
+    pictures: list[Picture] = []
+    missing: Missing = {}
+    for name, outcome in drawn.items():
+        if isinstance(outcome, Path):
+            title = name.replace("-", " ").capitalize()
+            line = sections.command(*command(name))
             pictures.append(
-                {
-                    "name": name,
-                    "title": name.replace("-", " ").capitalize(),
-                    "source": _data_url(outcome),
-                    "command": sections.command("plot", run.path, "--only", name),
-                }
+                {"name": name, "title": title, "source": _data_url(outcome), "command": line}
             )
+        else:
+            missing[name] = outcome
     return pictures, missing
 
 
