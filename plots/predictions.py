@@ -36,6 +36,8 @@ CELL = (style.WIDTH - 2 * style.MARGIN - (PER_ROW - 1) * SPACE) / PER_ROW
 """Space between two images and side of one, in inches."""
 TOP, HEAD, NAME, BAR, BELOW = 1.35, 0.36, 0.27, 0.165, 0.26
 """Heights of title, a block's head, true class, bar and space below a row, in inches."""
+LEGEND = 0.36
+"""Height of the legend, which is left out where no true class is known, in inches."""
 LONGEST_BAR = CELL - 0.41
 """Length of a bar of probability 1, in inches; the number is to the right of it."""
 _BARS = {
@@ -65,6 +67,8 @@ class Card:
     """First name of the true class; None if unknown."""
     bars: tuple[Bar, ...]
     """The likeliest classes, likeliest first."""
+    caption: str = "class unknown"
+    """What stands below the image in the place of an unknown true class."""
 
     @property
     def frame(self) -> str:
@@ -88,7 +92,7 @@ def draw(run: Path) -> Figure:
         what = scored.path, "images for the sheet", "none", "run alexrep eval again"
         raise NothingToShow(mismatch(*what))
     blocks = arrange(scored.predictions)
-    row_height = CELL + NAME + BAR * len(sheet[0].bars) + BELOW
+    row_height = _row_height(sheet[0])
     num_rows = sum(math.ceil(len(rows) / PER_ROW) for rows in blocks.values())
     with style.canvas(TOP + HEAD * len(blocks) + num_rows * row_height) as figure:
         style.title(
@@ -99,13 +103,40 @@ def draw(run: Path) -> Figure:
         for head, chosen in blocks.items():
             axes.text(style.MARGIN, y + 0.2, head, weight="bold")
             y += HEAD
-            for number, index in enumerate(chosen):
-                row, column = divmod(number, PER_ROW)
-                x, top = style.MARGIN + column * (CELL + SPACE), y + row * row_height
-                _image(axes, images[index], sheet[index].frame, x, top)
-                _labels(figure, axes, sheet[index], x, top + CELL)
-            y += math.ceil(len(chosen) / PER_ROW) * row_height
+            shown = [(sheet[index], images[index]) for index in chosen]
+            y += _block(figure, axes, shown, y)
     return figure
+
+
+def draw_sheet(shown: Sequence[tuple[Card, Pixels]], title: str, *lines: str) -> Figure:
+    """Draw images whose true classes nobody knows, each with its likeliest classes.
+
+    Args:
+        shown: One or more cards, with equally many bars, and their images, (side, side, 3).
+        title: The title.
+        *lines: Lines of the subtitle.
+    """
+    top = TOP - LEGEND
+    num_rows = math.ceil(len(shown) / PER_ROW)
+    with style.canvas(top + num_rows * _row_height(shown[0][0])) as figure:
+        style.title(figure, title, *lines)
+        _block(figure, style.page(figure), shown, top)
+    return figure
+
+
+def _row_height(card: Card) -> float:
+    return CELL + NAME + BAR * len(card.bars) + BELOW
+
+
+def _block(figure: Figure, axes: Axes, shown: Sequence[tuple[Card, Pixels]], y: float) -> float:
+    """Draw images in rows from `y` on; return the height that they take."""
+    row_height = _row_height(shown[0][0])
+    for number, (card, image) in enumerate(shown):
+        row, column = divmod(number, PER_ROW)
+        x, top = style.MARGIN + column * (CELL + SPACE), y + row * row_height
+        _image(axes, image, card.frame, x, top)
+        _labels(figure, axes, card, x, top + CELL)
+    return math.ceil(len(shown) / PER_ROW) * row_height
 
 
 def arrange(predictions: Predictions) -> dict[str, list[int]]:
@@ -186,7 +217,7 @@ def _image(axes: Axes, image: Pixels, frame: str, x: float, y: float) -> None:
 
 def _labels(figure: Figure, axes: Axes, card: Card, x: float, y: float) -> None:
     """Write the true class and draw the bars, with their names on them."""
-    name = "class unknown" if card.name is None else card.name
+    name = card.caption if card.name is None else card.name
     short = style.shorten(figure, name, CELL + SPACE - 0.06, style.TEXT, "bold")
     middle = x + CELL / 2
     axes.text(

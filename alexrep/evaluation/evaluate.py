@@ -175,7 +175,7 @@ class _Tally:
 
     def add(self, likely: Tensor, labels: Tensor) -> None:
         """Count in a batch: probabilities (N, K) and labels (N,), -1 where unknown."""
-        _require_finite(likely)
+        require_finite(likely)
         own = torch.full((len(labels),), torch.nan)
         credit = torch.full((len(labels), 2), torch.nan, dtype=torch.float64)
         is_known = labels >= 0
@@ -205,7 +205,7 @@ def _in_evaluation(model: nn.Module) -> Iterator[None]:
         model.train(was_training)
 
 
-def _require_finite(likely: Tensor) -> None:
+def require_finite(likely: Tensor) -> None:
     """Refuse the output of a network that has diverged."""
     if not bool(torch.isfinite(likely).all()):
         advice = "train another run at a lower rate"

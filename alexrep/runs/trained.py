@@ -1,7 +1,8 @@
 """A trained network from its checkpoint or its export, with all that it needs to be used."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from alexrep.ilsvrc import classes
 from alexrep.ilsvrc.classes import ClassTable
 from alexrep.models import registry
 from alexrep.runs import checkpoint, exported
+from alexrep.runs.folder import RunFolder
 from alexrep.shards.layout import GEOMETRY
 
 
@@ -31,6 +33,8 @@ class Trained:
     """The file, for messages."""
     content: Mapping[str, Any]
     """As `checkpoint.load` returns it."""
+    quality: int | None = None
+    """JPEG quality of the images that it was trained on; None if nothing recorded it."""
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -88,6 +92,32 @@ class Trained:
             mean=recipe.feed.mean,
             channels=recipe.feed.channels,
         )
+
+
+def open_run(run: RunFolder, which: str = "last") -> Trained:
+    """Read a checkpoint of a run, and how the run's images were prepared.
+
+    Args:
+        run: The run's folder.
+        which: "last" or "best".
+
+    Raises:
+        DataError: If the folder is not a run's, or a file is missing or damaged.
+    """
+    run.read_recipe()
+    return replace(load(run.checkpoint(which)), quality=_quality(run))
+
+
+def _quality(run: RunFolder) -> int | None:
+    """Return the JPEG quality that is recorded of a run's images; runs of before have none."""
+    if not run.data.exists():
+        return None
+    try:
+        quality = json.loads(run.data.read_text(encoding="utf-8")).get("quality")
+        return None if quality is None else int(quality)
+    except (ValueError, TypeError, AttributeError) as error:
+        advice = "remove it; alexrep train writes it again when the run goes on"
+        raise DataError(mismatch(run.data, "what the images are", error, advice)) from None
 
 
 def load(path: Path) -> Trained:
