@@ -66,7 +66,7 @@ class Search:
         Raises:
             ConfigError: If a name is a URL.
         """
-        self._names, self._stdin = names, stdin
+        self.names, self._stdin = names, stdin
         self.num_passed_over = 0
         """Files in folders that are hidden, or no images by their names."""
         for name in names:
@@ -76,7 +76,7 @@ class Search:
 
     def __iter__(self) -> Iterator[NamedImage]:
         """Yield the images; those in folders in the order of their paths, links not followed."""
-        for name in self._names:
+        for name in self.names:
             if name == STDIN:
                 yield NamedImage(name, self._stdin)
             elif Path(name).is_dir():

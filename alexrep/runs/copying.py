@@ -9,7 +9,7 @@ from alexrep.errors import DataError, mismatch
 from alexrep.files import PARTIAL
 from alexrep.runs.folder import RunFolder
 
-LEFT = ("manifest.json", "results", "plots", "report.html")
+LEFT = ("manifest.json", "results", "features", "plots", "report.html")
 """What says that a run is finished, or shows what it came to: the copy will come to other."""
 CHECKPOINTS = ("last.pt", "previous.pt", "best.pt")
 """Checkpoints that are copied; those kept of earlier epochs are not."""

@@ -34,6 +34,8 @@ class InputRule(BaseModel):
     geometry: str
     """How an image becomes square: "crop", the shorter side to S and the central square; or
     "squash", both sides to S."""
+    quality: int | None = None
+    """Quality of the prepared images' JPEGs; unset if nothing recorded it."""
     side: int
     """P, side of the patch that the network sees; the central one, unless views are averaged."""
     mean: str

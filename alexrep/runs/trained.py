@@ -98,7 +98,7 @@ def open_run(run: RunFolder, which: str = "last") -> Trained:
     """Read a checkpoint of a run, and how the run's images were prepared.
 
     Args:
-        run: The run's folder.
+        run: The run's folder, or an exported one.
         which: "last" or "best".
 
     Raises:
@@ -110,6 +110,8 @@ def open_run(run: RunFolder, which: str = "last") -> Trained:
 
 def _quality(run: RunFolder) -> int | None:
     """Return the JPEG quality that is recorded of a run's images; runs of before have none."""
+    if run.is_exported:
+        return exported.read(run.path).input.quality
     if not run.data.exists():
         return None
     try:

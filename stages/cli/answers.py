@@ -44,7 +44,7 @@ def require_picture(plot: Path | None) -> None:
         raise ConfigError(mismatch("--plot", "a .png or .svg file", plot, "name one"))
 
 
-def head(network: LoadedRun, views: str) -> Mapping[str, object]:
+def head(network: LoadedRun, views: str) -> dict[str, object]:
     """Return what a JSON document says of the network, before its answers."""
     return {
         "run": str(network.folder.path),
@@ -106,7 +106,7 @@ def leave(tally: Tally, search: Search) -> None:
     """
     if search.num_passed_over:
         options.note(f"{search.num_passed_over:,} files passed over: hidden, or no images by name")
-    if not tally.num_read:
+    if search.names and not tally.num_read:
         found = f"{len(tally.unreadable)} unreadable" if tally.unreadable else "none"
         raise AlexrepError(mismatch("IMAGE", "images that can be read", found, "name others"))
     if tally.unreadable:

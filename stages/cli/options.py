@@ -82,7 +82,7 @@ Device = Annotated[
     ),
 ]
 
-KEPT_IN_RUN = ("checkpoints", "events", "results")
+KEPT_IN_RUN = ("checkpoints", "events", "results", "features")
 """Folders in that of a run for its own files alone."""
 
 
