@@ -28,7 +28,7 @@ def command(
     and kept; killed, it goes on. Without --query, five images of another split are taken.
 
     \b
-    Example: alexrep similar runs/first --data data --query photo.jpg --plot similar.png
+    Example: alexrep similar runs/first --data data --query photo.jpg
     """
     from alexrep.compute.devices import pick
     from alexrep.evaluation import loaded
