@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # torch would take longer than --help may
 
 MOST_DRAWN = 20
 """Most images in one picture."""
+LONGEST_NAME = 14
+"""Most letters of a file's name below an image."""
 
 
 def require_one_form(as_json: bool, as_csv: bool) -> None:
@@ -91,11 +93,14 @@ class Sheet:
 
 
 def _card(prediction: Prediction) -> Card:
+    from alexrep.plots import style
     from alexrep.plots.predictions import Bar, Card
 
     bars = tuple(Bar(one.name, one.probability, is_right=False) for one in prediction.likely)
-    is_file = prediction.image != "-"
-    return Card(None, bars, Path(prediction.image).stem if is_file else "standard input")
+    name = Path(prediction.image).stem if prediction.image != "-" else "standard input"
+    if len(name) > LONGEST_NAME:  # numbered files differ at the end
+        name = f"{name[:4]}{style.ELLIPSIS}{name[5 - LONGEST_NAME :]}"
+    return Card(None, bars, name)
 
 
 def leave(tally: Tally, search: Search) -> None:
