@@ -14,6 +14,12 @@ FIGURES = {
     "predictions": "predictions",
     "mean-image": "mean_image",
     "colour-axes": "colour_axes",
+    "confusion": "confusion",
+    "class-errors": "class_errors",
+    "calibration": "calibration",
+    "views": "views",
+    "network": "network",
+    "speed": "speed",
 }
 """Module that draws each picture, by the picture's name: its file's name without the ending."""
 

@@ -7,7 +7,10 @@ import typer
 
 from .cli import options
 
-PICTURES = "curves, kernels, predictions, mean-image, colour-axes"
+PICTURES = (
+    "curves, kernels, predictions, mean-image, colour-axes, confusion, class-errors, "
+    "calibration, views, network, speed"
+)
 
 
 def command(

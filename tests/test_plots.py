@@ -31,11 +31,11 @@ SIZES = {
     "predictions": (1200, 657),
     "mean-image": (1200, 397),
     "colour-axes": (1200, 648),
-    "confusion": (1200, 1000),
-    "class-errors": (1200, 400),
+    "confusion": (1200, 953),
+    "class-errors": (1200, 345),
     "calibration": (1200, 990),
     "views": (1200, 630),
-    "network": (1200, 982),
+    "network": (1200, 952),
     "speed": (1200, 885),
 }
 NUMBERS = (0.5, 0.25, 0.0, "weights", "shards")
@@ -55,7 +55,8 @@ def epoch_row(epoch: int, **other: object) -> dict[str, Any]:
 
 
 def step_row(step: int) -> dict[str, Any]:
-    return {"kind": "step", "epoch": (step - 1) // 4, "step": step, "loss": 2.0 / step}
+    row = {"kind": "step", "epoch": (step - 1) // 4, "step": step, "loss": 2.0 / step}
+    return row | {"images_per_s": 320.0, "feed_wait_share": 0.25, "memory_bytes": 2_000_000_000}
 
 
 def write_log(run: Path, rows: list[dict[str, Any]]) -> None:
@@ -73,7 +74,7 @@ def write_results(run: Path, name: str, **other: object) -> None:
         "labels": np.array([0, 2, 3, 1]),
         "top5": np.array([[5, 0, 1, 2, 3], [2, 0, 1, 3, 4], [3, 0, 1, 2, 4], [1, 0, 2, 3, 4]]),
         "probabilities": np.array([[0.6, 0.2, 0.1, 0.05, 0.05]] * 4, dtype=np.float32),
-        "sheet_images": np.full((2, 8, 8, 3), [ORANGE_RED], dtype=np.uint8),
+        "sheet_images": np.full((2, 128, 128, 3), [ORANGE_RED], dtype=np.uint8),
         "sheet_rows": np.array([3, 0]),
     }
     arrays["sheet_images"][1] = SKY
@@ -118,6 +119,12 @@ def draw(name: str, run: Path, out: Path) -> Path:
     return style.save(module.draw(run), out)
 
 
+def draw_both(name: str, run: Path, out: Path) -> list[bytes]:
+    """Draw a picture once, and return its PNG file and its SVG file."""
+    figure = importlib.import_module(f"alexrep.plots.{gallery.FIGURES[name]}").draw(run)
+    return [style.save(figure, out.with_suffix(f".{form}")).read_bytes() for form in style.FORMATS]
+
+
 def load(picture: Path) -> NDArray[np.uint8]:
     with Image.open(picture) as opened:
         return np.asarray(opened.convert("RGB"))
@@ -140,16 +147,14 @@ def test_each_picture_is_a_png_of_known_size_and_no_partial_is_left(
 
 
 @pytest.mark.parametrize("name", gallery.FIGURES)
-@pytest.mark.parametrize("form", style.FORMATS)
 def test_equal_work_gives_equal_bytes_whatever_the_users_settings(
-    name: str, form: str, run: Path, tmp_path: Path
+    name: str, run: Path, tmp_path: Path
 ) -> None:
-    first = draw(name, run, tmp_path / f"one.{form}").read_bytes()
+    first = draw_both(name, run, tmp_path / "one")
     with mpl.rc_context({"font.size": 30, "axes.grid": False, "lines.linewidth": 9}):
-        assert draw(name, run, tmp_path / f"other.{form}").read_bytes() == first
+        assert draw_both(name, run, tmp_path / "other") == first
         assert mpl.rcParams["font.size"] == 30
-    if form == "svg":
-        assert b"<dc:date>" not in first
+    assert b"<dc:date>" not in first[1]
 
 
 @pytest.mark.parametrize(
@@ -530,7 +535,8 @@ def test_the_gallery_draws_what_it_can_and_says_why_not_the_rest(run: Path, tmp_
     shutil.rmtree(run / "results")
     drawn = gallery.draw_all(run, tmp_path / "plots")
     assert list(drawn) == list(gallery.FIGURES)
-    assert "found none yet; run alexrep eval" in str(drawn.pop("predictions"))
+    for name in ("predictions", "confusion", "class-errors", "calibration", "views"):
+        assert "found none yet; run alexrep eval" in str(drawn.pop(name))
     assert drawn == {name: tmp_path / "plots" / f"{name}.png" for name in drawn}
     assert all(path.is_file() for path in drawn.values() if isinstance(path, Path))
 
