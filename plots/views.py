@@ -41,8 +41,8 @@ def draw(run: Path) -> Figure:
         raise NothingToShow(mismatch(*what))
     image, name = images[0], scored.predictions.names[scored.predictions.sheet_rows[0]]
     if len(image) <= side:
-        what, advice = f"images larger than the patch of {side}", "the only view is the image"
-        raise NothingToShow(mismatch(run, what, len(image), advice))
+        wanted, advice = f"images larger than the patch of {side}", "the only view is the image"
+        raise NothingToShow(mismatch(run, wanted, len(image), advice))
     with style.canvas(TOP + IMAGE + style.MARGIN) as figure:
         lines = summary(recipe, len(image), name.decode("utf-8", "replace"))
         style.title(figure, f"{name_of(run)}: the ten views of an image", *lines)
