@@ -66,7 +66,7 @@ def run(
     Raises:
         AlexrepError: If a worker was killed or ran out of memory; the message names the items
             that it may have been working on.
-        KeyboardInterrupt: After SIGINT.
+        KeyboardInterrupt: After SIGINT, unless the caller handles it.
         SystemExit: After SIGTERM, with code 143.
     """
     if workers == 1:
@@ -152,6 +152,7 @@ def _processes(workers: int) -> Iterator[tuple[Executor, _Look]]:
 def _recorded_signals() -> Iterator[list[int]]:
     """Record SIGINT and SIGTERM in the list that this yields, instead of raising.
 
+    One that the caller handles, or that is ignored, is left to that.
     An exception while a worker starts would cut off the data that it reads from its pipe, and
     it would print a long traceback.
     """
@@ -159,7 +160,8 @@ def _recorded_signals() -> Iterator[list[int]]:
     if threading.current_thread() is not threading.main_thread():
         yield received  # only the main thread gets signals
         return
-    numbers = signal.SIGINT, signal.SIGTERM
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    numbers = [number for number, handler in usual.items() if signal.getsignal(number) == handler]
     former = [
         signal.signal(number, lambda number, _: received.append(number)) for number in numbers
     ]

@@ -3,20 +3,26 @@
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
-from alexrep.errors import Interrupted, mismatch
+from alexrep.errors import Interrupted
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
 
 
 @contextlib.contextmanager
-def flagged() -> Iterator[Callable[[], str | None]]:
+def flagged(
+    unit: str = "unit", numbers: Sequence[signal.Signals] = SIGNALS
+) -> Iterator[Callable[[], str | None]]:
     """Yield a function that returns the name of the signal received, or None.
 
-    The handler only records the first signal; a second one has its default
+    The handler records the first signal and says so; a second one has its default
     effect at once. The previous handlers are restored afterwards.
+
+    Args:
+        unit: What is finished before the work stops, for the message.
+        numbers: The signals.
     """
     received: list[int] = []
 
@@ -25,13 +31,19 @@ def flagged() -> Iterator[Callable[[], str | None]]:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         received.append(number)
+        _acknowledge(number, unit)
 
-    previous = {number: signal.signal(number, record) for number in SIGNALS}
+    previous = {number: signal.signal(number, record) for number in numbers}
     try:
         yield lambda: signal.Signals(received[0]).name if received else None
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def spoken(name: str) -> str:
+    """Return what a user calls a signal: Ctrl-C for SIGINT."""
+    return "Ctrl-C" if name == signal.SIGINT.name else name
 
 
 def watch(
@@ -41,8 +53,19 @@ def watch(
 
     def checked(num_images: int) -> None:
         done(num_images)
-        signal_name = signalled()
-        if signal_name is not None:
-            raise Interrupted(mismatch("scoring", "to go on", signal_name, "start again"))
+        name = signalled()
+        if name is not None:
+            raise Interrupted(f"scoring: stopped by {spoken(name)}, nothing kept; start again")
 
     return checked
+
+
+def _acknowledge(number: int, unit: str) -> None:
+    """Say at once that a signal has come; of several processes the first one does."""
+    if os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) != "0":
+        return
+    name = spoken(signal.Signals(number).name)
+    text = f"alexrep: {name}: stopping after this {unit}; again to end at once\n"
+    # Below what Python buffers, which may be at work on another line; a bar has its own line.
+    with contextlib.suppress(OSError):
+        os.write(2, f"\n{text}".encode() if os.isatty(2) else text.encode())

@@ -35,6 +35,6 @@ def command(
             record = manifest.begin(plan, *files)
             if record is None or extract.lost(images, out):
                 total = sum(images.manifest.counts[f"{split} images"] for split in images.splits)
-                with meter(total, "images", is_quiet(ctx), check=check) as done:
+                with meter(total, "images", is_quiet(ctx), check=check, where=out) as done:
                     record = extract.run(images, out, workers or pool.available(), done)
     options.say_counts(record, out)

@@ -35,6 +35,6 @@ def command(
             if record is None or manifest.lost(record, shards):
                 total = sum(images.manifest.counts[f"{split} images"] for split in images.splits)
                 num = workers or pool.available()
-                with meter(total, "images", is_quiet(ctx), check=check) as done:
+                with meter(total, "images", is_quiet(ctx), check=check, where=shards) as done:
                     record = write.run(images, shards, plan, num, done, done.before)
     options.say_counts(record, shards)

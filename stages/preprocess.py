@@ -51,7 +51,7 @@ def command(
     if not options.is_whole(record, images, images):
         with locks.held(data, own_part.name) as check:
             begun, total = preprocess.begin(*arguments), expected.total(raw_set, own_part)
-            with meter(total, "images", is_quiet(ctx), check=check) as done:
+            with meter(total, "images", is_quiet(ctx), check=check, where=images) as done:
                 num = workers or pool.available()
                 record = preprocess.complete(begun, num, done, own_part, done.before)
     options.leave_with(record, images)

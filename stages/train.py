@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from .cli import choices, options, printing, progress
+from .cli import choices, options, printing, training_screen
+from .cli.progress import is_quiet
 
 
 def command(
@@ -24,14 +25,13 @@ def command(
 ) -> None:
     """Train a network by a recipe; started again, go on from the last checkpoint.
 
+    A first Ctrl-C, SIGTERM or SIGUSR2 saves and leaves with exit code 75.
     \b
-    A first SIGTERM, SIGINT or SIGUSR2 saves and leaves with exit code 75.
     Example: alexrep train data --run runs/first --recipe alexnet-2012
     """
     from alexrep import signals
 
-    # Before all else: torch takes seconds to import, and a signal may come meanwhile.
-    signal = ctx.with_resource(signals.flagged())
+    signal = ctx.with_resource(signals.flagged("step"))  # before torch, which takes seconds
     from alexrep.compute.devices import meeting
     from alexrep.config import overrides, recipes
     from alexrep.pool import default_threads
@@ -54,6 +54,6 @@ def command(
         elif dry_run:
             printing.say_rehearsal(rehearse(request, signal), chosen, run)
         else:
-            with progress.meter(training.length(request), "images", progress.is_quiet(ctx)) as done:
-                record = training.lead(request, signal, done, done.before)
+            with training_screen.shown(request, is_quiet(ctx)) as screen:
+                record = training.lead(request, signal, screen.progress, screen.before, screen)
             options.say_errors(record, run)

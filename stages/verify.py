@@ -34,7 +34,9 @@ def command(
         raise (DigestError(str(error)) if path.exists() else error) from None
     total = sum(count for name, count in counts.items() if name.endswith("images"))
     num_faults = 0
-    with meter(total * (2 if deep else 1), "images", is_quiet(ctx)) as done:
+    with meter(
+        total * (2 if deep else 1), "images", is_quiet(ctx), where=data, keeps=False
+    ) as done:
         for fault in check.check(data, deep, done):
             options.note(fault)
             num_faults += 1

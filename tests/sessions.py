@@ -50,7 +50,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, *numbers: int) -> None:
     calls = count(1)
 
     @contextlib.contextmanager
-    def flagged() -> Iterator[Callable[[], str | None]]:
+    def flagged(unit: str = "unit") -> Iterator[Callable[[], str | None]]:
         yield lambda: "SIGTERM" if next(calls) in numbers else None
 
     monkeypatch.setattr(signals, "flagged", flagged)

@@ -720,7 +720,7 @@ def test_a_signal_leaves_with_75_and_a_checkpoint(
     run, log = tmp_path / "run", tmp_path / "run" / "log.jsonl"
     process = start("train", data, "--run", run, "--recipe", tiny, "--epochs", "100000")
     stderr = stopped_once(process, lambda: log.exists() and log.stat().st_size > 600)
-    assert re.search(r"step [1-9]\d*: expected to go on, found SIGTERM, saved; start again", stderr)
+    assert re.search(r"step [1-9]\d*: saved; stopped by SIGTERM; start again", stderr)
     assert (run / "checkpoints" / "last.pt").exists()
     assert not (run / "manifest.json").exists()
 
@@ -731,7 +731,9 @@ def test_a_signal_while_the_command_starts_is_not_lost(
 ) -> None:
     words = ("train", data, "--run", tmp_path / "run", "--recipe", tiny, "--device", "cpu")
     process = start(*words)
-    assert "step 0: expected to go on" in stopped_once(process, lambda: is_caught(process.pid))
+    assert "step 0: saved; stopped by SIGTERM" in stopped_once(
+        process, lambda: is_caught(process.pid)
+    )
     assert alexrep(*words).exit_code == 0
 
 
@@ -744,7 +746,7 @@ def test_a_signal_ends_an_evaluation_with_75_and_nothing_is_half_there(
     words = ("eval", run, "--data", chain.data, "--ten-crop", "--device", "cpu")
     process = start(*words, "--batch-size", "1")
     stderr = stopped_once(process, lambda: is_caught(process.pid))
-    assert "expected to go on, found SIGTERM; start again" in stderr
+    assert "scoring: stopped by SIGTERM, nothing kept; start again" in stderr
     assert not (run / "results").exists()
     assert not list(run.glob(".lock-run-*"))
     assert alexrep(*words).exit_code == 0

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -30,6 +31,7 @@ from alexrep.runs.saver import Also
 from alexrep.training import epoch, loop
 from alexrep.training import optimiser as optimisers
 from alexrep.training.job import Job, Position
+from alexrep.training.watcher import Watcher
 
 TINY = tiny_recipe(2, drop_at=1)
 STEPS = 5
@@ -176,7 +178,7 @@ def test_the_row_before_training_has_val_only(make_job: MakeJob, rows: list[Row]
     empty = {key for key, value in row.items() if value is None}
     rates = {"weights_rate", "biases_rate", "noise"}
     speed = {"images_per_s", "seconds", "feed_wait_share"}
-    assert empty == rates | speed | {"train_loss", "train_error"}
+    assert empty == rates | speed | {"train_loss", "train_error", "train_top5_error"}
 
 
 def test_the_rows_tell_the_rates_of_the_epoch_that_ended(
@@ -325,7 +327,7 @@ def test_a_signal_is_seen_after_every_batch_of_train_and_val(
     make_job: MakeJob, number: int, step: int, validated: int
 ) -> None:
     job = make_job(signal=signal_at(number))
-    wanted = f"step {step}: expected to go on, found SIGTERM, saved; start again to go on"
+    wanted = f"step {step}: saved; stopped by SIGTERM; start again to go on"
     with pytest.raises(Interrupted, match=wanted):
         loop.train(job)
     assert (job.position.step, job.position.validated) == (step, validated)
@@ -549,5 +551,78 @@ def test_the_last_finite_loss_is_named(make_job: MakeJob, rows: list[Row]) -> No
 def test_a_rehearsal_trains_a_little_and_writes_nothing(make_job: MakeJob, rows: list[Row]) -> None:
     job = make_job()
     rehearsal = loop.rehearse(job)
-    assert (rehearsal["steps"], rows, saved(job)) == (3, [], [])
+    assert (rehearsal["steps"], rows, saved(job)) == (5, [], [])
     assert rehearsal["loss"] == pytest.approx(np.log(3), abs=0.2)
+
+
+def test_a_rehearsal_warms_up_and_gives_a_range(
+    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = iter([0.0, 100.0, 101.0, 104.0, 106.0])
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: next(ends)))
+    rehearsal = loop.rehearse(make_job())
+    # The first two steps, one of 100 s among them, do not count.
+    times = [rehearsal[key] for key in ("seconds_least", "seconds", "seconds_most")]
+    assert times == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize(("steps", "is_timed"), [(1, False), (2, True)])
+def test_a_rehearsal_of_few_steps_times_what_there_is(
+    make_job: MakeJob, steps: int, is_timed: bool
+) -> None:
+    rehearsal = loop.rehearse(make_job(f"limits.steps={steps}"))
+    assert (rehearsal["seconds"] is not None) == is_timed
+
+
+def test_the_training_errors_are_those_of_one_and_of_five_places(
+    make_job: MakeJob, rows: list[Row], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop.train(make_job())
+    three_classes = [row["train_top5_error"] for row in of_kind(rows, "epoch")]
+    assert three_classes == [None, 0.0, 0.0]
+    rows.clear()
+    monkeypatch.setattr("alexrep.training.step.TOP", 1)
+    loop.train(make_job())
+    for row in of_kind(rows, "epoch")[1:]:
+        assert row["train_top5_error"] == row["train_error"] > 0
+
+
+def test_what_an_older_checkpoint_has_not_counted_is_no_error(
+    make_job: MakeJob, rows: list[Row]
+) -> None:
+    position = Position(batch=1, step=1, seen=4, validated=0, errors=[0.6])
+    older = {key: value for key, value in vars(position).items() if "top5" not in key}
+    loop.train(make_job(position=Position.restored(older)))
+    assert [row["train_top5_error"] for row in of_kind(rows, "epoch")] == [None, 0.0]
+    assert Position.restored(older | {"seen": 0}).top5_credit_sum == 0.0
+
+
+def test_a_watcher_is_told_what_happens_in_its_order(make_job: MakeJob) -> None:
+    told: list[str] = []
+
+    class Notes(Watcher):
+        def trains(self, epoch: int, rate: float) -> None:
+            told.append(f"trains {epoch} {rate:g}")
+
+        def loss(self, loss: float) -> None:
+            told.append("loss")
+
+        def validates(self, epoch: int, num_images: int) -> None:
+            told.append(f"validates {epoch} {num_images}")
+
+        def scored(self, num_images: int) -> None:
+            told.append(f"scored {num_images}")
+
+        def row(self, row: Row) -> None:
+            told.append(f"row {row['epoch']}")
+
+    job = make_job("limits.steps=2", watcher=Notes())
+    num_val = len(job.val)
+    loop.train(job)
+    scored = [f"scored {min(4, num_val - at)}" for at in range(0, num_val, 4)]
+    epochs = [[f"validates {epoch} {num_val}", *scored, f"row {epoch}"] for epoch in range(3)]
+    rates = [job.recipe.schedule.changes[0].weights, 0.001]
+    assert told[: len(epochs[0])] == epochs[0]
+    assert told[len(epochs[0]) :][:3] == [f"trains 0 {rates[0]:g}", "loss", "loss"]
+    assert told[-len(epochs[2]) :] == epochs[2]
+    assert [text.split()[0] for text in told].count("trains") == 2

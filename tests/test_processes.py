@@ -108,7 +108,7 @@ def test_a_signal_to_one_process_stops_all_at_the_same_step(start: Start, tmp_pa
     ends, stderr = start(tmp_path, victim=1, step=7, manner="signal")
     assert [code for code, _ in ends["2"].values()] == [75, 75]
     (line,) = stderr.splitlines()
-    assert line.startswith("0: step 7: expected to go on, found a signal to another process, saved")
+    assert line.startswith("0: step 7: saved; stopped by a signal to another process; start")
 
 
 def test_a_loss_that_is_not_finite_is_told_once(start: Start, tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """The progress of a stage, on a terminal and in a log."""
 
 import io
+import os
+import signal
 import sys
+import threading
 
 import pytest
 
-from alexrep.stages.cli.progress import meter, span
+from alexrep.stages.cli.progress import counted, meter, span
 
 
 class Clock:
@@ -112,3 +115,80 @@ def test_the_lock_is_looked_at_after_each_part_of_the_work(quiet: bool) -> None:
         progress(1)
         progress(1)
     assert len(looks) == 3
+
+
+def test_ctrl_c_ends_the_work_after_its_part_and_tells_what_is_kept(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    parts: list[int] = []
+
+    def work() -> None:
+        with meter(10, "images", where="data") as progress:
+            progress.before(2)
+            progress(3)
+            os.kill(os.getpid(), signal.SIGINT)
+            said.append(capfd.readouterr().err)
+            parts.append(4)
+            progress(4)
+            parts.append(1)
+
+    said: list[str] = []
+    with pytest.raises(KeyboardInterrupt) as ended:
+        work()
+    assert said[0] == "alexrep: Ctrl-C: stopping after this unit; again to end at once\n"
+    wanted = "data: 9 of 10 images done and kept; stopped by Ctrl-C; start again to go on"
+    assert str(ended.value) == wanted
+    assert parts == [4]
+    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+
+
+def test_ctrl_c_tells_where_nothing_is_kept() -> None:
+    def work() -> None:
+        with meter(9, "images", where="x", keeps=False) as progress:
+            os.kill(os.getpid(), signal.SIGINT)
+            progress(0)
+
+    with pytest.raises(KeyboardInterrupt, match="x: 0 of 9 images looked at; stopped by Ctrl-C; s"):
+        work()
+
+
+@pytest.mark.parametrize("is_ignored", [True, False])
+def test_a_ctrl_c_that_is_ignored_or_handled_elsewhere_is_left_alone(is_ignored: bool) -> None:
+    handler = signal.SIG_IGN if is_ignored else lambda *_: None
+    former = signal.signal(signal.SIGINT, handler)
+    try:
+        with meter(1, "images") as progress:
+            assert signal.getsignal(signal.SIGINT) == handler
+            os.kill(os.getpid(), signal.SIGINT)
+            progress(1)
+    finally:
+        signal.signal(signal.SIGINT, former)
+
+
+def test_another_thread_has_progress_too() -> None:
+    told: list[int] = []
+
+    def work() -> None:
+        with meter(1, "images", quiet=True) as progress:
+            progress(1)
+            told.append(1)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert told == [1]
+
+
+@pytest.mark.parametrize(
+    ("count", "noun", "text"),
+    [
+        (1, "epochs", "1 epoch"),
+        (0, "steps", "0 steps"),
+        (1, "train images", "1 train image"),
+        (1200, "images", "1,200 images"),
+        (1, "classes", "1 class"),
+        (1, "val quarantined", "1 val quarantined"),
+    ],
+)
+def test_one_thing_is_no_plural(count: int, noun: str, text: str) -> None:
+    assert counted(count, noun) == text

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -107,3 +108,35 @@ def test_who_lost_the_folder_writes_nothing(
         with pytest.raises(AlexrepError, match="taken over"):
             write(record)
     assert {path: path.read_bytes() for path in before} == before
+
+
+def test_every_row_has_the_time_of_day(folder: RunFolder) -> None:
+    with closing(begun(folder)) as record:
+        for row in epoch(0), step(5), epoch(1):
+            before = datetime.now(UTC).replace(microsecond=0)
+            record.row(row)
+            clock = datetime.fromisoformat(str(log.read(folder.log)[-1]["clock"]))
+            assert before <= clock <= datetime.now(UTC)
+    with (folder.path / "log.csv").open() as stream:
+        assert [row["clock"] for row in csv.DictReader(stream)] == [
+            log.read(folder.log)[0]["clock"]
+        ]
+
+
+def test_a_row_that_is_written_to_tensorboard_again_keeps_its_time(folder: RunFolder) -> None:
+    with closing(begun(folder)) as first:
+        first.row(step(5))
+    clock = "2012-09-30T12:00:00+00:00"
+    old = folder.log.read_text().replace(str(log.read(folder.log)[0]["clock"]), clock)
+    folder.log.write_text(old)
+    begun(folder, len(old.encode()), 5).close()
+    events = EventAccumulator(str(folder.events), size_guidance={"scalars": 0})
+    events.Reload()
+    (event,) = events.Scalars("step/loss")
+    assert event.wall_time == datetime.fromisoformat(clock).timestamp()
+
+
+def test_a_row_of_an_older_log_has_no_time_and_is_drawn(folder: RunFolder) -> None:
+    files.write_bytes(folder.log, b'{"kind": "step", "epoch": 0, "step": 5, "loss": 1.0}\n')
+    begun(folder, folder.log.stat().st_size, 5).close()
+    assert [number for number, _ in curve(folder, "step/loss")] == [5]

@@ -153,7 +153,7 @@ def test_a_run_stopped_and_started_again_ends_with_the_same_bits(
     number: int,
 ) -> None:
     stop_at(monkeypatch, number)
-    with pytest.raises(Interrupted, match="found SIGTERM, saved; start again to go on"):
+    with pytest.raises(Interrupted, match="saved; stopped by SIGTERM; start again to go on"):
         start(chosen, training_data, tmp_path / "run")
     assert not RunFolder(tmp_path / "run").manifest.exists()
     start(chosen, training_data, tmp_path / "run")
@@ -226,7 +226,7 @@ def test_a_real_signal_stops_a_run_after_its_step(
         if next(steps) == 7:
             os.kill(os.getpid(), signal.SIGUSR2)
 
-    with pytest.raises(Interrupted, match="step 7: expected to go on, found SIGUSR2, saved"):
+    with pytest.raises(Interrupted, match="step 7: saved; stopped by SIGUSR2"):
         start(chosen, training_data, tmp_path / "run", signal_itself)
     assert checkpoint.load(RunFolder(tmp_path / "run").checkpoint("last"))["step"] == 7
     start(chosen, training_data, tmp_path / "run")
@@ -328,7 +328,7 @@ def looks(
     calls: list[None] = []
 
     @contextlib.contextmanager
-    def flagged() -> Iterator[Callable[[], str | None]]:
+    def flagged(unit: str = "unit") -> Iterator[Callable[[], str | None]]:
         yield lambda: calls.append(None)
 
     with monkeypatch.context() as patched:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from alexrep.signals import SIGNALS, flagged
+from alexrep.errors import Interrupted
+from alexrep.signals import SIGNALS, flagged, watch
 
 CHILD = """
 import time
@@ -87,3 +88,44 @@ def test_a_second_signal_ends_at_once(child: subprocess.Popen[str], second: sign
     assert child.poll() is None
     child.send_signal(second)
     assert child.wait(timeout=30) == -second
+
+
+@pytest.mark.parametrize(
+    ("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGUSR2, "SIGUSR2")]
+)
+def test_a_first_signal_is_acknowledged_at_once(
+    number: signal.Signals, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with flagged("step"):
+        os.kill(os.getpid(), number)
+        wanted = f"alexrep: {name}: stopping after this step; again to end at once\n"
+        assert capfd.readouterr().err == wanted
+
+
+@pytest.mark.parametrize("variable", ["RANK", "SLURM_PROCID"])
+def test_of_several_processes_the_first_one_acknowledges(
+    variable: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for rank in "1", "0":
+        monkeypatch.setenv(variable, rank)
+        with flagged():
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert ("stopping after" in capfd.readouterr().err) == (rank == "0")
+
+
+def test_signals_that_are_not_named_are_left_alone() -> None:
+    before = handlers()
+    with flagged(numbers=(signal.SIGINT,)):
+        changed = [old != new for old, new in zip(before, handlers(), strict=True)]
+        assert changed == [number == signal.SIGINT for number in SIGNALS]
+
+
+def test_work_with_nothing_to_save_ends_at_its_next_part() -> None:
+    done: list[int] = []
+    with flagged() as signalled:
+        checked = watch(done.append, signalled)
+        checked(1)
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(Interrupted, match="scoring: stopped by Ctrl-C, nothing kept; start"):
+            checked(2)
+    assert done == [1, 2]

@@ -5,6 +5,7 @@ TensorBoard is told to forget what came later.
 """
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,13 +49,14 @@ class Record:
             raise
 
     def row(self, row: Row) -> None:
-        """Write a row to the log, then to what is derived from it.
+        """Write a row and the time of day to the log, then to what is derived from it.
 
         Raises:
             AlexrepError: If another process has taken over the folder.
             OSError: If the disk is full.
         """
         self._check()
+        row = {**row, "clock": datetime.now(UTC).isoformat(timespec="seconds")}
         self._log.append(row)
         self._events.row(row)
         if row["kind"] == "epoch":

@@ -7,7 +7,7 @@ from alexrep.errors import DataError
 from alexrep.runs import checkpoint, log
 from alexrep.runs.folder import RunFolder
 
-TIMES = ("images_per_s", "seconds", "feed_wait_share", "memory_bytes")
+TIMES = ("images_per_s", "seconds", "feed_wait_share", "memory_bytes", "clock")
 """Fields of the log that differ between equal runs."""
 
 

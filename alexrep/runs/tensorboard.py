@@ -7,6 +7,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from math import ceil, sqrt
 from pathlib import Path
 from typing import Any
@@ -75,14 +76,17 @@ class EventFiles:
         """Write every number of a row of the log as a scalar at its step.
 
         Tags are `step/loss` for rows of steps; in rows of epochs `train/loss` of train_loss,
-        `val/top1_error` of val_top1_error and so on, and `epoch/seconds` of all others.
+        `val/top1_error` of val_top1_error and so on, and `epoch/seconds` of all others. Its
+        time is the row's `clock`, also where a run that goes on writes it again.
         """
         if row.get("kind") not in ("step", "epoch"):
             return
+        clock = row.get("clock")
+        written = datetime.fromisoformat(clock).timestamp() if isinstance(clock, str) else None
         for key, value in row.items():
             if key not in PLACES and isinstance(value, int | float):
                 drawn = summary.scalar(_tag(str(row["kind"]), key), float(value))
-                self._write(step=_step(row), summary=drawn)
+                self._write(written, step=_step(row), summary=drawn)
 
     def images(self, tag: str, array: NDArray[np.uint8], step: int) -> None:
         """Show images as one sheet, as square as it can be; the first 16 of them.
@@ -108,9 +112,11 @@ class EventFiles:
         """Close the event file."""
         self._stream.close()
 
-    def _write(self, **fields: Any) -> None:
+    def _write(self, written: float | None = None, **fields: Any) -> None:
+        """Write an event of now, or of the moment at which its row was written to the log."""
+        wall_time = time.time() if written is None else written
         with files.named(self._folder):
-            self._records.write(Event(wall_time=time.time(), **fields).SerializeToString())
+            self._records.write(Event(wall_time=wall_time, **fields).SerializeToString())
 
 
 def sheet(images: NDArray[np.uint8]) -> NDArray[np.uint8]:

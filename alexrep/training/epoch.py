@@ -66,6 +66,7 @@ def run(job: Job, reader: Reader) -> Row:
     """
     position, recipe = job.position, job.recipe
     rates = begin(job)
+    job.watcher.trains(position.epoch, rates.weights)
     planned = batches(recipe, job.train, position.epoch)
     every = max(1, len(planned) // ROWS_AN_EPOCH)
     whole, recent, pending = Throughput(), Throughput(), deque[Outcome]()

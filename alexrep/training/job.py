@@ -30,6 +30,7 @@ from alexrep.training import start
 from alexrep.training.ema import MovingAverage
 from alexrep.training.groups import layers_of
 from alexrep.training.request import Resources
+from alexrep.training.watcher import Watcher
 
 
 @dataclass
@@ -48,6 +49,8 @@ class Position:
     """Sum of their losses."""
     credit_sum: float = 0.0
     """Sum of their top-1 credits."""
+    top5_credit_sum: float = 0.0
+    """Sum of their top-5 credits; not a number if a part of them was not counted."""
     best_error: float = math.inf
     """Lowest val top-1 error so far."""
     best_epoch: int = -1
@@ -62,6 +65,12 @@ class Position:
     """Epochs since then."""
     stopped: str = ""
     """Why the run has ended before its last epoch; empty if it has not."""
+
+    @classmethod
+    def restored(cls, saved: Mapping[str, Any]) -> "Position":
+        """Return the position that a checkpoint holds; older ones count no top-5 credits."""
+        uncounted = math.nan if saved["seen"] else 0.0
+        return cls(**{"top5_credit_sum": uncounted, **saved})
 
 
 @dataclass
@@ -85,6 +94,8 @@ class Job:
     """Told the number of training images of each step, over all processes."""
     say: Callable[[str], None] = lambda text: None
     """Says a line to the user."""
+    watcher: Watcher = field(default_factory=Watcher)
+    """Is told how the training goes."""
     processes: Processes = field(default_factory=Processes)
     """The ranks; by default this process alone."""
     constants: Mapping[str, Any] = field(default_factory=dict)
@@ -150,6 +161,7 @@ def assemble(
     session: Session,
     constants: Mapping[str, Any] = MappingProxyType({}),
     progress: Callable[[int], None] = lambda num: None,
+    watcher: Watcher | None = None,
 ) -> Job:
     """Make model, optimiser and position, or take them from a checkpoint; nothing is written.
 
@@ -161,6 +173,7 @@ def assemble(
         session: Where rows and checkpoints go.
         constants: The constant part of every checkpoint, see `saving.constants`.
         progress: Told the number of training images of each step.
+        watcher: Is told how the training goes; by default nobody.
     """
     model = registry.build(recipe.model, len(data.train.classes), recipe.seed)
     if not content and recipe.start is not None and data.weights is not None:
@@ -179,10 +192,11 @@ def assemble(
         inputs=data.inputs(recipe).to(device),
         device=device,
         threads=resources.threads,
-        position=Position(**content["sampler"]) if content else Position(),
+        position=Position.restored(content["sampler"]) if content else Position(),
         session=session,
         constants=constants,
         progress=progress,
+        watcher=watcher or Watcher(),
         processes=resources.processes,
         say=resources.say,
     )

@@ -1,6 +1,8 @@
 """The training loop: epochs and validations in turn."""
 
 import time
+from itertools import pairwise
+from statistics import median
 
 from alexrep.compute import precision
 from alexrep.evaluation.scores import Scores
@@ -38,7 +40,11 @@ def train(job: Job) -> Scores:
             return scores or validation.score(job)
 
 
-def rehearse(job: Job, steps: int = 3) -> Row:
+WARM_UP = 2
+"""Steps of a dry run that are not timed: memory is taken, caches fill, algorithms are chosen."""
+
+
+def rehearse(job: Job, steps: int = 8) -> Row:
     """Train for a few steps without writing anything, for a dry run.
 
     Args:
@@ -46,8 +52,8 @@ def rehearse(job: Job, steps: int = 3) -> Row:
         steps: Steps to make, at most.
 
     Returns:
-        `loss` of the last step, `steps`, `seconds` per step without the first one, which includes
-        start-up work, and `memory_bytes`.
+        `loss` of the last step, `steps`, `seconds` of the median step after the first two, which
+        include start-up work, `seconds_least` and `seconds_most`, and `memory_bytes`.
 
     Raises:
         Interrupted: If a signal has come.
@@ -68,6 +74,9 @@ def rehearse(job: Job, steps: int = 3) -> Row:
                 outcome.settle(job)
             ends.append(time.perf_counter())
             stop.raise_if_signalled(job)
-    between = (ends[-1] - ends[0]) / (len(ends) - 1) if len(ends) > 1 else None
-    measured: Row = {"loss": job.last_loss, "steps": len(ends), "seconds": between}
+    between = [end - start for start, end in pairwise(ends)]
+    timed = between[WARM_UP - 1 :] or between
+    measured: Row = {"loss": job.last_loss, "steps": len(ends)}
+    for name, choose in (("seconds", median), ("seconds_least", min), ("seconds_most", max)):
+        measured[name] = choose(timed) if timed else None
     return {**measured, "memory_bytes": memory_bytes(job.device)}

@@ -22,7 +22,8 @@ class Rehearsal:
     steps_an_epoch: int
     num_val: int
     measured: Row
-    """`loss`, `steps`, `seconds` and `memory_bytes`, see `loop.rehearse`."""
+    """`loss`, `steps`, `seconds` of a step with its range, and `memory_bytes`; see
+    `loop.rehearse`."""
 
 
 def rehearse(request: Request, signal: Signal) -> Rehearsal:

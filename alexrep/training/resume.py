@@ -134,7 +134,7 @@ def find(chosen: Recipe, folder: RunFolder, now: Conditions) -> ResumePoint | No
     newest = checkpoint.newest(folder)
     if newest is None:
         return None
-    position = Position(**newest.content["sampler"])
+    position = Position.restored(newest.content["sampler"])
     _require_epochs(chosen, position)
     before = recipes.parse(newest.content["config"], str(newest.path))
     if chosen.schedule.stop != before.schedule.stop:

@@ -16,6 +16,7 @@ from alexrep.shards import subset
 from alexrep.training import epoch, loop, resume, saving
 from alexrep.training.job import Job, assemble
 from alexrep.training.request import Request, copied_inputs
+from alexrep.training.watcher import Watcher
 
 
 def finished(request: Request) -> Manifest | None:
@@ -44,6 +45,7 @@ def lead(
     signal: Signal,
     progress: Callable[[int], None] = lambda num: None,
     before: Callable[[int], None] = lambda num: None,
+    watcher: Watcher | None = None,
 ) -> Manifest:
     """Train to the end in the run's folder, from the newest whole checkpoint if there is one.
 
@@ -55,6 +57,7 @@ def lead(
         signal: Tells the signal that has come, as `signals.flagged` yields it.
         progress: Told the number of training images of each step.
         before: Told the number of training images that the run has seen before this start.
+        watcher: Is told how the training goes; by default nobody.
 
     Raises:
         Interrupted: If a signal stopped it; a checkpoint has been saved.
@@ -75,7 +78,7 @@ def lead(
         for text in resume.remark(folder), epoch.remark(request.recipe, request.data.train):
             if text is not None:
                 request.resources.say(text)
-        return _train(request, check, signal, progress, before)
+        return _train(request, check, signal, progress, before, watcher or Watcher())
 
 
 def _train(
@@ -84,6 +87,7 @@ def _train(
     signal: Signal,
     progress: Callable[[int], None],
     before: Callable[[int], None],
+    watcher: Watcher,
 ) -> Manifest:
     """Train in a folder whose lock is held."""
     recipe, folder, resources = request.recipe, request.folder, request.resources
@@ -96,8 +100,12 @@ def _train(
             stack.enter_context(session.opened())
         content = resources.processes.from_first(start.content if start else {})
         constants = saving.constants(recipe, request.data, conditions)
-        job = assemble(recipe, request.data, resources, content, session, constants, progress)
+        job = assemble(
+            recipe, request.data, resources, content, session, constants, progress, watcher
+        )
         before(_num_seen(job))
+        if start is not None:
+            watcher.goes_on(job.position.epoch, job.position.step)
         for remark in start.remarks if start is not None else ():
             job.event(remark)
         count.save(folder.layers, job.model, recipe.model.side, check)

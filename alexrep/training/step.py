@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from alexrep.config.rates import Rates
 from alexrep.errors import AlexrepError, mismatch
-from alexrep.evaluation.scores import credit
+from alexrep.evaluation.scores import TOP, credit
 from alexrep.feed import draws
 from alexrep.feed.augment import augment
 from alexrep.feed.batches import Batch
@@ -25,14 +25,14 @@ from alexrep.training.job import Job
 
 @dataclass
 class Outcome:
-    """Loss and top-1 credit of a step, read when the GPU is done."""
+    """Loss and credits of a step, read when the GPU is done."""
 
     step: int
     """Number of the step, from 1."""
     num_images: int
     """Images of the batch, over all processes."""
     sums: Tensor
-    """This rank's part of the mean loss and of the credits, float64 (2,)."""
+    """This rank's part of the mean loss, and its top-1 and top-5 credits, float64 (3,)."""
     loss: float = field(init=False)
     """Mean loss of the batch before the update, over all ranks; set by `settle`."""
 
@@ -52,7 +52,7 @@ class Outcome:
         """
         if self._copied is not None:
             self._copied.synchronize()
-        self.loss, credited = job.processes.total(self.sums.tolist())
+        self.loss, credited, credited_top5 = job.processes.total(self.sums.tolist())
         if not math.isfinite(self.loss):
             last = "none since this start" if job.last_loss is None else f"{job.last_loss:.4f}"
             found = f"{self.loss} (the last finite one: {last})"
@@ -62,8 +62,10 @@ class Outcome:
                 AlexrepError(mismatch(where, "a finite loss", found, advice))
             )
         job.last_loss = self.loss
+        job.watcher.loss(self.loss)
         job.position.loss_sum += self.loss * self.num_images
         job.position.credit_sum += credited
+        job.position.top5_credit_sum += credited_top5
 
 
 def make(job: Job, indices: NDArray[np.int64], batch: Batch, rates: Rates) -> Outcome:
@@ -76,13 +78,13 @@ def make(job: Job, indices: NDArray[np.int64], batch: Batch, rates: Rates) -> Ou
         rates: Rates and noise of this epoch.
 
     Returns:
-        Loss and credit; already read unless the device runs behind the host, as a GPU does.
+        Loss and credits; already read unless the device runs behind the host, as a GPU does.
 
     Raises:
         AlexrepError: If the loss is not finite; then the update is not made, or not kept.
     """
     position = job.position
-    sums = torch.zeros(2, dtype=torch.float64, device=job.device)
+    sums = torch.zeros(3, dtype=torch.float64, device=job.device)
     job.gradients.clear()
     pieces = _pieces(job, len(indices))
     for number, piece in enumerate(pieces, start=1):
@@ -120,7 +122,7 @@ def _pieces(job: Job, num_images: int) -> list[NDArray[np.int64]]:
 def _learn(
     job: Job, batch: Batch, piece: NDArray[np.int64], num_images: int, rates: Rates
 ) -> Tensor:
-    """Add the gradients of a piece; return its part of the mean loss, and its credits, (2,)."""
+    """Add the gradients of a piece; return its part of the mean loss, and its credits, (3,)."""
     first = piece - job.processes.share(num_images).start
     rows = slice(int(first[0]), int(first[-1]) + 1)
     indices = batch.indices[rows]
@@ -134,8 +136,8 @@ def _learn(
     for others in auxiliary:
         total = total + job.network.auxiliary_weight * _loss(others, labels, num_images)
     torch.autograd.backward(total)
-    credited = credit(logits.detach(), labels, 1).sum()
-    return torch.stack([loss.detach().double(), credited])
+    credited = [credit(logits.detach(), labels, top).sum() for top in (1, TOP)]
+    return torch.stack([loss.detach().double(), *credited])
 
 
 def _loss(logits: Tensor, labels: Tensor, num_images: int) -> Tensor:

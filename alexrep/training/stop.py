@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from alexrep.config.schedules import Stop
-from alexrep.errors import Interrupted, mismatch
+from alexrep.errors import Interrupted
 from alexrep.runs.log import Row
+from alexrep.signals import spoken
 from alexrep.training import saving
 from alexrep.training.job import Job, Position
 
@@ -59,10 +60,10 @@ def interrupted(job: Job, signal: str | None) -> BaseException:
     job.session.wait()
     # Whoever started the processes may kill the rest as soon as the first one has left.
     job.processes.any_of(False)
-    is_saved = job.session.writes or not job.processes.leads
-    found = f"{signal or 'a signal to another process'}{', saved' if is_saved else ''}"
-    where, advice = f"step {job.position.step}", "start again to go on"
-    return job.processes.common(Interrupted(mismatch(where, "to go on", found, advice)))
+    saved = "saved; " if job.session.writes or not job.processes.leads else ""
+    cause = spoken(signal) if signal else "a signal to another process"
+    text = f"step {job.position.step}: {saved}stopped by {cause}; start again to go on"
+    return job.processes.common(Interrupted(text))
 
 
 def judge(rule: Stop | None, position: Position, row: Row) -> None:

@@ -1,5 +1,7 @@
 """Between two epochs: val scored by all processes, the epoch's row, the checkpoint."""
 
+import math
+
 from alexrep.config.rates import rates_at
 from alexrep.evaluation.evaluate import evaluate
 from alexrep.evaluation.scores import Scores
@@ -21,6 +23,7 @@ def run(job: Job, speed: Row) -> Scores:
         Interrupted: If a signal has come to a process; a checkpoint has been saved.
     """
     position = job.position
+    job.watcher.validates(position.epoch, len(subset.indices(job.val)))
     with stop.saving_when_signalled(job):
         scores = score(job)
         row = _row(job, scores, speed)
@@ -28,12 +31,14 @@ def run(job: Job, speed: Row) -> Scores:
             with job.average.in_place():
                 row["val_top1_error_ema"] = score(job).top1_error
     job.session.record(row)
+    job.watcher.row(row)
     stop.judge(job.recipe.schedule.stop, position, row)
     if position.stopped:
         job.event(f"stopped after epoch {position.epoch}: {position.stopped}")
     position.errors.append(scores.top1_error)
     position.validated = position.epoch
-    position.seen, position.loss_sum, position.credit_sum = 0, 0.0, 0.0
+    position.seen, position.loss_sum = 0, 0.0
+    position.credit_sum = position.top5_credit_sum = 0.0
     is_best = scores.top1_error < position.best_error
     if is_best:
         position.best_error, position.best_epoch = scores.top1_error, position.epoch
@@ -50,6 +55,11 @@ def score(job: Job) -> Scores:
         Signalled: If a signal has come to a process; nothing has been saved.
     """
     processes = job.processes
+
+    def scored(num_images: int) -> None:
+        job.watcher.scored(num_images * processes.size)
+        stop.raise_if_signalled(job)
+
     # Each rank has its own running statistics of batch normalisation: all use the first one's.
     processes.spread([buffer for buffer in job.model.buffers() if buffer.device.type != "meta"])
     scores, _ = evaluate(
@@ -59,7 +69,7 @@ def score(job: Job) -> Scores:
         "centre",
         threads=job.threads,
         batch_size=job.recipe.feed.batch_size,
-        done=lambda _: stop.raise_if_signalled(job),
+        done=scored,
         indices=subset.indices(job.val),
         share=lambda batch: batch[processes.share(len(batch))],
     )
@@ -81,7 +91,8 @@ def _row(job: Job, scores: Scores, speed: Row) -> Row:
         "epoch": position.epoch,
         "step": position.step,
         "train_loss": position.loss_sum / seen if seen else None,
-        "train_error": (seen - position.credit_sum) / seen if seen else None,
+        "train_error": _error(position.credit_sum, seen),
+        "train_top5_error": _error(position.top5_credit_sum, seen),
         "val_loss": scores.loss,
         "val_top1_error": scores.top1_error,
         "val_top5_error": scores.top5_error,
@@ -92,3 +103,8 @@ def _row(job: Job, scores: Scores, speed: Row) -> Row:
         **speed,
         "memory_bytes": memory_bytes(job.device),
     }
+
+
+def _error(credit_sum: float, seen: int) -> float | None:
+    """Return the error of the training images seen; None if there are none, or not all counted."""
+    return (seen - credit_sum) / seen if seen and math.isfinite(credit_sum) else None

@@ -36,7 +36,7 @@ def moments_stage(
         record = manifest.begin(plan, *files_of_stage, advice)
         if record is None or manifest.lost(record, data):
             total = images.manifest.counts.get("train images", 0)
-            with meter(total, "images", is_quiet(ctx), check=check) as done:
+            with meter(total, "images", is_quiet(ctx), check=check, where=data / name) as done:
                 num = workers or pool.available()
                 moments = image_statistics.moments(images, sums, num, done, done.before)
             check()

@@ -13,6 +13,7 @@ import typer
 from alexrep.errors import ConfigError, mismatch
 
 from . import complete
+from .progress import counted
 from .shell import REFUSED
 
 if TYPE_CHECKING:  # pydantic would take a fifth of the time of --help
@@ -72,7 +73,7 @@ Resume = Annotated[
     ),
 ]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Three steps, what a run would take; write nothing.")
+    bool, typer.Option("--dry-run", help="A few steps, and what a run would take; write nothing.")
 ]
 Device = Annotated[
     str,
@@ -188,7 +189,7 @@ def say_counts(record: Manifest, path: Path) -> None:
     names = sorted(record.counts)
     # A manifest that was just written has another order than one that was read.
     names.sort(key=lambda name: [not name.startswith(split) for split in splits])
-    counts = ", ".join(f"{record.counts[name]:,} {name}" for name in names)
+    counts = ", ".join(counted(record.counts[name], name) for name in names)
     typer.echo(f"{path}: {counts}")
 
 

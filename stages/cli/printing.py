@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .progress import span
+from .progress import counted, span
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,24 +84,32 @@ def say_pruned(run: Path, sizes: dict[str, int], is_dry: bool) -> None:
     said = "would be removed" if is_dry else "removed"
     for name, size in sizes.items():
         typer.echo(f"{name}: {size / 1e6:,.1f} MB, {said}")
-    typer.echo(f"{run}: {len(sizes)} checkpoints {said}, {sum(sizes.values()) / 1e6:,.1f} MB")
+    num = counted(len(sizes), "checkpoints")
+    typer.echo(f"{run}: {num} {said}, {sum(sizes.values()) / 1e6:,.1f} MB")
 
 
 def say_rehearsal(rehearsal: Rehearsal, recipe: Recipe, run: Path) -> None:
-    """Print what a training would do and take."""
+    """Print what a training would do and take: the median step, and the range of them."""
     measured, epochs = rehearsal.measured, recipe.schedule.epochs
     begins = f"from epoch {rehearsal.epoch}, step {rehearsal.step}"
     typer.echo(f"begins: {begins if rehearsal.step else 'from nothing'}")
     steps = rehearsal.steps_an_epoch
-    typer.echo(f"train: {rehearsal.num_images:,} images an epoch, {steps:,} steps")
-    typer.echo(f"val: {rehearsal.num_val:,} images")
-    typer.echo(f"loss: {measured['loss']:.4f} after {measured['steps']} steps")
+    num_steps = counted(int(str(measured["steps"])), "steps")
+    typer.echo(
+        f"train: {counted(rehearsal.num_images, 'images')} an epoch, {counted(steps, 'steps')}"
+    )
+    typer.echo(f"val: {counted(rehearsal.num_val, 'images')}")
+    typer.echo(f"loss: {measured['loss']:.4f} after {num_steps}")
     typer.echo(f"memory: {float(str(measured['memory_bytes'])) / 1e9:.2f} GB")
     if measured["seconds"] is not None:
-        seconds = float(str(measured["seconds"]))
-        rate, left = recipe.feed.batch_size / seconds, span(seconds * steps * epochs)
-        length = f"{epochs} epochs" if epochs > 1 else "one epoch"
-        typer.echo(f"speed: {rate:,.1f} images/s; {length} without val: {left}")
+        low, middle, high = (
+            float(str(measured[key])) for key in ("seconds_least", "seconds", "seconds_most")
+        )
+        # A batch is smaller than the recipe's where the data has fewer images.
+        size, length = rehearsal.num_images / steps, counted(epochs, "epochs")
+        rates = f"{size / middle:,.1f} images/s ({size / high:,.1f} to {size / low:,.1f})"
+        times = f"{span(low * steps * epochs)} to {span(high * steps * epochs)}"
+        typer.echo(f"speed: {rates}; {length} without val: {times}")
     typer.echo(f"{run}: a dry run, nothing is written")
 
 

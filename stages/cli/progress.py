@@ -1,7 +1,9 @@
 """How far a stage is: a bar on a terminal, a line every half minute in a log."""
 
 import contextlib
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Never, Protocol
@@ -35,9 +37,14 @@ def meter(
     unit: str,
     quiet: bool = False,
     clock: Callable[[], float] = time.monotonic,
-    check: Callable[[], None] | None = None,
+    check: Callable[[], None] = lambda: None,
+    where: object = "alexrep",
+    keeps: bool = True,
 ) -> Iterator[Progress]:
     """Yield what is told how many more of `total` are done.
+
+    A first Ctrl-C is acknowledged at once, and ends the work when it next tells of a part that
+    is done; a second one ends the process.
 
     Args:
         total: How many there are.
@@ -45,9 +52,34 @@ def meter(
         quiet: Show nothing.
         clock: Seconds since some moment.
         check: Called after each part of the work; raises if the folder's lock was lost.
+        where: What is worked on, for the message after Ctrl-C.
+        keeps: Whether what is done need not be done again.
+
+    Raises:
+        KeyboardInterrupt: After Ctrl-C; its text says what is kept.
     """
-    with _shown(total, unit, quiet, clock) as progress:
-        yield _Checked(progress, check) if check else progress
+    counter = _Counter(check)
+    try:
+        with _shown(total, unit, quiet, clock) as counter.progress, _stoppable() as counter.stopped:
+            yield counter
+    except KeyboardInterrupt:
+        kept = "done and kept" if keeps else "looked at"
+        done = f"{counter.done:,} of {total:,} {unit} {kept}"
+        again = "start again to go on" if keeps else "start again"
+        raise KeyboardInterrupt(f"{where}: {done}; stopped by Ctrl-C; {again}") from None
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[Callable[[], object]]:
+    """Yield what tells whether Ctrl-C has come; elsewhere handled or ignored, it is left alone."""
+    from alexrep import signals
+
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        with signals.flagged(numbers=(signal.SIGINT,)) as signalled:
+            yield signalled
+    else:
+        yield lambda: None
 
 
 @contextlib.contextmanager
@@ -64,19 +96,29 @@ def _shown(total: int, unit: str, quiet: bool, clock: Callable[[], float]) -> It
         yield _Lines(total, unit, clock)
 
 
-class _Checked:
-    """Progress that looks at the lock after each part of the work."""
+class _Counter:
+    """Counts, and looks at the lock and for Ctrl-C after each part of the work."""
 
-    def __init__(self, progress: Progress, check: Callable[[], None]) -> None:
-        self._progress, self._check = progress, check
+    progress: Progress
+    stopped: Callable[[], object]
+
+    def __init__(self, check: Callable[[], None]) -> None:
+        self._check = check
+        self.done = 0
 
     def __call__(self, more: int, /) -> None:
-        self._progress(more)
-        self._check()
+        self.progress(more)
+        self._count(more)
 
     def before(self, more: int, /) -> None:
-        self._progress.before(more)
+        self.progress.before(more)
+        self._count(more)
+
+    def _count(self, more: int) -> None:
+        self.done += more
         self._check()
+        if self.stopped():
+            raise KeyboardInterrupt
 
 
 class _Silence:
@@ -129,6 +171,12 @@ class _Lines:
         rate = (self._done - self._before) / seconds
         left = f"{span((self._total - self._done) / rate)} left" if rate else "time left unknown"
         return f"{self._done:,}/{self._total:,} {self._unit}, {rate:,.1f}/s, {left}"
+
+
+def counted(count: int, noun: str) -> str:
+    """Write a number of things whose name in the plural ends in s."""
+    one = noun.removesuffix("es") if noun.endswith("sses") else noun.removesuffix("s")
+    return f"{count:,} {one if count == 1 else noun}"
 
 
 def span(seconds: float) -> str:

@@ -50,7 +50,8 @@ class Shell(Group):
             result: object = super().invoke(ctx)
             # A reader that has gone must be noticed here, not while Python shuts down.
             sys.stdout.flush()
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
+            typer.echo(f"alexrep: {error if error.args else 'stopped by Ctrl-C'}", err=True)
             raise typer.Exit(130) from None
         except UsageError as error:
             raise refusal(error, f"{ctx.command_path} {ctx.invoked_subcommand}") from None
