@@ -648,20 +648,21 @@ def test_a_spoilt_shard_fails_the_verification(chain: Chain, tmp_path: Path) -> 
 
 
 def test_a_batch_larger_than_the_data_is_told(data: Path, tiny: Path, tmp_path: Path) -> None:
-    def warning(size: int) -> str:
+    def warning(size: int, *more: str) -> str:
         run, epochs = tmp_path / f"run{size}", ("--epochs", "1")
         words = ("train", data, "--run", run, "--recipe", tiny, *epochs, "--device", "cpu")
-        return alexrep(*words, "--batch-size", str(size)).stderr
+        return alexrep(*words, "--batch-size", str(size), *more).stderr
 
-    assert warning(18) == ""
-    assert warning(19) == (
-        "alexrep: feed.batch_size: 19 asked for, but there are 18 training images: "
-        "a batch is all of them\n"
-    )
+    assert warning(18, "-q") == ""
+    for more in "--dry-run", "-q":
+        assert warning(19, more) == (
+            "alexrep: feed.batch_size: 19 is more than the 18 training images: "
+            "each step takes all of them\n"
+        )
 
 
 def test_a_diverged_run_is_one_line(data: Path, tiny: Path, tmp_path: Path) -> None:
-    words = ("train", data, "--run", tmp_path / "run", "--recipe", tiny, "--epochs", "20")
+    words = ("-q", "train", data, "--run", tmp_path / "run", "--recipe", tiny, "--epochs", "20")
     huge = "schedule.changes=[{epoch=0,weights=10.0,biases=10.0}]"
     line = refused(*words, "--set", huge, "--set", "optimiser.weight_decay=1.0")
     assert "train another run at a lower rate" in line
@@ -678,14 +679,15 @@ def test_a_corrected_recipe_goes_into_the_same_folder(
 
 
 def stopped_once(process: subprocess.Popen[str], is_time: Callable[[], bool]) -> str:
-    """Send SIGTERM once `is_time` says so; return the one line that the process prints."""
+    """Send SIGTERM once `is_time` says so; return the last of the two lines that are printed."""
     while process.poll() is None and not is_time():
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 75
-    assert LINE.fullmatch(stderr)
-    return stderr
+    acknowledged, said = stderr.splitlines()
+    assert re.fullmatch(r"alexrep: SIGTERM: stopping after this \w+; again to [^;]+", acknowledged)
+    return said
 
 
 def is_caught(pid: int) -> bool:
@@ -815,7 +817,7 @@ def test_a_damaged_last_checkpoint_is_one_remark(chain: Chain, tmp_path: Path) -
     (run / "manifest.json").unlink()
     (run / "checkpoints" / "last.pt").write_bytes(b"damaged")
     words = [run if word == chain.run else word for word in chain.words("train")]
-    result = alexrep(*words)
+    result = alexrep("-q", *words)
     assert result.exit_code == 0
     (remark,) = result.stderr.splitlines()
     assert re.search(r"last\.pt: expected a whole checkpoint, found .*; went on from prev", remark)

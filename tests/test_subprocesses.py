@@ -48,5 +48,8 @@ def test_a_signal_comes_to_the_stage_once_and_it_saves(
         send(chain.pid, number)
         lines = chain.communicate(timeout=PATIENCE_S)[1].splitlines()
     assert chain.returncode == 75
-    assert f"found {number.name}, saved; start again to go on" in lines[-2]
+    name = "Ctrl-C" if number == signal.SIGINT else number.name
+    wanted = f"alexrep: {name}: stopping after this step; again to end at once"
+    assert [line for line in lines if "stopping after" in line] == [wanted]
+    assert f": saved; stopped by {name}; start again to go on" in lines[-2]
     assert lines[-1] == "alexrep: stopped: alexrep train left with 75; start again to go on"

@@ -49,8 +49,8 @@ def remark(recipe: Recipe, train: Split) -> str | None:
     batch_size, num_train = recipe.feed.batch_size, len(subset.indices(train))
     if num_train >= batch_size:
         return None
-    found = f"there are {num_train:,} training images: a batch is all of them"
-    return f"feed.batch_size: {batch_size:,} asked for, but {found}"
+    more = f"{batch_size:,} is more than the {num_train:,} training images"
+    return f"feed.batch_size: {more}: each step takes all of them"
 
 
 def run(job: Job, reader: Reader) -> Row:

@@ -43,6 +43,8 @@ def rehearse(request: Request, signal: Signal) -> Rehearsal:
     conditions = resume_conditions.describe(recipe, resources.device, resources.processes.size)
     with resources.processes.failure_shared():
         start = resume.find(recipe, request.folder, conditions)
+    if (text := epoch.remark(recipe, data.train)) is not None:
+        resources.say(text)
     content = resources.processes.from_first(start.content if start else {})
     job = assemble(recipe, data, resources, content, Session(signal))
     position = job.position
