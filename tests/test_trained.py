@@ -48,6 +48,19 @@ def test_the_network_comes_back_with_its_weights(content: dict[str, Any]) -> Non
     assert all(torch.equal(state[name], content["state_dict"][name]) for name in state)
 
 
+def test_weights_of_another_network_are_named(content: dict[str, Any]) -> None:
+    content["config"]["model"]["width"] = 0.1
+    wanted = r"fc8\.weight of \(3, 410\), as its recipe says, found fc8\.weight of \(3, 204\); name"
+    with pytest.raises(DataError, match=rf"last\.pt: expected {wanted}"):
+        Trained(HERE, content).model()
+
+
+def test_lacking_weights_are_named(content: dict[str, Any]) -> None:
+    del content["state_dict"]["fc8.bias"]
+    with pytest.raises(DataError, match=r"expected fc8\.bias of \(3,\), .*, found .* no shape"):
+        Trained(HERE, content).model()
+
+
 def test_the_class_table_comes_back(content: dict[str, Any]) -> None:
     assert Trained(HERE, content).classes.index_of_wnid == {"n0": 0, "n1": 1, "n2": 2}
 

@@ -74,8 +74,16 @@ class Trained:
         return registry.build(self.recipe.model, len(self.content["classes"]), self.recipe.seed)
 
     def model(self) -> nn.Module:
-        """Build the network with its weights, on the CPU, in training mode."""
+        """Build the network with its weights, on the CPU, in training mode.
+
+        Raises:
+            DataError: If the weights are not those of the recipe's network.
+        """
         model = self.untrained()
+        own = {name: tuple(part.shape) for name, part in model.state_dict().items()}
+        found = {name: tuple(part.shape) for name, part in self.content["state_dict"].items()}
+        if own != found:
+            raise DataError(_of_another_network(self.path, own, found))
         model.load_state_dict(self.content["state_dict"])
         return model
 
@@ -92,6 +100,15 @@ class Trained:
             mean=recipe.feed.mean,
             channels=recipe.feed.channels,
         )
+
+
+def _of_another_network(
+    path: Path, own: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]
+) -> str:
+    """Name the first weights in which a checkpoint differs from its recipe's network."""
+    name = min(name for name in own.keys() | found.keys() if own.get(name) != found.get(name))
+    wanted, there = (f"{name} of {shapes.get(name, 'no shape')}" for shapes in (own, found))
+    return mismatch(path, f"{wanted}, as its recipe says", there, "name another checkpoint")
 
 
 def open_run(run: RunFolder, which: str = "last") -> Trained:
