@@ -23,7 +23,7 @@ from pydantic import JsonValue
 from record import keep
 
 from alexrep.evaluation import neighbours
-from alexrep.evaluation.features import BLOCK, FEATURE, FeatureFile, Features
+from alexrep.evaluation.feature_file import BLOCK, FEATURE, FeatureFile, Features
 
 UNITS, QUERIES, NEAREST = 4096, 50, 6
 CHECKED = 2

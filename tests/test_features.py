@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from alexrep import locks
 from alexrep.errors import AlexrepError, ConfigError, DataError, ManifestError
-from alexrep.evaluation import features, loaded, similar
+from alexrep.evaluation import feature_file, features, loaded, similar
 from alexrep.evaluation.activations import Layer
 from alexrep.evaluation.features import FeatureTask
 from alexrep.evaluation.loaded import LoadedRun
@@ -70,7 +70,7 @@ def task(network: LoadedRun, data: Path, train: Matched, tmp_path: Path) -> Feat
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have blocks of two batches of two images."""
     monkeypatch.setattr(features, "BATCH", 2)
-    monkeypatch.setattr(features, "BLOCK", 4)
+    monkeypatch.setattr(feature_file, "BLOCK", 4)
 
 
 def made(task: FeatureTask) -> Path:

@@ -1,6 +1,7 @@
 """Nearest features: those of a plain search in float64, equal ones by index, block by block."""
 
 import tracemalloc
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,8 +14,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from alexrep.errors import DataError
-from alexrep.evaluation import features as kept
-from alexrep.evaluation.features import FeatureFile, Features
+from alexrep.evaluation import feature_file
+from alexrep.evaluation.feature_file import FeatureFile, Features
 from alexrep.evaluation.neighbours import nearest
 
 MakeFeatures = Callable[[NDArray[np.floating]], FeatureFile]
@@ -36,9 +37,10 @@ def make(tmp_path: Path) -> Iterator[MakeFeatures]:
 
 
 def write_features(path: Path, features: Features) -> None:
-    import zlib
-
-    blocks = [features[start : start + kept.BLOCK] for start in range(0, len(features), kept.BLOCK)]
+    blocks = [
+        features[start : start + feature_file.BLOCK]
+        for start in range(0, len(features), feature_file.BLOCK)
+    ]
     with h5py.File(path, "w") as file:
         file["features"] = features
         file["crc32"] = np.array([zlib.crc32(block.tobytes()) for block in blocks], np.uint32)
@@ -56,7 +58,7 @@ def plain(features: Features, queries: Features, num: int) -> tuple[list[list[in
 def test_the_nearest_are_those_of_a_plain_search(
     make: MakeFeatures, monkeypatch: pytest.MonkeyPatch, num: int
 ) -> None:
-    monkeypatch.setattr(kept, "BLOCK", 100)
+    monkeypatch.setattr(feature_file, "BLOCK", 100)
     rng = np.random.default_rng(1)
     features = rng.gamma(0.3, size=(650, 96)).astype(np.float16)
     queries = features[:7] + rng.normal(0, 0.1, (7, 96)).astype(np.float16)
@@ -69,7 +71,7 @@ def test_the_nearest_are_those_of_a_plain_search(
 def test_equally_near_ones_are_told_by_index(
     make: MakeFeatures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept, "BLOCK", 4)
+    monkeypatch.setattr(feature_file, "BLOCK", 4)
     features = np.tile(np.array([[3.0, 4.0], [0.0, 0.0], [4.0, 3.0]]), (5, 1))
     found = nearest(make(features), np.zeros((1, 2), np.float16), 8)
     assert found.rows.tolist() == [[1, 4, 7, 10, 13, 0, 2, 3]]

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from alexrep.evaluation.features import FeatureFile, Features
+from alexrep.evaluation.feature_file import FeatureFile, Features
 
 CLOSE = 1 + 1e-12
 """Factor that the square of a rounded square root is within."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from alexrep import keyed, manifest
 from alexrep.errors import ConfigError, ManifestError, mismatch
 from alexrep.evaluation.activations import Layer
-from alexrep.evaluation.features import FEATURE, FeatureFile
+from alexrep.evaluation.feature_file import FEATURE, FeatureFile
 from alexrep.evaluation.loaded import LoadedRun, Pixels
 from alexrep.evaluation.match_classes import Matched, matched
 from alexrep.evaluation.named_images import NamedImage
