@@ -55,7 +55,7 @@ def main() -> None:
     }
     figures = {name: measured(*map(str, words)) for name, words in commands.items()}
     scores = {views: errors(run, "val", views) for views in ("centre", "ten-crop")}
-    print(keep("wide", {"images": options.images, **figures, **scores}).read_text("utf-8"))
+    print(keep("wide", {"images": options.images, **figures, **scores}).read_text(encoding="utf-8"))
 
 
 def write(folder: Path, num: int) -> None:
