@@ -10,7 +10,7 @@ python = OMP_NUM_THREADS=1 .venv/bin/python
 # In CI in the order of the files; elsewhere in a random one, whose seed is printed.
 tests = pytest -n 3 --dist loadfile $(if $(CI),-p no:randomly)
 
-.PHONY: help install demo test check coverage lint docs
+.PHONY: help install demo test check coverage lint docs gallery
 
 help:
 	@echo 'make install   set up .venv, with pillow-simd if it can be built'
@@ -19,6 +19,7 @@ help:
 	@echo 'make check     make lint, then the tests that take no seconds: before each commit'
 	@echo 'make coverage  make test, and the share of lines that it ran, by folder'
 	@echo 'make docs      docs/cli.md from the help of the commands'
+	@echo 'make gallery   docs/gallery: the report and the pictures of the demo'
 	@echo 'make lint      make install with the test extras, then linters and types only'
 
 install:
@@ -54,3 +55,7 @@ lint:
 docs:
 	@./install.sh
 	.venv/bin/python -m alexrep.stages.cli.reference > docs/cli.md
+
+gallery: demo
+	.venv/bin/alexrep plot alexrep-demo/run --out docs/gallery/demo
+	.venv/bin/alexrep report alexrep-demo/run --data alexrep-demo/data --out docs/gallery/demo.html

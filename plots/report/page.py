@@ -26,6 +26,8 @@ Missing = dict[str, AlexrepError]
 Picture = dict[str, str]
 """Name, title, source and command."""
 
+FIRST = ("network", "curves", "kernels", "predictions", "confusion", "class-errors", "calibration")
+"""Pictures that stand before the others, in this order."""
 LARGE = 200_000
 """Bytes of a PNG from which it is embedded as JPEG, which is a quarter of it for photographs."""
 
@@ -104,7 +106,12 @@ def _pictures(run: RunContents) -> tuple[list[Picture], Missing]:
     """Draw all pictures of a run; return those that there are, and why others are not."""
     with tempfile.TemporaryDirectory() as folder:
         drawn = gallery.draw_all(run.path, Path(folder))
+        drawn = {name: drawn[name] for name in sorted(drawn, key=_rank)}
         return _embedded(drawn, lambda name: ("plot", run.path, "--only", name))
+
+
+def _rank(name: str) -> int:
+    return FIRST.index(name) if name in FIRST else len(FIRST)
 
 
 def _comparison(runs: Sequence[Path]) -> tuple[list[Picture], Missing]:
