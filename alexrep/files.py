@@ -51,6 +51,26 @@ def whole(path: Path, check: Callable[[], None] = nothing) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yield a partial folder beside `path`; rename it to `path` when the block ends well.
+
+    After a crash `path` is whole or absent; an exception removes the partial folder.
+    """
+    part = partial_path(path)
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        with named(path):
+            part.mkdir(parents=True)
+            yield part
+            for below in part.rglob("*"):
+                _flush(below)
+            part.rename(path)
+            _flush(path.parent)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+@contextlib.contextmanager
 def named(path: Path) -> Iterator[None]:
     """Let the error of a full disk in the block name `path`, if it does not name a file itself."""
     try:

@@ -23,6 +23,7 @@ from . import (  # noqa: E402
     classes,
     demo,
     evaluate,
+    export,
     extract,
     figure1,
     images,
@@ -115,6 +116,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "similar": similar.command,
     "plot": plot.command,
     "report": report.command,
+    "export": export.command,
     "figure1": figure1.command,
     "demo": demo.command,
 }

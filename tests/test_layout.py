@@ -48,7 +48,8 @@ def installed_name(path: Path) -> str:
 def shipped() -> set[str]:
     """Return every file that must be installed."""
     whole = ROOT / "alexrep"
-    data = [whole / "py.typed", whole / "ilsvrc/synsets.txt", *(whole / "recipes").glob("*.toml")]
+    names = ("py.typed", "ilsvrc/synsets.txt", "weights/card.md.jinja")
+    data = [*(whole / name for name in names), *(whole / "recipes").glob("*.toml")]
     return {installed_name(path) for path in [*sources("alexrep", "stages", "plots"), *data]}
 
 

@@ -18,7 +18,7 @@ def percent(error: float | None) -> str:
 
 def line(result: Result) -> str:
     """Write a result on one line, and a second one if the network knew images of other geometry."""
-    what = f"{result.split}, {_views(result)}: "
+    what = f"{result.split}, {views_of(result)}: "
     if result.top1_error is None:
         return f"{what}predictions of {result.num_images:,} images without labels{_warning(result)}"
     quarantined = f", {result.num_quarantined} quarantined counted as errors"
@@ -85,7 +85,7 @@ def class_table(errors: ClassErrors, pairs: Sequence[Pair], table: ClassTable) -
 
 def table(results: Iterable[Result]) -> str:
     """Write results as a table, a line each."""
-    shown = [(_views(result), result) for result in results]
+    shown = [(views_of(result), result) for result in results]
     wide = max([10, *(len(views) + 2 for views, _ in shown)])
     rows = [f"{'split':<6}{'views':<{wide}}{'images':>8}{'top-1 error':>14}{'top-5 error':>14}"]
     for views, result in shown:
@@ -99,7 +99,7 @@ def _num_counted(result: Result) -> int:
     return result.num_images - (result.num_unlabelled if result.top1_error is not None else 0)
 
 
-def _views(result: Result) -> str:
+def views_of(result: Result) -> str:
     """Name the views, and what else is not usual: average, checkpoint, labels, classes."""
     average = "" if result.average == "probabilities" else f"mean of {result.average}"
     checkpoint = "" if result.checkpoint == "last" else result.checkpoint

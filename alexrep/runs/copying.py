@@ -36,14 +36,10 @@ def copy(folder: RunFolder, new: RunFolder) -> list[Path]:
     if new.path.exists():
         raise DataError(mismatch(new.path, "no such folder yet", "one", "name another"))
     names = sorted(_copied(folder.path), key=lambda name: (name.suffix != ".pt", name))
-    part = files.partial_path(new.path)
-    try:
+    with files.whole_folder(new.path) as part:
         for name in names:
-            with files.whole(part / name) as target:
-                shutil.copyfile(folder.path / name, target)
-        part.rename(new.path)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+            (part / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder.path / name, part / name)
     return names
 
 

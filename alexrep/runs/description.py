@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from pydantic import JsonValue
 
@@ -52,7 +53,7 @@ def describe(folder: RunFolder) -> Description:
         time=recipe.time,
         state=listing.state_of(folder, recipe, rows),
         departures=departures.of(recipe),
-        other_departures=[*_of_images(folder), *departures.OF_THE_PROGRAM],
+        other_departures=[*departures_of_images(folder), *departures.OF_THE_PROGRAM],
         rows=rows[-NUM_ROWS:],
         results={name: asdict(result) for name, result in results.read_all(folder.path).items()},
         notes=notes.lines(folder),
@@ -60,17 +61,34 @@ def describe(folder: RunFolder) -> Description:
     )
 
 
-def _of_images(folder: RunFolder) -> list[str]:
-    """Name the points in which the images of a run depart from those of 2012."""
-    if not folder.data.exists():
+def departures_of_images(folder: RunFolder) -> list[str]:
+    """Name the points in which the images of a run depart from those of 2012.
+
+    Raises:
+        DataError: If what they are is damaged.
+    """
+    details = images_of(folder)
+    if not details:
         return ["images: not recorded"]
+    geometry, quality, resampling = (details.get(key) for key in ("geometry", "quality", "filter"))
+    return departures.of_data(str(geometry), quality, resampling)
+
+
+def images_of(folder: RunFolder) -> dict[str, Any]:
+    """Read what the images of a run are, as pack recorded them; empty if it was not recorded.
+
+    Raises:
+        DataError: If it is damaged.
+    """
+    if not folder.data.exists():
+        return {}
     try:
-        details = json.loads(folder.data.read_text(encoding="utf-8"))
-        geometry, quality = str(details["geometry"]), details.get("quality")
-        return departures.of_data(geometry, quality, details.get("filter"))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        details: dict[str, Any] = json.loads(folder.data.read_text(encoding="utf-8"))
+        _ = details["geometry"]
+    except (ValueError, KeyError, TypeError) as error:
         advice = "remove it; alexrep train writes it again when the run goes on"
         raise DataError(mismatch(folder.data, "what the images are", error, advice)) from None
+    return details
 
 
 def _totals(folder: RunFolder) -> dict[str, JsonValue]:

@@ -72,6 +72,8 @@ class Exported(BaseModel):
     num_parameters: int
     recipe: dict[str, JsonValue]
     """Every field of the recipe; `model` is the network."""
+    departures: list[str]
+    """In which points network, training and images differ from those of 2012."""
     classes: list[dict[str, Any]]
     """Rows of the class table, in the order of the probabilities."""
     input: InputRule
