@@ -50,6 +50,7 @@ def shipped() -> set[str]:
     whole = ROOT / "alexrep"
     names = ("py.typed", "ilsvrc/synsets.txt", "weights/card.md.jinja")
     data = [*(whole / name for name in names), *(whole / "recipes").glob("*.toml")]
+    data += (ROOT / "plots/report").glob("page.*")
     return {installed_name(path) for path in [*sources("alexrep", "stages", "plots"), *data]}
 
 
