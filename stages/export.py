@@ -40,7 +40,7 @@ def command(
         typer.echo(f"{out}: exported before, the same weights and errors, nothing to do")
         return
     config = export.write(job, out)
-    sizes = (f"{path.name} {path.stat().st_size / 1e6:,.1f} MB" for path in sorted(out.iterdir()))
+    sizes = (f"{path.name} {path.stat().st_size / 1e3:,.0f} kB" for path in sorted(out.iterdir()))
     typer.echo(f"{out}: {', '.join(sizes)}")
     for name, errors in config.errors.items():
         shown = [100 * float(str(errors[f"top{k}_error"])) for k in (1, 5)]

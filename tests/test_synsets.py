@@ -6,8 +6,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 from typer.testing import CliRunner
 
+from alexrep.evaluation import text
+from alexrep.evaluation.confusion import ClassErrors
 from alexrep.ilsvrc import classes, synsets
 from alexrep.runs import contents
 from alexrep.stages import app
@@ -79,6 +82,13 @@ def test_pictures_of_a_run_name_its_classes_so(tmp_path: Path) -> None:
     table = classes.of_leaves(bare("n01440764", "n02102040"))
     (tmp_path / "classes.json").write_text(json.dumps(table.rows()))
     assert contents.read_classes(tmp_path) == ["tench", "English springer"]
+
+
+def test_eval_lists_the_errors_of_classes_by_wnid_and_words() -> None:
+    table = classes.of_leaves(bare("n01440764", "dog"))
+    errors = ClassErrors(np.array([4, 2]), np.array([0.25, 0.5]), np.array([0.0, 0.0]))
+    lines = text.class_table(errors, [], table)
+    assert [line.split("  ")[0].strip() for line in lines] == ["class", "n01440764 tench", "dog"]
 
 
 def printed(*words: object) -> str:

@@ -68,7 +68,9 @@ def documents(results: Sequence[Result]) -> str:
 
 def class_table(errors: ClassErrors, pairs: Sequence[Pair], table: ClassTable) -> list[str]:
     """Write the errors of each class, the hardest first, and which pairs are most confused."""
-    names = [f"{synset.wnid} {synset.words.split(', ')[0]}" for synset in table.synsets]
+    # A class folder that is named by no wnid has one name only.
+    pairs_of_names = ((synset.wnid, synset.short_name) for synset in table.synsets)
+    names = [" ".join(dict.fromkeys(pair)) for pair in pairs_of_names]
     wide = max(len(name) for name in names)
     lines = [f"{'class':<{wide}}{'images':>8}{'top-1 error':>14}{'top-5 error':>14}"]
     for row in errors.hardest():

@@ -39,6 +39,11 @@ class Synset:
         is_bare = self.words == self.wnid
         return synsets.words_of_wnid().get(self.wnid, self.words) if is_bare else self.words
 
+    @property
+    def short_name(self) -> str:
+        """The first of the words to show."""
+        return self.shown_words.split(", ")[0]
+
 
 @dataclass(frozen=True)
 class ClassTable:
@@ -70,7 +75,7 @@ class ClassTable:
 
     def short_names(self) -> list[str]:
         """Return the first name of each class, in index order."""
-        return [synset.shown_words.split(", ")[0] for synset in self.synsets]
+        return [synset.short_name for synset in self.synsets]
 
 
 def of_leaves(leaves: Sequence[tuple[str, int, str, int]]) -> ClassTable:

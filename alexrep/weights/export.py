@@ -62,12 +62,13 @@ def survey(run: RunFolder, which: str, license_id: str | None, with_onnx: bool) 
         wanted, advice = "a run", "name the run that it was exported from"
         raise DataError(mismatch(run.path, wanted, "an exported network", advice))
     recipe, network = run.read_recipe(), trained.load(run.checkpoint(which))
+    images = description.images_of(run)
     _require_finite(network)
     config = Exported(
         program=PROGRAM,
         name=recipe.name,
         license=license_id,
-        edition=description.images_of(run).get("edition"),
+        edition=images.get("edition"),
         checkpoint=which,
         epoch=network.epoch,
         weights=network.weights,
@@ -79,7 +80,7 @@ def survey(run: RunFolder, which: str, license_id: str | None, with_onnx: bool) 
             *departures.OF_THE_PROGRAM,
         ],
         classes=_rows(network),
-        input=_input_rule(network),
+        input=_input_rule(network, images.get("quality")),
         errors=_errors(run, network),
     )
     return Export(network, config, with_onnx)
@@ -177,11 +178,12 @@ def _rows(network: Trained) -> list[dict[str, object]]:
     return [row | {"words": synset.shown_words} for row, synset in rows]
 
 
-def _input_rule(network: Trained) -> InputRule:
+def _input_rule(network: Trained, quality: int | None) -> InputRule:
     red, green, blue = network.content["inputs"]["mean"].double().mean(dim=(0, 1)).tolist()
     return InputRule(
         prepared_side=network.side,
         geometry=network.geometry,
+        quality=quality,
         side=network.recipe.model.side,
         mean=network.recipe.feed.mean,
         mean_colour=(red, green, blue),
