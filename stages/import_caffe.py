@@ -40,7 +40,7 @@ def command(
     from alexrep.runs.folder import RunFolder
     from alexrep.weights import caffe
 
-    options.require_apart(run, data)
+    options.require_run_folder(run, data)
     overlaid = tuple(setting or ())
     source = caffe.survey(weights, data, mean, labels, allow_missing, overlaid)
     folder = RunFolder(run)

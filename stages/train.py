@@ -40,7 +40,7 @@ def command(
     from alexrep.training.request import Request, Resources, require_runnable
     from alexrep.training.start import open_inputs
 
-    options.require_apart(run, data)
+    options.require_run_folder(run, data)
     short = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "weights": weights}
     chosen = recipes.load(recipe, overrides.joined(short, setting or ()))
     require_runnable(chosen, inputs := open_inputs(data, chosen))

@@ -332,6 +332,21 @@ def test_what_differs_from_the_run_is_not_written(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_no_run_is_written_into_it(drawn: Path, out: Path, data: Path) -> None:
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    wanted = f"alexrep: --run: expected a folder for a run, found the exported network {out}; "
+    line = refused("train", data, "--run", out, "--recipe", "demo", code=2)
+    assert line.startswith(wanted)
+    words = ("import-caffe", drawn / "none.caffemodel", "--run", out, "--data", data)
+    assert refused(*words, code=2).startswith(wanted)
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_it_is_shown_as_what_it_is(out: Path) -> None:
+    assert done("runs", "show", out).startswith(f"{out}: demo, exported\n")
+    assert json.loads(done("runs", "show", out, "--json"))["state"] == "exported"
+
+
 def test_a_run_is_not_taken_for_an_export(run: RunFolder) -> None:
     (run.path / "config.json").write_text("{}")
     assert not run.is_exported

@@ -88,6 +88,8 @@ class RunFolder:
 
     def resumable(self) -> list[Path]:
         """Return the existing checkpoints that a run can resume from, newest first."""
+        if self.is_exported:
+            return []
         named = [self.checkpoint("last"), self.checkpoint("previous")]
         return [path for path in (*named, *self.epoch_checkpoints().values()) if path.is_file()]
 

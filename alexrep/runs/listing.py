@@ -66,10 +66,12 @@ def overview(folder: RunFolder) -> Overview:
 
 
 def state_of(folder: RunFolder, recipe: Recipe, rows: list[Row]) -> str:
-    """Return `finished`, `under way` or `stopped at epoch E of N`, or `not begun`.
+    """Return `finished`, `under way` or `stopped at epoch E of N`, `not begun`, or `exported`.
 
     A run is under way while a process holds its lock, for whatever it does.
     """
+    if folder.is_exported:
+        return "exported"
     if folder.manifest.exists():
         return "finished"
     if rows or folder.checkpoint("last").exists():

@@ -97,7 +97,7 @@ def require(option: str, value: str, known: tuple[str, ...]) -> None:
         raise ConfigError(mismatch(option, " or ".join(known), repr(value), "choose one"))
 
 
-def require_apart(folder: Path, data: Path, option: str = "--run") -> None:
+def require_apart(folder: Path, data: Path, option: str) -> None:
     """Refuse to write to a folder of data itself, or to what a stage of preparation keeps there.
 
     Args:
@@ -110,6 +110,20 @@ def require_apart(folder: Path, data: Path, option: str = "--run") -> None:
     """
     if _is_within(folder, data, ("images", "shards", "statistics")):
         raise ConfigError(_not_apart(folder, data, option))
+
+
+def require_run_folder(run: Path, data: Path) -> None:
+    """Refuse to write a run to a folder of data, or into an exported network.
+
+    Raises:
+        ConfigError: If `--run` names one.
+    """
+    from alexrep.runs.folder import RunFolder
+
+    require_apart(run, data, "--run")
+    if RunFolder(run).is_exported:
+        found, advice = f"the exported network {run}", "name another; --weights starts from it"
+        raise ConfigError(mismatch("--run", "a folder for a run", found, advice))
 
 
 def require_no_run(folder: Path, option: str) -> None:
