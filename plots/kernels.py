@@ -49,8 +49,7 @@ def draw(run: Path) -> Figure:
     """
     recipe, network = read_recipe(run), read_trained(run)
     ends = {f"{_age(network)} ({network.path.name})": _kernels(network.content["state_dict"], run)}
-    # Imported weights are of no epoch, and their recipe's seed had no part in them.
-    if recipe.start is None and network.content.get("epoch"):
+    if recipe.start is None and _is_trained(network):
         initial = _kernels(network.untrained().state_dict(), run)
         ends = {f"before training (seed {recipe.seed})": initial} | ends
     across = (style.WIDTH - style.MARGIN - SIDE - BETWEEN * (len(ends) - 1)) / len(ends)
@@ -71,11 +70,17 @@ def draw(run: Path) -> Figure:
     return figure
 
 
+def _is_trained(network: Trained) -> bool:
+    """Tell whether the weights were trained from their recipe's seed; imported ones were not."""
+    return bool(network.content.get("epoch") or network.content.get("step"))
+
+
 def _age(network: Trained) -> str:
-    epoch = network.content.get("epoch")
-    if not epoch:
-        return "as saved"
-    return f"after {epoch} epoch{'s' if epoch > 1 else ''}"
+    if not _is_trained(network):
+        return "as imported"
+    unit = "epoch" if network.content.get("epoch") else "step"
+    num = int(network.content[unit])
+    return f"after {num:,} {unit}{'s' if num > 1 else ''}"
 
 
 def _kernels(state: Mapping[str, torch.Tensor], run: Path) -> dict[str, Kernels]:

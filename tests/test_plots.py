@@ -307,6 +307,25 @@ def test_the_kernels_of_a_net_on_bgr_are_shown_in_rgb(run: Path, tmp_path: Path)
     assert count(out, (255, 0, 0)) == 0
 
 
+@pytest.mark.parametrize(
+    ("position", "heads"),
+    [
+        ({"epoch": 1}, ["before training (seed 1)", "after 1 epoch (last.pt)"]),
+        ({"epoch": 0, "step": 1200}, ["before training (seed 1)", "after 1,200 steps (last.pt)"]),
+        ({"epoch": 0, "step": 0}, ["as imported (last.pt)"]),
+    ],
+)
+def test_kernels_say_how_long_they_were_trained(
+    position: dict[str, int], heads: list[str], run: Path
+) -> None:
+    path = run / "checkpoints" / "last.pt"
+    content = dict(checkpoint.load(path))
+    del content["epoch"]
+    checkpoint.save(path, content | position)
+    (page,) = kernels.draw(run).axes
+    assert [text.get_text() for text in page.texts][: len(heads)] == heads
+
+
 def test_a_kernel_is_scaled_to_its_own_range_about_grey() -> None:
     weights = np.zeros((3, 3, 1, 2), dtype=np.float32)
     weights[0, :, 0] = np.array([[1e-3, -1e-3], [0, 0], [5e-4, -5e-4]])
