@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alexrep.config import recipes
-from alexrep.errors import DataError, ManifestError
+from alexrep.errors import AlexrepError, DataError, ManifestError
 from alexrep.evaluation import predictions, text
 from alexrep.evaluation import task as task_module
 from alexrep.evaluation.evaluate import evaluate
@@ -507,3 +507,37 @@ def test_the_details_say_intervals_loss_and_calibration(task: Task) -> None:
     assert second == f"mean negative log likelihood: {result.loss:.4f}"
     assert third.startswith("expected calibration error: ")
     assert results.read(task.path) == result
+
+
+@pytest.mark.parametrize(
+    ("spoil", "fault"),
+    [
+        (
+            lambda content: content["inputs"].pop("mean"),
+            "with inputs.mean, found none",
+        ),
+        (lambda content: content["inputs"]["mean"].fill_(torch.nan), "a finite mean image, found"),
+        (lambda content: content.pop("classes"), "a checkpoint with classes, found none"),
+        (
+            lambda content: content["state_dict"].pop("fc8.bias"),
+            r"fc8\.bias of \(3,\), as its recipe says, found fc8\.bias of no shape",
+        ),
+        (
+            lambda content: content["config"]["model"].update(width=0.1),
+            "a checkpoint of the network of .*'s recipe, demo, found one of demo's",
+        ),
+        (
+            lambda content: content["state_dict"]["fc8.bias"].fill_(torch.nan),
+            "the network: expected finite logits, found others",
+        ),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_used_is_named(
+    task: Task, spoil: Callable[[dict[str, Any]], object], fault: str
+) -> None:
+    content = checkpoint.load(task.run.checkpoint("last"))
+    spoil(content)
+    del content["format_version"]
+    checkpoint.save(task.run.checkpoint("last"), content)
+    with pytest.raises(AlexrepError, match=fault):
+        scored(task)

@@ -80,7 +80,7 @@ def find(task: Task, say: Callable[[str], None] = lambda text: None) -> Result |
     """
     if not task.path.exists():
         return None
-    result, network = results.read(task.path), trained.load(task.run.checkpoint(task.which))
+    result, network = results.read(task.path), trained.open_run(task.run, task.which)
     shards = _shards_digest(task)
     if result.shards != shards:
         # To remove the result would be bad advice if nothing could come in its place.
@@ -175,7 +175,7 @@ def score_views(
             not known and others are.
     """
     task, group = tasks[0], processes or Processes()
-    network = trained.load(task.run.checkpoint(task.which))
+    network = trained.open_run(task.run, task.which)
     compute = precision.on_one_device(network.recipe.compute)
     with precision.settled(compute), _opened(task, network) as found:
         model = precision.place(network.model(), compute, device)
@@ -212,7 +212,7 @@ def require_scorable(task: Task) -> None:
         ManifestError: If pack has not finished, or the data has no such split.
         DataError: If network, data and labels do not match.
     """
-    with _opened(task, trained.load(task.run.checkpoint(task.which))):
+    with _opened(task, trained.open_run(task.run, task.which)):
         pass
 
 

@@ -24,6 +24,9 @@ from alexrep.runs import checkpoint, exported
 from alexrep.runs.folder import RunFolder
 from alexrep.shards.layout import GEOMETRY
 
+ANOTHER = "name another run or checkpoint"
+"""What to do where a checkpoint cannot be used."""
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -39,32 +42,32 @@ class Trained:
     @cached_property
     def recipe(self) -> Recipe:
         """The recipe that it was trained by."""
-        return parse(self.content["config"], str(self.path))
+        return parse(self._part("config"), str(self.path))
 
     @cached_property
     def classes(self) -> ClassTable:
         """The classes, in the order of the logits."""
-        return classes.of_rows(self.content["classes"], self.path)
+        return classes.of_rows(self._part("classes"), self.path)
 
     @property
     def epoch(self) -> int:
         """Number of finished epochs."""
-        return int(self.content["epoch"])
+        return int(self._part("epoch"))
 
     @property
     def side(self) -> int:
         """Side of the images that it was trained on, in pixels."""
-        return int(self.content["inputs"]["side"])
+        return int(self._constant("side"))
 
     @property
     def geometry(self) -> str:
         """How these images were made square: "crop" or "squash"."""
-        return str(self.content["inputs"].get("geometry", GEOMETRY))
+        return str(self._part("inputs").get("geometry", GEOMETRY))
 
     @cached_property
     def weights(self) -> str:
         """Digest of the weights."""
-        return checkpoint.weights_digest(self.content["state_dict"])
+        return checkpoint.weights_digest(self._part("state_dict"))
 
     def untrained(self) -> nn.Module:
         """Build the network with the initial values of its seed, on the CPU, in training mode.
@@ -81,25 +84,45 @@ class Trained:
         """
         model = self.untrained()
         own = {name: tuple(part.shape) for name, part in model.state_dict().items()}
-        found = {name: tuple(part.shape) for name, part in self.content["state_dict"].items()}
+        found = {name: tuple(part.shape) for name, part in self._part("state_dict").items()}
         if own != found:
             raise DataError(_of_another_network(self.path, own, found))
-        model.load_state_dict(self.content["state_dict"])
+        model.load_state_dict(self._part("state_dict"))
         return model
 
     def inputs(self) -> Inputs:
-        """Return the normalisation that it was trained with, on the CPU."""
-        recipe, constants = self.recipe, self.content["inputs"]
+        """Return the normalisation that it was trained with, on the CPU.
+
+        Raises:
+            DataError: If the mean image is missing or not finite.
+        """
+        recipe, mean = self.recipe, self._constant("mean").numpy()
+        if not np.isfinite(mean).all():
+            raise DataError(mismatch(self.path, "a finite mean image", "others", ANOTHER))
         return make_inputs(
-            mean_image=constants["mean"].numpy(),
-            axes=np.asarray(constants["axes"]),
-            stds=np.asarray(constants["stds"]),
+            mean_image=mean,
+            axes=np.asarray(self._constant("axes")),
+            stds=np.asarray(self._constant("stds")),
             side=recipe.model.side,
             scale=recipe.noise.scale,
             divide=recipe.noise.divide,
             mean=recipe.feed.mean,
             channels=recipe.feed.channels,
         )
+
+    def _part(self, name: str) -> Any:  # noqa: ANN401 (each part is of its own type)
+        """Return a part of the checkpoint."""
+        if name not in self.content:
+            raise DataError(mismatch(self.path, f"a checkpoint with {name}", "none", ANOTHER))
+        return self.content[name]
+
+    def _constant(self, name: str) -> Any:  # noqa: ANN401 (each constant is of its own type)
+        """Return one of the constants of its inputs."""
+        constants = self._part("inputs")
+        if name not in constants:
+            wanted = f"a checkpoint with inputs.{name}"
+            raise DataError(mismatch(self.path, wanted, "none", ANOTHER))
+        return constants[name]
 
 
 def _of_another_network(
@@ -119,10 +142,15 @@ def open_run(run: RunFolder, which: str = "last") -> Trained:
         which: "last" or "best".
 
     Raises:
-        DataError: If the folder is not a run's, or a file is missing or damaged.
+        DataError: If the folder is not a run's, a file is missing or damaged, or the checkpoint
+            is of another network than the run's recipe.
     """
-    run.read_recipe()
-    return replace(load(run.checkpoint(which)), quality=_quality(run))
+    recipe, network = run.read_recipe(), load(run.checkpoint(which))
+    if network.recipe.model != recipe.model:
+        found = f"one of {network.recipe.name}'s"
+        wanted = f"a checkpoint of the network of {run.path}'s recipe, {recipe.name}"
+        raise DataError(mismatch(network.path, wanted, found, ANOTHER))
+    return replace(network, quality=_quality(run))
 
 
 def _quality(run: RunFolder) -> int | None:
