@@ -159,6 +159,9 @@ def read(manifest: Path, stage: str) -> Manifest:
         advice = f"run alexrep {stage} first"
         data = manifest.parent if manifest.name.startswith(stage) else manifest.parent.parent
         found = "no manifest" if data.is_dir() else f"no folder {data}"
+        if (data / "recipe.toml").is_file():
+            wanted, advice = "a folder of prepared data", "name the one that alexrep pack wrote"
+            raise ManifestError(mismatch(data, wanted, "a run", advice))
         raise ManifestError(mismatch(manifest, f"a finished {stage}", found, advice))
     record = _load(Manifest, manifest)
     if record.stage != stage:

@@ -327,3 +327,29 @@ def test_another_error_outside_of_a_command_is_told() -> None:
     code = "import alexrep.stages; raise ValueError('here')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr.endswith("ValueError: here\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ("trian", "No such command 'trian' (did you mean 'train'?); see alexrep --help"),
+        ("runs lst", "No such command 'lst' (did you mean 'list'?); see alexrep runs --help"),
+        ("mean data --worker 1", "(did you mean --workers?); see alexrep mean --help"),
+        ("--versoin", "(did you mean --verbose or --version?); see alexrep --help"),
+    ],
+)
+def test_near_names_are_asked_for(words: str, wanted: str) -> None:
+    assert alexrep(*words.split()).stderr.endswith(f"{wanted}\n")
+
+
+def test_a_refused_file_that_is_not_there_is_named_by_its_folder(tmp_path: Path) -> None:
+    inner = OSError(errno.EROFS, "Read-only file system", str(tmp_path / ".lock-run-1"))
+    assert str(explain(inner)).startswith(f"{tmp_path}: expected permission to use it, found")
+    (tmp_path / "there").touch()
+    own = OSError(errno.EACCES, "Permission denied", str(tmp_path / "there"))
+    assert str(explain(own)).startswith(f"{tmp_path}/there: expected permission")
+
+
+def test_a_command_that_ctrl_c_ends_says_so() -> None:
+    assert leave_by(KeyboardInterrupt()).stderr == "alexrep: stopped by Ctrl-C\n"
+    assert leave_by(KeyboardInterrupt("data: kept")).stderr == "alexrep: data: kept\n"

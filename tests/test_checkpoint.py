@@ -232,8 +232,8 @@ def save_arrays(path: Path) -> None:
 @pytest.mark.parametrize(
     ("write", "found"),
     [
-        (lambda path: path.write_text("format_version = 1\n"), "not a zip file"),
-        (lambda path: path.write_bytes(b""), "not a zip file"),
+        (lambda path: path.write_text("format_version = 1\n"), "a file of another kind"),
+        (lambda path: path.write_bytes(b""), "a file of another kind"),
         (save_arrays, "expected a whole checkpoint"),
         (save_module, "expected plain data, found other objects"),
         (lambda path: torch.save(STATE, path), "expected a checkpoint of alexrep"),
@@ -306,3 +306,13 @@ def test_a_checkpoint_that_is_replaced_while_it_is_read_comes_whole(
 
     monkeypatch.setattr(zipfile.ZipFile, "testzip", replace_it)
     assert checkpoint.load(path)["epoch"] == 1
+
+
+def test_what_is_no_checkpoint_and_what_was_cut_short_are_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "x.pt"
+    path.write_text("# README\n")
+    with pytest.raises(DataError, match="expected a whole checkpoint, found a file of another ki"):
+        checkpoint.load(path)
+    path.write_bytes(checkpoint.pack({"state_dict": {}})[:-30])
+    with pytest.raises(DataError, match="expected a whole checkpoint, found one that was cut sh"):
+        checkpoint.load(path)

@@ -41,3 +41,11 @@ def test_a_recipe_that_is_damaged_is_named(tmp_path: Path) -> None:
 def test_a_run_that_has_not_finished_is_named(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="expected a finished train, found no manifest"):
         RunFolder(tmp_path).read_manifest()
+
+
+@pytest.mark.parametrize("name", ["images", "shards"])
+def test_prepared_data_in_the_place_of_a_run_is_called_so(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "manifest.json").touch()
+    with pytest.raises(DataError, match="expected a run folder, found a folder of prepared data"):
+        RunFolder(tmp_path).read_recipe()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 from pathlib import Path
 
@@ -183,3 +184,15 @@ def test_a_manifest_is_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(KeyboardInterrupt):
         manifest.finish(PLAN, tmp_path / manifest.NAME, {}, {})
     assert [path.name for path in tmp_path.iterdir()] == ["plan.json"]
+
+
+@pytest.mark.parametrize(
+    ("name", "stage"), [("shards/manifest.json", "pack"), ("mean.manifest.json", "mean")]
+)
+def test_a_run_in_the_place_of_prepared_data_is_called_so(
+    tmp_path: Path, name: str, stage: str
+) -> None:
+    (tmp_path / "recipe.toml").touch()
+    wanted = f"{tmp_path}: expected a folder of prepared data, found a run; name the one that"
+    with pytest.raises(ManifestError, match=re.escape(wanted)):
+        manifest.read(tmp_path / name, stage)

@@ -245,7 +245,7 @@ def test_a_file_is_a_recipe(tmp_path: Path) -> None:
 def test_a_file_may_stand_on_a_shipped_recipe(tmp_path: Path) -> None:
     text = 'base = "demo"\nname = "own"\n[feed]\nbatch_size = 5\n'
     own, demo = recipes.load(written(tmp_path, text)), recipes.load("demo")
-    changed = ["feed.batch_size: 32 -> 5", "name: 'demo' -> 'own'"]
+    changed = ["feed.batch_size: 32 -> 5", 'name: "demo" -> "own"']
     lines = recipes.difference(demo, own)
     assert [line for line in lines if not line.startswith(OWN)] == changed
 

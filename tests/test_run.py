@@ -767,7 +767,7 @@ def test_other_conditions_are_refused_by_name_unless_the_bits_are_given_up(
     free = recipes.load(str(tiny), ("compute.deterministic=false", "schedule.epochs=5"))
     start(free, training_data, folder.path, say=messages.append)
     assert messages == [
-        "the recipe has changed: compute.deterministic: True -> False",
+        "the recipe has changed: compute.deterministic: true -> false",
         "the recipe has changed: schedule.epochs: 4 -> 5",
         "the conditions have changed: torch_threads: 1 -> 3",
     ]

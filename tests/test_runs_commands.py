@@ -155,7 +155,7 @@ def test_prune_removes_what_is_of_no_use(with_damaged_best: RunFolder) -> None:
     folder = with_damaged_best
     shown = done("prune", folder.path)
     assert shown.startswith(f"{folder.checkpoint('best')}: 0.0 MB, removed\n")
-    assert f"{folder.path}: 1 checkpoints removed" in shown
+    assert f"{folder.path}: 1 checkpoint removed" in shown
     assert not folder.checkpoint("best").exists()
     assert folder.checkpoint("last").exists()
 
@@ -226,3 +226,46 @@ def test_a_damaged_record_of_the_images_is_one_line(make_run: MakeRun, content: 
     result = alexrep("show", folder.path)
     assert result.exit_code == 1
     assert "data.json: expected what the images are, found" in result.stderr
+
+
+def test_diff_prints_values_as_toml(make_run: MakeRun) -> None:
+    first = make_run("one")
+    other = make_run("other", "compute.compile=true", "limits.classes=['a','b']", "limits.steps=3")
+    shown = done("diff", first.path, other.path).splitlines()
+    assert shown[:3] == [
+        "compute.compile: false -> true",
+        'limits.classes: [] -> ["a", "b"]',
+        "limits.steps: none -> 3",
+    ]
+
+
+def test_diff_prints_common_departures_once(make_run: MakeRun) -> None:
+    first, other = make_run("one"), make_run("other", "feed.batch_size=64")
+    shown = done("diff", first.path, other.path)
+    assert shown.count("width: 0.25; net 145: 1\n") == 1
+    assert "both depart from net 145:\n" in shown
+    assert f"{other.path} departs from net 145:\n  batch size: 64; net 145: 128\n" in shown
+    assert " departs " not in done("diff", first.path, first.path)
+
+
+def test_show_says_of_what_the_errors_are_expected(make_run: MakeRun) -> None:
+    begun, other = make_run("begun"), make_run("other", "schedule.epochs=50", "seed=3")
+    expected = recipes.load("demo").expected
+    assert f"\nexpected at the end: {expected}\n" in done("show", begun.path)
+    assert (
+        f"\nexpected of the recipe as it ships: {expected}\n"
+        "this run differs from it in: schedule.epochs\n"
+    ) in done("show", other.path)
+    begun.manifest.write_text("{}")
+    assert f"\nexpected: {expected}\n" in done("show", begun.path)
+
+
+def test_an_unreadable_run_does_not_stretch_the_table(make_run: MakeRun) -> None:
+    folder = make_run("run")
+    folder.log.write_text("nothing\n")
+    result = alexrep("list", folder.path)
+    assert result.exit_code == 0
+    assert [line.split() for line in result.stdout.splitlines()[1:]] == [
+        [str(folder.path), "unreadable", "0"]
+    ]
+    assert f"alexrep: {folder.path}: unreadable: {folder.log} line 1: expected" in result.stderr

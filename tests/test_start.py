@@ -8,9 +8,11 @@ import torch
 from recipes import tiny_recipe
 from typer.testing import CliRunner, Result
 
+from alexrep.config.recipe import Start
 from alexrep.runs import checkpoint
 from alexrep.runs.folder import RunFolder
 from alexrep.stages import app
+from alexrep.training import start
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -141,3 +143,9 @@ def test_weights_that_do_not_fit_are_one_line(
     assert wanted in result.stderr
     assert result.stderr.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_the_folder_of_checkpoints_may_be_named_too(before: Path) -> None:
+    names = before, before / "checkpoints", before / "checkpoints" / "last.pt"
+    first, *others = (checkpoint.weights_digest(start._read(Start(weights=str(n)))) for n in names)
+    assert others == [first, first]

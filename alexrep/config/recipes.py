@@ -78,7 +78,7 @@ def difference(first: Recipe, second: Recipe) -> list[str]:
     """Name the fields in which two recipes differ, as `path: first's value -> second's`."""
     mine, theirs = flat(first.model_dump()), flat(second.model_dump())
     return [
-        f"{key}: {mine.get(key)!r} -> {theirs.get(key)!r}"
+        f"{key}: {tables.shown(mine.get(key))} -> {tables.shown(theirs.get(key))}"
         for key in sorted(mine.keys() | theirs.keys())
         if mine.get(key) != theirs.get(key)
     ]

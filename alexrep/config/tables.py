@@ -1,5 +1,6 @@
 """TOML tables of settings: laid over one another, with fields unset, flat."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from alexrep.config.strict import Strict
 Table = dict[str, Any]
 UNSET = "none"
 """What a field that may be without a value is set to for having none."""
+ABSENT: tuple[object, ...] = (None, [], ())
+"""What a field of an inner table has that says nothing."""
 
 
 def flat(table: Mapping[str, Any], prefix: str = "") -> Table:
@@ -20,6 +23,18 @@ def flat(table: Mapping[str, Any], prefix: str = "") -> Table:
         is_table = isinstance(value, dict)
         values |= flat(value, f"{prefix}{key}.") if is_table else {prefix + key: value}
     return values
+
+
+def shown(value: object) -> str:
+    """Return a value as it is written in TOML; of a table the fields that have a value."""
+    if value is None:
+        return UNSET
+    if isinstance(value, Mapping):
+        given = [f"{key} = {shown(item)}" for key, item in value.items() if item not in ABSENT]
+        return f"{{ {', '.join(given)} }}" if given else "{}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(shown, value))}]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def merge(base: Table, over: Table, settings: type[Strict] | None) -> Table:

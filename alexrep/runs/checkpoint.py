@@ -5,6 +5,7 @@ A checkpoint is a table: `state_dict`, `epoch`, `step`, `config` (the recipe), `
 `RESUME_ONLY` names. There is no `scaler`: no precision on offer scales its losses.
 """
 
+import contextlib
 import hashlib
 import io
 import pickle
@@ -26,6 +27,8 @@ FORMAT = 2
 """2: with the conditions that a checkpoint was computed under."""
 RESUME_ONLY = ("optimizer", "average", "sampler", "rng", "conditions", "log_size")
 """Needed to resume only: velocities, averages, position, random states, conditions, log size."""
+MAGIC = b"PK"
+"""A checkpoint is a zip archive, and begins as one."""
 STATES = ("state_dict", "average")
 """Entries that are state dicts."""
 FAULTS = (RuntimeError, ValueError, LookupError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
@@ -84,10 +87,7 @@ def load(path: Path) -> dict[str, Any]:
     except pickle.UnpicklingError:
         raise DataError(mismatch(path, "plain data", "other objects", advice)) from None
     except FAULTS as error:
-        # A damaged file may put anything into the text.
-        said = "".join(letter if letter.isprintable() else "?" for letter in str(error))
-        found = " ".join(said.split())[:120] or type(error).__name__
-        raise DataError(mismatch(path, "a whole checkpoint", found, advice)) from None
+        raise DataError(mismatch(path, "a whole checkpoint", _fault(path, error), advice)) from None
     if not isinstance(content, dict) or not isinstance(content.get("format_version"), int):
         raise DataError(mismatch(path, "a checkpoint of alexrep", "something else", advice))
     if content["format_version"] != FORMAT:
@@ -95,6 +95,18 @@ def load(path: Path) -> dict[str, Any]:
         advice = "use the version of alexrep that wrote it, or train again"
         raise FormatError(mismatch(path, f"format {FORMAT}", found, advice))
     return _bare(content)
+
+
+def _fault(path: Path, error: Exception) -> str:
+    """Say what is wrong with a file that cannot be read."""
+    with contextlib.suppress(OSError), path.open("rb") as stream:
+        if stream.read(len(MAGIC)) != MAGIC:
+            return "a file of another kind"
+    if isinstance(error, zipfile.BadZipFile) and "not a zip file" in str(error):
+        return "one that was cut short"  # what stands at the end of an archive is not there
+    # A damaged file may put anything into the text.
+    said = "".join(letter if letter.isprintable() else "?" for letter in str(error))
+    return " ".join(said.split())[:120] or type(error).__name__
 
 
 def newest(folder: RunFolder) -> Found | None:

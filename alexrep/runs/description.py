@@ -7,11 +7,14 @@ from typing import Any
 from pydantic import JsonValue
 
 from alexrep.config import departures, recipes
+from alexrep.config.recipe import REMARKS, Recipe
 from alexrep.errors import DataError, mismatch
 from alexrep.runs import listing, notes, results
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.log import Row
 
+NO_MATTER = ("seed", "checkpoints.", "compute.")
+"""Fields that change no error to expect, beyond what another seed does."""
 NUM_ROWS = 5
 """Last epochs that are shown."""
 
@@ -34,6 +37,9 @@ class Description:
     results: dict[str, dict[str, JsonValue]]
     """Results by the names of their files, as in `val-ten-crop`."""
     notes: list[str]
+    unlike: list[str]
+    """Fields in which its recipe is not the one of that name that ships: what is expected of that
+    one may not be of this."""
     network: dict[str, JsonValue]
     """Totals of the table of its layers, for one image; empty in runs that have no table."""
 
@@ -57,8 +63,18 @@ def describe(folder: RunFolder) -> Description:
         rows=rows[-NUM_ROWS:],
         results={name: asdict(result) for name, result in results.read_all(folder.path).items()},
         notes=notes.lines(folder),
+        unlike=_unlike(recipe),
         network=_totals(folder),
     )
+
+
+def _unlike(recipe: Recipe) -> list[str]:
+    """Name the fields in which a recipe differs from the one of its name that ships."""
+    if recipe.name not in recipes.names():
+        return []
+    changes = recipes.difference(recipes.load(recipe.name), recipe)
+    fields = [change.partition(":")[0] for change in changes]
+    return [field for field in fields if field not in REMARKS and not field.startswith(NO_MATTER)]
 
 
 def departures_of_images(folder: RunFolder) -> list[str]:

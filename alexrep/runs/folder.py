@@ -122,7 +122,9 @@ class RunFolder:
             return exported.read_recipe(self.path)
         if not self.recipe.is_file():
             advice = "name a folder made by alexrep train"
-            raise DataError(mismatch(self.path, "a run folder", "no recipe.toml", advice))
+            is_data = any((self.path / name / NAME).is_file() for name in ("images", "shards"))
+            found = "a folder of prepared data" if is_data else "no recipe.toml"
+            raise DataError(mismatch(self.path, "a run folder", found, advice))
         return recipes.read(self.recipe)
 
     def read_classes(self) -> ClassTable:

@@ -74,8 +74,10 @@ def _read(start: Start) -> dict[str, Tensor]:
         advice = "name one with --weights"
         raise ConfigError(mismatch("start.weights", "a run or a checkpoint", "none", advice))
     path = Path(start.weights)
-    if path.is_dir():
+    if path.is_dir() and not (path / "last.pt").is_file():  # else its checkpoints themselves
         path = RunFolder(path).checkpoint("last")
+    elif path.is_dir():
+        path /= "last.pt"
     weights: dict[str, Tensor] = trained.load(path).content["state_dict"]
     return weights
 

@@ -99,10 +99,15 @@ def _plan(run: Path, form: str) -> Plan:
 
 
 def _say(drawn: Mapping[str, Path | AlexrepError]) -> int:
-    """Print where each picture is, or why there is none; return the exit code."""
-    code = 0
+    """Print where each picture is, then why there is none of others; return the exit code."""
+    code, lacking = 0, dict[str, list[str]]()
     for name, outcome in drawn.items():
-        is_fault = not isinstance(outcome, Path | NothingToShow)
+        if isinstance(outcome, NothingToShow):
+            lacking.setdefault(str(outcome), []).append(name)
+            continue
+        is_fault = not isinstance(outcome, Path)
         (options.note if is_fault else typer.echo)(f"{name}: {outcome}")
         code = max(code, int(is_fault))
+    for why, names in lacking.items():
+        typer.echo(f"not drawn: {', '.join(names)} ({why})")
     return code

@@ -38,17 +38,27 @@ def say_json(value: object) -> None:
 
 def say_overviews(overviews: Sequence[Overview]) -> None:
     """Print a line for each run below a line of headings."""
-    rows = [
-        [run.run, run.recipe, run.state, run.epochs, percent(run.best_val_top1_error), run.note]
-        for run in overviews
-    ]
-    say_columns([["run", "recipe", "state", "epochs", "best top-1", "note"], *rows])
+    rows = [["run", "recipe", "state", "epochs", "best top-1", "note"]]
+    for run in overviews:
+        state, _, fault = run.state.partition(": ")
+        errors = percent(run.best_val_top1_error)
+        rows.append([run.run, run.recipe or "", state, str(run.epochs), errors, run.note or ""])
+        if fault:  # a column as wide as that would push the others away
+            typer.echo(f"alexrep: {run.run}: {run.state}", err=True)
+    say_columns(rows)
 
 
 def say_description(run: Description) -> None:
     """Print what a run is, and what it has come to."""
     typer.echo(f"{run.run}: {run.recipe}, {run.state}")
-    typer.echo(f"source: {run.source}\nexpected: {run.expected}")
+    typer.echo(f"source: {run.source}")
+    if run.unlike:
+        typer.echo(f"expected of the recipe as it ships: {run.expected}")
+        typer.echo(f"this run differs from it in: {', '.join(run.unlike)}")
+    elif run.state != "finished":
+        typer.echo(f"expected at the end: {run.expected}")
+    else:
+        typer.echo(f"expected: {run.expected}")
     if run.time:
         typer.echo(f"time: {run.time}")
     if run.network:
@@ -69,8 +79,14 @@ def say_description(run: Description) -> None:
 def say_comparison(comparison: Comparison) -> None:
     """Print what two runs differ in, and their errors side by side."""
     typer.echo("\n".join(comparison.fields) or "equal recipes")
+    first, second = comparison.departures
+    if common := [line for line in first if line in second]:
+        _say_departures("both depart from net 145", common)
     for run, lines in zip(comparison.runs, comparison.departures, strict=True):
-        _say_departures(f"{run} departs from net 145", lines)
+        if own := [line for line in lines if line not in common]:
+            _say_departures(f"{run} departs from net 145", own)
+    if not first and not second:
+        typer.echo("both depart from net 145: in nothing")
     if comparison.errors:
         rows = [
             [name, *(shown(name, error) for error in pair)]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import typer
+
+from alexrep.config.tables import shown
 
 from .printing import say_columns
 
@@ -42,9 +43,9 @@ def say_values(fields: Sequence[tuple[Explanation, JsonValue]], with_texts: bool
         if isinstance(value, list) and any(isinstance(item, dict) for item in value):
             typer.echo(f"{field.path} =")
             for item in value:
-                typer.echo(f"    {_table(item)}")
+                typer.echo(f"    {shown(item)}")
         else:
-            typer.echo(f"{field.path} = {_shown(value)}")
+            typer.echo(f"{field.path} = {shown(value)}")
         if with_texts:
             _say_text(field)
 
@@ -52,7 +53,7 @@ def say_values(fields: Sequence[tuple[Explanation, JsonValue]], with_texts: bool
 def say_fields(fields: Sequence[Explanation]) -> None:
     """Print every field that a recipe may have: what it may be, its default, what it means."""
     for field in fields:
-        default = "required" if field.is_required else f"default {_shown(field.default)}"
+        default = "required" if field.is_required else f"default {shown(field.default)}"
         of = f" (of {', '.join(field.of)})" if field.of else ""
         typer.echo(f"{field.path}: {default}{of}")
         _say_text(field)
@@ -62,16 +63,3 @@ def _say_text(field: Explanation) -> None:
     allowed = f"{field.allowed[0].upper()}{field.allowed[1:]}. "
     text = f"{allowed}{field.text}"
     typer.echo(textwrap.fill(text, 96, initial_indent="    ", subsequent_indent="    "))
-
-
-def _shown(value: JsonValue) -> str:
-    """Return a value as it is written in TOML."""
-    if isinstance(value, dict):
-        return _table(value)
-    return "none" if value is None else json.dumps(value, ensure_ascii=False)
-
-
-def _table(value: object) -> str:
-    given = value.items() if isinstance(value, dict) else ()
-    shown = (f"{key} = {_shown(item)}" for key, item in given if item not in (None, []))
-    return f"{{ {', '.join(shown)} }}" if given else "{}"

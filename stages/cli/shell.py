@@ -17,6 +17,8 @@ from alexrep.files import FULL, PARTIAL
 from .help import Group
 
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+UNNAMED = "the output"
+"""What an error is about that names no file."""
 MISPLACED = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY)
 """What the system says of a file where a folder should be, and the other way round."""
 # Typer gives this class no name of its own, and keeps it in another place in each version.
@@ -91,9 +93,19 @@ def refusal(error: typer.BadParameter, command: str) -> Exception:
     if said.startswith("Usage: "):
         return error
     command = error.ctx.command_path if error.ctx else command
-    text = " ".join(said.split()).rstrip(".")
+    text = _nearer(" ".join(said.split()).rstrip("."))
     typer.echo(f"alexrep: {text}; see {command} --help", err=True)
     return typer.Exit(error.exit_code)
+
+
+def _nearer(text: str) -> str:
+    """Ask for near names in one form, whether Typer names commands or options."""
+    text = re.sub(r"\. Did you mean (.*)\?$", r" (did you mean \1?)", text)
+    options = re.search(r" \(Possible options: (.*)\)$", text)
+    if not options:
+        return text
+    near = " or ".join(options[1].split(", "))
+    return f"{text[: options.start()]} (did you mean {near}?)"
 
 
 def _write_utf8() -> None:
@@ -123,10 +135,20 @@ def explain(error: AlexrepError | OSError | UnicodeEncodeError) -> str | None:
     if error.errno in REFUSED:
         advice = "change its permissions or name another"
         found = f"{error.strerror!r}" if error.filename else "a refusal"
-        return mismatch(_path_of(error), "permission to use it", found, advice)
+        return mismatch(_refusing(_path_of(error)), "permission to use it", found, advice)
     if error.errno is None or error.filename is None or isinstance(error, BrokenPipeError):
         return None
     return (error.errno in MISPLACED and _misplaced(error)) or _unusable(error)
+
+
+def _refusing(path: str) -> str:
+    """Return a file that is there, or else the folder that it was to be made in.
+
+    Which files a command makes in a folder is nothing that its user has named.
+    """
+    folder = Path(path).parent
+    is_new = not Path(path).exists() and folder.is_dir() and folder != Path()
+    return str(folder) if is_new else path
 
 
 def _misplaced(error: OSError) -> str | None:
@@ -153,7 +175,7 @@ def _unusable(error: OSError) -> str:
 def _path_of(error: OSError) -> str:
     """Name the file; h5py has it in the text only."""
     said = re.search(r"filename = '([^']+)'", str(error))
-    path = str(error.filename or (said and said[1]) or "the output")
+    path = str(error.filename or (said and said[1]) or UNNAMED)
     # A partial name means nothing to the user: the file that it was to become does.
     host = re.escape(os.uname().nodename)
     path = re.sub(rf"\.{host}-\d+{re.escape(PARTIAL)}$", "", path)
