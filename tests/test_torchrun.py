@@ -143,7 +143,9 @@ def test_a_signal_to_one_of_two_processes_costs_no_bit(
         codes, lines = ends(ranks)
     assert codes == [75, 75]
     (message,) = lines
-    assert re.fullmatch(r"alexrep: step \d+: .* a signal to another process, saved; .*", message)
+    assert re.fullmatch(
+        r"alexrep: step \d+: saved; stopped by a signal to another process; .*", message
+    )
     assert not (tmp_path / "run" / "manifest.json").exists()
     with tasks(line) as ranks:
         assert ends(ranks) == ([0, 0], [])
