@@ -345,3 +345,25 @@ def test_a_reader_that_goes_is_no_fault(trained_run: Path, raw_val: Path) -> Non
         process.stdout.close()
         said = process.stderr.read().decode().splitlines()
     assert [line for line in said if "image file is truncated" not in line] == []
+
+
+def test_an_exported_network_gives_the_same_answers(
+    trained_run: Path, raw_val: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(trained_run, tmp_path / "run")
+    details = json.loads((run / "data.json").read_text())
+    (run / "data.json").write_text(json.dumps(details | {"quality": 31}))
+    assert alexrep("export", run, tmp_path / "exported").exit_code == 0
+    words = (raw_val, "--json", "--device", "cpu")
+    answers = [alexrep("predict", folder, *words) for folder in (run, tmp_path / "exported")]
+    assert [answer.exit_code for answer in answers] == [3, 3]
+    own, exported = (json.loads(answer.stdout)["images"] for answer in answers)
+    assert exported == own
+    weights = tmp_path / "exported/model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    refused = alexrep("predict", tmp_path / "exported", *words)
+    assert refused.exit_code == 1
+    (line,) = refused.stderr.splitlines()
+    assert "model.safetensors: expected" in line
