@@ -264,7 +264,9 @@ def test_a_network_that_cannot_be_written_as_calls_is_refused(
 
 
 @pytest.mark.slow
-def test_eval_and_training_take_what_was_exported(data: Path, tmp_path: Path) -> None:
+def test_eval_predict_and_training_take_what_was_exported(
+    data: Path, tmp_path: Path, encoded: Callable[..., bytes], picture: Callable[..., Any]
+) -> None:
     (tmp_path / "tiny.toml").write_text(tiny_recipe(1))
     run, out, words = tmp_path / "run", tmp_path / "out", ("--data", data, "--device", "cpu")
     train = ("train", data, "--recipe", tmp_path / "tiny.toml", "--device", "cpu")
@@ -274,6 +276,10 @@ def test_eval_and_training_take_what_was_exported(data: Path, tmp_path: Path) ->
     again = json.loads(alexrep("eval", out, *words, "--ten-crop", "--json"))
     assert again == first
     assert (out / "results" / "val-ten-crop.json").is_file()
+    image = tmp_path / "photo.jpg"
+    image.write_bytes(encoded(picture(90, 160)))
+    told = [json.loads(alexrep("predict", path, image, "--json")) for path in (run, out)]
+    assert told[0]["images"] == told[1]["images"]
     said = alexrep("plot", out)
     assert f"predictions: {out}/plots/predictions.png" in said
     assert "expected the log of a run, found none; an exported network has none" in said
