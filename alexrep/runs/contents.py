@@ -84,7 +84,9 @@ def name_of(run: Path) -> str:
     Its parent's is before it if it is called just "run".
     """
     path = run.resolve()
-    return f"{path.parent.name}/{path.name}" if path.name == "run" else path.stem
+    if path.name == "run":
+        return f"{path.parent.name}/{path.name}"
+    return path.stem if path.is_file() else path.name
 
 
 def names_of(runs: Sequence[Path]) -> list[str]:
