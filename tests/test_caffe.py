@@ -304,7 +304,7 @@ def test_its_pictures_are_drawn(weights: Path, squashed: Path) -> None:
     for name in ("kernels", "mean-image", "predictions"):
         assert f"{name}.png" in result.stdout
     for name in ("log.jsonl", "pca.json"):
-        wanted = rf"{name}: .*found none; a network that was imported has none\n"
+        wanted = rf"{name}: .*found none; a network that was imported has none\)\n"
         assert re.search(wanted, result.stdout)
 
 

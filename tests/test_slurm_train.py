@@ -47,7 +47,7 @@ def test_a_training_out_of_time_is_requeued_and_ends_with_the_same_bits(
         wait_until(lambda: paused.have_been_sent(signal.SIGUSR2), "the warning")
     lab.ends_like(job, "limited", undisturbed)
     assert int(lab.cluster.fact(job, "Restarts")) >= 1
-    assert "SIGUSR2, saved" in lab.output("limited")
+    assert "saved; stopped by SIGUSR2" in lab.output("limited")
 
 
 def test_a_training_requeued_by_hand_ends_with_the_same_bits(lab: Lab, undisturbed: str) -> None:
@@ -56,7 +56,7 @@ def test_a_training_requeued_by_hand_ends_with_the_same_bits(lab: Lab, undisturb
     lab.cluster.run("scontrol", "requeue", job)
     lab.ends_like(job, "requeued", undisturbed)
     assert lab.cluster.fact(job, "Restarts") == "1"
-    assert "SIGTERM, saved" in lab.output("requeued")
+    assert "saved; stopped by SIGTERM" in lab.output("requeued")
 
 
 def test_a_training_whose_node_dies_goes_on_on_the_other(lab: Lab, undisturbed: str) -> None:
@@ -97,7 +97,7 @@ def test_a_preempted_training_is_requeued(lab: Lab, undisturbed: str) -> None:
     lab.cluster.submit(*words, "--wrap", "sleep 1")
     lab.ends_like(job, "preempted", undisturbed)
     assert lab.cluster.fact(job, "Restarts") == "1"
-    assert "SIGTERM, saved" in lab.output("preempted")
+    assert "saved; stopped by SIGTERM" in lab.output("preempted")
 
 
 def test_a_cancelled_training_is_over(lab: Lab) -> None:
@@ -106,7 +106,7 @@ def test_a_cancelled_training_is_over(lab: Lab) -> None:
     lab.cluster.run("scancel", job)
     assert lab.cluster.wait(job, seconds=60) == ["CANCELLED"]
     assert lab.cluster.fact(job, "Restarts") == "0"
-    wait_until(lambda: "SIGTERM, saved" in lab.output("cancelled"), "the checkpoint")
+    wait_until(lambda: "saved; stopped by SIGTERM" in lab.output("cancelled"), "the checkpoint")
     assert (lab.folder / "cancelled/checkpoints/last.pt").exists()
     assert not (lab.folder / "cancelled/manifest.json").exists()
 
