@@ -19,7 +19,7 @@ help:
 	@echo 'make check     make lint, then the tests that take no seconds: before each commit'
 	@echo 'make coverage  make test, and the share of lines that it ran, by folder'
 	@echo 'make docs      docs/cli.md from the help of the commands'
-	@echo 'make gallery   docs/gallery: the report and the pictures of the demo'
+	@echo 'make gallery   docs/gallery: the report of the demo, and some pictures'
 	@echo 'make lint      make install with the test extras, then linters and types only'
 
 install:
@@ -57,5 +57,6 @@ docs:
 	.venv/bin/python -m alexrep.stages.cli.reference > docs/cli.md
 
 gallery: demo
-	.venv/bin/alexrep plot alexrep-demo/run --out docs/gallery/demo
+	.venv/bin/alexrep plot alexrep-demo/run --out docs/gallery/demo \
+		--only curves --only network --only confusion --only calibration
 	.venv/bin/alexrep report alexrep-demo/run --data alexrep-demo/data --out docs/gallery/demo.html
