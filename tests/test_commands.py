@@ -608,7 +608,8 @@ def test_no_workers_is_a_usage_error(chain: Chain, stage: str) -> None:
 def test_eval_of_a_folder_that_is_no_run(data: Path, tmp_path: Path) -> None:
     for folder in tmp_path, tmp_path / "nowhere":
         line = refused("eval", folder, "--data", data)
-        assert "expected a run folder, found no recipe.toml; name a folder made by" in line
+        found = "no recipe.toml" if folder.is_dir() else "no such folder"
+        assert f"expected a run folder, found {found}; name a folder made by" in line
     assert not (tmp_path / "nowhere").exists()
 
 
@@ -625,7 +626,7 @@ def test_eval_on_a_folder_without_data(chain: Chain, tmp_path: Path) -> None:
 
 
 def test_plot_of_a_folder_that_is_no_run(tmp_path: Path) -> None:
-    assert "expected a run folder, found no recipe.toml" in refused("plot", tmp_path / "nowhere")
+    assert "expected a run folder, found no such folder" in refused("plot", tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
 
 

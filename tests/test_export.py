@@ -302,7 +302,8 @@ def test_what_was_exported_is_not_exported_again(out: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize("folder", ["none", "empty"])
 def test_what_is_no_run_is_refused(tmp_path: Path, folder: str) -> None:
     (tmp_path / "empty").mkdir()
-    wanted = "expected a run folder, found no recipe.toml"
+    found = "no recipe.toml" if folder == "empty" else "no such folder"
+    wanted = f"expected a run folder, found {found}"
     assert wanted in refused("export", tmp_path / folder, tmp_path / "out")
 
 

@@ -27,7 +27,8 @@ def test_the_recipe_that_ran_is_read_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["absent", "."])
 def test_a_folder_that_is_no_runs_is_named(tmp_path: Path, name: str) -> None:
-    wanted = "expected a run folder, found no recipe.toml; name a folder made by alexrep train"
+    found = "no such folder" if name == "absent" else "no recipe.toml"
+    wanted = f"expected a run folder, found {found}; name a folder made by alexrep train"
     with pytest.raises(DataError, match=wanted):
         RunFolder(tmp_path / name).read_recipe()
 

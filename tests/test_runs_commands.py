@@ -201,7 +201,7 @@ def test_a_folder_that_is_no_run_is_one_line(words: list[str], tmp_path: Path) -
     command, *rest = words
     result = alexrep(command, tmp_path / "none", *[tmp_path / word for word in rest])
     assert result.exit_code == 1
-    assert "expected a run folder, found no recipe.toml; name" in result.stderr
+    assert "expected a run folder, found no such folder; name" in result.stderr
     assert list(tmp_path.iterdir()) == []
 
 

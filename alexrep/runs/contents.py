@@ -187,7 +187,7 @@ def read_data(run: Path) -> dict[str, Any]:
     Raises:
         DataError: If the record is damaged.
     """
-    return _read_object(RunFolder(run).data)
+    return RunFolder(run).read_data()
 
 
 def read_environment(run: Path) -> dict[str, Any]:

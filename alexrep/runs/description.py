@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from pydantic import JsonValue
 
@@ -83,28 +82,11 @@ def departures_of_images(folder: RunFolder) -> list[str]:
     Raises:
         DataError: If what they are is damaged.
     """
-    details = images_of(folder)
+    details = folder.read_data()
     if not details:
         return ["images: not recorded"]
     geometry, quality, resampling = (details.get(key) for key in ("geometry", "quality", "filter"))
     return departures.of_data(str(geometry), quality, resampling)
-
-
-def images_of(folder: RunFolder) -> dict[str, Any]:
-    """Read what the images of a run are, as pack recorded them; empty if it was not recorded.
-
-    Raises:
-        DataError: If it is damaged.
-    """
-    if not folder.data.exists():
-        return {}
-    try:
-        details: dict[str, Any] = json.loads(folder.data.read_text(encoding="utf-8"))
-        _ = details["geometry"]
-    except (ValueError, KeyError, TypeError) as error:
-        advice = "remove it; alexrep train writes it again when the run goes on"
-        raise DataError(mismatch(folder.data, "what the images are", error, advice)) from None
-    return details
 
 
 def _totals(folder: RunFolder) -> dict[str, JsonValue]:

@@ -1,8 +1,10 @@
 """The run folder: where each of its files lies."""
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from alexrep import manifest
 from alexrep.config import recipes
@@ -122,10 +124,33 @@ class RunFolder:
             return exported.read_recipe(self.path)
         if not self.recipe.is_file():
             advice = "name a folder made by alexrep train"
-            is_data = any((self.path / name / NAME).is_file() for name in ("images", "shards"))
-            found = "a folder of prepared data" if is_data else "no recipe.toml"
-            raise DataError(mismatch(self.path, "a run folder", found, advice))
+            raise DataError(mismatch(self.path, "a run folder", self._other(), advice))
         return recipes.read(self.recipe)
+
+    def _other(self) -> str:
+        """Say what the path is that is no run's."""
+        if not self.path.exists():
+            return "no such folder"
+        if self.path.is_file():
+            return "a file"
+        is_data = any((self.path / name / NAME).is_file() for name in ("images", "shards"))
+        return "a folder of prepared data" if is_data else "no recipe.toml"
+
+    def read_data(self) -> dict[str, Any]:
+        """Read what the images of the run are; empty in runs that did not record it.
+
+        Raises:
+            DataError: If the record is damaged.
+        """
+        try:
+            details: dict[str, Any] = json.loads(self.data.read_text(encoding="utf-8"))
+            _ = details["geometry"]
+        except FileNotFoundError:
+            return {}
+        except (ValueError, KeyError, TypeError) as error:
+            advice = "remove it; alexrep train writes it again when the run goes on"
+            raise DataError(mismatch(self.data, "what the images are", error, advice)) from None
+        return details
 
     def read_classes(self) -> ClassTable:
         """Read the classes, in the order of the logits.

@@ -1,6 +1,5 @@
 """A trained network from its checkpoint or its export, with all that it needs to be used."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -74,7 +73,7 @@ class Trained:
 
         A run that started from other weights, or was imported, never had these.
         """
-        return registry.build(self.recipe.model, len(self.content["classes"]), self.recipe.seed)
+        return registry.build(self.recipe.model, len(self._part("classes")), self.recipe.seed)
 
     def model(self) -> nn.Module:
         """Build the network with its weights, on the CPU, in training mode.
@@ -157,12 +156,10 @@ def _quality(run: RunFolder) -> int | None:
     """Return the JPEG quality that is recorded of a run's images; runs of before have none."""
     if run.is_exported:
         return exported.read(run.path).input.quality
-    if not run.data.exists():
-        return None
     try:
-        quality = json.loads(run.data.read_text(encoding="utf-8")).get("quality")
+        quality = run.read_data().get("quality")
         return None if quality is None else int(quality)
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError) as error:
         advice = "remove it; alexrep train writes it again when the run goes on"
         raise DataError(mismatch(run.data, "what the images are", error, advice)) from None
 

@@ -62,7 +62,7 @@ def survey(run: RunFolder, which: str, license_id: str | None, with_onnx: bool) 
         wanted, advice = "a run", "name the run that it was exported from"
         raise DataError(mismatch(run.path, wanted, "an exported network", advice))
     recipe, network = run.read_recipe(), trained.load(run.checkpoint(which))
-    images = description.images_of(run)
+    images = run.read_data()
     _require_finite(network)
     config = Exported(
         program=PROGRAM,
