@@ -10,10 +10,9 @@ import torch
 
 from alexrep import files, manifest
 from alexrep.compute import precision
-from alexrep.compute.precision import Network
 from alexrep.compute.processes import Processes
 from alexrep.errors import ManifestError, mismatch
-from alexrep.evaluation import labels, predictions
+from alexrep.evaluation import labels, loaded, predictions
 from alexrep.evaluation.evaluate import AVERAGES, Averaging, Outputs, evaluate_views
 from alexrep.evaluation.match_classes import Matched, matched, of_classes, sharing
 from alexrep.evaluation.measures import measured
@@ -153,7 +152,7 @@ def score_views(
     """Score a run on a split by one or more kinds of views; nothing is written.
 
     Every image is decoded once, by one of the processes, for all kinds of views. (The images
-    of the picture, 24 at most, are read again once it is known which are wrong.)
+    of the picture are read again once it is known which are wrong.)
 
     Precision, layout in memory, determinism and form are those of the run's recipe. Nothing is
     compiled and all towers lie on the one device, so that any machine can score any run.
@@ -175,14 +174,13 @@ def score_views(
             not known and others are.
     """
     task, group = tasks[0], processes or Processes()
-    network = trained.open_run(task.run, task.which)
-    compute = precision.on_one_device(network.recipe.compute)
-    with precision.settled(compute), _opened(task, network) as found:
-        model = precision.place(network.model(), compute, device)
+    run = loaded.load(task.run.path, task.which, device)
+    network = run.trained
+    with precision.settled(run.compute), _opened(task, network) as found:
         parts = evaluate_views(
-            Network(model, compute, device),
+            run.network,
             found.split,
-            network.inputs().to(device),
+            run.inputs,
             [task.views for task in tasks],
             threads=threads,
             batch_size=batch_size,
