@@ -705,6 +705,18 @@ def test_a_finished_run_goes_on_with_more_epochs_and_the_log_tells_it(
     assert plan.settings["schedule.epochs"] == 6
 
 
+def test_a_run_that_goes_on_under_another_name_tells_it(
+    tiny: Path, training_data: TrainingData, whole: RunFolder, tmp_path: Path
+) -> None:
+    path = shutil.copytree(whole.path, tmp_path / "run")
+    start(recipes.load(str(tiny), ("schedule.epochs=5", 'name="other"')), training_data, path)
+    texts = [row["text"] for row in rows_of(RunFolder(path)) if row["kind"] == "event"]
+    assert texts == [
+        'the recipe has changed: name: "tiny" -> "other"',
+        "the recipe has changed: schedule.epochs: 4 -> 5",
+    ]
+
+
 def test_a_run_that_was_made_longer_is_the_longer_run(
     tiny: Path, training_data: TrainingData, whole: RunFolder, tmp_path: Path
 ) -> None:

@@ -122,6 +122,7 @@ def test_other_weights_are_another_run(
     [
         (("--set", 'start.fresh=["fc8"]'), "start.weights: expected a run or a checkpoint, found"),
         (("--weights", "nowhere"), "nowhere: expected a checkpoint, found no file"),
+        (("--weights", "{data}"), "expected a run folder, found a folder of prepared data"),
         (
             ("--set", 'start={weights="{before}",fresh=["fc9"]}'),
             "start.fresh: expected layers of conv1, ",
@@ -137,7 +138,7 @@ def test_other_weights_are_another_run(
 def test_weights_that_do_not_fit_are_one_line(
     data: Path, recipe: Path, before: Path, tmp_path: Path, words: tuple[str, ...], wanted: str
 ) -> None:
-    given = [word.replace("{before}", str(before)) for word in words]
+    given = [word.replace("{before}", str(before)).replace("{data}", str(data)) for word in words]
     result = train(data, recipe, tmp_path / "run", *given)
     assert result.exit_code in (1, 2)
     assert wanted in result.stderr

@@ -152,12 +152,14 @@ def find(chosen: Recipe, folder: RunFolder, now: Conditions) -> ResumePoint | No
 
 
 def _recipe_changes(chosen: Recipe, before: Recipe, path: Path) -> list[str]:
-    said = tuple(f"{name}: " for name in REMARKS)
+    # A recipe's name changes no number, but whoever finds it changed may have meant another run.
+    said = tuple(f"{name}: " for name in REMARKS if name != "name")
     changes = [
         change for change in recipes.difference(before, chosen) if not change.startswith(said)
     ]
     for change in changes:
-        if not _may_change(change.partition(":")[0], chosen.compute.deterministic):
+        key = change.partition(":")[0]
+        if key != "name" and not _may_change(key, chosen.compute.deterministic):
             wanted, advice = "the run's recipe", "take checkpoints of one run only"
             raise ManifestError(mismatch(path, wanted, change, advice))
     return [f"the recipe has changed: {change}" for change in changes]

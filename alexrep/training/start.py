@@ -75,7 +75,9 @@ def _read(start: Start) -> dict[str, Tensor]:
         raise ConfigError(mismatch("start.weights", "a run or a checkpoint", "none", advice))
     path = Path(start.weights)
     if path.is_dir() and not (path / "last.pt").is_file():  # else its checkpoints themselves
-        path = RunFolder(path).checkpoint("last")
+        run = RunFolder(path)
+        run.read_recipe()
+        path = run.checkpoint("last")
     elif path.is_dir():
         path /= "last.pt"
     weights: dict[str, Tensor] = trained.load(path).content["state_dict"]
