@@ -50,4 +50,4 @@ def command(
         asked.say(found, as_json, tally, search)
         if plot:
             asked.draw(plot, queries, found)
-    answers.leave(tally, search)
+    answers.leave(tally, search, "--query")

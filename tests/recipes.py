@@ -1,7 +1,12 @@
 """The recipe of the tests: the demo's network, narrow enough for steps of milliseconds."""
 
+from pathlib import Path
+
+from typer.testing import CliRunner
+
 from alexrep.config import recipes
 from alexrep.config.model import AlexNetModel
+from alexrep.stages import app
 
 
 def alexnet_of(name: str, *settings: str) -> AlexNetModel:
@@ -28,3 +33,12 @@ feed = {{ batch_size = 4 }}
 epochs = {epochs}
 changes = [{{ epoch = 0, weights = 0.01, biases = 0.02 }}{drop}]
 """
+
+
+def train_tiny(data: Path, folder: Path, epochs: int = 1) -> Path:
+    """Train by it on the CPU, as the command does; return the run, `folder`/run."""
+    (folder / "tiny.toml").write_text(tiny_recipe(epochs))
+    words = ["train", str(data), "--run", str(folder / "run"), "--device", "cpu"]
+    result = CliRunner().invoke(app, [*words, "--recipe", str(folder / "tiny.toml")])
+    assert result.exit_code == 0, result.output
+    return folder / "run"

@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from recipes import tiny_recipe
-from typer.testing import CliRunner
+from recipes import train_tiny
 
 from alexrep import api
 from alexrep.errors import ConfigError, DataError
 from alexrep.evaluation.loaded import LoadedRun
-from alexrep.stages import app
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -24,12 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 @pytest.fixture(scope="module")
 def folder(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a finished run; read only."""
-    made = tmp_path_factory.mktemp("runs")
-    (made / "tiny.toml").write_text(tiny_recipe(1))
-    words = ["train", str(data), "--run", str(made / "run"), "--device", "cpu"]
-    result = CliRunner().invoke(app, [*words, "--recipe", str(made / "tiny.toml")])
-    assert result.exit_code == 0, result.output
-    return made / "run"
+    return train_tiny(data, tmp_path_factory.mktemp("runs"))
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from recipes import tiny_recipe
-from typer.testing import CliRunner
+from recipes import train_tiny
 
 from alexrep import locks
 from alexrep.errors import AlexrepError, ConfigError, DataError, ManifestError
@@ -24,7 +23,6 @@ from alexrep.feed.batches import Reader
 from alexrep.models.alexnet.network import AlexNet
 from alexrep.runs import checkpoint
 from alexrep.shards.read import open_split
-from alexrep.stages import app
 
 CPU = torch.device("cpu")
 
@@ -42,12 +40,7 @@ def ignore(num: int) -> None:
 @pytest.fixture(scope="module")
 def trained_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a finished run; read only."""
-    folder = tmp_path_factory.mktemp("runs")
-    (folder / "tiny.toml").write_text(tiny_recipe(1))
-    words = ["train", str(data), "--run", str(folder / "run"), "--device", "cpu"]
-    result = CliRunner().invoke(app, [*words, "--recipe", str(folder / "tiny.toml")])
-    assert result.exit_code == 0, result.output
-    return folder / "run"
+    return train_tiny(data, tmp_path_factory.mktemp("runs"))
 
 
 @pytest.fixture(scope="module")

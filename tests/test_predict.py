@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import simplejpeg
 import torch
-from recipes import tiny_recipe
+from recipes import train_tiny
 from typer.testing import CliRunner, Result
 
 from alexrep.evaluation import loaded, named_images
@@ -42,11 +42,7 @@ def alexrep(*words: str | Path, stdin: bytes | None = None) -> Result:
 @pytest.fixture(scope="module")
 def trained_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a finished run; read only."""
-    folder = tmp_path_factory.mktemp("runs")
-    (folder / "tiny.toml").write_text(tiny_recipe(1))
-    words = ("--recipe", folder / "tiny.toml", "--device", "cpu")
-    assert alexrep("train", data, "--run", folder / "run", *words).exit_code == 0
-    return folder / "run"
+    return train_tiny(data, tmp_path_factory.mktemp("runs"))
 
 
 @pytest.fixture(scope="module")
@@ -250,7 +246,7 @@ def test_nothing_readable_is_a_failure(trained_run: Path, tmp_path: Path) -> Non
     empty = alexrep("predict", trained_run, tmp_path, "--json")
     assert empty.exit_code == 1
     assert json.loads(empty.stdout)["passed_over"] == 1
-    assert "1 files passed over" in empty.stderr
+    assert "1 file passed over" in empty.stderr
 
 
 def test_standard_input_is_an_image(trained_run: Path, photo: Path) -> None:
@@ -306,6 +302,8 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, photo: Path) -> None
     refused = alexrep("predict", tmp_path, photo)
     assert refused.exit_code == 1
     assert "expected a run folder, found no recipe.toml" in refused.stderr
+    swapped = alexrep("predict", photo, tmp_path)
+    assert f"{photo}: expected a run folder, found a file" in swapped.stderr
 
 
 def test_the_picture_shows_the_images(trained_run: Path, raw_val: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from recipes import tiny_recipe
+from recipes import train_tiny
 from torch import nn
 from typer.testing import CliRunner, Result
 
@@ -32,11 +32,7 @@ def alexrep(*words: str | Path, stdin: bytes | None = None) -> Result:
 @pytest.fixture(scope="module")
 def trained_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a finished run; read only."""
-    folder = tmp_path_factory.mktemp("runs")
-    (folder / "tiny.toml").write_text(tiny_recipe(1))
-    words = ("--recipe", folder / "tiny.toml", "--device", "cpu")
-    assert alexrep("train", data, "--run", folder / "run", *words).exit_code == 0
-    return folder / "run"
+    return train_tiny(data, tmp_path_factory.mktemp("runs"))
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import typer
 from alexrep.errors import AlexrepError, ConfigError, mismatch
 
 from . import options
+from .progress import counted
 
 if TYPE_CHECKING:  # torch would take longer than --help may
     from alexrep.evaluation.loaded import LoadedRun, Pixels
@@ -103,16 +104,22 @@ def _card(prediction: Prediction) -> Card:
     return Card(None, bars, name)
 
 
-def leave(tally: Tally, search: Search) -> None:
+def leave(tally: Tally, search: Search, option: str = "IMAGE") -> None:
     """Count what was passed over, and leave with the exit code that the images deserve.
+
+    Args:
+        tally: The images that were read, and those that could not be.
+        search: What was named.
+        option: How the images are named on the command line.
 
     Raises:
         AlexrepError: If no image could be read.
     """
     if search.num_passed_over:
-        options.note(f"{search.num_passed_over:,} files passed over: hidden, or no images by name")
+        files = counted(search.num_passed_over, "files")
+        options.note(f"{files} passed over: hidden, or no images by name")
     if search.names and not tally.num_read:
         found = f"{len(tally.unreadable)} unreadable" if tally.unreadable else "none"
-        raise AlexrepError(mismatch("IMAGE", "images that can be read", found, "name others"))
+        raise AlexrepError(mismatch(option, "images that can be read", found, "name others"))
     if tally.unreadable:
         raise typer.Exit(3)
