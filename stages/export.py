@@ -22,8 +22,8 @@ def command(
 ) -> None:
     """Write weights, layers, rule of input and a model card for use without alexrep.
 
-    The card says how to load them with PyTorch alone. alexrep eval and predict take the
-    folder in the place of a run.
+    The card says how to load them with PyTorch alone. eval, predict, similar, plot and
+    train --weights take the folder in the place of a run.
 
     \b
     Example: alexrep export runs/first exported --onnx

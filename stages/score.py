@@ -49,5 +49,7 @@ def command(
         typer.echo(json.dumps({"num_images": len(guesses), **numbers}, indent=1))
         return
     rows = [[name, *(f"{value:.4f}" for value in values)] for name, values in errors.items()]
-    typer.echo(f"{submission}: {len(guesses):,} images; errors with 1 to 5 guesses")
+    typer.echo(
+        f"{submission}: {len(guesses):,} images; errors with 1 to 5 guesses (flat: a fraction)"
+    )
     printing.say_columns([["", "1", "2", "3", "4", "5"], *rows])

@@ -82,6 +82,13 @@ def test_pictures_of_several_runs_need_a_folder(make_run: MakeRun) -> None:
     assert "--out: expected a folder for pictures of several runs" in result.stderr
 
 
+def test_a_run_that_is_named_twice_is_refused_once(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run("a").path
+    result = alexrep("plot", run, run, "--out", tmp_path / "out")
+    assert result.stderr.count("expected each run once") == 1
+    assert (result.exit_code, (tmp_path / "out").exists()) == (2, False)
+
+
 def test_a_folder_that_is_no_run_is_refused_before_anything_is_drawn(
     make_run: MakeRun, tmp_path: Path
 ) -> None:

@@ -111,6 +111,15 @@ def test_a_submission_that_is_none_is_one_line(tmp_path: Path, content: str) -> 
     assert ": expected " in said.stderr
 
 
+def test_a_submission_that_is_not_there_is_said_in_words(tmp_path: Path) -> None:
+    for path, found in (
+        (tmp_path / "none", "no such file or directory"),
+        (tmp_path, "is a directory"),
+    ):
+        with pytest.raises(DataError, match=f"expected a submission, found {found}; name"):
+            submission.read(path, 3)
+
+
 def test_a_devkit_without_costs_is_named(raw: Path) -> None:
     with pytest.raises(DataError, match=r"expected a cost_matrix in meta.mat, found none; name"):
         devkit.read_cost_matrix(raw / "DEMO_devkit.tar.gz")

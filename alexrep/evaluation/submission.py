@@ -75,7 +75,8 @@ def read(path: Path, num_classes: int, what: str = "a submission") -> NDArray[np
     try:
         lines = path.read_text(encoding="ascii").splitlines()
     except (OSError, ValueError) as error:
-        raise DataError(mismatch(path, what, error, "name a text file of ids")) from None
+        found = error.strerror.lower() if isinstance(error, OSError) and error.strerror else error
+        raise DataError(mismatch(path, what, found, "name a text file of ids")) from None
     guesses = np.zeros((len(lines), TOP), np.int64)
     for number, line in enumerate(lines):
         words = line.split()
@@ -98,7 +99,8 @@ def read_truth(path: Path, num_images: int, num_classes: int) -> NDArray[np.int6
         raise DataError(mismatch(path, "one id a line", "others", "name a ground truth"))
     if len(ids) != num_images:
         wanted, found = f"{num_images:,} lines, as the submission has", f"{len(ids):,}"
-        raise DataError(mismatch(path, wanted, found, "name the truth of the same images"))
+        advice = "name a truth and a submission of the same images"
+        raise DataError(mismatch(path, wanted, found, advice))
     return ids[:, 0]
 
 

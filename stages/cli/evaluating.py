@@ -172,7 +172,7 @@ def say(all_scored: Sequence[Scored], request: Request, as_json: bool, per_class
     table = RunFolder(request.runs[0]).read_classes()
     if request.submission:
         lines = submission.write(request.submission, all_scored[-1], table)
-        options.note(f"{request.submission}: {len(all_scored[-1].predictions.names):,} images")
+        options.note(f"{request.submission}: {all_scored[-1].result.num_images:,} images")
         if lines:
             which = examples(lines)
             options.note(f"{request.submission}: in quarantine, guessed at random: lines {which}")

@@ -50,8 +50,9 @@ def draw(runs: Sequence[Path], out: Path | None, names: Sequence[str], form: str
     options.require_no_run(folder, "--out")
     if is_alone:
         return _of_run(runs[0], folder, names, form)
+    names_of_runs = contents.names_of(runs)
     codes = [_of_all(runs, folder, form)] if "curves" in names else []
-    for run, name in zip(runs, contents.names_of(runs), strict=True):
+    for run, name in zip(runs, names_of_runs, strict=True):
         own, of_log = folder / name.replace("/", "-"), [name for name in names if name == "curves"]
         codes += [_of_run(run, own, of_log if run.is_file() else names, form)]
     return max(codes, default=0)

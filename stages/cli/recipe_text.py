@@ -34,7 +34,7 @@ def say_list(recipes: Iterable[Recipe]) -> None:
         [recipe.name, recipe.prepared_side, recipe.schedule.epochs, recipe.source]
         for recipe in recipes
     ]
-    say_columns([["recipe", "images", "epochs", "source"], *rows])
+    say_columns([["recipe", "side", "epochs", "source"], *rows])
 
 
 def say_values(fields: Sequence[tuple[Explanation, JsonValue]], with_texts: bool) -> None:

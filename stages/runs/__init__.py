@@ -12,7 +12,7 @@ app = typer.Typer(
     context_settings=CONTEXT,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="""List, show, compare, copy, annotate, export and prune runs.
+    help="""List, show, compare, copy, annotate and prune runs, or write them as CSV.
 
     \b
     Example: alexrep runs list runs
