@@ -6,8 +6,10 @@ Pictures are arithmetic: red grows with the column, green with the row, blue tel
 import io
 import json
 import os
+import signal
 import struct
 import tarfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -46,6 +48,10 @@ patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("here", patient)
 settings.register_profile("ci", patient, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+# A shell has its background jobs ignore Ctrl-C; the tests, and what they start, do not.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def arithmetic(height: int, width: int, blue: int = 0) -> Pixels:

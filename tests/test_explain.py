@@ -32,6 +32,8 @@ def test_types_ranges_and_defaults_are_those_of_the_classes() -> None:
     assert BY_PATH["limits.steps", ()].allowed == "whole number, from 1, or none"
     assert BY_PATH["optimiser.momentum", ("momentum-2012",)].allowed == "number, from 0 below 1"
     assert BY_PATH["model.without", ("alexnet",)].allowed.startswith("list of 'conv3' or 'conv4'")
+    size, stride = "whole number, from 1 to 11", "whole number, from 1 to 8"
+    assert BY_PATH["model.conv1", ("alexnet",)].allowed == f"list of {size}, then {stride}"
     assert BY_PATH["model.padding", ("alexnet",)].allowed.startswith(
         "table of whole number, from 0"
     )
@@ -68,7 +70,7 @@ def leaves(group: Strict, prefix: str = "") -> dict[str, object]:
 
 def test_the_list_has_every_recipe() -> None:
     lines = alexrep().splitlines()
-    assert lines[0].split() == ["recipe", "images", "epochs", "source"]
+    assert lines[0].split() == ["recipe", "side", "epochs", "source"]
     assert [line.split()[0] for line in lines[1:]] == recipes.names()
     listed = json.loads(alexrep("--json"))
     assert [recipe["name"] for recipe in listed] == recipes.names()

@@ -195,7 +195,7 @@ def test_an_empty_note_is_refused(make_run: MakeRun) -> None:
 
 
 def test_a_note_on_no_run_is_refused_and_writes_nothing(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"found no recipe\.toml"):
+    with pytest.raises(DataError, match="found no such folder"):
         notes.append(RunFolder(tmp_path / "none"), "text", DAY)
     assert list(tmp_path.iterdir()) == []
 
