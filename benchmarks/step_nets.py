@@ -41,7 +41,7 @@ def naive(side: int, width: float) -> nn.Sequential:
     """Return net 145 made of torch's layers: grouped convolutions and `nn.LocalResponseNorm`."""
     model = AlexNetModel(side=side, width=width)
     one, two, three, four, five = (2 * num_kernels(f"conv{k}", model) for k in range(1, 6))
-    units, edge = 2 * num_units(width), margin(side)
+    units, edge = 2 * num_units(width), margin(model)
     values = five * map_sides(model)["pool5"] ** 2
     return nn.Sequential(
         *(nn.ZeroPad2d((0, edge, 0, edge)), nn.Conv2d(3, one, 11, 4)),

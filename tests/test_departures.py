@@ -14,6 +14,7 @@ NEUTRAL = (
 """What may differ between runs of net 145."""
 
 LINES = {
+    "model.conv1=[5,2]": "conv1, side and stride: 5, 2; net 145: 11, 4",
     'model.conv1_order="relu-lrn-pool"': "D1 conv1 order: relu-lrn-pool; net 145: lrn-pool-relu",
     "model.conv2_within_map=false": (
         "D2 normalisations of conv2: across maps; net 145: across maps, then within maps"

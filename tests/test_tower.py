@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from alexrep.config.model import AlexNetModel
-from alexrep.models.alexnet.tower import Tower, map_sides, margin
+from alexrep.models.alexnet.tower import Tower, map_sides, margin, min_side
 
 
 def shapes(model: AlexNetModel) -> dict[str, tuple[int, ...]]:
@@ -60,7 +60,14 @@ def test_towers_that_meet_nowhere_read_their_own() -> None:
 
 
 def test_three_zeros_are_missing_at_the_paper_side() -> None:
-    assert (margin(224), margin(227), margin(223)) == (3, 0, 0)
+    assert [margin(AlexNetModel(side=side)) for side in (224, 227, 223)] == [3, 0, 0]
+
+
+def test_small_kernels_close_together_give_small_patches_the_maps_of_large_ones() -> None:
+    small = AlexNetModel(side=56, conv1=(5, 2))
+    assert map_sides(small) == map_sides(AlexNetModel(side=112))
+    assert shapes(small)["conv1"] == (48, 3, 5, 5)
+    assert (margin(small), min_side(small), min_side(AlexNetModel())) == (1, 33, 67)
 
 
 def test_one_of_two_towers_has_half_of_the_kernels_and_units() -> None:

@@ -132,6 +132,8 @@ def _allowed(schema: Mapping[str, Any]) -> str:
     if "enum" in schema or "const" in schema:
         return " or ".join(map(repr, schema.get("enum", [schema.get("const")])))
     kind = schema.get("type", "table")  # a table of fields of its own stands elsewhere
+    if "prefixItems" in schema:
+        return f"list of {', then '.join(map(_allowed, schema['prefixItems']))}"
     if kind == "array":
         return f"list of {_allowed(schema['items'])}"
     if kind == "object":

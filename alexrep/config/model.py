@@ -63,6 +63,12 @@ class AlexNetModel(Model):
     `caffe`: 0.01, 0.005 in fc6 and fc7, and biases of 0.1 where the others have 1."""
     activation: Activation = "relu"
     """Nonlinearity of every hidden layer; section 3.1."""
+    conv1: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=11)], Annotated[int, Field(ge=1, le=8)]],
+        Label("conv1, side and stride"),
+    ] = (11, 4)
+    """Side of conv1's kernels and their stride, in pixels; 11 and 4 in the paper. Small images
+    want smaller ones: 5 and 2 give patches of 56 the maps that 112 has in the paper's way."""
     conv1_order: Annotated[Literal["lrn-pool-relu", "relu-lrn-pool"], Label("D1 conv1 order")] = (
         "lrn-pool-relu"
     )

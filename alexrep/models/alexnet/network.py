@@ -15,13 +15,11 @@ from alexrep.errors import ConfigError, mismatch
 from alexrep.models.alexnet.initialise import initialise
 from alexrep.models.alexnet.joined import Joined
 from alexrep.models.alexnet.layers import UNSEEN, TowerLayer, layers
-from alexrep.models.alexnet.tower import Tower, map_sides, margin, num_units
+from alexrep.models.alexnet.tower import Tower, map_sides, margin, min_side, num_units
 
 Form = Literal["towers", "joined"]
 Column = Tower | Joined
 
-MIN_SIDE = 67
-"""Smallest patch whose maps, 15, 7, 3 and 1, fill every window."""
 REACH = 2
 """Maps on each side that the normalisation across maps sees."""
 
@@ -44,7 +42,7 @@ class AlexNet(nn.Module):
         """
         super().__init__()
         self.side = model.side
-        self.margin = margin(model.side)
+        self.margin = margin(model)
         self.layers = layers(model)
         self.form: Form = "towers"
         """Whether each tower is computed by itself, or all at once on their one device. The
@@ -165,8 +163,8 @@ def build(model: AlexNetModel, num_classes: int, seed: int) -> AlexNet:
     Raises:
         ConfigError: If side or width leave a layer empty.
     """
-    if model.side < MIN_SIDE:
-        expected = f"{MIN_SIDE} or more"
+    if model.side < min_side(model):
+        expected = f"{min_side(model)} or more"
         advice = "take a larger patch, or a model for small images"
         raise ConfigError(mismatch("model.side", expected, model.side, advice))
     sides = map_sides(model)

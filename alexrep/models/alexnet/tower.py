@@ -52,9 +52,16 @@ def map_sides(model: AlexNetModel) -> dict[str, int]:
     return sides
 
 
-def margin(side: int) -> int:
+def margin(model: AlexNetModel) -> int:
     """Return the zeros that conv1's last window needs beyond the patch, in pixels; 3 for 224."""
-    return (_places(side, 11, 4) - 1) * 4 + 11 - side
+    size, stride = model.conv1
+    return (_places(model.side, size, stride) - 1) * stride + size - model.side
+
+
+def min_side(model: AlexNetModel) -> int:
+    """Return the smallest patch whose maps, 15, 7, 3 and 1, fill every window; 67 for 2012's."""
+    size, stride = model.conv1
+    return size + 14 * stride
 
 
 def _next_side(layer: TowerLayer, model: AlexNetModel, side: int) -> int:
@@ -72,6 +79,8 @@ def _places(side: int, size: int, stride: int) -> int:
 def _window(name: str, model: AlexNetModel) -> tuple[int, int, int]:
     """Return the side of a convolution's kernels, its stride, and the zeros on all sides."""
     _, size, stride, padding = CONVS[name]
+    if name == "conv1":
+        size, stride = model.conv1
     own = cast("Mapping[str, int]", model.padding)
     return size, stride, own.get(name, padding)
 
