@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from alexrep.config.model import AlexNetModel
 from alexrep.errors import AlexrepError, DataError
-from alexrep.evaluation.evaluate import Outputs, evaluate, probabilities
+from alexrep.evaluation.evaluate import Outputs, evaluate, probabilities, require_labels
 from alexrep.evaluation.scores import Scores
 from alexrep.feed.batches import Reader
 from alexrep.feed.normalise import Inputs, make_inputs
@@ -71,7 +71,7 @@ def images_of(split: Split) -> Tensor:
 def run(
     model: nn.Module, split: Split, inputs: Inputs, which: str, threads: int = 2, size: int = 3
 ) -> tuple[Scores, Outputs]:
-    return evaluate(model, split, inputs, which, threads=threads, batch_size=size)
+    return evaluate(model, split, inputs, (which,), threads=threads, batch_size=size)[which]
 
 
 def by_loop(model: nn.Module, image: Tensor, inputs: Inputs) -> Tensor:
@@ -149,7 +149,7 @@ def test_every_image_is_seen_exactly_once_in_each_view(
 ) -> None:
     model = Blue()
     progress: list[int] = []
-    evaluate(model, val, no_mean, which, threads=2, batch_size=3, done=progress.append)
+    evaluate(model, val, no_mean, (which,), threads=2, batch_size=3, done=progress.append)
     assert model.seen == views * len(val)
     assert progress == [3, 3, 1]
 
@@ -201,11 +201,12 @@ def test_a_second_time_gives_the_same_bits(net: nn.Module, val: Split, inputs: I
     assert np.array_equal(again.probabilities, other.probabilities)
 
 
-def test_unknown_labels_are_refused(val: Split, no_mean: Inputs) -> None:
+def test_unknown_labels_are_refused(val: Split) -> None:
     val.labels[2:4] = -1
     wanted = r"val-00000\.h5: expected labels, found 2 images without; use the val split"
     with pytest.raises(DataError, match=wanted):
-        run(Blue(), val, no_mean, "centre")
+        require_labels(val, np.arange(len(val)))
+    require_labels(val, np.arange(2))
 
 
 def test_decoded_images_are_those_of_the_prepared_tar(data: Path, val: Split) -> None:
@@ -237,12 +238,12 @@ def test_shares_of_several_processes_make_up_the_whole(
             net,
             val,
             inputs,
-            "centre",
+            ("centre",),
             threads=1,
             batch_size=3,
             done=progress.append,
             share=shares[rank],
-        )
+        )["centre"]
         for rank in range(size)
     ]
     assert sum(scores.top1_credit for scores, _ in parts) == whole.top1_credit
@@ -256,7 +257,7 @@ def test_shares_of_several_processes_make_up_the_whole(
 def test_images_whose_indices_are_not_named_are_left_out(val: Split, no_mean: Inputs) -> None:
     indices = np.array([0, 3])
     scores, predictions = evaluate(
-        Blue(), val, no_mean, "centre", threads=1, batch_size=3, indices=indices
-    )
+        Blue(), val, no_mean, ("centre",), threads=1, batch_size=3, indices=indices
+    )["centre"]
     assert scores.num_scored == 2
     assert predictions.top5[:, 0].tolist() == val.labels[indices].tolist()

@@ -91,7 +91,7 @@ def test_an_image_is_right_by_any_of_its_labels_and_counts_only_with_one(
 def test_labels_of_other_images_or_classes_are_refused(scored: Scored, tmp_path: Path) -> None:
     real = tmp_path / "real.json"
     for rows, fault in (
-        ([[0]] * 3, r"expected labels of images whose names have numbers up to 3, found X_val"),
+        ([[0]] * 3, r"expected images whose names end in a number each, from 1 to 3, found X_val"),
         ([[4]] * 4, r"found 0\.0 % the same; is it another edition's\?"),
         ([[6]] * 4, "expected lists of class indices from 0 to 5, found others"),
         ([[0.5]] * 4, "expected lists of class indices from 0 to 5, found others"),

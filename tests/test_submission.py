@@ -48,8 +48,10 @@ def test_an_image_in_quarantine_has_a_line_so_that_the_others_keep_theirs(tmp_pa
     assert submission.write(tmp_path / "out.txt", one, TABLE) == ["2", "3"]
     lines = (tmp_path / "out.txt").read_text().splitlines()
     assert lines == ["3 1 2", "1 2 3", "1 2 3", "1 2 3"]
-    with pytest.raises(DataError, match="expected names with a number each, from 1 to 3, found"):
-        submission.write(tmp_path / "out.txt", scored([b"a.JPEG", b"b.JPEG"], 1), TABLE)
+    wanted = "expected images whose names end in a number each, from 1 to 3, found"
+    for names in ([b"a.JPEG", b"b.JPEG"], [b"x_1.JPEG", b"y_1.JPEG"]):
+        with pytest.raises(DataError, match=f"{wanted} {names[-1].decode()[0]}|{wanted} a"):
+            submission.write(tmp_path / "out.txt", scored(names, 1), TABLE)
 
 
 @pytest.mark.parametrize("line", ["0", "4", "1 x", "1.0", "1 2 3 1 2 3", "-1"])

@@ -94,7 +94,8 @@ def test_the_result_is_that_of_the_checkpoint_on_the_split(task: Task) -> None:
     network = trained.load(task.run.checkpoint("last"))
     with closing(open_split(task.data, "val")) as split:
         model, inputs = network.model(), network.inputs()
-        scores, _ = evaluate(model, split, inputs, "ten-crop", threads=1, batch_size=3)
+        views = ("ten-crop",)
+        scores, _ = evaluate(model, split, inputs, views, threads=1, batch_size=3)["ten-crop"]
     result = scored(task)
     assert (result.top1_error, result.top5_error) == (scores.top1_error, scores.top5_error)
     assert result.loss == pytest.approx(scores.loss)
@@ -130,7 +131,8 @@ def test_a_run_is_scored_in_the_precision_of_its_recipe(half_run: RunFolder, dat
     network = trained.Trained(half_run.path, content)
     with closing(open_split(data, "val")) as split:
         model, inputs = network.model(), network.inputs()
-        exact, _ = evaluate(model, split, inputs, "centre", threads=2, batch_size=4)
+        views = ("centre",)
+        exact, _ = evaluate(model, split, inputs, views, threads=2, batch_size=4)["centre"]
     assert result.loss != pytest.approx(exact.loss, rel=1e-6)
 
 

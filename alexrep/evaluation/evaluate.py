@@ -65,40 +65,6 @@ def evaluate(
     model: nn.Module,
     split: Split,
     inputs: Inputs,
-    which: str,
-    *,
-    threads: int,
-    batch_size: int,
-    done: Callable[[int], None] = lambda _: None,
-    indices: NDArray[np.int64] | None = None,
-    share: Callable[[NDArray[np.int64]], NDArray[np.int64]] = lambda batch: batch,
-    with_all: bool = False,
-) -> tuple[Scores, Outputs]:
-    """Score a network on a split by one kind of views; see `evaluate_views`.
-
-    Raises:
-        DataError: If a label is not known, as in a test split whose labels are not public.
-        AlexrepError: If the network's logits are not finite.
-    """
-    require_labels(split, np.arange(len(split)) if indices is None else indices)
-    return evaluate_views(
-        model,
-        split,
-        inputs,
-        (which,),
-        threads=threads,
-        batch_size=batch_size,
-        done=done,
-        indices=indices,
-        share=share,
-        with_all=with_all,
-    )[which]
-
-
-def evaluate_views(
-    model: nn.Module,
-    split: Split,
-    inputs: Inputs,
     kinds: Sequence[str],
     *,
     threads: int,

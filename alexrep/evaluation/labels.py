@@ -6,7 +6,6 @@ Shapes: N images.
 """
 
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from alexrep.runs.folder import RunFolder
 from alexrep.runs.results import Scored
 from alexrep.shards.read import Split
 
+THEIRS = "name the labels of these images"
 LIKENESS = 0.5
 """Share of images that must have one of their own labels among others': ReaL's has 0.9."""
 
@@ -45,7 +45,7 @@ def take_ids(split: Split, path: Path) -> None:
     if len(listed) != len(split) + split.num_quarantined:
         wanted = f"{len(split) + split.num_quarantined:,} lines, the images of the split"
         raise DataError(mismatch(path, wanted, f"{len(listed):,}", "name that of this edition"))
-    labels = listed[_numbers(split.names, len(listed), path) - 1]
+    labels = listed[numbers(split.names, len(listed), path, THEIRS) - 1]
     known = split.labels >= 0
     _require_alike(labels[known] == split.labels[known], path)
     split.labels = labels
@@ -71,7 +71,8 @@ def with_real(scored: Scored, path: Path, table: ClassTable) -> Scored:
     Source: Beyer et al. 2020, "Are we done with ImageNet?".
     """
     kept, sets = scored.predictions, _read_real(path, len(table))
-    mine = [sets[number - 1] for number in _numbers(kept.names, len(sets), path).tolist()]
+    lines = numbers(kept.names, len(sets), path, THEIRS) - 1
+    mine = [sets[line] for line in lines.tolist()]
     known = [row for row, labels in enumerate(mine) if labels and kept.labels[row] >= 0]
     _require_alike(np.array([kept.labels[row] in mine[row] for row in known]), path)
     labels, credit = np.full(len(mine), -1), np.full((len(mine), 2), np.nan)
@@ -83,7 +84,11 @@ def with_real(scored: Scored, path: Path, table: ClassTable) -> Scored:
     unknown = np.full(len(mine), np.nan, np.float32)
     counted = replace(kept, labels=labels, credit=credit, label_probabilities=unknown)
     result = replace(
-        scored.result, labels=path.stem, labels_digest=files.sha256_file(path), predictions=""
+        scored.result,
+        labels=path.stem,
+        labels_digest=files.sha256_file(path),
+        all_probabilities=kept.all_probabilities is not None,
+        predictions="",
     )
     return Scored(_path(scored, path.stem), measured(result, counted), counted)
 
@@ -93,9 +98,8 @@ def _path(scored: Scored, name: str) -> Path:
     result = scored.result
     if result.members or result.wnids or result.labels:
         return scored.path.with_stem(f"{scored.path.stem}-{name}")
-    views = result.views + ("" if result.average == "probabilities" else f"-{result.average}")
     run = RunFolder(scored.path.parent.parent)
-    return run.result(result.split, views, result.checkpoint, name)
+    return run.result(result.split, result.views, result.checkpoint, name, result.average)
 
 
 def _read_real(path: Path, num_classes: int) -> list[frozenset[int]]:
@@ -113,16 +117,27 @@ def _read_real(path: Path, num_classes: int) -> list[frozenset[int]]:
     return [frozenset(row) for row in rows]
 
 
-def _numbers(names: NDArray[np.bytes_], most: int, path: Path) -> NDArray[np.int64]:
-    """Return the number in the name of each image, from 1 to `most`."""
-    matches = [re.search(rb"_(\d{8})\.", name) for name in names.tolist()]
-    numbers = np.array([int(match[1]) if match else 0 for match in matches])
-    wrong = np.flatnonzero((numbers < 1) | (numbers > most))
+def numbers(names: NDArray[np.bytes_], most: int, path: Path, advice: str) -> NDArray[np.int64]:
+    """Return the number at the end of each image's name: its line in a list of the images, (N,).
+
+    Args:
+        names: Names of images, as in `ILSVRC2012_val_00000001.JPEG`, (N,).
+        most: The largest number that there may be; the smallest is 1.
+        path: The list, for the message.
+        advice: What to do where the names have no such numbers.
+
+    Raises:
+        DataError: If a name has no number, one over `most`, or that of another one.
+    """
+    ends = [name.rpartition(b"_")[2].partition(b".")[0] for name in names.tolist()]
+    found = np.array([int(end) if end.isdigit() else 0 for end in ends], np.int64)
+    is_first = np.zeros(len(found), np.bool_)
+    is_first[np.unique(found, return_index=True)[1]] = True
+    wrong = np.flatnonzero((found < 1) | (found > most) | ~is_first)
     if len(wrong):
-        found = names[wrong[0]].decode("latin1")
-        wanted = f"labels of images whose names have numbers up to {most:,}"
-        raise DataError(mismatch(path, wanted, found, "name the labels of these images"))
-    return numbers
+        wanted = f"images whose names end in a number each, from 1 to {most:,}"
+        raise DataError(mismatch(path, wanted, names[wrong[0]].decode("latin1"), advice))
+    return found
 
 
 def _require_alike(is_same: NDArray[np.bool_], path: Path) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from alexrep import files
 from alexrep.errors import DataError, mismatch
+from alexrep.evaluation.labels import numbers
 from alexrep.evaluation.scores import TOP
 from alexrep.ilsvrc.classes import ClassTable
 from alexrep.runs.results import Scored
@@ -39,23 +40,13 @@ def write(path: Path, scored: Scored, table: ClassTable) -> list[str]:
     num_quarantined = scored.result.num_quarantined
     lines = np.arange(len(names))
     if num_quarantined:
-        lines = _numbers(names[order], len(names) + num_quarantined, path) - 1
+        advice = "the lines of images in quarantine are not known"
+        lines = numbers(names[order], len(names) + num_quarantined, path, advice) - 1
     rows = np.tile(np.sort(ids)[: guesses.shape[1]], (len(names) + num_quarantined, 1))
     rows[lines] = guesses[order]
     text = "".join(f"{' '.join(map(str, row))}\n" for row in rows.tolist())
     files.write_bytes(path, text.encode())
     return [f"{line + 1}" for line in np.setdiff1d(np.arange(len(rows)), lines).tolist()]
-
-
-def _numbers(names: NDArray[np.bytes_], most: int, path: Path) -> NDArray[np.int64]:
-    """Return the number at the end of each name: which line is its."""
-    ends = [name.rpartition(b"_")[2].partition(b".")[0] for name in names.tolist()]
-    numbers = np.array([int(end) if end.isdigit() else 0 for end in ends])
-    if len(set(numbers.tolist())) < len(numbers) or numbers.min() < 1 or numbers.max() > most:
-        wanted = f"names with a number each, from 1 to {most:,}"
-        advice = "the lines of images in quarantine are not known"
-        raise DataError(mismatch(path, wanted, "others", advice))
-    return numbers
 
 
 def read(path: Path, num_classes: int, what: str = "a submission") -> NDArray[np.int64]:

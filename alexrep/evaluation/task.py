@@ -13,7 +13,7 @@ from alexrep.compute import precision
 from alexrep.compute.processes import Processes
 from alexrep.errors import ManifestError, mismatch
 from alexrep.evaluation import labels, loaded, predictions
-from alexrep.evaluation.evaluate import AVERAGES, Averaging, Outputs, evaluate_views
+from alexrep.evaluation.evaluate import AVERAGES, Averaging, Outputs, evaluate
 from alexrep.evaluation.match_classes import Matched, matched, of_classes, sharing
 from alexrep.evaluation.measures import measured
 from alexrep.feed import order
@@ -49,11 +49,10 @@ class Task:
     @property
     def path(self) -> Path:
         """The file of the result."""
-        averaged = "" if self.averaged == AVERAGES[0] else f"-{self.averaged}"
         # Results of other data stand beside those of the run's own.
         names = [f"subset-{self.data.resolve().name}"] if self.is_shared else []
         names += [self.labels.stem] if self.labels else []
-        return self.run.result(self.split, self.views + averaged, self.which, "-".join(names))
+        return self.run.result(self.split, self.views, self.which, "-".join(names), self.averaged)
 
     @property
     def labels_digest(self) -> str:
@@ -177,7 +176,7 @@ def score_views(
     run = loaded.load(task.run.path, task.which, device)
     network = run.trained
     with precision.settled(run.compute), _opened(task, network) as found:
-        parts = evaluate_views(
+        parts = evaluate(
             run.network,
             found.split,
             run.inputs,

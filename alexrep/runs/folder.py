@@ -100,7 +100,14 @@ class RunFolder:
         """Whether a training has begun here."""
         return self.plan.exists() or self.manifest.exists() or bool(self.resumable())
 
-    def result(self, split: str, views: str, checkpoint: str = "last", labels: str = "") -> Path:
+    def result(
+        self,
+        split: str,
+        views: str,
+        checkpoint: str = "last",
+        labels: str = "",
+        average: str = "probabilities",
+    ) -> Path:
         """Return the file of a result; predictions lie beside it as .npz.
 
         Args:
@@ -109,10 +116,12 @@ class RunFolder:
             checkpoint: "last" or "best"; the name says it if it is not "last".
             labels: Name of the labels; empty: the data's own, of which the name says nothing.
                 With others it says the checkpoint too, as in `val-centre-last-real.json`.
+            average: What was averaged over the views; the name says it if not probabilities.
         """
         is_named = checkpoint != "last" or labels
-        parts = [split, views, *([checkpoint] if is_named else []), *([labels] if labels else [])]
-        return self.path / "results" / f"{'-'.join(parts)}.json"
+        averaged = "" if average == "probabilities" else average
+        parts = [split, views, averaged, checkpoint if is_named else "", labels]
+        return self.path / "results" / f"{'-'.join(filter(None, parts))}.json"
 
     def read_recipe(self) -> Recipe:
         """Read the recipe that ran.

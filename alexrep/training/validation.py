@@ -66,13 +66,13 @@ def score(job: Job) -> Scores:
         job.network,
         job.val,
         job.inputs,
-        "centre",
+        ("centre",),
         threads=job.threads,
         batch_size=job.recipe.feed.batch_size,
         done=scored,
         indices=subset.indices(job.val),
         share=lambda batch: batch[processes.share(len(batch))],
-    )
+    )["centre"]
     num_scored, *sums = processes.total(
         [scores.num_scored, scores.top1_credit, scores.top5_credit, scores.loss_sum]
     )
