@@ -26,8 +26,7 @@ def command(
     \b
     Example: alexrep predict runs/first photo.jpg holiday/ --ten-crop
     """
-    from alexrep.compute.devices import pick
-    from alexrep.evaluation import loaded, prediction_text
+    from alexrep.evaluation import prediction_text
     from alexrep.evaluation.named_images import Search
     from alexrep.evaluation.predict import predict
     from alexrep.pool import default_threads
@@ -38,7 +37,7 @@ def command(
     answers.require_one_form(as_json, as_csv)
     answers.require_picture(plot)
     search = Search(images, sys.stdin.buffer)
-    network = loaded.load(run, checkpoint, pick(device))
+    network = answers.load(run, checkpoint, device)
     views, threads = "ten-crop" if ten_crop else "centre", workers or default_threads()
     tally, sheet = prediction_text.Tally(options.note), answers.Sheet(plot)
     found = predict(network, search, views=views, top=top, threads=threads)

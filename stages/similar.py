@@ -30,8 +30,6 @@ def command(
     \b
     Example: alexrep similar runs/first --data data --query photo.jpg
     """
-    from alexrep.compute.devices import pick
-    from alexrep.evaluation import loaded
     from alexrep.evaluation.activations import Layer
     from alexrep.evaluation.named_images import Search
     from alexrep.evaluation.prediction_text import Tally
@@ -43,7 +41,7 @@ def command(
     options.require("--checkpoint", checkpoint, ("last", "best"))
     answers.require_picture(plot)
     search, tally = Search(query or [], sys.stdin.buffer), Tally(options.note)
-    network, threads = loaded.load(run, checkpoint, pick(device)), workers or default_threads()
+    network, threads = answers.load(run, checkpoint, device), workers or default_threads()
     asked = neighbours.Asked(network, Layer(network, layer), data, split, threads)
     if queries := asked.queries(search, tally):
         found = asked.find(ctx, queries, num, kept or run / "features")

@@ -3,14 +3,17 @@
 import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from recipes import tiny_recipe
+from sessions import stop_at
 from typer.testing import CliRunner, Result
 
 from alexrep.files import PARTIAL
@@ -115,6 +118,34 @@ def test_best_is_scored_after_last_and_both_results_stay(run: Path, data: Path) 
         "val-centre": "last",
         "val-centre-best": "best",
     }
+
+
+def test_a_checkpoint_in_the_middle_of_an_epoch_is_named(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, recipe = tmp_path / "run", tmp_path / "tiny.toml"
+    recipe.write_text(tiny_recipe(2))
+    with monkeypatch.context() as patch:
+        stop_at(patch, 12)
+        stopped = alexrep("train", data, "--run", run, "--recipe", recipe, "--device", "cpu")
+    assert stopped.exit_code == 75, stopped.output
+    (step,) = {int(number) for number in re.findall(r"step (\d): saved", stopped.stderr)}
+    assert step % 5, "five steps are an epoch"
+    moment = f"step {step}, in the middle of epoch {step // 5 + 1}"
+    words = ("eval", run, "--data", data, "--device", "cpu")
+    assert f"  checkpoint last: of {moment}; the log's last errors" in done(*words).stdout
+    table = json.loads(done(*words, "--json").stdout)
+    assert (table["epoch"], table["mid_epoch_step"]) == (step // 5, step)
+    image = next((data / "images" / "val").glob("*.tar"))
+    with tarfile.open(image) as tar:
+        tar.extractall(tmp_path / "val", filter="data")
+    told = done("predict", run, tmp_path / "val", "--device", "cpu", "--json")
+    assert f"{run}: checkpoint last is of {moment}\n" in told.stderr
+    assert json.loads(told.stdout)["mid_epoch_step"] == step
+    done("export", run, tmp_path / "out")
+    assert f"saved at step {step}, in the middle" in (tmp_path / "out" / "README.md").read_text()
+    table = json.loads(done("eval", tmp_path / "out", *words[2:], "--json").stdout)
+    assert table["mid_epoch_step"] == step
 
 
 def test_a_run_that_has_trained_on_is_scored_anew(run: Path, data: Path) -> None:

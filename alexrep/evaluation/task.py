@@ -90,7 +90,8 @@ def find(task: Task, say: Callable[[str], None] = lambda text: None) -> Result |
     if difference is not None:
         say(mismatch(task.path, *difference, "scored anew, and the old result is replaced"))
         return None
-    return result
+    # What is scored anew with all of them says nothing else than what is there.
+    return None if task.all_probabilities and not result.all_probabilities else result
 
 
 def _difference(task: Task, result: Result, network: Trained) -> tuple[str, str] | None:
@@ -98,13 +99,11 @@ def _difference(task: Task, result: Result, network: Trained) -> tuple[str, str]
     if result.checkpoint != task.which:
         return f"checkpoint {task.which!r}", repr(result.checkpoint)
     if result.weights != network.weights:
-        return f"weights {network.weights[:12]} of epoch {network.epoch}", (
-            f"{result.weights[:12]} of epoch {result.epoch}"
+        return f"weights {network.weights[:12]} of {network.moment}", (
+            f"{result.weights[:12]} of {result.moment}"
         )
     if result.labels_digest != task.labels_digest:
         return f"the labels of {task.labels}", "others"
-    if task.all_probabilities and not result.all_probabilities:
-        return "the probabilities of all classes", "those of the likeliest five"
     if not results.has_its_predictions(task.path, result):
         return "its predictions beside it", "none or others"
     return None
@@ -249,6 +248,7 @@ def _result(task: Task, network: Trained, found: Matched) -> Result:
         views=task.views,
         checkpoint=task.which,
         epoch=network.epoch,
+        mid_epoch_step=network.mid_epoch_step,
         num_images=len(found.indices),
         num_quarantined=found.split.num_quarantined,
         loss=None,

@@ -33,6 +33,9 @@ def line(result: Result) -> str:
 def details(result: Result) -> list[str]:
     """Write what is known of a result beside its errors, a line each."""
     lines = []
+    if result.mid_epoch_step is not None:
+        whole = f"the log's last errors are those after epoch {result.epoch}"
+        lines.append(f"checkpoint {result.checkpoint}: of {result.moment}; {whole}")
     if result.top1_interval and result.top5_interval:
         ends = [
             f"top-{top} {100 * low:.2f} to {100 * high:.2f} %"

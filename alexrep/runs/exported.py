@@ -67,6 +67,8 @@ class Exported(BaseModel):
     """"last" or "best"."""
     epoch: int
     """Finished epochs."""
+    mid_epoch_step: int | None = None
+    """Step of the checkpoint if it was saved in the middle of an epoch."""
     weights: str
     """Digest of names, shapes and bits of the weights, as in results."""
     num_parameters: int

@@ -88,6 +88,8 @@ class Result:
     """Resamples of the bootstrap."""
     ece: float | None = None
     """Expected calibration error, 15 bins of equal width; see `evaluation.calibration`."""
+    mid_epoch_step: int | None = None
+    """Step of the checkpoint if it was saved in the middle of an epoch; None at the end of one."""
     predictions: str = ""
     """SHA-256 of the file of predictions; empty in version 1, and where they were not kept."""
     version: Annotated[int, Field(ge=1, le=VERSION)] = 1
@@ -97,6 +99,23 @@ class Result:
     def nll(self) -> float | None:
         """Mean negative log likelihood, which is the loss; None where no label is known."""
         return self.loss
+
+    @property
+    def moment(self) -> str:
+        """When in the training the checkpoint was saved, in words."""
+        return moment(self.epoch, self.mid_epoch_step)
+
+
+def moment(epoch: int, mid_epoch_step: int | None) -> str:
+    """Say when in a training a checkpoint was saved.
+
+    Args:
+        epoch: Finished epochs.
+        mid_epoch_step: The step, if the next epoch had begun.
+    """
+    if mid_epoch_step is None:
+        return f"epoch {epoch}"
+    return f"step {mid_epoch_step:,}, in the middle of epoch {epoch + 1}"
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from alexrep.feed.normalise import Inputs, make_inputs
 from alexrep.ilsvrc import classes
 from alexrep.ilsvrc.classes import ClassTable
 from alexrep.models import registry
-from alexrep.runs import checkpoint, exported
+from alexrep.runs import checkpoint, exported, results
 from alexrep.runs.folder import RunFolder
 from alexrep.shards.layout import GEOMETRY
 
@@ -52,6 +52,18 @@ class Trained:
     def epoch(self) -> int:
         """Number of finished epochs."""
         return int(self._part("epoch"))
+
+    @property
+    def mid_epoch_step(self) -> int | None:
+        """The step, if it was saved in the middle of an epoch; None at the end of one."""
+        if not self.content.get("sampler", {}).get("batch"):
+            return None
+        return int(self._part("step"))
+
+    @property
+    def moment(self) -> str:
+        """When in the training it was saved, in words."""
+        return results.moment(self.epoch, self.mid_epoch_step)
 
     @property
     def side(self) -> int:
@@ -190,6 +202,8 @@ def _exported(folder: Path) -> dict[str, Any]:
     return {
         "state_dict": state,
         "epoch": config.epoch,
+        "step": config.mid_epoch_step,
+        "sampler": {"batch": config.mid_epoch_step is not None},
         "config": dict(config.recipe),
         "classes": config.classes,
         "inputs": {

@@ -71,6 +71,7 @@ def survey(run: RunFolder, which: str, license_id: str | None, with_onnx: bool) 
         edition=images.get("edition"),
         checkpoint=which,
         epoch=network.epoch,
+        mid_epoch_step=network.mid_epoch_step,
         weights=network.weights,
         num_parameters=sum(parameter.numel() for parameter in network.model().parameters()),
         recipe=json.loads(_published(recipe).model_dump_json(exclude_none=True)),

@@ -47,12 +47,24 @@ def require_picture(plot: Path | None) -> None:
         raise ConfigError(mismatch("--plot", "a .png or .svg file", plot, "name one"))
 
 
+def load(run: Path, checkpoint: str, device: str) -> LoadedRun:
+    """Load the network that answers, and say so if it stopped in the middle of an epoch."""
+    from alexrep.compute.devices import pick
+    from alexrep.evaluation import loaded
+
+    network = loaded.load(run, checkpoint, pick(device))
+    if network.trained.mid_epoch_step is not None:
+        options.note(f"{run}: checkpoint {checkpoint} is of {network.trained.moment}")
+    return network
+
+
 def head(network: LoadedRun, views: str) -> dict[str, object]:
     """Return what a JSON document says of the network, before its answers."""
     return {
         "run": str(network.folder.path),
         "checkpoint": network.checkpoint,
         "epoch": network.trained.epoch,
+        "mid_epoch_step": network.trained.mid_epoch_step,
         "weights": network.trained.weights,
         "views": views,
     }
