@@ -1,7 +1,9 @@
 """Several networks as one: equal to naive loops, weights fitted on val, names, refusals."""
 
+import errno
 import itertools
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,7 @@ from alexrep.evaluation import ensemble
 from alexrep.runs import results
 from alexrep.runs.results import Predictions, Scored
 from alexrep.stages import app
+from alexrep.stages.cli.ensembles import MEMBERS_FIRST
 
 NUM, CLASSES = 300, 12
 
@@ -65,6 +68,14 @@ def runs_of(paths: list[Path]) -> list[Path]:
     return [path.parent.parent for path in paths]
 
 
+def read(paths: list[Path]) -> list[Scored]:
+    return [ensemble.light(results.read_scored(path)) for path in paths]
+
+
+def averaged(paths: list[Path], mixture: NDArray[np.float64], fitted_on: str = "") -> Scored:
+    return ensemble.average(runs_of(paths), read(paths), mixture, fitted_on)
+
+
 def test_an_ensemble_is_that_of_naive_loops(paths: list[Path]) -> None:
     weights = [0.2, 0.5, 0.3]
     mean = [[0.0] * CLASSES for _ in range(NUM)]
@@ -80,7 +91,7 @@ def test_an_ensemble_is_that_of_naive_loops(paths: list[Path]) -> None:
         ranked = sorted(range(CLASSES), key=lambda column: -mean[row][column])
         right1 += ranked[0] == label
         right5 += label in ranked[:5]
-    found = ensemble.average(runs_of(paths), paths, np.array(weights))
+    found = averaged(paths, np.array(weights))
     assert found.result.top1_error == pytest.approx(1 - right1 / NUM)
     assert found.result.top5_error == pytest.approx(1 - right5 / NUM)
     assert found.result.loss == pytest.approx(loss, rel=1e-6)
@@ -92,16 +103,16 @@ def test_an_ensemble_is_that_of_naive_loops(paths: list[Path]) -> None:
 def test_blocks_of_images_make_no_difference(
     paths: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = ensemble.average(runs_of(paths), paths, np.full(3, 1 / 3))
+    whole = averaged(paths, np.full(3, 1 / 3))
     monkeypatch.setattr(ensemble, "ROWS", 7)
-    parts = ensemble.average(runs_of(paths), paths, np.full(3, 1 / 3))
+    parts = averaged(paths, np.full(3, 1 / 3))
     assert parts.result == whole.result
     assert np.array_equal(parts.predictions.credit, whole.predictions.credit)
 
 
 def test_the_searched_weights_are_the_likeliest(paths: list[Path]) -> None:
     own = np.stack([likelihoods(s, 1.0 + s)[np.arange(NUM), labels()] for s in range(3)], axis=1)
-    found = ensemble.search(paths)
+    found = ensemble.search(read(paths))
     assert found.sum() == pytest.approx(1)
     assert (found >= 0).all()
     # Of all weights in steps of a twentieth none is likelier.
@@ -112,21 +123,21 @@ def test_the_searched_weights_are_the_likeliest(paths: list[Path]) -> None:
             assert np.log(own @ other).mean() <= best + 1e-7
     # And no network would gain by more weight, which makes it the one maximum.
     assert ((own / (own @ found)[:, None]).mean(axis=0) <= 1 + 1e-3).all()
-    assert np.array_equal(found, ensemble.search(paths))
+    assert np.array_equal(found, ensemble.search(read(paths)))
 
 
 def test_equal_networks_keep_equal_weights(tmp_path: Path) -> None:
     paths = [keep(tmp_path, likelihoods(1, 2.0), name) for name in "ab"]
-    assert ensemble.search(paths).tolist() == [0.5, 0.5]
-    found = ensemble.average(runs_of(paths), paths, np.array([0.5, 0.5]))
+    assert ensemble.search(read(paths)).tolist() == [0.5, 0.5]
+    found = averaged(paths, np.array([0.5, 0.5]))
     assert np.array_equal(
         found.predictions.top5[:, 0], results.read_scored(paths[0]).predictions.top5[:, 0]
     )
 
 
 def test_its_name_tells_networks_and_weights_apart(paths: list[Path]) -> None:
-    of_three = ensemble.average(runs_of(paths), paths, np.full(3, 1 / 3))
-    others = ensemble.average(runs_of(paths), paths, np.array([0.5, 0.25, 0.25]), "val")
+    of_three = averaged(paths, np.full(3, 1 / 3))
+    others = averaged(paths, np.array([0.5, 0.25, 0.25]), "val")
     assert of_three.path.parent == paths[0].parent
     assert of_three.path.name.startswith("val-centre-last-ensemble-3-")
     assert others.path != of_three.path
@@ -143,10 +154,10 @@ def test_results_of_other_images_or_without_all_probabilities_are_refused(
     renamed = replace(scored.predictions, names=scored.predictions.names[::-1].copy())
     results.keep(replace(scored, predictions=renamed))
     with pytest.raises(DataError, match=r"expected the images, labels and classes of .*, found"):
-        ensemble.average(runs_of(paths), paths, np.full(3, 1 / 3))
+        averaged(paths, np.full(3, 1 / 3))
     results.keep(replace(scored, predictions=replace(scored.predictions, all_probabilities=None)))
     with pytest.raises(DataError, match="expected the probabilities of all classes, found those"):
-        ensemble.average(runs_of(paths), paths, np.full(3, 1 / 3))
+        averaged(paths, np.full(3, 1 / 3))
 
 
 def alexrep(*words: object) -> Result:
@@ -182,6 +193,10 @@ def test_eval_of_several_runs_says_each_and_all_as_one(pair: list[Path], data: P
         "val, ten-crop, mean of 2 networks",
     ]
     assert "weights: " in said.stdout
+    assert [line for line in said.stdout.splitlines() if line.endswith(":")] == [
+        *(f"{run}:" for run in pair for _ in range(2)),
+        *(f"{pair[0]} + {pair[1]}:" for _ in range(2)),
+    ]
     tables = json.loads(alexrep(*words, "--json").stdout)
     members = [results.read_scored(run / "results" / "val-centre.json") for run in pair]
     everything = [member.predictions.all_probabilities for member in members]
@@ -193,12 +208,45 @@ def test_eval_of_several_runs_says_each_and_all_as_one(pair: list[Path], data: P
     assert tables[4]["mixture"] == [0.5, 0.5]
 
 
+def test_networks_are_scored_first_and_this_is_said_once(pair: list[Path], data: Path) -> None:
+    alone = alexrep("eval", pair[0], "--data", data, "--device", "cpu")
+    words = ("eval", *pair, "--data", data, "--device", "cpu")
+    first, again = alexrep(*words), alexrep(*words)
+    said = [line for line in first.stderr.splitlines() if "scored first" in line]
+    assert said == [f"alexrep: {MEMBERS_FIRST}"]
+    assert "expected" not in first.stderr
+    assert alone.stdout.splitlines() == first.stdout.splitlines()[1:5]
+    assert again.stdout == first.stdout
+    assert again.stderr.count("scored before, nothing to do") == 2
+    assert alexrep("-q", *words).stderr == ""
+
+
+def test_networks_whose_results_cannot_be_kept_are_averaged(
+    pair: list[Path], data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("eval", *pair, "--data", data, "--weights", "search", "--device", "cpu", "--json")
+    with monkeypatch.context() as patch:
+        patch.setattr(results, "keep", refuse)
+        said = alexrep(*words)
+    assert said.exit_code == 0, said.output
+    assert said.stderr.count("what is printed was not kept") == 3
+    assert not any((run / "results").exists() for run in pair)
+    tables, kept = json.loads(said.stdout), json.loads(alexrep(*words).stdout)
+    for table in (*tables, *kept):
+        del table["predictions"]
+    assert tables == kept
+
+
+def refuse(scored: Scored) -> results.Result:
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(scored.path))
+
+
 def test_eval_searches_weights_on_val_for_another_split(pair: list[Path], data: Path) -> None:
     words = ("eval", *pair, "--data", data, "--split", "test", "--device", "cpu")
     said = alexrep(*words, "--weights", "search", "--json")
     assert said.exit_code == 0, said.output
     last = json.loads(said.stdout)[-1]
-    expected = ensemble.search([run / "results" / "val-centre.json" for run in pair])
+    expected = ensemble.search(read([run / "results" / "val-centre.json" for run in pair]))
     assert (last["split"], last["fitted_on"]) == ("test", "val")
     assert last["mixture"] == pytest.approx(expected.tolist())
     text = alexrep(*words, "--weights", "search").stdout

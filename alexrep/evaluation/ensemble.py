@@ -1,7 +1,8 @@
 """Several networks as one: their probabilities are averaged, as of the paper's 5 and 7 CNNs.
 
-The networks' results are read one after another: beside the one that is read, only the running
-sum is in memory, 200 MB for 50,000 images of 1,000 classes.
+The probabilities of all classes are read one network after another: beside those that are read,
+only the running sum is in memory, 200 MB for 50,000 images of 1,000 classes. Those of a result
+that could not be kept, as in a folder that is not to be written to, are in memory throughout.
 
 Shapes: M networks, N images, K classes, T = min(5, K).
 """
@@ -43,7 +44,10 @@ def require_same_classes(runs: Sequence[Path]) -> None:
 
 
 def average(
-    runs: Sequence[Path], paths: Sequence[Path], mixture: NDArray[np.float64], fitted_on: str = ""
+    runs: Sequence[Path],
+    members: Sequence[Scored],
+    mixture: NDArray[np.float64],
+    fitted_on: str = "",
 ) -> Scored:
     """Average the probabilities of several results of the same images.
 
@@ -52,7 +56,7 @@ def average(
 
     Args:
         runs: The runs; the ensemble's result belongs into the first one's folder.
-        paths: The file of each one's result, with the probabilities of all classes.
+        members: Each one's result; `light` if its file has the probabilities of all classes.
         mixture: Weight of each network, from 0 to 1, summing to one, (M,).
         fitted_on: Split on which the weights were searched, if they were.
 
@@ -65,22 +69,22 @@ def average(
     Source: Krizhevsky et al. 2012, section 6; the released source averages the probabilities
     over the views first, then over the networks, with weights that were searched on val.
     """
-    first = results.read_scored(paths[0])
-    total = np.zeros(_of_all_classes(first).shape, np.float32)
-    own = np.zeros(len(total), np.float32)
-    first, digests = _without_most(first), []
-    for path, weight in zip(paths, mixture.tolist(), strict=True):
-        member = results.read_scored(path)
+    first, digests = members[0], [member.result.weights for member in members]
+    total = np.zeros((0, 0), np.float32)
+    own = np.zeros(len(first.predictions.labels), np.float32)
+    for member, weight in zip(members, mixture.tolist(), strict=True):
         _require_same(first, member)
-        digests.append(member.result.weights)
         own += np.float32(weight) * member.predictions.label_probabilities
+        everything = _of_all_classes(member)
+        total = total if len(total) else np.zeros(everything.shape, np.float32)
         for rows in _blocks(len(total)):
-            total[rows] += np.float32(weight) * _of_all_classes(member)[rows].astype(np.float32)
-        del member  # before the next one is read
+            total[rows] += np.float32(weight) * everything[rows].astype(np.float32)
+        del everything  # before the next ones are read
     digest = files.sha256_bytes(repr((digests, mixture.tolist())).encode())
     result = replace(
         first.result,
         weights=digest,
+        mid_epoch_step=None,
         all_probabilities=False,
         predictions="",
         members=tuple(str(run) for run in runs),
@@ -91,14 +95,14 @@ def average(
     return Scored(_path(runs, first, digest), measured(result, kept), kept)
 
 
-def search(paths: Sequence[Path]) -> NDArray[np.float64]:
+def search(members: Sequence[Scored]) -> NDArray[np.float64]:
     """Search the weights under which the average finds the labels likeliest.
 
     The mean log likelihood is concave in the weights, and every step of expectation
     maximisation raises it: from equal weights it comes to the one maximum.
 
     Args:
-        paths: The file of each network's result on the images to fit on, which must have labels.
+        members: Each network's result on the images to fit on, which must have labels.
 
     Returns:
         Weight of each network, summing to one, (M,).
@@ -108,17 +112,14 @@ def search(paths: Sequence[Path]) -> NDArray[np.float64]:
 
     Source: Dempster, Laird and Rubin 1977, section 4.3.
     """
-    first = _without_most(results.read_scored(paths[0]))
-    columns = []
-    for path in paths:
-        member = _without_most(results.read_scored(path))
-        _require_same(first, member)
-        columns.append(member.predictions.label_probabilities.astype(np.float64))
-    own = np.stack(columns, axis=1)
+    for member in members:
+        _require_same(members[0], member)
+    columns = [member.predictions.label_probabilities for member in members]
+    own = np.stack(columns, axis=1).astype(np.float64)
     own = np.maximum(own[np.isfinite(own).all(axis=1)], np.finfo(np.float32).tiny)
     if not len(own):
-        raise DataError(mismatch(paths[0], "labels to fit weights on", "none", "use val"))
-    mixture, before = np.full(len(paths), 1 / len(paths)), -np.inf
+        raise DataError(mismatch(members[0].path, "labels to fit weights on", "none", "use val"))
+    mixture, before = np.full(len(members), 1 / len(members)), -np.inf
     for _ in range(STEPS):
         mixed = own @ mixture
         likelihood = np.log(mixed).mean()
@@ -133,18 +134,26 @@ def search(paths: Sequence[Path]) -> NDArray[np.float64]:
 def _path(runs: Sequence[Path], first: Scored, digest: str) -> Path:
     """Return the file of an ensemble's result, beside the first network's."""
     result = first.result
-    views = result.views + ("" if result.average == "probabilities" else f"-{result.average}")
     name = "-".join(filter(None, [result.labels, f"ensemble-{len(runs)}-{digest[:8]}"]))
-    return RunFolder(runs[0]).result(result.split, views, result.checkpoint, name)
+    run = RunFolder(runs[0])
+    return run.result(result.split, result.views, result.checkpoint, name, result.average)
 
 
-def _without_most(scored: Scored) -> Scored:
-    """Drop the probabilities of all classes, 100 MB for 50,000 images of 1,000 classes."""
+def light(scored: Scored) -> Scored:
+    """Drop the probabilities of all classes of a result that is kept in its file.
+
+    They are 100 MB for 50,000 images of 1,000 classes.
+    """
+    if not scored.result.predictions:
+        return scored
     return replace(scored, predictions=replace(scored.predictions, all_probabilities=None))
 
 
 def _of_all_classes(scored: Scored) -> NDArray[np.float16]:
+    """Return the probabilities of all classes, (N, K), from the result's file if need be."""
     everything = scored.predictions.all_probabilities
+    if everything is None and scored.result.predictions:
+        everything = results.read_scored(scored.path).predictions.all_probabilities
     if everything is None:
         advice = "run alexrep eval --all-probabilities"
         wanted = "the probabilities of all classes"

@@ -12,6 +12,7 @@ from alexrep.runs.results import Scored
 
 from .evaluating import Evaluation, Request, keep
 
+MEMBERS_FIRST = "each network is scored first, with the probabilities of all classes to average"
 Mixture = list[float] | None
 """Weight of each run; None: to be searched on val."""
 
@@ -49,23 +50,28 @@ def all_results(scoring: Evaluation, request: Request, mixture: Mixture) -> list
         The results; nothing in processes but the first.
     """
     tasks = [replace(request.task(run), labels=request.ids) for run in request.runs]
-    each = [scoring.results(task, request.views) for task in tasks]
-    fitted = (
-        [scoring.results(replace(task, split="val", labels=None), request.views) for task in tasks]
-        if mixture is None
-        else each
-    )
+    if len(tasks) > 1:
+        scoring.before = MEMBERS_FIRST
+    each = [_light(scoring.results(task, request.views)) for task in tasks]
+    on_val = [replace(task, split="val", labels=None) for task in tasks if mixture is None]
+    # What could not be kept would be scored a second time.
+    is_there = on_val == tasks
+    fitted = each if is_there else [_light(scoring.results(t, request.views)) for t in on_val]
     if not scoring.leads:
         return []
     scored = [result for results in each for result in results]
     for number in range(len(request.views) if len(request.runs) > 1 else 0):
         weights = mixture
         if weights is None:
-            weights = ensemble.search([results[number].path for results in fitted]).tolist()
-        paths = [results[number].path for results in each]
+            weights = ensemble.search([results[number] for results in fitted]).tolist()
+        members = [results[number] for results in each]
         where = "val" if mixture is None else ""
-        scored.append(keep(ensemble.average(request.runs, paths, np.array(weights), where)))
+        scored.append(keep(ensemble.average(request.runs, members, np.array(weights), where)))
     return _relabelled(request, scored)
+
+
+def _light(scored: Sequence[Scored]) -> list[Scored]:
+    return [ensemble.light(one) for one in scored]
 
 
 def _relabelled(request: Request, scored: Sequence[Scored]) -> list[Scored]:

@@ -91,6 +91,8 @@ class Evaluation:
         self._device, self._processes = device, processes
         self._threads, self._batch_size = threads, batch_size
         self._signalled, self._is_quiet = signalled, is_quiet
+        self.before = ""
+        """Said once, before the first network is scored."""
 
     @property
     def leads(self) -> bool:
@@ -112,14 +114,28 @@ class Evaluation:
         there: dict[str, Scored] = {}
         if group.leads:
             with group.failure_shared():
-                there = {each.views: found for each in tasks if (found := _kept(each))}
+                there = {each.views: found for each in tasks if (found := self._kept(each))}
                 if group.size > 1 and len(there) < len(tasks):
                     require_scorable(tasks[0])
         missing = group.from_first([views for views in kinds if views not in there])
         if missing:
+            self._say(self.before)
+            self.before = ""
             for scored in self._scored([each for each in tasks if each.views in missing]):
                 there[scored.result.views] = keep(scored)
         return [there[views] for views in kinds if views in there]
+
+    def _kept(self, task: Task) -> Scored | None:
+        """Return a result that was scored before, and say so; None if there is none that does."""
+        if not find(task, options.note):
+            return None
+        self._say(f"{task.path}: scored before, nothing to do")
+        return results.read_scored(task.path)
+
+    def _say(self, text: str) -> None:
+        """Say how the work goes, unless it is to be quiet."""
+        if text and self.leads and not self._is_quiet:
+            options.note(text)
 
     def _scored(self, tasks: Sequence[Task]) -> list[Scored]:
         group, resources = self._processes, (self._device, self._threads, self._batch_size)
@@ -144,19 +160,13 @@ class Evaluation:
             raise group.common(interrupted) from None
 
 
-def _kept(task: Task) -> Scored | None:
-    """Return a result that was scored before, and say so; None if there is none that does."""
-    if not find(task, options.note):
-        return None
-    options.note(f"{task.path}: scored before, nothing to do")
-    return results.read_scored(task.path)
-
-
 def keep(scored: Scored) -> Scored:
     """Write a result into its run, if its folder may be written to, and return what is kept."""
     result = scored.result
     with options.kept_if_allowed(scored.path):
         result = results.keep(scored)
+        if RunFolder(scored.path.parent.parent).is_exported:
+            options.note(f"{scored.path}: kept, beside what was exported, which stays as it was")
     return replace(scored, result=result)
 
 
@@ -181,7 +191,8 @@ def say(all_scored: Sequence[Scored], request: Request, as_json: bool, per_class
         return
     for scored in all_scored:
         if len(request.runs) > 1:
-            typer.echo(" + ".join(scored.result.members) or f"{scored.path.parent.parent}:")
+            runs = scored.result.members or (str(scored.path.parent.parent),)
+            typer.echo(f"{' + '.join(runs)}:")
         typer.echo(text.line(scored.result))
         for line in text.details(scored.result):
             typer.echo(f"  {line}")
