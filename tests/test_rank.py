@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from alexrep.compute import devices
 from alexrep.compute.rank import ProcessRank, first_node, own_towers
 from alexrep.errors import ConfigError
 
@@ -119,3 +120,18 @@ def test_each_process_has_devices_of_its_own_for_its_towers(
     towers: tuple[str, ...], local: int, own: tuple[str, ...]
 ) -> None:
     assert own_towers(towers, local) == own
+
+
+@pytest.mark.parametrize(
+    ("num_gpus", "said"),
+    [
+        (0, "expected a GPU that PyTorch can use, for cuda:2, found none on this machine; take"),
+        (2, "expected cuda:2, found cuda:0 to cuda:1; choose one of these, or auto"),
+    ],
+)
+def test_a_device_that_is_not_there_is_told_from_those_that_are(
+    num_gpus: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: num_gpus)
+    with pytest.raises(ConfigError, match=f"--device: {said}"):
+        devices.pick("cuda:2")

@@ -28,9 +28,16 @@ def pick(name: str) -> torch.device:
     if device is None or device.type not in ("cpu", "cuda"):
         raise ConfigError(mismatch("--device", "auto, cpu or cuda:N", repr(name), "choose one"))
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        found = f"{torch.cuda.device_count()} GPUs"
-        raise ConfigError(mismatch("--device", name, found, "choose another device"))
+        raise ConfigError(mismatch("--device", *_lacking(name, torch.cuda.device_count())))
     return device
+
+
+def _lacking(name: str, num_gpus: int) -> tuple[str, str, str]:
+    """Return what a device needs, what there is, and what to do, for a message."""
+    if not num_gpus:
+        advice = "take --device cpu, or auto"
+        return f"a GPU that PyTorch can use, for {name}", "none on this machine", advice
+    return name, f"cuda:0 to cuda:{num_gpus - 1}", "choose one of these, or auto"
 
 
 @contextlib.contextmanager
