@@ -358,7 +358,7 @@ def test_class_folders_go_through_every_stage(raw: Path, tmp_path: Path) -> None
     assert "alexrep: no val: the images of test are taken for it" in result
     for stage in ("mean", "pca"):
         assert "15 train images" in alexrep(stage, data, "--workers", "1")
-    assert "6 val images" in alexrep("pack", data, "--workers", "1")
+    assert "6 val images\n" in alexrep("pack", data, "--workers", "1")
     assert "every digest and count of images" in alexrep("verify", data, "--deep")
 
 

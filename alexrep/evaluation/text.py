@@ -21,7 +21,8 @@ def line(result: Result) -> str:
     what = f"{result.split}, {views_of(result)}: "
     if result.top1_error is None:
         return f"{what}predictions of {result.num_images:,} images without labels{_warning(result)}"
-    quarantined = f", {result.num_quarantined} quarantined counted as errors"
+    as_what = "an error" if result.num_quarantined == 1 else "errors"
+    quarantined = f", {result.num_quarantined:,} of them in quarantine, counted as {as_what}"
     return (
         f"{what}top-1 error {percent(result.top1_error)}, "
         f"top-5 error {percent(result.top5_error)} ({_num_counted(result):,} images"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from alexrep.runs import resume_conditions
 from alexrep.runs.log import Row
 from alexrep.runs.session import Session, Signal
+from alexrep.shards import subset
 from alexrep.training import epoch, loop, resume
 from alexrep.training.job import assemble
 from alexrep.training.request import Request
@@ -21,6 +22,9 @@ class Rehearsal:
     """Training images in an epoch."""
     steps_an_epoch: int
     num_val: int
+    """Images of val, those in quarantine among them."""
+    num_quarantined: int
+    """Images of val in quarantine: each counts as an error."""
     measured: Row
     """`loss`, `steps`, `seconds` of a step with its range, and `memory_bytes`; see
     `loop.rehearse`."""
@@ -53,6 +57,7 @@ def rehearse(request: Request, signal: Signal) -> Rehearsal:
         step=position.step,
         num_images=epoch.num_images(recipe, data.train),
         steps_an_epoch=len(epoch.batches(recipe, data.train, 0)),
-        num_val=len(data.val),
+        num_val=len(subset.indices(data.val)) + data.val.num_quarantined,
+        num_quarantined=data.val.num_quarantined,
         measured=loop.rehearse(job),
     )

@@ -13,7 +13,7 @@ import typer
 from alexrep.errors import ConfigError, mismatch
 
 from . import complete
-from .progress import counted
+from .progress import with_quarantined
 from .shell import REFUSED
 
 if TYPE_CHECKING:  # pydantic would take a fifth of the time of --help
@@ -200,11 +200,18 @@ def is_whole(
 def say_counts(record: Manifest, path: Path) -> None:
     """Print the counts of a finished stage on one line: train before val before test."""
     splits = ("train", "val", "test")
-    names = sorted(record.counts)
+    names = sorted(name for name in record.counts if not name.endswith(" quarantined"))
     # A manifest that was just written has another order than one that was read.
     names.sort(key=lambda name: [not name.startswith(split) for split in splits])
-    counts = ", ".join(counted(record.counts[name], name) for name in names)
-    typer.echo(f"{path}: {counts}")
+    typer.echo(f"{path}: {', '.join(_counted(record, name) for name in names)}")
+
+
+def _counted(record: Manifest, name: str) -> str:
+    """Write a count; of images, those in quarantine are among it, as in the errors."""
+    num_quarantined = record.counts.get(name.replace(" images", " quarantined"), 0)
+    # Only a training has added them already.
+    more = 0 if record.stage == "train" else num_quarantined
+    return with_quarantined(record.counts[name] + more, num_quarantined, name)
 
 
 def say_errors(record: Manifest | None, path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .progress import counted, span
+from .progress import counted, span, with_quarantined
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,7 +114,8 @@ def say_rehearsal(rehearsal: Rehearsal, recipe: Recipe, run: Path) -> None:
     typer.echo(
         f"train: {counted(rehearsal.num_images, 'images')} an epoch, {counted(steps, 'steps')}"
     )
-    typer.echo(f"val: {counted(rehearsal.num_val, 'images')}")
+    val = with_quarantined(rehearsal.num_val, rehearsal.num_quarantined, "images")
+    typer.echo(f"val: {val}")
     typer.echo(f"loss: {measured['loss']:.4f} after {num_steps}")
     typer.echo(f"memory: {float(str(measured['memory_bytes'])) / 1e9:.2f} GB")
     if measured["seconds"] is not None:

@@ -179,6 +179,12 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {one if count == 1 else noun}"
 
 
+def with_quarantined(count: int, num_quarantined: int, noun: str) -> str:
+    """Write a number of images, and how many of them could not be prepared, if any."""
+    rest = f" ({num_quarantined:,} of them in quarantine)" if num_quarantined else ""
+    return f"{counted(count, noun)}{rest}"
+
+
 def span(seconds: float) -> str:
     """Write a time as h:mm:ss, or m:ss under an hour."""
     minutes, rest = divmod(round(seconds), 60)
