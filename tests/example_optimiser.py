@@ -12,19 +12,19 @@ from alexrep.training import optimiser as builders
 from alexrep.training.groups import Group
 
 
-class AdamWRule(Optimiser):
-    """AdamW: Adam with decoupled weight decay."""
+class NAdamRule(Optimiser):
+    """Adam with Nesterov's momentum."""
 
-    name: Annotated[Literal["adamw"], Label("update rule")] = "adamw"
+    name: Annotated[Literal["nadam"], Label("update rule")] = "nadam"
     """Name of the update rule."""
     beta2: Annotated[float, Field(ge=0, lt=1), Label("mean of squares kept")] = 0.999
     """Decay of the running mean of squared gradients."""
 
 
-def build(rule: AdamWRule, groups: list[Group]) -> torch.optim.Optimizer:
+def build(rule: NAdamRule, groups: list[Group]) -> torch.optim.Optimizer:
     """Make the rule; each group has its rate and decay, which the schedule and recipe set."""
-    return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, rule.beta2))
+    return torch.optim.NAdam(groups, lr=0.0, betas=(0.9, rule.beta2))
 
 
-rules.register(AdamWRule)
-builders.register(AdamWRule, build)
+rules.register(NAdamRule)
+builders.register(NAdamRule, build)

@@ -137,7 +137,7 @@ def test_the_new_rule_trains(add: Add, data: Path, tmp_path: Path) -> None:
     path, run = tmp_path / "own.toml", tmp_path / "run"
     path.write_text(
         RECIPE.replace("tiny", "cifar10-80sec").replace("conv2 = 0.01", "fc4 = 0.01")
-        .replace("norm1", "conv1").replace("optimiser = {", 'optimiser = { name = "adamw",')
+        .replace("norm1", "conv1").replace("optimiser = {", 'optimiser = { name = "nadam",')
     )  # fmt: skip
     alexrep("train", str(data), "--run", str(run), "--recipe", str(path), "--device", "cpu", *SIDE)
     content = checkpoint.load(RunFolder(run).checkpoint("last"))
@@ -149,9 +149,9 @@ def test_the_new_rule_trains(add: Add, data: Path, tmp_path: Path) -> None:
 
 def test_a_new_rule_is_a_departure_in_its_own_fields(add: Add) -> None:
     add("example_optimiser")
-    chosen = recipes.load("alexnet-2012", ("optimiser.name=adamw",))
+    chosen = recipes.load("alexnet-2012", ("optimiser.name=nadam",))
     assert departures.of(chosen) == [
-        "update rule: adamw; net 145: momentum-2012",
+        "update rule: nadam; net 145: momentum-2012",
         "mean of squares kept: 0.999; net 145: none",
         "momentum: none; net 145: 0.9",
     ]

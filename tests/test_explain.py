@@ -43,7 +43,9 @@ def test_a_field_of_several_curves_names_them() -> None:
     patience = BY_PATH["schedule.weights.patience", ("plateau",)]
     assert patience.of == ("plateau",)
     (kind,) = (field for field in FIELDS if field.path == "schedule.weights.kind")
-    assert kind.choices == ("geometric", "step", "milestones", "exponential", "plateau")
+    assert kind.choices == (
+        *("geometric", "step", "milestones", "exponential", "plateau", "cosine", "listed"),
+    )
     assert set(kind.of) == set(kind.choices)
 
 
@@ -63,7 +65,7 @@ def leaves(group: Strict, prefix: str = "") -> dict[str, object]:
         value = getattr(group, name)
         if isinstance(value, Strict):
             found |= leaves(value, f"{prefix}{name}.")
-        elif value is not None or name not in ("start", "stop", "weights", "biases"):
+        elif value is not None or name not in ("start", "stop", "warmup", "weights", "biases"):
             found[prefix + name] = values[name]
     return found
 

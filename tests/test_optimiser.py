@@ -233,7 +233,7 @@ def test_the_state_of_another_network_is_refused_in_one_line() -> None:
 
 
 def test_a_rule_that_nothing_makes_is_one_line() -> None:
-    with pytest.raises(ConfigError, match=r"optimiser.name: expected one of momentum-2012, found"):
+    with pytest.raises(ConfigError, match=r"optimiser.name: expected one of adam, adamw, "):
         optimisers.build(Optimiser(name="other"), nn.Linear(2, 2))
 
 

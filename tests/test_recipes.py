@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from alexrep.config import overrides, recipes
+from alexrep.config.curves import Step
 from alexrep.config.model import AlexNetModel, CifarModel
 from alexrep.config.optimiser import Momentum2012Rule
 from alexrep.config.recipe import OWN, Recipe, Start
-from alexrep.config.schedules import Step
 from alexrep.errors import ConfigError
 
 SHORTEST = """
@@ -116,7 +116,7 @@ def test_a_name_does_not_climb_out_of_the_recipes() -> None:
         ),
         (
             "schedule.weights={kind='stp', start=0.1}",
-            r"weights\.kind: expected one of exponential, .*found 'stp'; did you mean step\?",
+            r"weights\.kind: expected one of cosine, .*found 'stp'; did you mean step\?",
         ),
         (
             "schedule.weights={start=0.1}",
@@ -126,7 +126,7 @@ def test_a_name_does_not_climb_out_of_the_recipes() -> None:
             "model.name=alexnt",
             r"model\.name: expected one of alexnet, .*, found 'alexnt'; did you mean alexnet\?",
         ),
-        ("optimiser.name=adam", r"name: expected one of momentum-2012, found 'adam'; choose one"),
+        ("optimiser.name=lion", r"name: expected one of adam, adamw, .*, found 'lion'; choose one"),
         (
             "schedule.changes=[{epoch=0, weights=0.1, biases=0.1, rate=1}]",
             r"schedule\.changes\.0\.rate: expected a key of schedule\.changes\.0, .*keys: epoch, ",

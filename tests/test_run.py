@@ -296,6 +296,9 @@ def test_the_fixed_order_with_shared_draws_resumes_too(
     "settings",
     [
         ("compute.ema=0.9",),
+        ("optimiser.name=adamw", "optimiser.clip_norm=1", "optimiser.l1=1e-5"),
+        ("optimiser.name=sgd", "optimiser.nesterov=true", "schedule.warmup={epochs=3}"),
+        ("optimiser.name=rmsprop", "optimiser.momentum=0.5", "optimiser.centred=true"),
         ("compute.accumulate=2", "feed.shuffle_labels=true", "limits.steps=4"),
         ("limits.batches=1", "schedule.stop={metric='train_loss',patience=1}"),
         (

@@ -5,11 +5,22 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from alexrep.config.schedules import Exponential, Geometric, Milestones, Plateau, Schedule, Step
+from alexrep.config.curves import (
+    Cosine,
+    Exponential,
+    Geometric,
+    Listed,
+    Milestones,
+    Plateau,
+    Step,
+)
+from alexrep.config.rates import rates_at
+from alexrep.config.schedules import Change, Schedule, Warmup
 
 STARTS = st.floats(1e-6, 10)
 FACTORS = st.floats(0.1, 0.99)
@@ -44,6 +55,63 @@ def test_steps_by_hand() -> None:
 def test_milestones_by_hand() -> None:
     curve = Milestones(kind="milestones", start=1.0, factor=0.5, at=(1, 3))
     assert [curve.rate(epoch, 5) for epoch in range(5)] == [1, 0.5, 0.5, 0.25, 0.25]
+
+
+def test_steps_and_milestones_keep_their_floors() -> None:
+    step = Step(kind="step", start=1.0, factor=0.5, every=1, floor=0.3)
+    assert [step.rate(epoch, 4) for epoch in range(4)] == [1, 0.5, 0.3, 0.3]
+    milestones = Milestones(kind="milestones", start=1.0, factor=0.1, at=(1, 2), floor=0.05)
+    assert [milestones.rate(epoch, 4) for epoch in range(4)] == [1, 0.1, 0.05, 0.05]
+
+
+def test_listed_rates_are_those_of_the_list_and_the_last_stays() -> None:
+    curve = Listed(kind="listed", rates=(0.1, 0.3, 0.0))
+    assert [curve.rate(epoch, 5) for epoch in range(5)] == [0.1, 0.3, 0.0, 0.0, 0.0]
+
+
+def test_a_cosine_is_that_of_torch() -> None:
+    optimiser = torch.optim.SGD([torch.zeros(1)], lr=0.5)
+    peer = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=8, eta_min=0.1)
+    curve = Cosine(kind="cosine", start=0.5, floor=0.1, begins=2)
+    assert [curve.rate(epoch, 10) for epoch in range(3)] == [0.5] * 3
+    for epoch in range(2, 10):
+        assert curve.rate(epoch, 10) == pytest.approx(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        peer.step()
+
+
+@given(STARTS, st.floats(0, 1), st.integers(0, 20), COUNTS)
+def test_a_cosine_never_rises_and_keeps_its_floor(
+    start: float, share: float, begins: int, epochs: int
+) -> None:
+    curve = Cosine(kind="cosine", start=start, floor=start * share, begins=begins)
+    rates = [curve.rate(epoch, epochs) for epoch in range(epochs)]
+    assert never_rises(rates)
+    assert start * share * (1 - 1e-12) <= min(rates) <= max(rates) <= start
+
+
+def test_a_warm_up_is_torchs_linear_one_whatever_the_rates() -> None:
+    optimiser = torch.optim.SGD([torch.zeros(1)], lr=0.5)
+    peer = torch.optim.lr_scheduler.LinearLR(optimiser, start_factor=0.1, total_iters=4)
+    schedule = Schedule(
+        epochs=6,
+        weights=Step(kind="step", start=0.5, factor=0.5, every=5),
+        biases=Step(kind="step", start=0.25, factor=0.5, every=5),
+        warmup=Warmup(epochs=4, first=0.1),
+        changes=(Change(epoch=0, layers=("conv1",), weights=1.0),),
+    )
+    for epoch in range(5):
+        rates, rate = rates_at(schedule, epoch), optimiser.param_groups[0]["lr"]
+        found = [rates.weights, rates.biases, *rates.layers["conv1"]]
+        assert found == pytest.approx([rate, rate / 2, 2 * rate, rate / 2])
+        optimiser.step()
+        peer.step()
+    assert rates_at(schedule, 5).weights == 0.25
+
+
+def test_biases_without_a_curve_have_that_of_weights() -> None:
+    schedule = Schedule(epochs=6, weights=Step(kind="step", start=0.5, factor=0.5, every=5))
+    assert [rates_at(schedule, epoch).biases for epoch in (0, 5)] == [0.5, 0.25]
 
 
 def test_an_exponential_by_hand() -> None:
@@ -167,8 +235,7 @@ CURVE = {"kind": "step", "start": 0.01, "factor": 0.1, "every": 2}
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({"weights": CURVE}, "weights and biases must both have a curve, or neither"),
-        ({"biases": CURVE}, "weights and biases must both have a curve, or neither"),
+        ({"biases": CURVE}, "weights must have a curve where biases have one"),
         (
             {"weights": CURVE, "biases": CURVE, "changes": [{"epoch": 1, "weights": 0.1}]},
             "beside curves, changes may set rates of named layers only",

@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable
 
 from alexrep.config import recipes
+from alexrep.config.curves import Curve
 from alexrep.config.rates import Rates, rates_at
 from alexrep.config.recipe import Recipe
-from alexrep.config.schedules import Curve
 
 QUALITY_2012 = 85
 REFERENCE = "alexnet-2012"
@@ -108,8 +108,8 @@ def _noise(recipe: Recipe, rates: Rates) -> str:
 RatePoint = tuple[str, Callable[[Recipe, Rates], str]]
 
 RATE_POINTS: tuple[RatePoint, ...] = (
-    ("rate of weights", lambda recipe, rates: _rate(recipe.schedule.weights, rates.weights)),
-    ("D5 rate of biases", lambda recipe, rates: _rate(recipe.schedule.biases, rates.biases)),
+    ("rate of weights", lambda recipe, rates: _rate(recipe.schedule.curves[0], rates.weights)),
+    ("D5 rate of biases", lambda recipe, rates: _rate(recipe.schedule.curves[1], rates.biases)),
     ("D5 rates of single layers", lambda _recipe, rates: _own(rates)),
     ("colour noise", _noise),
 )

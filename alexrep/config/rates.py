@@ -64,14 +64,22 @@ def rates_at(schedule: Schedule, epoch: int, errors: Sequence[float] = ()) -> Ra
     if epoch < 0:
         raise ValueError(f"epoch: expected 0 or more, found {epoch}")
     rates = Rates(0.0, 0.0, noise=True)
-    if schedule.weights is not None and schedule.biases is not None:
-        curves = schedule.weights, schedule.biases
-        weights, biases = (curve.rate(epoch, schedule.epochs, errors) for curve in curves)
-        rates = Rates(weights, biases, noise=True)
+    weights, biases = schedule.curves
+    if weights is not None and biases is not None:
+        first, second = (curve.rate(epoch, schedule.epochs, errors) for curve in (weights, biases))
+        rates = Rates(first, second, noise=True)
     for change in schedule.changes:
         if change.epoch <= epoch:
             rates = _apply(change, rates)
-    return rates
+    return rates if schedule.warmup is None else _scaled(rates, schedule.warmup.part(epoch))
+
+
+def _scaled(rates: Rates, part: float) -> Rates:
+    """Return a part of all rates."""
+    layers = {
+        name: (part * weights, part * biases) for name, (weights, biases) in rates.layers.items()
+    }
+    return replace(rates, weights=part * rates.weights, biases=part * rates.biases, layers=layers)
 
 
 def _apply(change: Change, rates: Rates) -> Rates:

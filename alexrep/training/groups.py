@@ -32,7 +32,7 @@ def parameter_groups(model: nn.Module, rule: Optimiser) -> list[Group]:
     Returns:
         One group for each module that has parameters of its own and each kind of them, "biases"
         or "weights" (all others), in order of appearance, with keys params, layer (the module's
-        path), kind, rate (0) and weight_decay.
+        path), kind, rate (0), weight_decay and l1.
 
     Raises:
         ConfigError: If the rule names a layer that the network does not have.
@@ -50,6 +50,7 @@ def parameter_groups(model: nn.Module, rule: Optimiser) -> list[Group]:
             "kind": kind,
             "rate": 0.0,
             "weight_decay": _decay(rule, layer, kind, model.get_submodule(layer)),
+            "l1": rule.l1 if _decays(rule, kind, model.get_submodule(layer)) else 0.0,
         }
         for (layer, kind), parameters in by_group.items()
     ]
@@ -96,11 +97,15 @@ def require_layers(schedule: Schedule, layers: Iterable[str]) -> None:
         require_named(change.layers, known, f"schedule.changes: epoch {change.epoch}")
 
 
+def _decays(rule: Optimiser, kind: str, module: nn.Module) -> bool:
+    """Tell whether parameters decay as weights do."""
+    is_norm = isinstance(module, NORMS)
+    return (kind == "weights" or rule.decay_biases) and (not is_norm or rule.decay_norms)
+
+
 def _decay(rule: Optimiser, layer: str, kind: str, module: nn.Module) -> float:
-    if kind == "biases" and not rule.decay_biases:
-        return 0.0
-    if isinstance(module, NORMS) and not rule.decay_norms:
-        return 0.0
+    if not _decays(rule, kind, module):
+        return rule.bias_decay if kind == "biases" and not isinstance(module, NORMS) else 0.0
     names = [name for name in rule.layer_decays if is_named(name, layer)]
     # The longest name is the most exact one.
     return rule.layer_decays[max(names, key=len)] if names else rule.weight_decay

@@ -1,4 +1,4 @@
-"""The update rules by name, and that of 2012.
+"""The update rules by name: that of 2012, and torch's.
 
 A new rule is a torch optimiser whose groups obey `rate`, or torch's `lr`; a settings class (see
 `config/optimiser.py`); and a call of `register` for each of the two.
@@ -12,8 +12,15 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from alexrep.config import optimiser as settings
-from alexrep.config.optimiser import Momentum2012Rule, Optimiser
+from alexrep.config.optimiser import (
+    AdamRule,
+    Momentum2012Rule,
+    Optimiser,
+    RmsPropRule,
+    SgdRule,
+)
 from alexrep.errors import ConfigError, ManifestError, mismatch
+from alexrep.training import torch_rules
 from alexrep.training.groups import Group, parameter_groups
 
 R = TypeVar("R", bound=Optimiser)
@@ -65,7 +72,15 @@ def restore(optimiser: Optimizer, state: dict[str, Any]) -> None:
             wanted, advice = "the groups of this network", "go on from checkpoints of one run only"
             where = "the checkpoint's optimizer"
             raise ManifestError(mismatch(where, wanted, "others", advice)) from None
-    optimiser.load_state_dict(state)
+    pairs = zip(groups, state["param_groups"], strict=True)
+    whole = [_completed(saved, mine) for mine, saved in pairs]
+    optimiser.load_state_dict({**state, "param_groups": whole})
+
+
+def _completed(saved: Group, own: Group) -> Group:
+    """Return a saved group with the numbers that came later, and pairs that are no lists."""
+    pairs = {key: tuple(saved[key]) for key in saved if isinstance(own.get(key), tuple)}
+    return {**own, **saved, **pairs}
 
 
 def _by_module(saved: list[Group], groups: list[Group]) -> list[Group]:
@@ -125,11 +140,11 @@ class Momentum2012(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for (rate, momentum, decay), parameters in self._alike().items():
+        for (rate, momentum, decay), parameters in self._gathered().items():
             self._update(parameters, rate, momentum, decay)
         return loss
 
-    def _alike(self) -> dict[tuple[float, float, float], list[Tensor]]:
+    def _gathered(self) -> dict[tuple[float, float, float], list[Tensor]]:
         """Gather the parameters to update by their numbers: few large calls, not many small."""
         alike: dict[tuple[float, float, float], list[Tensor]] = {}
         for group in self.param_groups:
@@ -156,8 +171,31 @@ class Momentum2012(Optimizer):
         return velocity
 
 
+@torch.no_grad()
+def shape_gradients(optimiser: Optimizer, rule: Optimiser) -> None:
+    """Clip the gradients as `rule` says, and add the L1 decay to them; by default do neither.
+
+    Groups of rate 0 are not trained: they do not count.
+
+    Args:
+        optimiser: Made by `build` from the same rule; its gradients are summed over all ranks.
+        rule: The rule.
+    """
+    trained = [group for group in optimiser.param_groups if group["rate"] != 0]
+    if rule.clip_norm is not None:
+        nn.utils.clip_grad_norm_([p for group in trained for p in group["params"]], rule.clip_norm)
+    decaying = [p for group in trained if group["l1"] for p in group["params"]]
+    pairs = [(p.grad, p) for p in decaying if p.grad is not None]
+    if pairs:
+        gradients, weights = ([pair[index] for pair in pairs] for index in (0, 1))
+        torch._foreach_add_(gradients, torch._foreach_sign(weights), alpha=rule.l1)
+
+
 def _momentum_2012(rule: Momentum2012Rule, groups: list[Group]) -> Optimizer:
     return Momentum2012(groups, rule.momentum)
 
 
 register(Momentum2012Rule, _momentum_2012)
+register(SgdRule, torch_rules.sgd)
+register(AdamRule, torch_rules.adam)
+register(RmsPropRule, torch_rules.rmsprop)

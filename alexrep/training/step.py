@@ -21,6 +21,7 @@ from alexrep.feed.batches import Batch
 from alexrep.feed.draws import Draws
 from alexrep.models import dropout
 from alexrep.training.job import Job
+from alexrep.training.optimiser import shape_gradients
 
 
 @dataclass
@@ -97,6 +98,7 @@ def make(job: Job, indices: NDArray[np.int64], batch: Batch, rates: Rates) -> Ou
     if job.lag == 0:
         outcome.settle(job)
     job.gradients.finish()
+    shape_gradients(job.optimiser, job.recipe.optimiser)
     job.optimiser.step()
     if job.average is not None:
         job.average.update()
