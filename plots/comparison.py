@@ -1,5 +1,6 @@
 """Draws the curves of several runs, or of logs of other programs, in one picture."""
 
+import re
 from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
@@ -21,6 +22,8 @@ HEIGHT, ROWS = 9.1, ((1.1, 2.7), (4.05, 1.85), (6.15, 1.4), (7.8, 0.75))
 """Height of the page; top and height of the panels, in inches."""
 LINES = ("-", (0, (5, 2)), (0, (1.5, 1.5)))
 """Line styles; the next one where the colours are used up."""
+KEY, LONGEST = 0.2, 12
+"""Height of a line of the key, in inches, and the longest name, in letters, that needs none."""
 
 
 def draw(runs: Sequence[Path]) -> Figure:
@@ -38,12 +41,18 @@ def draw(runs: Sequence[Path]) -> Figure:
     histories = dict(zip(names_of(runs), map(_read, runs), strict=True))
     axis = _axis(histories)
     published = tuple(dict.fromkeys(line for run in runs for line in levels.of(run)))
-    with style.canvas(HEIGHT) as figure:
-        title = f"{', '.join(histories)}: val error"
-        if len(histories) > 3:
-            title = f"{len(histories)} runs: val error"
+    names = list(histories)
+    has_key = max(map(len, names)) > LONGEST
+    below = KEY * len(names) if has_key else 0.0
+    with style.canvas(HEIGHT + below) as figure:
+        title = f"{', '.join(names)}: val error"
+        if len(names) > 3 or has_key:
+            title = f"{len(names)} runs: val error" if len(names) > 1 else f"{names[0]}: val error"
         style.title(figure, title, "loss: thick of val, thin of training; centre patch")
-        top1, top5, loss, rate = panels.stack(figure, ROWS)
+        if has_key:
+            _key(figure, histories)
+            histories = dict(zip(told_apart(names), histories.values(), strict=True))
+        top1, top5, loss, rate = panels.stack(figure, [(top + below, high) for top, high in ROWS])
         end = max(float(np.nanmax(history.column(axis))) for history in histories.values())
         panels.scale_epochs(rate, end, axis)
         _errors(top1, histories, axis, 1, published)
@@ -58,6 +67,32 @@ def _read(run: Path) -> History:
     if not history.epochs:
         raise NothingToShow(mismatch(run, "a finished epoch", "none yet", "train on"))
     return history
+
+
+def told_apart(names: Sequence[str]) -> list[str]:
+    """Return what several names do not have in common.
+
+    What all of them begin or end with is left out: whole parts between hyphens or slashes.
+    """
+    parts = [re.split(r"(?<=[-_/])", name) for name in names]
+    for at in (0, -1):
+        while len(names) > 1 and all(len(own) > 1 for own in parts):
+            if len({own[at] for own in parts}) > 1:
+                break
+            for own in parts:
+                own.pop(at)
+    return ["".join(own).rstrip("-_/") for own in parts]
+
+
+def _key(figure: Figure, histories: dict[str, History]) -> None:
+    """Write the whole names of the runs below the subtitle, each beside its line."""
+    page = style.page(figure)
+    left, middle = style.MARGIN, ROWS[0][0] - KEY
+    for number, (name, look) in enumerate(zip(histories, _looks(histories), strict=True)):
+        y = middle + number * KEY
+        page.plot([left, left + 0.3], [y, y], lw=1.6, **look)
+        text = style.shorten(figure, name, style.WIDTH - left - 0.7, style.TEXT)
+        page.text(left + 0.4, y, text, size=style.TEXT, va="center_baseline")
 
 
 def _axis(histories: dict[str, History]) -> str:
@@ -113,8 +148,10 @@ def _losses(panel: Axes, histories: dict[str, History], axis: str) -> None:
         places = history.column(axis)
         train = _curve(panel, places, history.column("train_loss"), 0.8, look)
         val = _curve(panel, places, history.column("val_loss"), 1.6, look)
-        end = train if val is None else val
-        ends += [] if end is None else [End(end, f"{end:.3g} {name}", look["color"])]
+        for end, of in ((val, ""), (train, "train ")):
+            ends += [] if end is None else [End(end, f"{end:.3g} {of}{name}", look["color"])]
+    if len(ends) > panels.num_labels(panel):  # those of training are the thin ones
+        ends = [end for end in ends if " train " not in end.text] or ends
     panels.label_ends(panel, ends)
 
 

@@ -131,6 +131,13 @@ def percent(value: float) -> str:
     return f"{value:.1f} %" if value >= 0.95 or value == 0 else f"{value:.2f} %"
 
 
+def num_labels(panel: Axes) -> int:
+    """Return how many labels there is room for beside a panel."""
+    figure = panel.get_figure(root=True)
+    assert figure is not None  # noqa: S101 (panels are made on one)
+    return 1 + int(panel.get_position().height * figure.get_size_inches()[1] / LABEL)
+
+
 def label_ends(panel: Axes, ends: Sequence[End]) -> None:
     """Write the labels of lines to the right of a panel, where they end, but never on each other.
 

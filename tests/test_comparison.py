@@ -33,6 +33,36 @@ def test_each_run_is_labelled_at_its_end_with_its_last_error(make_run: MakeRun) 
     assert {"50.0 % a", "25.0 % b", "12.5 % b"} <= set(found)
 
 
+def test_long_names_stand_in_a_key_and_their_differences_at_the_ends(make_run: MakeRun) -> None:
+    whole = [f"alexnet-imagenette-lr0.0{number}-seed1" for number in (1, 2)]
+    figure = comparison.draw([make_run(name).path for name in whole])
+    found = texts(figure)
+    assert {*whole, "37.5 % lr0.01", "37.5 % lr0.02"} <= set(found)
+    assert not [text for text in found if style.ELLIPSIS in text]
+    thin = ("1.5 train lr0.01", "1.5 train lr0.02")
+    assert {text for text in found if " train " in text} == set(thin)
+
+
+def test_many_runs_have_no_labels_at_their_thin_lines(make_run: MakeRun) -> None:
+    found = texts(comparison.draw([make_run(name).path for name in "abcdefg"]))
+    assert not [text for text in found if " train " in text]
+
+
+@pytest.mark.parametrize(
+    ("names", "apart"),
+    [
+        (["a-b-seed1", "a-b-seed2"], ["seed1", "seed2"]),
+        (["x/lr0.01-s", "x/lr0.02-s"], ["lr0.01", "lr0.02"]),
+        (["run", "run-2"], ["run", "run-2"]),
+        (["x-a", "a"], ["x-a", "a"]),
+        (["a-b", "a-c-b"], ["b", "c-b"]),
+        (["alone"], ["alone"]),
+    ],
+)
+def test_names_are_told_apart_by_their_parts(names: list[str], apart: list[str]) -> None:
+    assert comparison.told_apart(names) == apart
+
+
 def test_a_log_of_another_program_stands_beside_a_run(make_run: MakeRun, tmp_path: Path) -> None:
     (tmp_path / "keras.csv").write_text("epoch,loss,val_accuracy\n0,3,0.25\n1,2,0.5\n")
     figure = comparison.draw([make_run("run").path, tmp_path / "keras.csv"])
