@@ -197,6 +197,16 @@ def test_done_again_there_is_nothing_to_do(drawn: Path, out: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+def test_the_card_says_that_images_were_encoded_again(written: Path) -> None:
+    config = exported.read(written)
+    for quality, said in (
+        (85, "as a JPEG\nof quality 85: "),
+        (None, "of a quality that was not re"),
+    ):
+        rule = config.input.model_copy(update={"quality": quality})
+        assert said in card.render(config.model_copy(update={"input": rule}))
+
+
 def test_the_card_may_be_edited(drawn: Path, out: Path) -> None:
     (out / "README.md").write_text("mine")
     assert trained.load(RunFolder(out).checkpoint("last")).epoch == 7
@@ -270,9 +280,18 @@ def test_an_empty_folder_is_filled(drawn: Path, tmp_path: Path) -> None:
 
 def test_another_export_is_not_replaced(run: RunFolder, out: Path) -> None:
     keep_result(run, "centre")
-    wanted = f"{out}: expected the export of these weights and results, found another export; "
-    for more in ((), ("--license", "mit"), ("--onnx",)):
-        assert wanted in refused("export", run.path, out, *more)
+    wanted = f"{out}: expected the export of these weights and results, found one with other "
+    for more, which in (
+        ((), "errors (val-centre); "),
+        (("--license", "mit"), "license (none), errors (val-centre); "),
+        (("--onnx",), "errors (val-centre), files (without model.onnx); "),
+    ):
+        assert f"{wanted}{which}" in refused("export", run.path, out, *more)
+    content = checkpoint.load(run.checkpoint("last"))
+    content["state_dict"]["towers.1.fc6.bias"][3] += 1
+    checkpoint.save(run.checkpoint("last"), content)
+    was = config_of(out)["epoch"]
+    assert f"{wanted}weights (of epoch {was})" in refused("export", run.path, out)
 
 
 @pytest.mark.parametrize("folder", ["", "checkpoints", "checkpoints/new", "results"])

@@ -16,7 +16,7 @@ from torch import Tensor
 from alexrep import __version__, files
 from alexrep.config import departures
 from alexrep.config.recipe import Recipe
-from alexrep.errors import DataError, mismatch
+from alexrep.errors import DataError, examples, mismatch
 from alexrep.evaluation import text
 from alexrep.evaluation.evaluate import probabilities
 from alexrep.runs import description, exported, results, trained
@@ -107,10 +107,30 @@ def find(export: Export, out: Path) -> Exported | None:
     there = exported.read(out)
     exported.verify(out, there)
     plain = there.model_copy(update={"files": {}, "digest": "", "program": export.config.program})
-    if plain != export.config or (ONNX in there.files) != export.with_onnx:
+    differing = _differing(export, plain, ONNX in there.files)
+    if differing:
         wanted = "the export of these weights and results"
-        raise DataError(mismatch(out, wanted, "another export", advice))
+        found = f"one with other {examples(differing)}"
+        raise DataError(mismatch(out, wanted, found, advice))
     return there
+
+
+def _differing(export: Export, there: Exported, has_onnx: bool) -> list[str]:
+    """Name what differs in the export that is there from the one that is to be made."""
+    ours, theirs = export.config.model_dump(), there.model_dump()
+    names = {key: key for key in ours if ours[key] != theirs[key]}
+    if "weights" in names:
+        names["weights"] = f"weights (of {results.moment(there.epoch, there.mid_epoch_step)})"
+    if "errors" in names:
+        mine, others = ours["errors"], theirs["errors"]
+        scored = sorted(mine.keys() | others.keys())
+        which = [name for name in scored if mine.get(name) != others.get(name)]
+        names["errors"] = f"errors ({', '.join(which)})"
+    if "license" in names:
+        names["license"] = f"license ({there.license or 'none'})"
+    if has_onnx != export.with_onnx:
+        names["files"] = f"files ({'with' if has_onnx else 'without'} {ONNX})"
+    return list(names.values())
 
 
 def write(export: Export, out: Path) -> Exported:
