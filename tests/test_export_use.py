@@ -280,8 +280,9 @@ def test_eval_predict_and_training_take_what_was_exported(
     image.write_bytes(encoded(picture(90, 160)))
     told = [json.loads(alexrep("predict", path, image, "--json")) for path in (run, out)]
     assert told[0]["images"] == told[1]["images"]
-    said = alexrep("plot", out)
-    assert f"predictions: {out}/plots/predictions.png" in said
+    said = alexrep("plot", out, "--out", tmp_path / "plots")
+    assert f"predictions: {tmp_path}/plots/predictions.png" in said
+    assert not (out / "plots").exists()
     assert "expected the log of a run, found none; an exported network has none" in said
     alexrep(*train, "--run", tmp_path / "next", "--weights", out)
     plan = json.loads((tmp_path / "next" / "plan.json").read_text())

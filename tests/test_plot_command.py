@@ -76,6 +76,20 @@ def test_several_runs_have_their_curves_in_one_picture_and_folders_of_their_own(
     )
 
 
+def test_the_curves_of_one_log_are_drawn_once(tmp_path: Path) -> None:
+    (tmp_path / "keras.csv").write_text("epoch,loss,val_accuracy\n1,3,0.25\n")
+    result = alexrep("plot", tmp_path / "keras.csv", "--out", tmp_path / "out")
+    assert result.stdout == f"curves: {tmp_path}/out/curves.png\n"
+    assert names(tmp_path / "out") == ["curves.png"]
+
+
+def test_pictures_of_what_was_exported_need_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    result = alexrep("plot", tmp_path)
+    assert result.exit_code == 2
+    assert "a CSV log or of an exported network, found none; name one" in result.stderr
+
+
 def test_pictures_of_several_runs_need_a_folder(make_run: MakeRun) -> None:
     result = alexrep("plot", make_run("a").path, make_run("b").path)
     assert result.exit_code == 2

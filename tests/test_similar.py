@@ -18,6 +18,8 @@ from typer.testing import CliRunner, Result
 from alexrep.compute.precision import Network
 from alexrep.evaluation import loaded, similar
 from alexrep.evaluation.activations import Layer, layer_names
+from alexrep.plots import style
+from alexrep.runs.contents import name_of
 from alexrep.stages import app
 
 CPU = torch.device("cpu")
@@ -141,6 +143,21 @@ def test_the_picture_has_a_row_for_each_query(run: Path, data: Path, tmp_path: P
     assert less < height  # of test there are four images
     assert alexrep(*words, tmp_path / "all.svg").exit_code == 0
     assert (tmp_path / "all.svg").read_text().startswith("<?xml")
+
+
+def test_the_picture_says_the_run_and_the_checkpoint(
+    run: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    titles: list[tuple[str, ...]] = []
+
+    def title(_: object, *lines: str) -> None:
+        titles.append(lines)
+
+    monkeypatch.setattr(style, "title", title)
+    words = ("--data", data, "--device", "cpu", "--plot", tmp_path / "near.png")
+    assert alexrep("similar", run, *words).exit_code == 0
+    assert titles[0][0] == f"{name_of(run)}: nearest training images"
+    assert titles[0][1].endswith("of fc7; checkpoint last, epoch 1")
 
 
 def test_features_are_not_copied_with_a_run(run: Path, data: Path, tmp_path: Path) -> None:

@@ -70,6 +70,11 @@ def head(network: LoadedRun, views: str) -> dict[str, object]:
     }
 
 
+def checkpoint_of(network: LoadedRun) -> str:
+    """Say what the answers are of, for the subtitle of a picture."""
+    return f"checkpoint {network.checkpoint}, {network.trained.moment}"
+
+
 def tail(tally: Tally, search: Search) -> Mapping[str, object]:
     """Return what a JSON document says of the images that have no answer."""
     unreadable = [{"image": one.image, "fault": one.fault} for one in tally.unreadable]
@@ -97,10 +102,11 @@ class Sheet:
             return
         from alexrep.plots import style
         from alexrep.plots.predictions import draw_sheet
+        from alexrep.runs.contents import name_of
 
         shown = [(_card(prediction), pixels) for prediction, pixels in self.cards]
-        title = f"{network.trained.recipe.name}: likeliest classes"
-        count = f"{len(shown)} of {tally.num_read:,} images, {network.folder.path}, {views}"
+        title = f"{name_of(network.folder.path)}: likeliest classes"
+        count = f"{len(shown)} of {tally.num_read:,} images, {views}; {checkpoint_of(network)}"
         style.save(draw_sheet(shown, title, count), self.plot)
         options.note(f"{self.plot}: drawn")
 

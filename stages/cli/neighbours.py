@@ -86,6 +86,7 @@ class Asked:
         from alexrep.evaluation import similar
         from alexrep.plots import neighbours, style
         from alexrep.plots.neighbours import Neighbour, Row
+        from alexrep.runs.contents import name_of
 
         found = found[: neighbours.MOST_ROWS]
         with similar.opened(self.network, self.data, self.split) as images:
@@ -96,7 +97,8 @@ class Asked:
             nearest = [Neighbour(image, fact.name, fact.distance) for image, fact in facts]
             rows.append(Row(query.pixels, name, bool(one.label), nearest))
         split = "training" if self.split == "train" else self.split
-        title = f"{self.network.trained.recipe.name}: nearest {split} images"
-        what = f"numbers: Euclidean distance of {self.layer.name}"
+        title = f"{name_of(self.network.folder.path)}: nearest {split} images"
+        which = answers.checkpoint_of(self.network)
+        what = f"numbers: Euclidean distance of {self.layer.name}; {which}"
         style.save(neighbours.draw(rows, title, what), plot)
         options.note(f"{plot}: drawn")

@@ -40,22 +40,26 @@ def draw(runs: Sequence[Path], out: Path | None, names: Sequence[str], form: str
         ConfigError: If `out` is missing, or is among the files of a run.
         DataError: If one of the runs is none, or a log is no table.
     """
-    is_alone = len(runs) == 1 and not runs[0].is_file()
-    if out is None and not is_alone:
-        what = "a folder for pictures of several runs or of a CSV log"
+    is_alone, is_log = len(runs) == 1, runs[0].is_file()
+    if out is None and (not is_alone or is_log or RunFolder(runs[0]).is_exported):
+        what = "a folder for pictures of several runs, of a CSV log or of an exported network"
         raise ConfigError(mismatch("--out", what, "none", "name one"))
     folder = out or runs[0] / "plots"
     for run in runs:
         _require(run)
     options.require_no_run(folder, "--out")
     if is_alone:
-        return _of_run(runs[0], folder, names, form)
+        return _of_run(runs[0], folder, _drawable(runs[0], names), form)
     names_of_runs = contents.names_of(runs)
     codes = [_of_all(runs, folder, form)] if "curves" in names else []
     for run, name in zip(runs, names_of_runs, strict=True):
-        own, of_log = folder / name.replace("/", "-"), [name for name in names if name == "curves"]
-        codes += [_of_run(run, own, of_log if run.is_file() else names, form)]
+        codes += [_of_run(run, folder / name.replace("/", "-"), _drawable(run, names), form)]
     return max(codes, default=0)
+
+
+def _drawable(run: Path, names: Sequence[str]) -> Sequence[str]:
+    """Return those of some pictures that there can be: of a log its curves."""
+    return [name for name in names if name == "curves"] if run.is_file() else names
 
 
 def _require(run: Path) -> None:
