@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 from alexrep import files
 from alexrep.errors import AlexrepError, ConfigError, DigestError
 from alexrep.stages import app, application
+from alexrep.stages.cli import shell
 from alexrep.stages.cli.progress import is_quiet
 from alexrep.stages.cli.shell import Shell, explain
 
@@ -85,8 +86,8 @@ def test_an_unknown_command_exits_2() -> None:
         ("mean data more", "(more)", "alexrep mean"),
         ("mean data --worker 1", "--worker", "alexrep mean"),
         ("mean data --workers", "--workers", "alexrep mean"),
-        ("mean data --workers 0", "'--workers'", "alexrep mean"),
-        ("mean data --workers many", "'--workers'", "alexrep mean"),
+        ("mean data --workers 0", "--workers: expected a number from 1 ", "alexrep mean"),
+        ("mean data --workers many", "--workers: expected a whole number, ", "alexrep mean"),
         ("runs diff one", "'OTHER'", "alexrep runs diff"),
     ],
 )
@@ -95,7 +96,7 @@ def test_a_wrong_command_line_is_one_line_and_exits_2(words: str, named: str, co
     result = alexrep(*words.split())
     assert (result.exit_code, result.stdout) == (2, "")
     mismatch, _, advice = result.stderr.rpartition("; ")
-    assert re.fullmatch(r"alexrep: [A-Z][^\n]+[^.]", mismatch)
+    assert re.fullmatch(r"alexrep: (--)?[A-Za-z][^\n]+[^.]", mismatch)
     assert named in mismatch
     assert advice == f"see {command} --help\n"
 
@@ -353,3 +354,40 @@ def test_a_refused_file_that_is_not_there_is_named_by_its_folder(tmp_path: Path)
 def test_a_command_that_ctrl_c_ends_says_so() -> None:
     assert leave_by(KeyboardInterrupt()).stderr == "alexrep: stopped by Ctrl-C\n"
     assert leave_by(KeyboardInterrupt("data: kept")).stderr == "alexrep: data: kept\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        ("0 is not in the range x>=1", "a number from 1 up, found 0"),
+        ("7 is not in the range 8<=x<=9", "a number from 8 to 9, found 7"),
+        ("'a' is not a valid int", "a whole number, found a"),
+        ("'a b' is not a valid integer range", "a whole number, found a b"),
+        ("Input should be greater than or equal to 1", "a number from 1 up, found another"),
+    ],
+)
+def test_a_wrong_number_is_named_in_the_same_words_in_all_versions_of_typer(
+    said: str, wanted: str
+) -> None:
+    text = shell.of_number(f"Invalid value for '--top': {said}", None)
+    assert text == f"--top: expected {wanted}"
+
+
+def test_what_is_no_number_stays_as_it_is() -> None:
+    assert shell.of_number("Invalid value for '--top': gone", None) is None
+    assert shell.of_number("No such option: --tpo", None) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("predict", "run", "x", "--top", "0"), "--top: expected a number from 1 up, found 0; "),
+        (("pack", "data", "--seed", "one"), "--seed: expected a whole number, found one; "),
+        (("mean", "data", "--workers", "2000"), "--workers: expected a number "),
+    ],
+)
+def test_an_option_with_a_wrong_number_is_one_line(words: tuple[str, ...], said: str) -> None:
+    result = CliRunner().invoke(app, words, prog_name="alexrep")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"alexrep: {said}")
+    assert result.stderr.endswith(f"; see alexrep {words[0]} --help\n")

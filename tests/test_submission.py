@@ -125,8 +125,19 @@ def test_a_submission_that_is_not_there_is_said_in_words(tmp_path: Path) -> None
 def test_a_devkit_without_costs_is_named(raw: Path) -> None:
     with pytest.raises(DataError, match=r"expected a cost_matrix in meta.mat, found none; name"):
         devkit.read_cost_matrix(raw / "DEMO_devkit.tar.gz")
-    with pytest.raises(DataError, match=r"nowhere: expected a tar\.gz, found "):
+    wanted = r"expected a devkit, with data/meta\.mat, found"
+    with pytest.raises(
+        DataError, match=rf"nowhere: {wanted} nothing there; name a devkit's tar, or"
+    ):
         devkit.read_cost_matrix(raw / "nowhere")
+    with pytest.raises(
+        DataError, match=rf"raw.*: {wanted} DEMO_devkit\.tar\.gz, .* and \d more; name"
+    ):
+        devkit.read_cost_matrix(raw)
+    with pytest.raises(
+        DataError, match=rf"val\.tar: {wanted} DEMO_val_.*; name a devkit's tar, or"
+    ):
+        devkit.read_cost_matrix(raw / "DEMO_img_val.tar")
 
 
 def test_the_official_scores_of_2010s_demo_predictions(real_data: Path) -> None:

@@ -23,6 +23,8 @@ from alexrep.errors import ConfigError, mismatch, suggestion
 
 WANTED = "a recipe that ships with alexrep, or a .toml file"
 """What `--recipe` and `base` name."""
+LISTED, LIKENESS = "alexrep recipes lists them all", 0.4
+"""What lists them, and how like a name must be to one of them to be suggested."""
 
 
 def names() -> list[str]:
@@ -140,13 +142,14 @@ def _base_of(name: str, base: object) -> str:
 
 
 def _near(name: str) -> str:
-    """Say which recipe was meant, or which there are."""
-    return suggestion(name, names()) or "choose one of: " + ", ".join(names())
+    """Say which recipe may be meant, and what lists all."""
+    near = suggestion(name, names()) or suggestion(name, names(), LIKENESS)
+    return " ".join(filter(None, [near, LISTED]))
 
 
 def _text(name: str) -> str:
     if name.endswith(".toml"):
-        return _content(Path(name), "name a TOML file or one of: " + ", ".join(names()))
+        return _content(Path(name), f"name a TOML file or a recipe: {LISTED}")
     if name not in names():
         raise ConfigError(mismatch(f"recipe {name!r}", WANTED, "no such recipe", _near(name)))
     return (resources.files("alexrep") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import tarfile
 import zlib
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alexrep.errors import DataError, mismatch
+from alexrep.errors import DataError, examples, mismatch
 from alexrep.ilsvrc.classes import ClassTable, of_leaves
 from alexrep.ilsvrc.editions import EDITIONS, Edition
 
@@ -139,23 +140,35 @@ def _member(devkit: Path, suffix: str) -> bytes:
     if devkit.is_dir():
         path = devkit / suffix
         if not path.is_file():
-            raise DataError(mismatch(devkit, suffix, "no such file", "download the devkit again"))
+            raise DataError(_no_devkit(devkit, suffix, sorted(os.listdir(devkit))))
         return path.read_bytes()
+    names: list[str] = []
     try:
         packed = devkit.read_bytes()
         # Unpacked as a whole, to check gzip's checksum: scipy crashes on a damaged meta.mat.
         unpacked = gzip.decompress(packed) if packed.startswith(b"\x1f\x8b") else packed
         with tarfile.open(fileobj=io.BytesIO(unpacked), mode="r:") as tar:
             for member in tar:
+                names.append(member.name)
                 if member.isfile() and f"/{member.name}".endswith(f"/{suffix}"):
                     stream = tar.extractfile(member)
                     assert stream is not None, "a regular file has content"  # noqa: S101
                     return stream.read()
+    except FileNotFoundError:
+        raise DataError(_no_devkit(devkit, suffix, None)) from None
     except PermissionError:
         raise  # says nothing about the devkit
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise DataError(mismatch(devkit, "a tar.gz", error, "download the devkit again")) from None
-    raise DataError(mismatch(devkit, suffix, "no such file", "download the devkit again"))
+        advice = "name a devkit's tar, or download it again"
+        raise DataError(mismatch(devkit, "a tar.gz", error, advice)) from None
+    raise DataError(_no_devkit(devkit, suffix, names))
+
+
+def _no_devkit(devkit: Path, suffix: str, names: list[str] | None) -> str:
+    """Say what lies where a devkit was to be; None: nothing."""
+    found = "nothing there" if names is None else examples(names) or "nothing in it"
+    advice = "name a devkit's tar, or the folder that it was unpacked to"
+    return mismatch(devkit, f"a devkit, with {suffix}", found, advice)
 
 
 def _synsets(meta: bytes, where: Path) -> NDArray[np.void]:

@@ -21,6 +21,19 @@ UNNAMED = "the output"
 """What an error is about that names no file."""
 MISPLACED = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY)
 """What the system says of a file where a folder should be, and the other way round."""
+NUMBERS = {
+    r"Input should be a valid integer.*": "a whole number",
+    r"Input should be a valid number.*": "a number",
+    r"'(?P<found>.*)' is not a valid int.*": "a whole number",
+    r"'(?P<found>.*)' is not a valid float.*": "a number",
+    r"Input should be greater than or equal to (?P<low>\S+)": "a number from {low} up",
+    r"(?P<found>\S+) is not in the range x>=(?P<low>\S+)": "a number from {low} up",
+    r"Input should be less than or equal to (?P<high>\S+)": "a number up to {high}",
+    r"(?P<found>\S+) is not in the range (?P<low>\S+)<=x<=(?P<high>\S+)": (
+        "a number from {low} to {high}"
+    ),
+}
+"""What Typer's versions say of a wrong number, and what it should have been."""
 # Typer gives this class no name of its own, and keeps it in another place in each version.
 UsageError = cast(type[typer.BadParameter], typer.BadParameter.__bases__[0])
 """What Typer raises for a wrong command line."""
@@ -94,8 +107,31 @@ def refusal(error: typer.BadParameter, command: str) -> Exception:
         return error
     command = error.ctx.command_path if error.ctx else command
     text = _nearer(" ".join(said.split()).rstrip("."))
+    text = of_number(text, error.__cause__) or text
     typer.echo(f"alexrep: {text}; see {command} --help", err=True)
     return typer.Exit(error.exit_code)
+
+
+def of_number(text: str, cause: object) -> str | None:
+    """Say what a number must be, in the words of other messages; None if it is of no number.
+
+    Args:
+        text: What Typer says: in one version as click does, in others as pydantic.
+        cause: pydantic's error, which knows what was found.
+    """
+    said = re.fullmatch(r"Invalid value for '([^']*)': (.*)", text)
+    for pattern, wanted in NUMBERS.items() if said else ():
+        if said and (fault := re.fullmatch(pattern, said[2])):
+            parts = fault.groupdict()
+            found = parts.get("found") or _input_of(cause) or "another"
+            option = said[1].split(" / ")[0]
+            return f"{option}: expected {wanted.format(**parts)}, found {found}"
+    return None
+
+
+def _input_of(cause: object) -> str:
+    errors = getattr(cause, "errors", None)
+    return str(errors()[0]["input"]) if errors else ""
 
 
 def _nearer(text: str) -> str:
