@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .cli import choices, options
+from .cli import choices, complete, options
 
 
 def command(
@@ -17,7 +17,12 @@ def command(
     ] = False,
     license_id: Annotated[
         str | None,
-        typer.Option("--license", metavar="ID", help="License of the weights, for the card."),
+        typer.Option(
+            "--license",
+            metavar="ID",
+            help="License of the weights, for the card.",
+            autocompletion=complete.one_of("apache-2.0", "bsd-3-clause", "cc-by-4.0", "mit"),
+        ),
     ] = None,
 ) -> None:
     """Write weights, layers, rule of input and a model card for use without alexrep.

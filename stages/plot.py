@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .cli import options
+from .cli import complete, options
 
 PICTURES = (
     "curves, kernels, predictions, mean-image, colour-axes, confusion, class-errors, "
@@ -23,13 +23,22 @@ def command(
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Folder for the pictures; RUN/plots if not given."),
+        typer.Option(
+            "--out", help="Folder for the pictures; RUN/plots if not given, of a run alone."
+        ),
     ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help=f"Draw this picture; may be given again. {PICTURES}."),
+        typer.Option(
+            metavar="NAME",
+            help=f"Draw this picture; may be given again. {PICTURES}.",
+            autocompletion=complete.pictures,
+        ),
     ] = None,
-    form: Annotated[str, typer.Option("--format", help="png or svg.")] = "png",
+    form: Annotated[
+        str,
+        typer.Option("--format", help="png or svg.", autocompletion=complete.one_of("png", "svg")),
+    ] = "png",
 ) -> None:
     """Draw every picture that a run has the numbers for, also while it trains: RUN/plots.
 

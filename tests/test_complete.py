@@ -8,6 +8,9 @@ from alexrep.ilsvrc import editions
 from alexrep.stages import app
 from alexrep.stages.cli import complete
 
+C = ("urves", "olour-axes", "onfusion", "lass-errors", "alibration")
+"""Pictures that begin with a c, in the order of the gallery."""
+
 
 def completed(line: str) -> list[str]:
     """Return what bash would be offered for the last word of a command line."""
@@ -34,6 +37,15 @@ def completed(line: str) -> list[str]:
         ("alexrep train data --set model.conv6=t", ["model.conv6=true"]),
         ("alexrep train data --resume m", ["must"]),
         ("alexrep train data --qui", ["--quiet"]),
+        (
+            "alexrep plot run --only c",
+            [f"c{end}" for end in C],
+        ),
+        ("alexrep plot run --format s", ["svg"]),
+        ("alexrep eval run --views c", ["centre", "centre,ten-crop"]),
+        ("alexrep eval run --average l", ["logits"]),
+        ("alexrep export run out --license m", ["mit"]),
+        ("alexrep predict run photo.jpg --checkpoint b", ["best"]),
     ],
 )
 def test_the_shell_is_offered_what_may_come(line: str, wanted: list[str]) -> None:

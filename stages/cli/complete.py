@@ -25,6 +25,13 @@ def settings(incomplete: str) -> list[str]:
     return [f"{path}={choice}" for choice in _beginning(value, choices)]
 
 
+def pictures(incomplete: str) -> list[str]:
+    """Complete the name of a picture of a run."""
+    from alexrep.plots import gallery
+
+    return _beginning(incomplete, gallery.FIGURES)
+
+
 def one_of(*words: str) -> Callable[[str], list[str]]:
     """Return what completes one of some words."""
 

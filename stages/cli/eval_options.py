@@ -5,14 +5,24 @@ from typing import Annotated
 
 import typer
 
+from . import complete
+
 Data = Annotated[Path, typer.Option("--data", help="Folder with the shards.")]
 Views = Annotated[
     list[str] | None,
-    typer.Option("--views", help="centre, ten-crop, or both with a comma: one decoding for both."),
+    typer.Option(
+        "--views",
+        help="centre, ten-crop, or both with a comma: one decoding for both.",
+        autocompletion=complete.one_of("centre", "ten-crop", "centre,ten-crop"),
+    ),
 ]
 TenCrop = Annotated[bool, typer.Option("--ten-crop", help="Short for --views ten-crop.")]
 Average = Annotated[
-    str, typer.Option(help="What is averaged over the views: probabilities or logits.")
+    str,
+    typer.Option(
+        help="What is averaged over the views: probabilities or logits.",
+        autocompletion=complete.one_of("probabilities", "logits"),
+    ),
 ]
 Subset = Annotated[
     bool, typer.Option("--subset", help="Only the classes that RUN and DATA both have compete.")
@@ -33,6 +43,7 @@ Weights = Annotated[
     typer.Option(
         metavar="W",
         help="Of several runs: search, for the likeliest on val; or numbers, as 0.2,0.8.",
+        autocompletion=complete.one_of("search"),
     ),
 ]
 Labels = Annotated[
