@@ -324,6 +324,15 @@ def prepare() -> Callable[..., Path]:
     return prepare_raw
 
 
+@pytest.fixture
+def few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have `alexrep plot` know two pictures, for tests of where they go: all take seconds."""
+    from alexrep.plots import gallery
+
+    few = {name: gallery.FIGURES[name] for name in ("curves", "kernels")}
+    monkeypatch.setattr(gallery, "FIGURES", few)
+
+
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """Limit torch to one thread, which is faster on networks this small."""

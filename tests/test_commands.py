@@ -366,11 +366,12 @@ def test_a_picture_that_is_gone_is_drawn_anew(chain: Chain, tmp_path: Path) -> N
 def test_a_picture_without_its_numbers_is_named(chain: Chain, tmp_path: Path) -> None:
     run = shutil.copytree(chain.run, tmp_path / "run")
     shutil.rmtree(run / "results")
-    result = alexrep("plot", run)
+    result = alexrep("plot", run, "--only", "predictions")
     assert result.exit_code == 0
     assert "found none yet; run alexrep eval" in result.stdout
 
 
+@pytest.mark.usefixtures("few_pictures")
 def test_a_damaged_checkpoint_is_no_missing_picture(chain: Chain, tmp_path: Path) -> None:
     run = shutil.copytree(chain.run, tmp_path / "run")
     shutil.rmtree(run / "plots")

@@ -181,6 +181,7 @@ def test_a_result_that_cannot_be_kept_is_printed(read_only: Path, data: Path, fo
     assert files_of(read_only) == before
 
 
+@pytest.mark.usefixtures("few_pictures")
 def test_what_was_scored_and_drawn_is_said_of_a_read_only_folder(
     run: Path, data: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -193,6 +194,7 @@ def test_what_was_scored_and_drawn_is_said_of_a_read_only_folder(
     assert "nothing to do" in done("plot", run).stdout
 
 
+@pytest.mark.usefixtures("few_pictures")
 def test_pictures_go_to_another_folder_if_one_is_named(read_only: Path, tmp_path: Path) -> None:
     out = tmp_path / "pictures"
     refused = alexrep("plot", read_only)
@@ -218,6 +220,7 @@ def test_pictures_do_not_go_among_the_files_of_a_run(
         assert files_of(of_run) == before
 
 
+@pytest.mark.usefixtures("few_pictures")
 def test_what_a_killed_process_left_is_swept(run: Path, data: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         pass
