@@ -123,8 +123,9 @@ def test_a_mean_that_is_the_image_leaves_nothing_wherever_the_patch_lies() -> No
 
 @pytest.mark.parametrize("name", ["mean", "channels"])
 def test_an_unknown_mean_or_order_of_colours_is_refused(name: str) -> None:
+    wrong: dict[str, Any] = {name: "grb"}
     with pytest.raises(ValueError, match=rf"{name}: expected one of \('.*'\), found 'grb'"):
-        make_inputs(np.zeros((8, 8, 3)), AXES, STDS, 4, 0.1, True, **{name: "grb"})
+        make_inputs(np.zeros((8, 8, 3)), AXES, STDS, 4, 0.1, True, **wrong)
 
 
 @pytest.mark.parametrize("mean", normalise.MEANS)

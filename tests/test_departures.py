@@ -53,6 +53,17 @@ LINES = {
     'start={weights="a",fresh=["fc8"]}': (
         "initial weights: another network's, but drawn in fc8; net 145: drawn"
     ),
+    'input.kind="mean-colour"': (
+        "input: grey levels less the mean colour, the data's own; "
+        "net 145: grey levels less the mean image"
+    ),
+    'input={kind="mean-std",mean=[0.5,0.4,0.3]}': (
+        "input: pixels from 0 to 1 less the mean colour, 0.5, 0.4, 0.3, divided by the data's own; "
+        "net 145: grey levels less the mean image"
+    ),
+    'input={kind="none",range="unit"}': (
+        "input: pixels from 0 to 1; net 145: grey levels less the mean image"
+    ),
     "feed.batch_size=256": "batch size: 256; net 145: 128",
     'feed.draws="image"': "draws per: image; net 145: group32",
     "feed.reflect=false": "reflections: none; net 145: yes",

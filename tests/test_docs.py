@@ -270,9 +270,11 @@ def test_the_python_and_toml_of_a_page_can_be_read(page: Path) -> None:
 
 
 def test_the_recipe_of_the_page_on_recipes_loads(tmp_path: Path) -> None:
-    whole, part, rule, start = blocks(ROOT / "docs/recipes.md", "toml")
+    whole, inputs, part, rule, start = blocks(ROOT / "docs/recipes.md", "toml")
     (tmp_path / "my.toml").write_text(whole)
     assert recipes.load(str(tmp_path / "my.toml")).optimiser.weight_decay == 0.001
+    (tmp_path / "inputs.toml").write_text(f'base = "alexnet-2012"\n{inputs}')
+    assert recipes.load(str(tmp_path / "inputs.toml")).input.divisors != "own"
     (tmp_path / "part.toml").write_text(f'base = "alexnet-2012"\n{part}')
     assert recipes.load(str(tmp_path / "part.toml")).schedule.epochs == 60
     (tmp_path / "rule.toml").write_text(f'base = "alexnet-2012"\n{rule}')

@@ -110,6 +110,11 @@ def test_a_run_goes_on_when_only_the_side_that_it_names_has_changed(
         (("noise.scale=0",), ("mean",)),
         (("feed.mean=none",), ("pca",)),
         (("feed.mean=none", "noise.scale=0"), ()),
+        (("input.kind=none", "noise.scale=0"), ()),
+        (("input.kind=mean-colour", "noise.scale=0"), ("mean",)),
+        (("input.kind=mean-std", "noise.scale=0"), ("mean", "pca")),
+        (("input.kind=mean-std", "input.mean=[0.5,0.5,0.5]", "noise.scale=0"), ("pca",)),
+        (("input.kind=mean-std", "input.deviation=[1,1,1]", "noise.scale=0"), ("mean",)),
     ],
 )
 def test_a_recipe_needs_the_statistics_that_it_uses(

@@ -22,7 +22,8 @@ class Feed(Strict):
     """Whether half the patches are reflected; section 4.1."""
     mean: Annotated[Literal["centre", "crop", "none"], Label("mean image at")] = "centre"
     """Part of the mean image that is subtracted: the central one after crop and reflection, as
-    in 2012; the one at the patch's own place before reflection, as in Caffe; or none."""
+    in 2012; the one at the patch's own place before reflection, as in Caffe; or none. For
+    `input.kind = "mean-image"`; with the other kinds it stays at its default."""
     channels: Annotated[Literal["rgb", "bgr"], Label("channels")] = "rgb"
     """Order of the colours at the network's input; Caffe's is BGR."""
     shuffle_labels: Annotated[bool, Label("labels", {True: "permuted", False: "true"})] = False

@@ -1,14 +1,15 @@
 """A recipe: everything that decides what a training run computes."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from alexrep.config import model as models
 from alexrep.config import optimiser as optimisers
 from alexrep.config.feed import Feed, Limits, Noise
+from alexrep.config.input import INPUTS, Input, MeanImage
 from alexrep.config.schedules import Schedule
-from alexrep.config.strict import Label, Strict
+from alexrep.config.strict import Label, Strict, contradiction
 
 
 class Compute(Strict):
@@ -87,6 +88,7 @@ class Recipe(Strict):
     start: Start | None = None
     """Weights to start from; none: those that the seed draws."""
     model: Annotated[models.Model, models.KINDS] = models.AlexNetModel()
+    input: Annotated[Input, INPUTS] = MeanImage()
     feed: Feed = Feed()
     noise: Noise = Noise()
     optimiser: Annotated[optimisers.Optimiser, optimisers.KINDS] = optimisers.Momentum2012Rule()
@@ -105,5 +107,18 @@ class Recipe(Strict):
     @property
     def statistics(self) -> tuple[str, ...]:
         """The statistics of the training set that it uses, "mean" and "pca", by their stages."""
-        is_used = {"mean": self.feed.mean != "none", "pca": self.noise.scale > 0}
+        is_used = {
+            "mean": "mean" in self.input.statistics and self.feed.mean != "none",
+            "pca": "pca" in self.input.statistics or self.noise.scale > 0,
+        }
         return tuple(stage for stage, used in is_used.items() if used)
+
+    @model_validator(mode="after")
+    def _says_one_thing_of_the_mean(self) -> Self:
+        allowed = {"mean-image": ("centre", "crop", "none"), "none": ("centre", "none")}
+        known = allowed.get(self.input.kind, ("centre",))
+        if self.feed.mean not in known:
+            values = " or ".join(map(repr, known))
+            wanted = f"{values} with input.kind = {self.input.kind!r}"
+            raise contradiction(("feed", "mean"), wanted, self.feed.mean)
+        return self

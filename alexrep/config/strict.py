@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,3 +43,16 @@ class Strict(BaseModel):
             if isinstance(value, Strict):
                 points |= value.points()
         return points
+
+
+def contradiction(location: tuple[str, ...], wanted: str, found: object) -> ValidationError:
+    """Return the error of a field that does not fit another one.
+
+    Args:
+        location: Where the field is, below the group whose validator raises the error.
+        wanted: What it may be.
+        found: What it is.
+    """
+    fault = PydanticCustomError("contradiction", "{wanted}", {"wanted": wanted})
+    details = InitErrorDetails(type=fault, loc=location, input=found)
+    return ValidationError.from_exception_data("contradiction", [details])

@@ -12,7 +12,7 @@ from alexrep.feed.normalise import Inputs, normalise
 
 
 def augment(images: Tensor, draws: Draws, inputs: Inputs, noisy: bool) -> Tensor:
-    """Cut, reflect, subtract the mean, add the colour noise, divide.
+    """Cut, reflect, subtract the mean, add the colour noise, divide, scale.
 
     Args:
         images: uint8 (N, S, S, 3).
@@ -21,7 +21,8 @@ def augment(images: Tensor, draws: Draws, inputs: Inputs, noisy: bool) -> Tensor
         noisy: Whether to add colour noise; without it nothing is divided either.
 
     Returns:
-        Network input, float32 (N, 3, P, P), in grey levels about zero.
+        Network input, float32 (N, 3, P, P), as the recipe's `input` says; by default grey levels
+        about zero.
 
     Source: Krizhevsky et al. 2012, section 4.1. Departure: the released source
     draws from each worker's generator; here every draw is keyed by (seed, epoch, image).
@@ -34,7 +35,7 @@ def augment(images: Tensor, draws: Draws, inputs: Inputs, noisy: bool) -> Tensor
 
 
 def cut(images: Tensor, offsets: Tensor, reflect: Tensor, inputs: Inputs) -> Tensor:
-    """Cut one patch from each image and subtract the mean.
+    """Cut one patch from each image and normalise it.
 
     Args:
         images: uint8 (N, S, S, 3).
@@ -43,7 +44,7 @@ def cut(images: Tensor, offsets: Tensor, reflect: Tensor, inputs: Inputs) -> Ten
         inputs: Constants, on the images' device.
 
     Returns:
-        float32 (N, P, P, 3), grey levels about zero, channels in the order of the input.
+        float32 (N, P, P, 3), as the recipe's `input` says, channels in the order of the input.
     """
     return _patches(images, offsets, reflect, inputs, None)
 
@@ -70,7 +71,7 @@ def _patches(
         if inputs.is_bgr:
             patch = patch.flip(2)
         noise = None if noises is None else noises[number]
-        normalise(patch, mean, inputs.divisor, noise, out[number])
+        normalise(patch, mean, noise, inputs, out[number])
     return out
 
 
@@ -83,7 +84,7 @@ def _whole_batch(
     pixels = pixels.flip(3) if inputs.is_bgr else pixels
     noise = None if shift is None else shift.repeat(1, side)[:, None]  # (N, 1, 3 P)
     out = torch.empty(pixels.shape, device=images.device)
-    normalise(pixels, _means(offsets, reflect, inputs), inputs.divisor, noise, out)
+    normalise(pixels, _means(offsets, reflect, inputs), noise, inputs, out)
     return out
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from alexrep import files, manifest
 from alexrep.config.recipe import Recipe
 from alexrep.errors import ConfigError, DataError, ManifestError, mismatch
+from alexrep.feed.constants import Constants, constants
 from alexrep.feed.normalise import Inputs, make_inputs
 from alexrep.manifest import Manifest
 from alexrep.prepare.image_statistics import removal
@@ -35,6 +36,8 @@ class TrainingData:
     """Colour axes in columns, (3, 3)."""
     stds: NDArray[np.float64]
     """Standard deviations along them, (3,), grey levels; zeros where they are not used."""
+    deviations: NDArray[np.float64]
+    """Standard deviations of the channels, (3,), grey levels; zeros where they are not used."""
     digests: dict[str, str]
     """Digest of each input that is used, for the manifest."""
     details: dict[str, JsonValue]
@@ -48,16 +51,17 @@ class TrainingData:
         """Return the constants of augmentation for a recipe.
 
         Raises:
-            ConfigError: If the patch is larger than the prepared images.
+            ConfigError: If the patch is larger than the prepared images, or the input cannot be
+                made so.
         """
         if recipe.model.side > self.train.side:
             wanted = f"at most {self.train.side}, the side of the prepared images"
             found = recipe.model.side
             advice = f"prepare images of side {found} or more, or choose a recipe for smaller ones"
             raise ConfigError(mismatch("model.side", wanted, found, advice))
-        noise, feed = recipe.noise, recipe.feed
+        noise, feed, own = recipe.noise, recipe.feed, self.constants(recipe)
         return make_inputs(
-            self.mean,
+            own.mean,
             self.axes,
             self.stds,
             recipe.model.side,
@@ -65,7 +69,16 @@ class TrainingData:
             noise.divide,
             mean=feed.mean,
             channels=feed.channels,
+            factors=own.factors,
         )
+
+    def constants(self, recipe: Recipe) -> Constants:
+        """Return what a recipe's input subtracts and multiplies by, as checkpoints keep it.
+
+        Raises:
+            ConfigError: If a deviation of the data set is asked for that is zero.
+        """
+        return constants(recipe.input, self.mean, self.deviations)
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -106,7 +119,7 @@ def open_data(
     for stage in statistics:
         digests[stage] = _statistics_digest(data, stage, packed.inputs["images"])
     val = limited(open_split(data, "val"), wnids)
-    mean, axes, stds = _read(data, statistics, val.side)
+    mean, axes, stds, deviations = _read(data, statistics, val.side)
     return TrainingData(
         folder=data,
         train=limited(open_split(data, "train"), wnids),
@@ -114,6 +127,7 @@ def open_data(
         mean=mean,
         axes=axes,
         stds=stds,
+        deviations=deviations,
         digests=digests,
         details=packed.details,
     )
@@ -148,10 +162,12 @@ def _statistics_digest(data: Path, stage: str, images: str) -> str:
 
 def _read(data: Path, statistics: Collection[str], side: int) -> tuple[NDArray[Any], ...]:
     """Read mean image and colour axes, or take those that change no pixel."""
-    mean, axes, stds = np.zeros((side, side, 3), np.float32), np.eye(3), np.zeros(3)
+    mean, axes = np.zeros((side, side, 3), np.float32), np.eye(3)
+    stds, deviations = np.zeros(3), np.zeros(3)
     if "mean" in statistics:
         mean = np.load(data / FILES["mean"])
     if "pca" in statistics:
         colours = json.loads((data / FILES["pca"]).read_text(encoding="utf-8"))
         axes, stds = np.array(colours["axes"]), np.array(colours["stds"])
-    return mean, axes, stds
+        deviations = np.sqrt(np.diag(colours["covariance"]))
+    return mean, axes, stds, deviations

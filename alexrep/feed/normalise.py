@@ -11,7 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from alexrep.config.input import Colour
 from alexrep.feed.buffers import Buffers
+from alexrep.feed.constants import UNCHANGED
 
 MEANS = ("centre", "crop", "none")
 CHANNELS = ("rgb", "bgr")
@@ -34,12 +36,17 @@ class Inputs:
     """Whether to subtract the part of the mean at the patch's position, reflected with it."""
     is_bgr: bool = False
     """Whether the input's channels are blue, green, red; stored pixels are RGB."""
+    factors: Tensor | None = None
+    """What each channel is multiplied by at the end, over a row, float32 (3 P,); None where that
+    changes nothing."""
     buffers: Buffers = field(default_factory=Buffers, compare=False, repr=False)
     """Memory of the patches that are made on the CPU."""
 
     def to(self, device: torch.device) -> "Inputs":
         """Return a copy on `device`."""
-        return replace(self, mean=self.mean.to(device), noise=self.noise.to(device))
+        factors = None if self.factors is None else self.factors.to(device)
+        mean, noise = self.mean.to(device), self.noise.to(device)
+        return replace(self, mean=mean, noise=noise, factors=factors)
 
 
 def make_inputs(
@@ -52,6 +59,7 @@ def make_inputs(
     *,
     mean: str = "centre",
     channels: str = "rgb",
+    factors: Colour = UNCHANGED,
 ) -> Inputs:
     """Prepare the constants of augmentation.
 
@@ -65,6 +73,7 @@ def make_inputs(
         mean: One of MEANS: the mean's centre for every patch, the part at the patch's position, or
             nothing.
         channels: One of CHANNELS, the order of the channels of the network input.
+        factors: What each channel is multiplied by after all else, RGB.
 
     Raises:
         ValueError: If `mean` or `channels` is unknown.
@@ -81,6 +90,7 @@ def make_inputs(
     start = (mean_image.shape[0] - side) // 2
     part = slice(None) if mean == "crop" else slice(start, start + side)
     colours = slice(None, None, -1 if channels == "bgr" else 1)
+    row = torch.tensor(factors[colours], dtype=torch.float32).repeat(side)
     return Inputs(
         mean=torch.tensor(mean_image[part, part, colours].copy(), dtype=torch.float32),
         noise=torch.tensor((axes * stds * scale)[colours].copy(), dtype=torch.float32),
@@ -88,17 +98,27 @@ def make_inputs(
         side=side,
         follows=mean == "crop",
         is_bgr=channels == "bgr",
+        factors=None if factors == UNCHANGED else row,
     )
 
 
 def normalise(
-    patches: Tensor, mean: Tensor, divisor: float, noise: Tensor | None, out: Tensor
+    patches: Tensor, mean: Tensor, noise: Tensor | None, inputs: Inputs, out: Tensor
 ) -> None:
-    """Subtract the mean, add the noise, divide; write to `out`, float32 (..., P, P, 3).
+    """Subtract the mean, add the noise, divide, multiply by the channels' factors.
 
     Works on whole rows of 3 P numbers: an innermost axis of three is slow.
+
+    Args:
+        patches: Patches, of any dtype, (..., P, P, 3), channels in the order of the input.
+        mean: What is subtracted, (P, P, 3) or of the patches' shape.
+        noise: What is added to each row, (..., 3 P); then everything is divided. None: neither.
+        inputs: Divisor and factors.
+        out: Where the result goes, float32, of the patches' shape.
     """
     rows = out.flatten(-2)
     rows.copy_(patches.flatten(-2)).sub_(mean.flatten(-2))
     if noise is not None:
-        rows.add_(noise).div_(divisor)
+        rows.add_(noise).div_(inputs.divisor)
+    if inputs.factors is not None:
+        rows.mul_(inputs.factors)

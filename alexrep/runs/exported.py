@@ -44,8 +44,14 @@ class InputRule(BaseModel):
     """Mean of mean.npy over its pixels: red, green, blue, in grey levels."""
     channels: str
     """"rgb" or "bgr": order of the colours at the network's first layer."""
-    scale: Literal[1] = 1
-    """Factor on the differences: they are grey levels, 0 to 255 less the mean."""
+    scale: Literal[1] | tuple[float, float, float] = 1
+    """Factor on the differences, which are grey levels, 0 to 255 less the mean; or one factor each
+    for red, green and blue."""
+
+    @property
+    def factors(self) -> tuple[float, float, float]:
+        """The factors on red, green and blue."""
+        return (1.0, 1.0, 1.0) if isinstance(self.scale, int) else self.scale
 
 
 class Exported(BaseModel):

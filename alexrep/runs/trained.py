@@ -12,9 +12,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from alexrep.config.input import Colour
 from alexrep.config.recipe import Recipe
 from alexrep.config.recipes import parse
 from alexrep.errors import DataError, mismatch
+from alexrep.feed.constants import UNCHANGED
 from alexrep.feed.normalise import Inputs, make_inputs
 from alexrep.ilsvrc import classes
 from alexrep.ilsvrc.classes import ClassTable
@@ -105,7 +107,7 @@ class Trained:
         """Return the normalisation that it was trained with, on the CPU.
 
         Raises:
-            DataError: If the mean image is missing or not finite.
+            DataError: If the mean image is missing or not finite, or a factor is not positive.
         """
         recipe, mean = self.recipe, self._constant("mean").numpy()
         if not np.isfinite(mean).all():
@@ -119,7 +121,20 @@ class Trained:
             divide=recipe.noise.divide,
             mean=recipe.feed.mean,
             channels=recipe.feed.channels,
+            factors=self.factors,
         )
+
+    @property
+    def factors(self) -> Colour:
+        """What each channel is multiplied by after the mean is subtracted, RGB.
+
+        Raises:
+            DataError: If one is no positive number.
+        """
+        red, green, blue = map(float, self._part("inputs").get("factors", UNCHANGED))
+        if not all(0 < factor < np.inf for factor in (red, green, blue)):
+            raise DataError(mismatch(self.path, "positive inputs.factors", "others", ANOTHER))
+        return red, green, blue
 
     def _part(self, name: str) -> Any:  # noqa: ANN401 (each part is of its own type)
         """Return a part of the checkpoint."""
@@ -210,6 +225,7 @@ def _exported(folder: Path) -> dict[str, Any]:
             "mean": torch.from_numpy(mean),
             "axes": np.eye(3).tolist(),
             "stds": [0.0, 0.0, 0.0],
+            "factors": config.input.factors,
             "side": config.input.prepared_side,
             "geometry": config.input.geometry,
         },

@@ -39,7 +39,7 @@ def inputs(job: Job, batch: Batch, rates: Rates) -> NDArray[np.uint8]:
     indices = batch.indices[:MOST]
     images = torch.from_numpy(batch.images[: len(indices)])
     constants = job.inputs.to(torch.device("cpu"))
-    plain = replace(constants, mean=torch.zeros_like(constants.mean), divisor=1.0)
+    plain = replace(constants, mean=torch.zeros_like(constants.mean), divisor=1.0, factors=None)
     seen = augment(images, step.draw(job, indices), plain, rates.noise).permute(0, 2, 3, 1)
     if plain.is_bgr:
         seen = seen.flip(3)

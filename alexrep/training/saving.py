@@ -27,11 +27,13 @@ def constants(recipe: Recipe, data: TrainingData, conditions: Conditions) -> dic
         data: What is trained on.
         conditions: What must match for a resume to be bit-exact.
     """
+    own = data.constants(recipe)
     return {
         "config": json.loads(recipe.model_dump_json(exclude_none=True)),
         "classes": data.train.classes.rows(),
         "inputs": {
-            "mean": torch.from_numpy(data.mean),
+            "mean": torch.from_numpy(own.mean),
+            "factors": list(own.factors),
             "axes": data.axes.tolist(),
             "stds": data.stds.tolist(),
             "side": data.train.side,

@@ -18,6 +18,7 @@ from alexrep import files, manifest
 from alexrep.config import recipes
 from alexrep.config.recipe import Recipe
 from alexrep.errors import ConfigError, DataError, ManifestError, mismatch
+from alexrep.feed.constants import Constants, constants
 from alexrep.ilsvrc import classes
 from alexrep.ilsvrc.classes import ClassTable
 from alexrep.manifest import Manifest, Plan
@@ -55,6 +56,8 @@ class CaffeImport:
     """Output of the file's network for each class of the table."""
     mean: Floats
     """RGB, (S, S, 3), grey levels."""
+    constants: Constants
+    """What the recipe's input makes of it."""
     allow_missing: bool
     remarks: tuple[str, ...]
     """What the user should know."""
@@ -99,7 +102,7 @@ def survey(
     Raises:
         ManifestError: If pack, or a mean that is asked for, has not finished.
         DataError: If a file is not what it should be, or layers lack and may not.
-        ConfigError: If the patch is larger than the images.
+        ConfigError: If the patch is larger than the images, or the input cannot be made so.
     """
     chosen = recipes.load(RECIPE, settings)
     content = caffe_layers.content_of(weights)
@@ -112,6 +115,7 @@ def survey(
     table = classes.read(data / "shards" / layout.CLASSES)
     order = list(range(len(table))) if labels is None else _order(labels, table)
     image = _mean(mean, data, record, side)
+    own = constants(chosen.input, image, None)
     arrays = _in_order(caffe_layers.arrays_of(content, weights), order)
     network = registry.build(chosen.model, len(table), chosen.seed)
     loaded = caffe_layers.load(network, arrays, weights)
@@ -128,6 +132,7 @@ def survey(
         table,
         order,
         image,
+        own,
         allow_missing,
         remarks,
     )
@@ -239,7 +244,8 @@ def _content(source: CaffeImport, chosen: Recipe, state: dict[str, Any]) -> dict
         "config": json.loads(chosen.model_dump_json(exclude_none=True)),
         "classes": source.table.rows(),
         "inputs": {
-            "mean": torch.from_numpy(source.mean),
+            "mean": torch.from_numpy(source.constants.mean),
+            "factors": list(source.constants.factors),
             "axes": np.eye(3).tolist(),
             "stds": [0.0, 0.0, 0.0],
             "side": len(source.mean),

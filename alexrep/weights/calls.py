@@ -22,6 +22,7 @@ from torch.export.graph_signature import InputKind
 from torch.fx import Node
 
 from alexrep.errors import DataError, mismatch
+from alexrep.feed.constants import UNCHANGED
 from alexrep.runs.exported import MEAN, NETWORK, WEIGHTS
 from alexrep.runs.trained import Trained
 
@@ -47,6 +48,7 @@ class FromPixels(nn.Module):
         self.register_buffer("mean", torch.zeros_like(mean) if feed.mean == "none" else mean)
         start = (trained.side - side) // 2
         self.part = slice(start, start + side)
+        self.factors = None if trained.factors == UNCHANGED else trained.factors
         self.is_bgr = feed.channels == "bgr"
 
     def forward(self, images: Tensor) -> Tensor:
@@ -60,6 +62,10 @@ class FromPixels(nn.Module):
         """
         # In the centre, the mean's centre and the mean at the patch's place are the same.
         patches = images[:, self.part, self.part] - self.mean[self.part, self.part]
+        if self.factors is not None:
+            # Numbers in the calls: a tensor of them would need a file of its own.
+            scaled = [patches[..., index] * factor for index, factor in enumerate(self.factors)]
+            patches = torch.stack(scaled, dim=3)
         channels = (patches.flip(3) if self.is_bgr else patches).permute(0, 3, 1, 2)
         logits: Tensor = self.network(channels)
         return logits.softmax(dim=1)

@@ -19,6 +19,7 @@ from alexrep.config.recipe import Recipe
 from alexrep.errors import DataError, examples, mismatch
 from alexrep.evaluation import text
 from alexrep.evaluation.evaluate import probabilities
+from alexrep.feed.constants import UNCHANGED
 from alexrep.runs import description, exported, results, trained
 from alexrep.runs.exported import CARD, CONFIG, MEAN, NETWORK, ONNX, WEIGHTS, Exported, InputRule
 from alexrep.runs.folder import RunFolder
@@ -209,6 +210,7 @@ def _input_rule(network: Trained, quality: int | None) -> InputRule:
         mean=network.recipe.feed.mean,
         mean_colour=(red, green, blue),
         channels=network.recipe.feed.channels,
+        scale=1 if network.factors == UNCHANGED else network.factors,
     )
 
 
