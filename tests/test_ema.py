@@ -60,3 +60,34 @@ def test_the_average_of_another_network_is_refused(net: nn.Linear) -> None:
 def test_a_decay_that_averages_nothing_is_refused(net: nn.Linear, decay: float) -> None:
     with pytest.raises(ValueError, match="decay: expected a number between 0 and 1"):
         MovingAverage(net, decay)
+
+
+@pytest.fixture
+def norm() -> nn.BatchNorm1d:
+    return nn.BatchNorm1d(1)
+
+
+def step(norm: nn.BatchNorm1d, average: MovingAverage, mean: float) -> None:
+    norm.get_buffer("running_mean").fill_(mean)
+    norm.get_buffer("num_batches_tracked").add_(1)
+    average.update()
+
+
+def test_running_statistics_are_averaged_and_counts_taken_over(norm: nn.BatchNorm1d) -> None:
+    average = MovingAverage(norm, 0.75)
+    step(norm, average, 8.0)
+    assert average.state()["running_mean"].item() == 2.0
+    assert average.state()["num_batches_tracked"].item() == 1
+    with average.in_place():
+        assert norm.get_buffer("running_mean").item() == 2.0
+    assert norm.get_buffer("running_mean").item() == 8.0
+
+
+def test_averages_of_before_had_no_running_statistics(norm: nn.BatchNorm1d) -> None:
+    average = MovingAverage(norm, 0.75)
+    norm.get_buffer("running_mean").fill_(3.0)
+    average.load({"weight": torch.full((1,), 5.0), "bias": torch.zeros(1)})
+    state = average.state()
+    assert (state["weight"].item(), state["running_mean"].item()) == (5.0, 3.0)
+    with pytest.raises(ValueError, match=r"found \['bias', 'num_batches_tracked'"):
+        average.load({"weight": torch.zeros(1)})

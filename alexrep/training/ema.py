@@ -1,4 +1,8 @@
-"""Exponential moving average of a network's weights over the steps."""
+"""Exponential moving average of a network's weights over the steps.
+
+The running statistics of batch normalisation are averaged with the weights that they belong to.
+Whole numbers, such as its count of batches, are taken over as they are.
+"""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -23,32 +27,40 @@ class MovingAverage:
         if not 0 < decay < 1:
             raise ValueError(f"decay: expected a number between 0 and 1, found {decay}")
         self._decay = decay
-        self._weights = dict(model.named_parameters())
+        self._parameters: dict[str, Tensor] = dict(model.named_parameters())
+        saved = model.state_dict()
+        buffers = {name: part for name, part in model.named_buffers() if name in saved}
+        self._weights = self._parameters | buffers
         self._means = {name: weight.detach().clone() for name, weight in self._weights.items()}
 
     @torch.no_grad()
     def update(self) -> None:
         """Update the averages with the weights after a step."""
-        means: list[Tensor] = list(self._means.values())
-        weights: list[Tensor] = list(self._weights.values())
-        torch._foreach_lerp_(means, weights, 1 - self._decay)
+        averaged = [name for name, mean in self._means.items() if mean.is_floating_point()]
+        means = [self._means[name] for name in averaged]
+        torch._foreach_lerp_(means, [self._weights[name] for name in averaged], 1 - self._decay)
+        for name in self._means.keys() - averaged:
+            self._means[name].copy_(self._weights[name])
 
     def state(self) -> dict[str, Tensor]:
-        """Return the averages by parameter name, for a checkpoint; not copied."""
+        """Return the averages by name of the parameter or buffer, for a checkpoint; not copied."""
         return dict(self._means)
 
     @torch.no_grad()
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Load what `state` returned.
 
+        Older ones are of parameters only: then the averages of the rest are what the network has.
+
         Raises:
             ValueError: If it is of another network.
         """
-        if state.keys() != self._means.keys():
-            odd = sorted(state.keys() ^ self._means.keys())
-            raise ValueError(f"averages: expected those of this network, found {odd[:3]} apart")
+        odd = state.keys() ^ self._means.keys()
+        if odd and state.keys() != self._parameters.keys():
+            found = f"{sorted(odd)[:3]} apart"
+            raise ValueError(f"averages: expected those of this network, found {found}")
         for name, mean in self._means.items():
-            mean.copy_(state[name])
+            mean.copy_(state.get(name, self._weights[name]))
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
