@@ -23,19 +23,22 @@ def command(
     """
     from alexrep import files
     from alexrep.config import departures, recipes
-    from alexrep.models import count, registry
+    from alexrep.models import count, layer_table, registry
+    from alexrep.models.without_values import WithoutValues
     from alexrep.pixels.rescale import FILTER, GEOMETRIES, QUALITY
 
     chosen = recipes.load(recipe, tuple(setting or ()))
-    network = registry.build(chosen.model, classes, chosen.seed)
+    with WithoutValues():
+        network = registry.build(chosen.model, classes, chosen.seed)
     rows = count.layers(network, chosen.model.side)
+    fixed = sum(row.cost.fixed for row in rows)
     points = departures.of(chosen)
-    head = {"recipe": chosen.name, "model": chosen.model.name, "classes": classes}
+    head = {"recipe": chosen.name, "model": chosen.model.title, "classes": classes}
     head |= {"source": chosen.source, "expected": chosen.expected, "time": chosen.time}
     head |= {"prepared side": chosen.prepared_side}
     rest = [*departures.of_data(GEOMETRIES[0], QUALITY, FILTER), *departures.OF_THE_PROGRAM]
     if as_json:
-        document = count.document(rows) | {"departures": points, "other_departures": rest}
+        document = layer_table.document(rows) | {"departures": points, "other_departures": rest}
         typer.echo(files.to_json(head | document), nl=False)
         return
     for key in ("source", "expected", "time"):
@@ -45,7 +48,9 @@ def command(
         side = chosen.prepared_side
         typer.echo(f"images: {side} x {side} pixels (alexrep preprocess --side {side})")
     typer.echo(f"classes: {classes:,} (--classes for as many as the data has)")
-    typer.echo(count.text(rows))
+    typer.echo(layer_table.text(rows))
+    if fixed:
+        typer.echo(f"fixed: {fixed:,} running means and variances beside the trained parameters")
     typer.echo(f"departures from net 145: {len(points) or 'none'}")
     for point in points:
         typer.echo(f"  {point}")

@@ -29,6 +29,11 @@ class Model(Strict):
     side: Side = 224
     """Side of the input patch, in pixels; 224 in the paper, section 3.5."""
 
+    @property
+    def title(self) -> str:
+        """The network's name among all networks; a family's are told apart."""
+        return self.name
+
 
 KINDS: Kinds[Model] = Kinds("name", default="alexnet")
 """The settings class of each network."""

@@ -9,7 +9,7 @@ from alexrep import files, locks, manifest
 from alexrep.compute import precision
 from alexrep.evaluation.scores import Scores
 from alexrep.manifest import Manifest
-from alexrep.models import count
+from alexrep.models import layer_table
 from alexrep.runs import checkpoint, environment, resume_conditions
 from alexrep.runs.session import RunSession, Session, Signal
 from alexrep.shards import subset
@@ -108,7 +108,7 @@ def _train(
             watcher.goes_on(job.position.epoch, job.position.step)
         for remark in start.remarks if start is not None else ():
             job.event(remark)
-        count.save(folder.layers, job.model, recipe.model.side, check)
+        layer_table.save(folder.layers, job.model, recipe.model.side, check)
         scores = loop.train(job)
     return _finish(request, job, scores, check)
 

@@ -20,12 +20,8 @@ class LocallyConnected2d(nn.Module):
     On a CPU the form kept here takes 16 ms forward and backward for (128, 64, 8, 8) to 32 maps,
     the one by `functional.unfold` 93 ms, a convolution, which has 1/64 of the kernels, 5 ms.
 
-    `shares_weights` says so to whoever counts multiply-adds.
-
     Source: layers `local3` and `local4` of cuda-convnet's CIFAR-10 nets.
     """
-
-    shares_weights = False
 
     def __init__(self, in_maps: int, out_maps: int, side: int, size: int = 3) -> None:
         """Make the layer, its parameters without values.
