@@ -32,7 +32,7 @@ def of(recipe: Recipe) -> list[str]:
     """
     released = recipes.load(REFERENCE)
     if recipe.model.name != released.model.name:
-        return [f"another network: {recipe.model.name}; net 145: {released.model.name}"]
+        return [f"another network: {recipe.model.title}; net 145: {released.model.name}"]
     mine, theirs = recipe.points(), released.points()
     lines = [
         f"{label}: {mine.get(label, 'none')}; net 145: {theirs.get(label, 'none')}"

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from alexrep.config import model as models
 from alexrep.config import optimiser as optimisers
+from alexrep.config import torchvision as _torchvision  # noqa: F401 (registers its settings)
 from alexrep.config.feed import Feed, Limits, Noise
 from alexrep.config.input import INPUTS, Input, MeanImage
 from alexrep.config.schedules import Schedule
@@ -32,6 +33,12 @@ class Compute(Strict):
     device. Section 3.2."""
     accumulate: Annotated[int, Field(ge=1, le=4096)] = 1
     """Pieces into which each process divides its part of a batch, to save memory."""
+    batch_statistics: Annotated[
+        Literal["rank0", "synchronised"], Label("statistics of batch normalisation")
+    ] = "rank0"
+    """Of several processes: each normalises over its own images, and validation and checkpoints
+    have the running statistics of the first one; or all normalise over the images of all of them,
+    as one process would. With `accumulate` each piece is normalised by itself."""
     ema: Annotated[float, Field(ge=0, lt=1), Label("running average of weights")] = 0.0
     """Decay of the running average of weights at each step; 0 for no average. Ours."""
 

@@ -12,7 +12,9 @@ from torch import nn
 from alexrep.compute.precision import Towered
 from alexrep.config import model as settings
 from alexrep.config.model import AlexNetModel, CifarModel, Model
+from alexrep.config.torchvision import TorchvisionModel
 from alexrep.errors import ConfigError, mismatch
+from alexrep.models import torchvision
 from alexrep.models.alexnet import network as alexnet
 from alexrep.models.alexnet.network import Form
 from alexrep.models.cifar import network as cifar
@@ -71,3 +73,4 @@ def build(model: Model, num_classes: int, seed: int, form: Form = "towers") -> n
 
 register(AlexNetModel, alexnet.build)
 register(CifarModel, cifar.build)
+register(TorchvisionModel, torchvision.build)
