@@ -169,3 +169,48 @@ def test_shares_are_even_and_whole(size: int) -> None:
             shares.append(list(range(num))[alone.share(num)])
         assert [image for share in shares for image in share] == list(range(num))
         assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+NORMALISED = (
+    *("model.name='torchvision'", "model.arch='shufflenet_v2_x0_5'", "model.side=64"),
+    *(
+        "schedule.epochs=1",
+        "schedule.changes=[{epoch=0,weights=1e-5,biases=1e-5}]",
+        "compute.ema=0.9",
+    ),
+)
+"""A small network of batch normalisations, at a rate that does not magnify rounding."""
+
+
+@pytest.fixture(scope="module")
+def normalised(start: Start, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Any]:
+    """Return weights and statistics after 5 steps whose statistics are synchronised."""
+    out = tmp_path_factory.mktemp("normalised")
+    ends, stderr = start(out, *NORMALISED, "compute.batch_statistics='synchronised'", sizes=(1, 4))
+    assert [code for end in ends.values() for code, _ in end.values()] == [0] * 5, stderr
+    return {size: torch.load(out / f"{size}.pt", weights_only=True) for size in (1, 4)}
+
+
+def test_with_synchronised_statistics_several_processes_train_the_weights_of_one(
+    normalised: dict[int, Any],
+) -> None:
+    """The last batch is of 2 images: two of the four processes have none."""
+    alone, shared = (normalised[size]["weights"] for size in (1, 4))
+    for name, tensor in alone.items():
+        # Some are zero but for rounding: a bias between two normalisations, and what it gives.
+        assert torch.allclose(shared[name], tensor, rtol=1e-9, atol=1e-12), name
+    assert {int(shared[name]) for name in shared if name.endswith("tracked")} == {STEPS}
+    last = [normalised[size]["rows"][-1] for size in (1, 4)]
+    for key in ("val_loss", "val_top1_error_ema"):
+        assert last[0][key] == pytest.approx(last[1][key], rel=1e-9)
+
+
+def test_without_them_two_processes_train_other_weights_than_one(
+    start: Start, normalised: dict[int, Any], tmp_path: Path
+) -> None:
+    ends, stderr = start(tmp_path, *NORMALISED)
+    assert [code for code, _ in ends["2"].values()] == [0, 0], stderr
+    weights = torch.load(tmp_path / "2.pt", weights_only=True)["weights"]
+    name = "inner.conv1.0.weight"
+    first = normalised[1]["weights"][name]
+    assert float((first - weights[name]).norm() / first.norm()) > 1e-6

@@ -8,11 +8,12 @@ import pytest
 import torch
 from sessions import Memory
 
+from alexrep.compute.processes import Processes
 from alexrep.config import recipes
 from alexrep.errors import AlexrepError
 from alexrep.runs.saver import CheckpointPolicy
-from alexrep.training import saving
-from alexrep.training.job import Job, Position, generators, set_generators
+from alexrep.training import generators, saving
+from alexrep.training.job import Job, Position
 
 
 class Run:
@@ -87,7 +88,8 @@ def test_every_k_th_epoch_is_kept_when_it_has_been_scored() -> None:
     chosen = recipes.load("demo", ("checkpoints.keep_epochs=2",))
     fields: dict[str, Any] = {"recipe": chosen, "position": position, "session": session}
     fields |= {"model": state, "optimiser": state, "constants": {}, "average": None}
-    job = cast(Job, SimpleNamespace(**fields, device=torch.device("cpu")))
+    fields |= {"device": torch.device("cpu"), "processes": Processes()}
+    job = cast(Job, SimpleNamespace(**fields))
     saving.save(job)  # before training
     for _ in range(5):
         position.batch = 3
@@ -102,7 +104,7 @@ def test_every_k_th_epoch_is_kept_when_it_has_been_scored() -> None:
 
 def test_generators_of_torch_go_on_where_they_were() -> None:
     cpu = torch.device("cpu")
-    before = generators(cpu)
+    before = generators.states(cpu)
     drawn = torch.rand(3)
-    set_generators(before, cpu)
+    generators.restore(before, cpu)
     assert torch.equal(torch.rand(3), drawn)

@@ -33,9 +33,7 @@ class Compute(Strict):
     device. Section 3.2."""
     accumulate: Annotated[int, Field(ge=1, le=4096)] = 1
     """Pieces into which each process divides its part of a batch, to save memory."""
-    batch_statistics: Annotated[
-        Literal["rank0", "synchronised"], Label("statistics of batch normalisation")
-    ] = "rank0"
+    batch_statistics: Literal["rank0", "synchronised"] = "rank0"
     """Of several processes: each normalises over its own images, and validation and checkpoints
     have the running statistics of the first one; or all normalise over the images of all of them,
     as one process would. With `accumulate` each piece is normalised by itself."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.optim import Optimizer
 
-from alexrep.compute import precision
+from alexrep.compute import batch_statistics, precision
 from alexrep.compute.gradients import Gradients
 from alexrep.compute.precision import Network
 from alexrep.compute.processes import Processes
@@ -25,8 +25,8 @@ from alexrep.models import registry
 from alexrep.runs.session import Session
 from alexrep.shards import subset
 from alexrep.shards.read import Split
+from alexrep.training import generators, start
 from alexrep.training import optimiser as optimisers
-from alexrep.training import start
 from alexrep.training.ema import MovingAverage
 from alexrep.training.groups import layers_of
 from alexrep.training.request import Resources
@@ -116,6 +116,8 @@ class Job:
     def __post_init__(self) -> None:
         """Make what follows from the other fields."""
         compute = self.recipe.compute
+        if compute.batch_statistics == "synchronised":
+            batch_statistics.synchronise(self.model, self.processes)
         self.network = Network(self.model, compute, self.device)
         self.gradients = Gradients(self.model, self.processes)
         if compute.ema:
@@ -136,21 +138,6 @@ class Job:
         """Log something that happened, and say it."""
         self.session.record({"kind": "event", "step": self.position.step, "text": text})
         self.say(text)
-
-
-def generators(device: torch.device) -> dict[str, torch.Tensor]:
-    """Return the states of torch's own generators, on the host and the device."""
-    states = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
-    return states
-
-
-def set_generators(states: dict[str, torch.Tensor], device: torch.device) -> None:
-    """Put torch's own generators into the states that `generators` returned."""
-    torch.set_rng_state(states["cpu"])
-    if device.type == "cuda" and "cuda" in states:
-        torch.cuda.set_rng_state(states["cuda"], device)
 
 
 def assemble(
@@ -204,7 +191,7 @@ def assemble(
         restore(job, content)
     else:
         # Nothing of ours draws from torch's own generators; a network of others may.
-        torch.manual_seed(recipe.seed)
+        generators.seed(recipe.seed, resources.processes.rank)
     return job
 
 
@@ -212,6 +199,6 @@ def restore(job: Job, content: Mapping[str, Any]) -> None:
     """Put weights, velocities, averages and generators into the states of a checkpoint."""
     job.model.load_state_dict(content["state_dict"])
     optimisers.restore(job.optimiser, content["optimizer"])
-    set_generators(content["rng"], job.device)
+    generators.restore(content["rng"], job.device, job.processes.rank)
     if job.average is not None:
         job.average.load(content["average"])

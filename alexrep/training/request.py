@@ -1,5 +1,6 @@
 """What a training is asked to do: a recipe, the data, the run's folder, and what it may use."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,14 +10,17 @@ import torch
 from alexrep import files
 from alexrep.compute import precision
 from alexrep.compute.processes import Processes
+from alexrep.compute.rank import ProcessRank
 from alexrep.config import recipes
 from alexrep.config.recipe import Recipe
 from alexrep.errors import ConfigError, mismatch
 from alexrep.feed.dataset import FILES, TrainingData
 from alexrep.manifest import Plan
-from alexrep.models import registry
+from alexrep.models import count, registry
+from alexrep.models.without_values import WithoutValues
 from alexrep.runs.folder import RunFolder
-from alexrep.training import groups, start
+from alexrep.shards import subset
+from alexrep.training import groups, pieces, start
 
 
 @dataclass(frozen=True)
@@ -71,16 +75,21 @@ def require_runnable(recipe: Recipe, data: TrainingData) -> None:
     """Refuse a recipe that cannot run on this data, before anything is written.
 
     Raises:
-        ConfigError: If it is made for images of another side, the network cannot be made so, the
-            schedule names a layer that it does not have, the patch is larger than the images, a
-            tower's device is not there, or the weights to start from are of another network.
+        ConfigError: If it is made for images of another side, the network cannot be made or
+            computed so, batch normalisation would see one image only, the schedule names a layer
+            that the network does not have, the patch is larger than the images, a tower's device
+            is not there, or the weights to start from are of another network.
     """
     _require_side(recipe, data)
     data.inputs(recipe)
-    model = registry.build(recipe.model, len(data.train.classes), recipe.seed)
+    with WithoutValues():
+        model = registry.build(recipe.model, len(data.train.classes), recipe.seed)
     if recipe.start is not None and data.weights is not None:
         start.take(model, recipe.start, data.weights)
     precision.require_places(model, recipe.compute)
+    count.layers(model, recipe.model.side)
+    num_processes = ProcessRank.of(os.environ).world_size
+    pieces.require_enough(model, recipe, len(subset.indices(data.train)), num_processes)
     parameters = groups.parameter_groups(model, recipe.optimiser)
     groups.require_layers(recipe.schedule, groups.layers_of(parameters))
 

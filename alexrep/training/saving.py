@@ -10,13 +10,15 @@ from alexrep.config.recipe import Recipe
 from alexrep.feed.dataset import TrainingData
 from alexrep.runs.resume_conditions import Conditions
 from alexrep.runs.saver import Also
-from alexrep.training.job import Job, generators
+from alexrep.training import generators
+from alexrep.training.job import Job
 
 
 def save(job: Job, is_best: bool = False) -> None:
-    """Begin to save a checkpoint; does nothing in a session without a folder."""
+    """Begin to save a checkpoint in a session with a folder; all ranks must call it."""
+    rng = generators.states_of_all(job.device, job.processes)
     if job.session.writes:
-        job.session.save(_content(job), Also(is_best, _kept_epoch(job)))
+        job.session.save(_content(job, rng), Also(is_best, _kept_epoch(job)))
 
 
 def constants(recipe: Recipe, data: TrainingData, conditions: Conditions) -> dict[str, Any]:
@@ -43,7 +45,7 @@ def constants(recipe: Recipe, data: TrainingData, conditions: Conditions) -> dic
     }
 
 
-def _content(job: Job) -> dict[str, Any]:
+def _content(job: Job, rng: dict[str, Any]) -> dict[str, Any]:
     position = job.position
     content = {
         "state_dict": job.model.state_dict(),
@@ -53,7 +55,7 @@ def _content(job: Job) -> dict[str, Any]:
         "best": {"epoch": position.best_epoch, "val_top1_error": position.best_error},
         "optimizer": job.optimiser.state_dict(),
         "sampler": dataclasses.asdict(position),
-        "rng": generators(job.device),
+        "rng": rng,
     }
     if job.average is not None:
         content["average"] = job.average.state()

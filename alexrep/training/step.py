@@ -22,6 +22,7 @@ from alexrep.feed.draws import Draws
 from alexrep.models import dropout
 from alexrep.training.job import Job
 from alexrep.training.optimiser import shape_gradients
+from alexrep.training.pieces import of_batch
 
 
 @dataclass
@@ -87,7 +88,7 @@ def make(job: Job, indices: NDArray[np.int64], batch: Batch, rates: Rates) -> Ou
     position = job.position
     sums = torch.zeros(3, dtype=torch.float64, device=job.device)
     job.gradients.clear()
-    pieces = _pieces(job, len(indices))
+    pieces = of_batch(len(indices), job.processes, job.recipe.compute)
     for number, piece in enumerate(pieces, start=1):
         if number == len(pieces):
             job.gradients.expect_last()
@@ -114,19 +115,12 @@ def draw(job: Job, indices: NDArray[np.int64]) -> Draws:
     return draws.draw(indices, border, feed.draws, feed.reflect, recipe.seed, job.position.epoch)
 
 
-def _pieces(job: Job, num_images: int) -> list[NDArray[np.int64]]:
-    """Divide this rank's share into pieces: the rows of each in the whole batch."""
-    share = np.arange(num_images)[job.processes.share(num_images)]
-    parts = np.array_split(share, job.recipe.compute.accumulate)
-    return [part for part in parts if len(part)]
-
-
 def _learn(
     job: Job, batch: Batch, piece: NDArray[np.int64], num_images: int, rates: Rates
 ) -> Tensor:
     """Add the gradients of a piece; return its part of the mean loss, and its credits, (3,)."""
-    first = piece - job.processes.share(num_images).start
-    rows = slice(int(first[0]), int(first[-1]) + 1)
+    start = int(piece[0]) - job.processes.share(num_images).start if len(piece) else 0
+    rows = slice(start, start + len(piece))
     indices = batch.indices[rows]
     images = torch.from_numpy(batch.images[rows]).to(job.device, non_blocking=True)
     labels = torch.from_numpy(job.labels[indices]).to(job.device, non_blocking=True)
