@@ -208,7 +208,8 @@ def say_counts(record: Manifest, path: Path) -> None:
 
 def _counted(record: Manifest, name: str) -> str:
     """Write a count; of images, those in quarantine are among it, as in the errors."""
-    num_quarantined = record.counts.get(name.replace(" images", " quarantined"), 0)
+    split = name.removesuffix(" images")
+    num_quarantined = record.counts.get(f"{split} quarantined", 0)
     # Only a training has added them already.
     more = 0 if record.stage == "train" else num_quarantined
     return with_quarantined(record.counts[name] + more, num_quarantined, name)
