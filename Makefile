@@ -10,7 +10,14 @@ python = OMP_NUM_THREADS=1 .venv/bin/python
 # In CI in the order of the files; elsewhere in a random one, whose seed is printed.
 tests = pytest -n 3 --dist loadfile $(if $(CI),-p no:randomly)
 
-.PHONY: help install demo test check coverage lint docs gallery
+# What the tasks below work on, as in: make train-alexnet-2012 DATA=/big/data ARGS='--device cuda:1'
+DATA ?= data
+RUNS ?= runs
+PORT ?= 6006
+ARGS ?=
+alexrep = .venv/bin/alexrep
+
+.PHONY: help install demo test check coverage lint docs gallery report tensorboard
 
 help:
 	@echo 'make install   set up .venv, with pillow-simd if it can be built'
@@ -21,6 +28,14 @@ help:
 	@echo 'make docs      docs/cli.md from the help of the commands'
 	@echo 'make gallery   docs/gallery: the report of the demo, and some pictures'
 	@echo 'make lint      make install with the test extras, then linters and types only'
+	@echo
+	@echo 'With DATA=$(DATA) RUNS=$(RUNS) ARGS=..., for any RECIPE of alexrep recipes:'
+	@echo 'make train-RECIPE       train $(RUNS)/RECIPE, or go on with it'
+	@echo 'make background-RECIPE  the same in the background: prints its process and its log'
+	@echo 'make resume-RECIPE      go on with $(RUNS)/RECIPE, by the recipe that it began with'
+	@echo 'make eval-RECIPE        score it, centre and ten-crop'
+	@echo 'make report             $(RUNS)/report.html of all runs there'
+	@echo 'make tensorboard        curves of all runs there, on port $(PORT)'
 
 install:
 	@./install.sh
@@ -60,3 +75,25 @@ gallery: demo
 	.venv/bin/alexrep plot alexrep-demo/run --out docs/gallery/demo \
 		--only curves --only network --only confusion --only calibration
 	.venv/bin/alexrep report alexrep-demo/run --data alexrep-demo/data --out docs/gallery/demo.html
+
+train-%:
+	$(alexrep) train $(DATA) --run $(RUNS)/$* --recipe $* $(ARGS)
+
+# A signal to the process that is printed (kill N) saves a checkpoint and ends the training.
+background-%:
+	@mkdir -p $(RUNS)
+	@log=$(RUNS)/$*-$$(date +%Y%m%d-%H%M%S).log; \
+	nohup $(alexrep) train $(DATA) --run $(RUNS)/$* --recipe $* $(ARGS) >"$$log" 2>&1 </dev/null & \
+	echo "process $$!, log $$log"
+
+resume-%:
+	$(alexrep) train $(DATA) --run $(RUNS)/$* --resume must $(ARGS)
+
+eval-%:
+	$(alexrep) eval $(RUNS)/$* --data $(DATA) --views centre,ten-crop $(ARGS)
+
+report:
+	$(alexrep) report $(dir $(wildcard $(RUNS)/*/recipe.toml)) --out $(RUNS)/report.html $(ARGS)
+
+tensorboard:
+	.venv/bin/tensorboard --logdir $(RUNS) --port $(PORT) $(ARGS)
