@@ -8,7 +8,7 @@ from alexrep.config import departures, recipes
 
 SPEED = ("channels_last", "compile", "deterministic", "form", "towers", "accumulate")
 NEUTRAL = (
-    *("name", "source", "expected", "time", "command", "seed", "checkpoints."),
+    *("name", "source", "expected", "time", "command", "seed", "checkpoints.", "log."),
     *(f"compute.{key}" for key in SPEED),
     "compute.batch_statistics",  # net 145 has none
 )

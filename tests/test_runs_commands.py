@@ -2,7 +2,9 @@
 
 import csv
 import dataclasses
+import io
 import json
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,7 +33,7 @@ def done(*words: str | Path) -> str:
 
 
 def test_the_commands_about_runs() -> None:
-    assert COMMANDS == ["list", "show", "diff", "copy", "note", "csv", "prune"]
+    assert COMMANDS == ["list", "show", "diff", "new", "copy", "note", "csv", "prune"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -94,6 +96,66 @@ def test_diff_puts_errors_side_by_side(make_run: MakeRun) -> None:
         ["37.50", "%", "75.00", "%"]
     ]
     assert json.loads(done("diff", first.path, other.path, "--json"))["errors"]["epoch"] == [3, 1]
+
+
+def test_diff_names_the_epochs_whose_rates_differ(make_run: MakeRun) -> None:
+    changes = "[{epoch=0,weights=0.003,biases=0.006},{epoch=2,noise=false},{epoch=4,weights=0.1}]"
+    settings = ("schedule.epochs=6", "checkpoints.keep_epochs=2")
+    first, other = make_run("one", *settings), make_run("other", *settings)
+    other = make_run("third", *settings, f"schedule.changes={changes}")
+    shown = done("diff", first.path, other.path).splitlines()
+    assert shown[:2] == [
+        "schedule, epochs 2 to 3: colour noise on -> off",
+        "schedule, epochs 4 to 5: rate of weights 0.003 -> 0.1, colour noise on -> off",
+    ]
+    assert json.loads(done("diff", first.path, other.path, "--json"))["rates"] == shown[:2]
+
+
+def test_list_as_csv_has_settings_and_scores(make_run: MakeRun, tmp_path: Path) -> None:
+    make_run("done", is_finished=True)
+    make_run("other", "schedule.stop={metric='val_loss'}", "limits.classes=['a','b']")
+    make_run("spoilt").recipe.write_text("no recipe")
+    text = done("list", tmp_path, "--csv")
+    rows = {Path(row["run"]).name: row for row in csv.DictReader(io.StringIO(text))}
+    assert list(rows) == ["done", "other", "spoilt"]
+    assert (rows["done"]["state"], rows["done"]["feed.batch_size"]) == ("finished", "32")
+    assert float(rows["done"]["val-ten-crop top1_error"]) < 1
+    assert rows["other"]["schedule.stop.metric"] == "val_loss"
+    assert rows["other"]["limits.classes"] == '["a", "b"]'
+    assert rows["other"]["val-ten-crop top1_error"] == ""
+    assert rows["spoilt"]["state"].startswith("unreadable: ")
+
+
+def test_new_makes_the_next_version_and_overwrites_nothing(tmp_path: Path) -> None:
+    def new(base: str | Path) -> Path:
+        return Path(done("new", base, "wide", "--folder", tmp_path).partition(":")[0])
+
+    first = new("alexnet-2012")
+    assert first == tmp_path / "wide-v01.toml"
+    assert tomllib.loads(first.read_text()) == {"name": "wide-v01", "base": "alexnet-2012"}
+    assert recipes.load(str(first)).model == recipes.load("alexnet-2012").model
+    first.write_text(f"{first.read_text()}time = 'a day'\n[model]\nwidth = 0.5\n")
+    (tmp_path / "wide-v07.toml").touch()
+    second = new(first)
+    assert second.name == "wide-v08.toml"
+    assert tomllib.loads(second.read_text()) == {
+        "name": "wide-v08",
+        "base": "alexnet-2012",
+        "model": {"width": 0.5},
+    }
+    assert (tmp_path / "wide-v07.toml").read_text() == ""
+
+
+def test_a_version_of_a_runs_recipe_is_whole_and_of_no_recipe_one_line(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    run = make_run("run", "feed.batch_size=16")
+    path = Path(done("new", run.recipe, "mine", "--folder", tmp_path).partition(":")[0])
+    assert recipes.load(str(path)).feed.batch_size == 16
+    result = alexrep("new", "nosuch", "mine", "--folder", tmp_path)
+    assert (result.exit_code, "found no such recipe" in result.stderr) == (2, True)
+    result = alexrep("new", "demo", "a/b", "--folder", tmp_path)
+    assert "NAME: expected letters, digits, . _ and -, found 'a/b'" in result.stderr
 
 
 def test_diff_of_equal_recipes_says_so(make_run: MakeRun) -> None:

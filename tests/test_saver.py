@@ -73,6 +73,17 @@ def test_those_to_keep_stay(folder: RunFolder) -> None:
     assert saved(folder) == {**kept, "last.pt": 4, "previous.pt": 3}
 
 
+def test_a_kept_one_has_its_error_in_its_name_and_is_read_back(folder: RunFolder) -> None:
+    with begin(folder) as saving:
+        saving.save(content(1), Also(kept_epoch=1))  # as versions before named it
+        saving.save(content(2), Also(kept_epoch=1, kept_error=0.25))
+        saving.save(content(3), Also(kept_epoch=100000, kept_error=1.0))
+    first, second = "epoch-00001-top1-error-0.2500.pt", "epoch-100000-top1-error-1.0000.pt"
+    assert {path.name for path in folder.checkpoints.glob("epoch-*")} == {first, second}
+    kept = folder.epoch_checkpoints()
+    assert {epoch: path.name for epoch, path in kept.items()} == {1: first, 100000: second}
+
+
 def test_the_best_is_without_what_only_a_restart_needs(folder: RunFolder) -> None:
     with begin(folder) as saving:
         saving.save(content(1), Also(is_best=True))

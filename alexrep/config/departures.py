@@ -87,6 +87,35 @@ def _first_differences(recipe: Recipe, released: Recipe) -> list[str]:
     return lines
 
 
+def of_schedules(first: Recipe, second: Recipe) -> list[str]:
+    """Name the epochs in which rates or noise differ, as `epochs 25 to 50: weights 0.1 -> 0.01`.
+
+    Epochs count the finished ones, from 0, and go as far as the shorter of the two runs.
+    """
+    lines, begin = [], 0
+    last = min(first.schedule.epochs, second.schedule.epochs)
+    pairs = [(_shown(first, epoch), _shown(second, epoch)) for epoch in range(last)]
+    for epoch in range(1, last + 1):
+        if epoch == last or pairs[epoch] != pairs[begin]:
+            mine, theirs = pairs[begin]
+            changes = [
+                f"{key} {mine[key]} -> {theirs[key]}" for key in mine if mine[key] != theirs[key]
+            ]
+            span = f"epoch {begin}" if epoch - begin == 1 else f"epochs {begin} to {epoch - 1}"
+            lines += [f"schedule, {span}: {', '.join(changes)}"] if changes else []
+            begin = epoch
+    return lines
+
+
+def _span(first: int, last: int) -> str:
+    return f"epoch {first}" if first == last else f"epochs {first} to {last}"
+
+
+def _shown(recipe: Recipe, epoch: int) -> dict[str, str]:
+    rates = _rates(recipe, epoch)
+    return {label.removeprefix("D5 "): value(recipe, rates) for label, value in RATE_POINTS}
+
+
 def _rates(recipe: Recipe, epoch: int) -> Rates:
     # Errors that always fall: a plateau is named by its rule, as its epochs are not known.
     return rates_at(recipe.schedule, epoch, range(epoch + 1, 0, -1))

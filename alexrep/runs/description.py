@@ -12,7 +12,7 @@ from alexrep.runs import listing, notes, results
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.log import Row
 
-NO_MATTER = ("seed", "checkpoints.", "compute.")
+NO_MATTER = ("seed", "checkpoints.", "log.", "compute.")
 """Fields that change no error to expect, beyond what another seed does."""
 NUM_ROWS = 5
 """Last epochs that are shown."""
@@ -111,6 +111,8 @@ class Comparison:
     runs: tuple[str, str]
     fields: list[str]
     """Differences of the recipes, as `path: the first's -> the second's`."""
+    rates: list[str]
+    """Epochs in which rates or noise differ, as `departures.of_schedules` has them."""
     departures: tuple[list[str], list[str]]
     """In which points each departs from net 145 as released."""
     errors: dict[str, tuple[JsonValue, JsonValue]]
@@ -127,6 +129,7 @@ def compare(first: RunFolder, second: RunFolder) -> Comparison:
     return Comparison(
         runs=(str(first.path), str(second.path)),
         fields=recipes.difference(mine, theirs),
+        rates=departures.of_schedules(mine, theirs),
         departures=(departures.of(mine), departures.of(theirs)),
         errors=_beside(_errors(first), _errors(second)),
     )

@@ -17,8 +17,8 @@ from alexrep.runs import exported
 
 IMPORT = "import-caffe"
 """Stage name in the manifest of a run that was imported, not trained."""
-EPOCH = re.compile(r"epoch-(\d{5,6})\.pt")
-"""Name of an epoch checkpoint."""
+EPOCH = re.compile(r"epoch-(\d{5,6})(?:-top1-error-(\d\.\d{4}))?\.pt")
+"""Name of an epoch checkpoint: finished epochs, val top-1 error; older ones have no error."""
 
 
 @dataclass(frozen=True)
@@ -78,15 +78,16 @@ class RunFolder:
             return self.path / exported.WEIGHTS
         return self.checkpoints / f"{which}.pt"
 
-    def epoch_checkpoint(self, epoch: int) -> Path:
-        """Return the file of the checkpoint that is kept after `epoch` epochs."""
-        return self.checkpoints / f"epoch-{epoch:05}.pt"
+    def epoch_checkpoint(self, epoch: int, error: float | None = None) -> Path:
+        """Return the file to keep after `epoch` epochs, with their val top-1 error in its name."""
+        metric = "" if error is None else f"-top1-error-{error:.4f}"
+        return self.checkpoints / f"epoch-{epoch:05}{metric}.pt"
 
     def epoch_checkpoints(self) -> dict[int, Path]:
         """Return the existing epoch checkpoints by their number of epochs, newest first."""
-        matches = (EPOCH.fullmatch(path.name) for path in self.checkpoints.glob("epoch-*.pt"))
-        epochs = sorted((int(match[1]) for match in matches if match), reverse=True)
-        return {epoch: self.epoch_checkpoint(epoch) for epoch in epochs}
+        found = ((path, EPOCH.fullmatch(path.name)) for path in self.checkpoints.glob("epoch-*.pt"))
+        paths = {int(match[1]): path for path, match in found if match}
+        return dict(sorted(paths.items(), reverse=True))
 
     def resumable(self) -> list[Path]:
         """Return the existing checkpoints that a run can resume from, newest first."""

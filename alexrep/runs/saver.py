@@ -1,7 +1,7 @@
 """Checkpoints written by a thread: one at a time, the one before stays until the next is whole.
 
 `last.pt` is the newest and `previous.pt` the one before it; `best.pt` has the lowest val
-error, `epoch-00010.pt` and so on are kept for good.
+error, `epoch-00010-top1-error-0.4210.pt` and so on are kept for good.
 """
 
 import contextlib
@@ -34,6 +34,8 @@ class Also:
     is_best: bool = False
     kept_epoch: int | None = None
     """Number of finished epochs, if it is kept for good; else None."""
+    kept_error: float | None = None
+    """Val top-1 error after these, for the name of the file."""
 
 
 class CheckpointPolicy:
@@ -149,8 +151,11 @@ class Saver:
         if also.kept_epoch is None:
             checkpoint.save(folder.checkpoint("last"), content, self._make_way)
         else:
-            kept = folder.epoch_checkpoint(also.kept_epoch)
+            kept = folder.epoch_checkpoint(also.kept_epoch, also.kept_error)
+            before = folder.epoch_checkpoints().get(also.kept_epoch, kept)
             checkpoint.save(kept, content, self._check)
+            if before != kept:  # the epoch came to another error under other conditions
+                before.unlink(missing_ok=True)
             with files.whole(folder.checkpoint("last"), self._make_way) as part:
                 link(kept, part)
         self._is_last_whole = True

@@ -18,7 +18,9 @@ def save(job: Job, is_best: bool = False) -> None:
     """Begin to save a checkpoint in a session with a folder; all ranks must call it."""
     rng = generators.states_of_all(job.device, job.processes)
     if job.session.writes:
-        job.session.save(_content(job, rng), Also(is_best, _kept_epoch(job)))
+        errors = job.position.errors
+        also = Also(is_best, _kept_epoch(job), errors[-1] if errors else None)
+        job.session.save(_content(job, rng), also)
 
 
 def constants(recipe: Recipe, data: TrainingData, conditions: Conditions) -> dict[str, Any]:

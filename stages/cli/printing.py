@@ -78,7 +78,9 @@ def say_description(run: Description) -> None:
 
 def say_comparison(comparison: Comparison) -> None:
     """Print what two runs differ in, and their errors side by side."""
-    typer.echo("\n".join(comparison.fields) or "equal recipes")
+    by_epoch = ("schedule.changes", "schedule.weights", "schedule.biases", "schedule.warmup")
+    fields = [line for line in comparison.fields if not line.startswith(by_epoch)]
+    typer.echo("\n".join([*fields, *comparison.rates]) or "equal recipes")
     first, second = comparison.departures
     if common := [line for line in first if line in second]:
         _say_departures("both depart from net 145", common)

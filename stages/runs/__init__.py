@@ -12,7 +12,7 @@ app = typer.Typer(
     context_settings=CONTEXT,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="""List, show, compare, copy, annotate and prune runs, or write them as CSV.
+    help="""List, show, compare, copy, annotate and prune runs; new versions of recipes.
 
     \b
     Example: alexrep runs list runs
@@ -24,6 +24,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "list": look.list_all,
     "show": look.show,
     "diff": look.diff,
+    "new": change.new,
     "copy": change.copy,
     "note": change.note,
     "csv": change.export,

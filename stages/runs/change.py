@@ -1,4 +1,4 @@
-"""`alexrep runs copy`, `note` and `csv`: what adds to run folders."""
+"""`alexrep runs new`, `copy`, `note` and `csv`: what adds recipes and to run folders."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +8,23 @@ import typer
 from ..cli import options
 
 New = Annotated[Path, typer.Argument(metavar="NEW", help="Folder that is not there yet.")]
+Base = Annotated[str, typer.Argument(metavar="BASE", help="Recipe's name, or a TOML file.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the versions.")]
+Folder = Annotated[Path, typer.Option("--folder", metavar="FOLDER", help="Where they are.")]
 Text = Annotated[str, typer.Argument(metavar="TEXT", help="What to remember.")]
+
+
+def new(base: Base, name: Name, folder: Folder = Path()) -> None:
+    """Write the next version of a recipe to NAME-v01.toml, NAME-v02.toml and so on.
+
+    BASE is a recipe's name, a TOML file, or a run's recipe.toml. Nothing is overwritten.
+    \b
+    Example: alexrep runs new alexnet-2012 wider
+    """
+    from alexrep.config import versions
+
+    path = versions.make(base, name, folder)
+    typer.echo(f"{path}: change it, then alexrep train DATA --run runs/{path.stem} --recipe {path}")
 
 
 def copy(run: options.Run, new: New) -> None:

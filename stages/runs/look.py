@@ -1,5 +1,6 @@
 """`alexrep runs list`, `show` and `diff`: what runs are and have come to."""
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -9,19 +10,23 @@ import typer
 from ..cli import options, printing
 
 Root = Annotated[Path, typer.Argument(metavar="[ROOT]", help="Folder that the runs are in.")]
+Csv = Annotated[bool, typer.Option("--csv", help="With settings and scores, as CSV.")]
 Other = Annotated[Path, typer.Argument(metavar="OTHER", help="Another one.")]
 
 
-def list_all(root: Root = Path(), as_json: options.Json = False) -> None:
+def list_all(root: Root = Path(), as_json: options.Json = False, as_csv: Csv = False) -> None:
     """Print a line for each run at or below ROOT: recipe, state, best val top-1 error, note.
 
     \b
     Example: alexrep runs list runs
     """
-    from alexrep.runs import listing
+    from alexrep.runs import listing, sheet
 
-    overviews = [listing.overview(folder) for folder in listing.find(root)]
-    if as_json:
+    runs = listing.find(root)
+    overviews = [listing.overview(folder) for folder in runs if not as_csv]
+    if as_csv:
+        sheet.write(runs, sys.stdout)
+    elif as_json:
         printing.say_json([asdict(overview) for overview in overviews])
     elif overviews:
         printing.say_overviews(overviews)
