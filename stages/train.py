@@ -1,27 +1,31 @@
 """`alexrep train`: shards to a trained network."""
 
-from typing import Annotated
-
 import typer
 
-from .cli import choices, options, printing, training_screen
-from .cli.progress import is_quiet
+from .cli import options, train_options
 
 
 def command(
     ctx: typer.Context,
     data: options.Data,
-    run: options.RunFolder,
-    recipe: choices.Recipe,
+    run: train_options.Run = None,
+    recipe: train_options.Recipe = None,
+    arch: train_options.Arch = None,
     setting: options.Settings = None,
-    epochs: Annotated[int | None, typer.Option(help="Short for schedule.epochs.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Short for feed.batch_size.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Short for seed.")] = None,
-    weights: options.Weights = None,
-    mode: options.Resume = "auto",
-    dry_run: options.DryRun = False,
+    epochs: train_options.Epochs = None,
+    batch_size: train_options.BatchSize = None,
+    rate: train_options.Rate = None,
+    momentum: train_options.Momentum = None,
+    weight_decay: train_options.WeightDecay = None,
+    seed: train_options.Seed = None,
+    weights: train_options.Weights = None,
+    print_freq: train_options.PrintFreq = None,
+    mode: train_options.Resume = "auto",
+    resume_last: train_options.ResumeLast = None,
+    evaluate: train_options.Evaluate = False,
+    dry_run: train_options.DryRun = False,
     device: options.Device = "auto",
-    workers: options.Threads = None,
+    workers: train_options.Threads = None,
 ) -> None:
     """Train a network by a recipe; started again, go on from the last checkpoint.
 
@@ -32,28 +36,14 @@ def command(
     from alexrep import signals
 
     signal = ctx.with_resource(signals.flagged("step"))  # before torch, which takes seconds
-    from alexrep.compute.devices import meeting
-    from alexrep.config import overrides, recipes
-    from alexrep.pool import default_threads
-    from alexrep.training import run as training
-    from alexrep.training.rehearsal import rehearse
-    from alexrep.training.request import Request, Resources, require_runnable
-    from alexrep.training.start import open_inputs
+    from .cli import training
 
-    options.require_run_folder(run, data)
-    short = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "weights": weights}
-    chosen = recipes.load(recipe, overrides.joined(short, setting or ()))
-    require_runnable(chosen, inputs := open_inputs(data, chosen))
-    with inputs, meeting(device, chosen.compute.towers) as (own, group):
-        resources = Resources(own, workers or default_threads(), group, options.note)
-        request = Request(chosen, inputs, run, resources, mode)
-        if not group.leads:
-            training.follow(request, signal, dry_run)
-        elif options.is_finished(record := training.finished(request), run):
-            options.say_errors(None if dry_run else record, run)
-        elif dry_run:
-            printing.say_rehearsal(rehearse(request, signal), chosen, run)
-        else:
-            with training_screen.shown(request, is_quiet(ctx)) as screen:
-                record = training.lead(request, signal, screen.progress, screen.before, screen)
-            options.say_errors(record, run)
+    short: dict[str, object]
+    short = {"epochs": epochs, "batch_size": batch_size, "momentum": momentum, "seed": seed}
+    short |= {"weight_decay": weight_decay, "weights": weights, "print_freq": print_freq}
+    named = (data, run, recipe, arch, mode, resume_last)
+    choice = training.choose(training.Asked(*named, short, rate, tuple(setting or ())))
+    if evaluate:
+        training.score(ctx, choice, data, device, workers)
+    else:
+        training.train(ctx, choice, data, dry_run, device, workers, signal)

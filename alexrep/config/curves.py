@@ -34,6 +34,16 @@ class Curve(Strict):
         """
         raise NotImplementedError
 
+    def scaled(self, factor: float) -> Self:
+        """Return the curve with all its rates times `factor`."""
+        table = self.model_dump()
+        numbers: dict[str, object] = {
+            key: table[key] * factor for key in ("start", "end", "floor") if key in table
+        }
+        if "rates" in table:
+            numbers["rates"] = tuple(rate * factor for rate in table["rates"])
+        return type(self).model_validate({**table, **numbers})
+
     def show(self, rate: float) -> str:
         """Return the rate of an epoch as text; the rule, where it depends on the run."""
         return f"{rate:g}"

@@ -14,6 +14,9 @@ SHORT = {
     "batch_size": "feed.batch_size",
     "seed": "seed",
     "weights": "start.weights",
+    "momentum": "optimiser.momentum",
+    "weight_decay": "optimiser.weight_decay",
+    "print_freq": "log.every_steps",
 }
 """Options of `alexrep train` that are other names for fields."""
 

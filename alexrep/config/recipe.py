@@ -52,6 +52,13 @@ class Checkpoints(Strict):
     """Keep one for good after every so many epochs; none: the last two and the best only."""
 
 
+class Log(Strict):
+    """What is written to the log, beside a row for each epoch."""
+
+    every_steps: Annotated[int, Field(ge=1)] | None = None
+    """Steps between two rows of kind `step`; none: 20 rows an epoch."""
+
+
 class Start(Strict):
     """Weights of another run to start from, as 1 CNN* and 7 CNNs* of the paper's table 2 did."""
 
@@ -101,6 +108,7 @@ class Recipe(Strict):
     limits: Limits = Limits()
     compute: Compute = Compute()
     checkpoints: Checkpoints = Checkpoints()
+    log: Log = Log()
 
     def points(self) -> dict[str, str]:
         """Return the labelled fields, and where the initial weights come from."""

@@ -39,6 +39,12 @@ class Change(Strict):
     """Layers whose own rates this sets, which then stay their own, by full paths or last parts as
     in `optimiser.layer_decays`; empty: all the others."""
 
+    def scaled(self, factor: float) -> Self:
+        """Return the change with its rates times `factor`."""
+        rates = {name: getattr(self, name) for name in ("weights", "biases")}
+        times = {name: rate * factor for name, rate in rates.items() if rate is not None}
+        return type(self).model_validate({**self.model_dump(), **times})
+
 
 class Stop(Strict):
     """When to end before the last epoch."""
@@ -85,6 +91,21 @@ class Schedule(Strict):
     def curves(self) -> tuple[Curve | None, Curve | None]:
         """The curves of weights and of biases; none where changes set the rates."""
         return self.weights, self.biases or self.weights
+
+    def from_rate(self, rate: float) -> Self:
+        """Return the schedule whose first rate of weights is `rate`, all others in proportion."""
+        curve = self.weights
+        first = self.changes[0].weights if curve is None else curve.rate(0, self.epochs, (1.0,))
+        if not first:
+            raise ValueError("the first rate of weights is 0")
+        factor = rate / first
+        scaled = {name: curve.scaled(factor) for name, curve in self._own_curves().items()}
+        changes = tuple(change.scaled(factor) for change in self.changes)
+        return self.model_copy(update={**scaled, "changes": changes})
+
+    def _own_curves(self) -> dict[str, Curve]:
+        curves = {"weights": self.weights, "biases": self.biases}
+        return {name: curve for name, curve in curves.items() if curve is not None}
 
     def points(self) -> dict[str, str]:
         """Return the labelled fields, and what the run may stop at."""

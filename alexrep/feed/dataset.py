@@ -133,6 +133,15 @@ def open_data(
     )
 
 
+def side_of(data: Path) -> int:
+    """Return the side of the images of a packed data folder, in pixels.
+
+    Raises:
+        ManifestError: If it is not packed.
+    """
+    return int(str(_packed(data).details["side"]))
+
+
 def _packed(data: Path) -> Manifest:
     """Return the manifest of the shards.
 

@@ -15,13 +15,19 @@ CHECKPOINTS = ("last.pt", "previous.pt", "best.pt")
 """Checkpoints that are copied; those kept of earlier epochs are not."""
 
 
-def copy(folder: RunFolder, new: RunFolder) -> list[Path]:
+def copy(folder: RunFolder, new: RunFolder, checkpoint: Path | None = None) -> list[Path]:
     """Copy a run to a new folder, whole or not at all, as one that is not finished.
 
     Recipe, plan, classes, mean image, colour axes, notes, log and the checkpoints to go on
     from are copied; locks, partial files, results and pictures are not.
     A run that is under way may be copied: its checkpoints are read before its log, which
     only grows, and is cut to the checkpoint when the copy goes on.
+
+    Args:
+        folder: The run.
+        new: The copy; not there yet.
+        checkpoint: One of the run's checkpoints, which becomes the copy's last and only one;
+            None: last, previous and best are copied.
 
     Returns:
         The names of the copied files.
@@ -30,16 +36,20 @@ def copy(folder: RunFolder, new: RunFolder) -> list[Path]:
         DataError: If the folder is not a run's, has no checkpoint, or the new one exists.
     """
     folder.read_recipe()
-    if not folder.checkpoint("last").is_file():
+    if not (checkpoint or folder.checkpoint("last")).is_file():
         advice = "train it for a while, or train a new run by its recipe.toml"
         raise DataError(mismatch(folder.path, "a checkpoint to go on from", "none", advice))
     if new.path.exists():
         raise DataError(mismatch(new.path, "no such folder yet", "one", "name another"))
-    names = sorted(_copied(folder.path), key=lambda name: (name.suffix != ".pt", name))
+    sources = {name: folder.path / name for name in _copied(folder.path)}
+    if checkpoint is not None:
+        sources = {name: path for name, path in sources.items() if name.suffix != ".pt"}
+        sources[new.checkpoint("last").relative_to(new.path)] = checkpoint
+    names = sorted(sources, key=lambda name: (name.suffix != ".pt", name))
     with files.whole_folder(new.path) as part:
         for name in names:
             (part / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(folder.path / name, part / name)
+            shutil.copyfile(sources[name], part / name)
     return names
 
 

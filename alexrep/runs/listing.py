@@ -43,6 +43,26 @@ def find(root: Path) -> list[RunFolder]:
     return [RunFolder(path) for path in sorted(_below(root))]
 
 
+def newest(root: Path) -> RunFolder:
+    """Return the run at or below `root` whose last checkpoint was written last.
+
+    Raises:
+        DataError: If there is no such folder, or no run with a checkpoint to go on from.
+    """
+    times = {folder: _saved(folder) for folder in find(root)}
+    begun = {folder: time for folder, time in times.items() if time is not None}
+    if not begun:
+        wanted, advice = "a run with a checkpoint", "name the folder that runs are in"
+        raise DataError(mismatch(root, wanted, "none", advice))
+    return max(begun, key=lambda folder: (begun[folder], folder.path))
+
+
+def _saved(folder: RunFolder) -> int | None:
+    """Return when a run's newest checkpoint was written, in nanoseconds; None without one."""
+    times = [path.stat().st_mtime_ns for path in folder.resumable()]
+    return max(times, default=None)
+
+
 def _below(root: Path) -> Iterator[Path]:
     for path, folders, names in os.walk(root):
         if "recipe.toml" in names:

@@ -20,7 +20,7 @@ from alexrep.training.step import Outcome
 from alexrep.training.throughput import Throughput, memory_bytes
 
 ROWS_AN_EPOCH = 20
-"""Rows of kind `step` in the log for each epoch."""
+"""Rows of kind `step` in the log for each epoch, where the recipe does not say."""
 
 
 def batches(recipe: Recipe, train: Split, epoch: int) -> list[NDArray[np.int64]]:
@@ -68,7 +68,7 @@ def run(job: Job, reader: Reader) -> Row:
     rates = begin(job)
     job.watcher.trains(position.epoch, rates.weights)
     planned = batches(recipe, job.train, position.epoch)
-    every = max(1, len(planned) // ROWS_AN_EPOCH)
+    every = recipe.log.every_steps or max(1, len(planned) // ROWS_AN_EPOCH)
     whole, recent, pending = Throughput(), Throughput(), deque[Outcome]()
     rest = shares(job, reader, planned[position.batch :])
     for indices, batch in whole.waiting(recent.waiting(rest)):

@@ -18,7 +18,7 @@ from alexrep.training.job import Position
 
 MODES = ("auto", "never", "must")
 """Go on if there is a run, else begin; only begin; only go on."""
-MAY_CHANGE = ("schedule.", "checkpoints.")
+MAY_CHANGE = ("schedule.", "checkpoints.", "log.")
 """Fields of the recipe that may change in the middle of a run; the log then tells it."""
 ADVICE = "ask for the same, or name another run"
 """What to do where a folder holds another run."""

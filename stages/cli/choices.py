@@ -6,15 +6,6 @@ import typer
 
 from . import complete
 
-Recipe = Annotated[
-    str,
-    typer.Option(
-        "--recipe",
-        metavar="NAME",
-        help="Name of a recipe, or a TOML file.",
-        autocompletion=complete.recipes,
-    ),
-]
 RecipeArgument = Annotated[
     str,
     typer.Argument(

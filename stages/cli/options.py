@@ -22,9 +22,6 @@ if TYPE_CHECKING:  # pydantic would take a fifth of the time of --help
 
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="Folder made by alexrep preprocess.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder made by alexrep train.")]
-RunFolder = Annotated[
-    Path, typer.Option("--run", metavar="RUN", help="Folder of the run; gone on with if begun.")
-]
 Workers = Annotated[
     int | None,
     typer.Option(
@@ -56,24 +53,6 @@ Settings = Annotated[
         help="Field of the recipe, see alexrep recipes --fields; may be given again.",
         autocompletion=complete.settings,
     ),
-]
-Weights = Annotated[
-    str | None,
-    typer.Option(
-        metavar="RUN", help="Run or checkpoint to take initial weights from: start.weights."
-    ),
-]
-Resume = Annotated[
-    str,
-    typer.Option(
-        "--resume",
-        metavar="MODE",
-        autocompletion=complete.one_of("auto", "never", "must"),
-        help="auto: go on if begun; never: only begin; must: only go on.",
-    ),
-]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="A few steps, and what a run would take; write nothing.")
 ]
 Device = Annotated[
     str,
