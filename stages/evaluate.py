@@ -38,9 +38,6 @@ def command(
     from alexrep import signals
 
     signalled = ctx.with_resource(signals.flagged())
-    from alexrep.compute.devices import meeting
-    from alexrep.pool import default_threads
-
     from .cli import ensembles, evaluating
 
     options.require("--split", split, ("train", "val", "test"))
@@ -50,9 +47,6 @@ def command(
     form = (checkpoint, all_probabilities or len(run) > 1, average, subset)
     request = evaluating.Request(tuple(run), data, split, tuple(kinds), form, labels, submission)
     mixture = ensembles.mixture_of(request, weights)
-    with meeting(device) as (where, group):
-        resources = (where, group, workers or default_threads(), batch_size)
-        scoring = evaluating.Evaluation(*resources, signalled, is_quiet(ctx))
-        scored = ensembles.all_results(scoring, request, mixture)
-        if group.leads:
-            evaluating.say(scored, request, as_json, per_class)
+    rest = (device, workers, batch_size, signalled, is_quiet(ctx))
+    if scored := ensembles.score(request, mixture, *rest):
+        evaluating.say(scored, request, as_json, per_class)

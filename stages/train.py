@@ -44,6 +44,6 @@ def command(
     named = (data, run, recipe, arch, mode, resume_last)
     choice = training.choose(training.Asked(*named, short, rate, tuple(setting or ())))
     if evaluate:
-        training.score(ctx, choice, data, device, workers)
+        training.score(ctx, choice, data, device, workers, signal)
     else:
         training.train(ctx, choice, data, dry_run, device, workers, signal)

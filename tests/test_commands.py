@@ -810,7 +810,9 @@ def test_resume_of_a_run_that_is_there(chain: Chain, mode: str, code: int) -> No
 def test_resume_of_a_run_that_is_not_there(data: Path, tiny: Path, tmp_path: Path) -> None:
     words = ("train", data, "--run", tmp_path / "run", "--recipe", tiny, "--resume")
     assert "expected a run to go on with, found none" in refused(*words, "must")
-    assert "expected auto or never or must, found 'yes'" in refused(*words, "yes", code=2)
+    assert "expected auto or never or must or a checkpoint's path, found 'yes'" in refused(
+        *words, "yes", code=2
+    )
     assert not (tmp_path / "run").exists()
 
 

@@ -230,7 +230,8 @@ def test_a_setting_below_a_value_is_refused(setting: str) -> None:
 
 
 def test_the_short_names_are_keys_of_the_recipe() -> None:
-    short = {name: "3" if name == "weights" else 3 for name in overrides.SHORT}
+    own = {"weights": "3", "momentum": 0.3, "weight_decay": 0.3}
+    short = {name: own.get(name, 3) for name in overrides.SHORT}
     chosen = recipes.load("demo", overrides.joined(short, ()))
     changed = {line.partition(":")[0] for line in recipes.difference(recipes.load("demo"), chosen)}
     assert changed >= set(overrides.SHORT.values())

@@ -6,9 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from alexrep.compute.devices import meeting
 from alexrep.errors import ConfigError, mismatch
 from alexrep.evaluation import ensemble, labels
+from alexrep.pool import default_threads
 from alexrep.runs.results import Scored
+from alexrep.runs.session import Signal
 
 from .evaluating import Evaluation, Request, keep
 
@@ -41,6 +44,31 @@ def mixture_of(request: Request, text: str | None) -> Mixture:
         wanted, advice = f"search or {num} numbers from 0 up", "write them as 0.2,0.8"
         raise ConfigError(mismatch("--weights", wanted, repr(text), advice))
     return [weight / sum(weights) for weight in weights]
+
+
+def score(
+    request: Request,
+    mixture: Mixture,
+    device: str,
+    workers: int | None,
+    batch_size: int,
+    signalled: Signal,
+    quiet: bool,
+) -> list[Scored]:
+    """Join the other processes, and return all that is asked for; nothing in those but the first.
+
+    Args:
+        request: What is asked for.
+        mixture: As `mixture_of` returns it.
+        device: As the option has it.
+        workers: Decoding threads; as many as there are processors if None.
+        batch_size: Images in a batch.
+        signalled: Tells the signal that has come.
+        quiet: Whether no progress is shown.
+    """
+    with meeting(device) as (where, group):
+        resources = (where, group, workers or default_threads(), batch_size)
+        return all_results(Evaluation(*resources, signalled, quiet), request, mixture)
 
 
 def all_results(scoring: Evaluation, request: Request, mixture: Mixture) -> list[Scored]:

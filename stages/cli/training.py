@@ -24,12 +24,13 @@ from alexrep.training.rehearsal import rehearse
 from alexrep.training.request import Request, Resources, require_runnable
 from alexrep.training.start import open_inputs
 
-from .. import evaluate
-from . import options, printing, training_screen
+from . import ensembles, evaluating, options, printing, training_screen
 from .progress import is_quiet
 
 ROOT = Path("runs")
 """Where the runs are that were given no folder."""
+BATCH_SIZE = 64
+"""Images in a batch that is only scored."""
 
 
 @dataclass(frozen=True)
@@ -120,8 +121,15 @@ def train(
             options.say_errors(record, run)
 
 
-def score(ctx: typer.Context, choice: Choice, data: Path, device: str, workers: int | None) -> None:
-    """Score the run that was chosen, as `alexrep eval` does.
+def score(
+    ctx: typer.Context,
+    choice: Choice,
+    data: Path,
+    device: str,
+    workers: int | None,
+    signal: Signal,
+) -> None:
+    """Score val by the centre patch of the run that was chosen, as `alexrep eval` does.
 
     Raises:
         ConfigError: If none was named.
@@ -129,7 +137,11 @@ def score(ctx: typer.Context, choice: Choice, data: Path, device: str, workers: 
     if choice.run is None:
         wanted, advice = "the run to score", "name it with --run, --resume or --resume-last"
         raise ConfigError(mismatch("--evaluate", wanted, "none", advice))
-    evaluate.command(ctx, [choice.run], data, device=device, workers=workers)
+    form = ("last", False, "probabilities", False)
+    request = evaluating.Request((choice.run,), data, "val", ("centre",), form, None, None)
+    rest = (device, workers, BATCH_SIZE, signal, is_quiet(ctx))
+    if scored := ensembles.score(request, [1.0], *rest):
+        evaluating.say(scored, request, as_json=False, per_class=False)
 
 
 def _run_of(asked: Asked) -> tuple[Path | None, str]:
