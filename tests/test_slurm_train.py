@@ -1,9 +1,16 @@
 """slurm/train.slurm on a real cluster: stopped in every way that Slurm knows, and resumed."""
 
+import json
+import os
+import shlex
+import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cluster import Cluster, running
 from slurm_lab import Lab, losses, ranks
@@ -156,3 +163,23 @@ def test_two_nodes_out_of_time_end_with_the_same_bits(lab: Lab, on_two_nodes: st
     lab.cluster.run("scancel", "--batch", "--signal=USR2", job)
     lab.ends_like(job, "two-again", on_two_nodes)
     assert lab.cluster.fact(job, "Restarts") == "1"
+
+
+def test_two_nodes_score_what_one_process_scores(lab: Lab, undisturbed: str) -> None:
+    assert undisturbed
+    words = ("--data", str(lab.data), "--views", "centre,ten-crop", "--device", "cpu")
+    shutil.copytree(lab.folder / "undisturbed", lab.folder / "scored")
+    command = shlex.join(["srun", "alexrep", "eval", "scored", *words])
+    options = (f"--chdir={lab.folder}", "--nodes=2", "--ntasks=2", "--output=scored.out")
+    job = lab.cluster.submit(*options, "--wrap", f". ./env.sh; {command}")
+    assert lab.cluster.wait(job) == ["COMPLETED"], lab.output("scored")
+    single = [sys.executable, "-m", "alexrep.stages", "eval", "undisturbed", *words]
+    subprocess.run(single, cwd=lab.folder, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True)
+    for views in ("val-centre", "val-ten-crop"):
+        paths = [lab.folder / run / "results" / views for run in ("undisturbed", "scored")]
+        one, two = (json.loads(path.with_suffix(".json").read_text()) for path in paths)
+        assert two["top1_error"] == one["top1_error"]
+        assert two["loss"] == pytest.approx(one["loss"], rel=1e-5)
+        alone, together = (np.load(path.with_suffix(".npz"))["names"] for path in paths)
+        assert together.tolist() == alone.tolist()
+        assert len(set(together.tolist())) == len(together) > 0
