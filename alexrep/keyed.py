@@ -38,6 +38,11 @@ def below(bound: int, *keys: ArrayLike) -> NDArray[np.int64]:
     return ((high * np.uint64(bound)) >> np.uint64(32)).astype(np.int64)
 
 
+def uniform(*keys: ArrayLike) -> NDArray[np.float64]:
+    """Return numbers of equal probability from 0 to below 1, multiples of 2**-53."""
+    return (bits(*keys) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
 def normal(*keys: ArrayLike) -> NDArray[np.float64]:
     """Return normal numbers of mean 0 and variance 1, by the Box-Muller transform."""
     first, second = _uniform(bits(*keys, 1)), _uniform(bits(*keys, 2))

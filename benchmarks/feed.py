@@ -6,8 +6,11 @@ Processor seconds per image on the training images at 256x256, one decoding thre
 with one thread, in shuffled order:
 - host: batches of 128, decoded, with their draws; augmentation is left to a device;
 - augmented: batches of 32 with crop, reflection, mean and noise on this core;
+- resized, jittered: the same with a list of augmentations in place of the 2012 ones, resized
+  patches and reflections, and with them jitter of 0.4, 0.4, 0.4 and 0.1; mean and deviation;
 - torchvision: ImageFolder, DataLoader without workers (the cheapest per core), and the same
   augmentation, one image at a time;
+- torchvision resized, torchvision jittered: the same augmentations by its transforms, on uint8;
 - webdataset, if it is installed: the same from a tar, in the order of the tar.
 Bare decodes the same bytes from memory into one array, which is faster than anything that
 keeps its result. Targets: host 0.9 of bare; augmented 0.45 of bare and 3 torchvision.
@@ -32,10 +35,13 @@ from pydantic import JsonValue
 from record import alexrep, keep
 from rounds import alternate, processor_seconds
 
+from alexrep.config import recipes
+from alexrep.config.recipe import Recipe
+from alexrep.config.tables import shown
 from alexrep.feed import batches, order
 from alexrep.feed.augment import augment
-from alexrep.feed.dataset import open_data
-from alexrep.feed.draws import draw
+from alexrep.feed.dataset import TrainingData, open_data
+from alexrep.feed.draws import draw, of_recipe
 from alexrep.feed.normalise import Inputs, make_inputs
 from alexrep.shards.read import Split, open_split
 
@@ -59,6 +65,50 @@ def unaligned(side: int) -> NDArray[np.uint8]:
     whole = np.empty(size + 64, np.uint8)
     start = (16 - whole.ctypes.data) % 64
     return whole[start : start + size].reshape(side, side, 3)
+
+
+JITTER = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1}
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+RESIZED = [{"kind": "resized-patch"}, {"kind": "reflection"}]
+LISTS: dict[str, list[dict[str, Any]]] = {
+    "resized": RESIZED,
+    "jittered": [*RESIZED, {"kind": "jitter"} | JITTER],
+}
+"""Lists of augmentations that are measured beside those of 2012."""
+
+
+def recipe_of(kind: str) -> Recipe:
+    """Return a recipe with one of the lists."""
+    table = {"kind": "mean-std", "mean": MEAN, "deviation": DEVIATION}
+    settings = f"augmentations={shown(LISTS[kind])}", f"input={shown(table)}"
+    return recipes.load("alexnet-170-256", settings)
+
+
+def listed(
+    reader: batches.Reader, plan: list[NDArray[np.int64]], data: TrainingData, kind: str
+) -> None:
+    """Read, decode and augment by a list."""
+    recipe = recipe_of(kind)
+    constants = data.inputs(recipe)
+    for batch in reader.read(plan):
+        drawn = of_recipe(recipe, batch.indices, data.train.side, 0)
+        augment(torch.from_numpy(batch.images), drawn, constants, noisy=True)
+
+
+def by_torchvision(kind: str, side: int) -> Any:  # noqa: ANN401 (transforms)
+    """Return the same augmentations by torchvision's transforms."""
+    from torchvision.transforms import v2
+
+    return v2.Compose(
+        [
+            v2.PILToTensor(),
+            v2.RandomResizedCrop(side),
+            v2.RandomHorizontalFlip(),
+            *([v2.ColorJitter(**JITTER)] if kind == "jittered" else []),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(MEAN, DEVIATION),
+        ]
+    )
 
 
 def host(reader: batches.Reader, plan: list[NDArray[np.int64]], inputs_: Inputs | None) -> None:
@@ -89,11 +139,11 @@ class SameAugmentation:
         return (patch + shift[:, None, None]) / self._divisor
 
 
-def torchvision(folder: Path, constants: Inputs, num: int) -> Callable[[], int]:
-    """Return a function that reads class folders once, shuffled."""
+def torchvision(folder: Path, same: Any, num: int) -> Callable[[], int]:  # noqa: ANN401
+    """Return a function that reads class folders once, shuffled, through transforms."""
     from torchvision.datasets import ImageFolder
 
-    dataset: Any = ImageFolder(str(folder), SameAugmentation(constants))
+    dataset: Any = ImageFolder(str(folder), same)
     chosen = torch.utils.data.Subset(dataset, list(range(0, len(dataset), 2))[:num])
     loader = torch.utils.data.DataLoader(chosen, BATCH, shuffle=True)
     return lambda: sum(1 for _ in loader)
@@ -121,7 +171,10 @@ def peers(split: Split, data: Path, folder: Path, constants: Inputs) -> Iterator
     classes = folder / "classes"
     if not classes.exists():
         alexrep("-q", "extract", str(data), str(classes))
-    yield "torchvision", torchvision(classes / "train", constants, NUM)
+    yield "torchvision", torchvision(classes / "train", SameAugmentation(constants), NUM)
+    for kind in LISTS:
+        same = by_torchvision(kind, constants.side)
+        yield f"torchvision {kind}", torchvision(classes / "train", same, NUM)
     try:
         yield "webdataset", webdataset(split, folder, constants, NUM)
     except ImportError:
@@ -147,6 +200,8 @@ def main() -> None:
             "host": processor_seconds(partial(host, reader, host_plan, None)),
             "augmented": processor_seconds(partial(host, reader, plan, constants)),
         }
+        for kind in LISTS:
+            contestants[kind] = processor_seconds(partial(listed, reader, plan, packed, kind))
         for peer, work in peers(split, data, options.folder, constants):
             contestants[peer] = processor_seconds(work)
         seconds = alternate(contestants, options.rounds)
@@ -158,6 +213,10 @@ def main() -> None:
         "host, of bare (0.9)": round(rates["host"] / rates["bare"], 3),
         "augmented, of bare (0.45)": round(rates["augmented"] / rates["bare"], 3),
         "augmented, to torchvision (3)": round(rates["augmented"] / rates["torchvision"], 2),
+        **{
+            f"{kind}, to torchvision": round(rates[kind] / rates[f"torchvision {kind}"], 2)
+            for kind in LISTS
+        },
     }
     if "webdataset" in rates:
         ratio = rates["augmented"] / rates["webdataset"]

@@ -34,8 +34,8 @@ def logit_std(data: Path, chosen: Recipe) -> float:
         axes=np.asarray(pca["axes"]),
         stds=np.asarray(pca["stds"]),
         side=chosen.model.side,
-        scale=chosen.noise.scale,
-        divide=chosen.noise.divide,
+        scale=chosen.colour_noise.scale,
+        divide=chosen.colour_noise.divide,
         mean=chosen.feed.mean,
         channels=chosen.feed.channels,
     )

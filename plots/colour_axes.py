@@ -39,7 +39,7 @@ def draw(run: Path) -> Figure:
     Raises:
         DataError: If the colour axes or the recipe are missing or damaged.
     """
-    scale, axes = read_recipe(run).noise.scale, read_colour_axes(run)
+    scale, axes = read_recipe(run).colour_noise.scale, read_colour_axes(run)
     heads = ("the data's spread", f"colour noise, {scale:g} of it", f"the noise {STRONGER} times")
     with style.canvas(TOP + 3 * ROW + 0.6) as figure:
         style.title(figure, f"{name_of(run)}: colour axes of the training set", *summary(axes))

@@ -18,6 +18,7 @@ FIGURES = {
     "class-errors": "class_errors",
     "calibration": "calibration",
     "views": "views",
+    "augmentations": "augmentations",
     "network": "network",
     "speed": "speed",
 }

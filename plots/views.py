@@ -58,18 +58,18 @@ def summary(recipe: Recipe, stored: int, name: str) -> tuple[str, str]:
     sizes = (
         f"{name}: {stored} {style.CROSS} {stored} pixels, patches of {side} {style.CROSS} {side}"
     )
-    num = places**2 * (2 if recipe.feed.reflect else 1)
-    reflected = ", reflected or not" if recipe.feed.reflect else ""
-    return (
-        sizes,
-        f"training draws one of {num:,} views: {places} {style.CROSS} {places} places{reflected}",
-    )
+    num = places**2 * (2 if recipe.reflected else 1)
+    reflected = ", reflected or not" if recipe.reflected else ""
+    drawn = f"training draws one of {num:,} views: {places} {style.CROSS} {places} places"
+    if any(step.kind == "resized-patch" for step in recipe.augmentations):
+        drawn = "training draws parts of other sizes, too, and resizes them"
+    return sizes, f"{drawn}{reflected}"
 
 
 def _whole(page: Axes, image: Pixels, side: int) -> None:
     """Draw the whole image, and the frames of the five patches on it."""
     left, scale = style.MARGIN, IMAGE / len(image)
-    _show(page, image, left, TOP, IMAGE)
+    show(page, image, left, TOP, IMAGE)
     for (row, column, _), colour in zip(_five(image, side), COLOURS, strict=True):
         corner = left + column * scale, TOP + row * scale
         page.add_patch(Rectangle(corner, side * scale, side * scale, fc="none", ec=colour, lw=1.6))
@@ -82,7 +82,7 @@ def _patches(page: Axes, image: Pixels, side: int) -> None:
         patch, x = image[row : row + side, column : column + side], left + index * (CELL + 0.09)
         page.text(x, TOP + 0.08, NAMES[index], size=style.SMALL, va="center_baseline")
         for y, shown in ((TOP + 0.2, patch), (TOP + below + 0.2, patch[:, ::-1])):
-            _show(page, shown, x, y, CELL)
+            show(page, shown, x, y, CELL)
             frame = Rectangle((x, y), CELL, CELL, fc="none", ec=COLOURS[index], lw=1.6)
             page.add_patch(frame)
     y = TOP + below + 0.08
@@ -93,6 +93,7 @@ def _five(image: Pixels, side: int) -> list[tuple[int, int, bool]]:
     return corners("ten-crop", len(image) - side)[:5]
 
 
-def _show(page: Axes, image: Pixels, left: float, top: float, side: float) -> None:
+def show(page: Axes, image: Pixels, left: float, top: float, side: float) -> None:
+    """Draw an image with its top left corner at a place of the page."""
     extent = (left, left + side, top + side, top)
     page.imshow(image, extent=extent, aspect="auto", interpolation="lanczos")

@@ -9,7 +9,7 @@ from .cli import complete, options
 
 PICTURES = (
     "curves, kernels, predictions, mean-image, colour-axes, confusion, class-errors, "
-    "calibration, views, network, speed"
+    "calibration, views, augmentations, network, speed"
 )
 
 

@@ -73,6 +73,9 @@ LINES = {
     "feed.shuffle_labels=true": "labels: permuted; net 145: true",
     "noise.scale=0.2": "colour noise, scale: 0.2; net 145: 0.1",
     "noise.divide=false": "division of noisy patches: none; net 145: by 1 + scale",
+    'augmentations=[{kind="patch"},{kind="reflection"},{kind="colour-noise",divide=true}]': (
+        "augmentations: patch; reflection 0.5; colour-noise 0.1 (listed); net 145: none"
+    ),
     "optimiser.momentum=0.8": "momentum: 0.8; net 145: 0.9",
     "optimiser.weight_decay=0": "weight decay: 0; net 145: 0.0005",
     "optimiser.decay_biases=true": "decay of biases: yes; net 145: none",
@@ -148,6 +151,7 @@ def test_every_field_is_a_point_or_neutral() -> None:
         "feed.order",
         "model.conv6",
         "start",
+        "augmentation_order",
         "optimiser.name",
         "schedule.",
     )

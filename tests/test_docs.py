@@ -270,11 +270,15 @@ def test_the_python_and_toml_of_a_page_can_be_read(page: Path) -> None:
 
 
 def test_the_recipe_of_the_page_on_recipes_loads(tmp_path: Path) -> None:
-    whole, inputs, part, rule, start = blocks(ROOT / "docs/recipes.md", "toml")
+    whole, inputs, listed, part, rule, start = blocks(ROOT / "docs/recipes.md", "toml")
     (tmp_path / "my.toml").write_text(whole)
     assert recipes.load(str(tmp_path / "my.toml")).optimiser.weight_decay == 0.001
     (tmp_path / "inputs.toml").write_text(f'base = "alexnet-2012"\n{inputs}')
     assert recipes.load(str(tmp_path / "inputs.toml")).input.divisors != "own"
+    (tmp_path / "listed.toml").write_text(
+        f'base = "alexnet-2012"\n{listed}\nfeed = {{order = "shuffled", draws = "image"}}'
+    )
+    assert len(recipes.load(str(tmp_path / "listed.toml")).augmentations) == 4
     (tmp_path / "part.toml").write_text(f'base = "alexnet-2012"\n{part}')
     assert recipes.load(str(tmp_path / "part.toml")).schedule.epochs == 60
     (tmp_path / "rule.toml").write_text(f'base = "alexnet-2012"\n{rule}')

@@ -35,6 +35,7 @@ SIZES = {
     "class-errors": (1200, 345),
     "calibration": (1200, 990),
     "views": (1200, 630),
+    "augmentations": (1200, 672),
     "network": (1200, 952),
     "speed": (1200, 885),
 }
@@ -88,6 +89,8 @@ def write_results(run: Path, name: str, **other: object) -> None:
 
 def write_checkpoint(run: Path, name: str, epoch: int, **weights: torch.Tensor) -> None:
     content = {"state_dict": weights, "epoch": epoch, "classes": [{}] * len(NAMES)}
+    axes: dict[str, Any] = {"axes": np.eye(3).tolist(), "stds": [50.0, 20.0, 10.0]}
+    content["inputs"] = axes | {"mean": torch.zeros(128, 128, 3), "side": 128}
     recipe = json.loads(contents.read_recipe(run).model_dump_json(exclude_none=True))
     checkpoint.save(run / "checkpoints" / name, content | {"config": recipe})
 
@@ -554,7 +557,14 @@ def test_the_gallery_draws_what_it_can_and_says_why_not_the_rest(run: Path, tmp_
     shutil.rmtree(run / "results")
     drawn = gallery.draw_all(run, tmp_path / "plots")
     assert list(drawn) == list(gallery.FIGURES)
-    for name in ("predictions", "confusion", "class-errors", "calibration", "views"):
+    for name in (
+        "predictions",
+        "confusion",
+        "class-errors",
+        "calibration",
+        "views",
+        "augmentations",
+    ):
         assert "found none yet; run alexrep eval" in str(drawn.pop(name))
     assert drawn == {name: tmp_path / "plots" / f"{name}.png" for name in drawn}
     assert all(path.is_file() for path in drawn.values() if isinstance(path, Path))

@@ -131,7 +131,7 @@ def _own(rates: Rates) -> str:
 
 
 def _noise(recipe: Recipe, rates: Rates) -> str:
-    return "on" if rates.noise and recipe.noise.scale else "off"
+    return "on" if rates.noise and recipe.colour_noise.scale else "off"
 
 
 RatePoint = tuple[str, Callable[[Recipe, Rates], str]]

@@ -97,16 +97,15 @@ def _walk(settings: type[Strict], prefix: str, of: tuple[str, ...]) -> Iterator[
     for name, field in settings.model_fields.items():
         path, kinds = prefix + name, kinds_of(field)
         inner = class_in(field, None)
+        is_list = schema[name].get("type") == "array"
+        if is_list or (kinds is None and inner is None):
+            yield _explained(path, field, schema[name], texts.get(name, ""), of)
+        below = f"{path}[]." if is_list else f"{path}."
         if kinds is not None:
             for settings_class in dict.fromkeys(kinds.classes.values()):
-                yield from _walk(settings_class, f"{path}.", kinds.names_of(settings_class))
+                yield from _walk(settings_class, below, kinds.names_of(settings_class))
         elif inner is not None:
-            is_list = schema[name].get("type") == "array"
-            if is_list:
-                yield _explained(path, field, schema[name], texts.get(name, ""), of)
-            yield from _walk(inner, f"{path}[]." if is_list else f"{path}.", of)
-        else:
-            yield _explained(path, field, schema[name], texts.get(name, ""), of)
+            yield from _walk(inner, below, of)
 
 
 def _explained(

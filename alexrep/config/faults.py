@@ -56,10 +56,10 @@ def _class_at(location: Sequence[int | str], table: Table) -> type[Strict]:
     value: object = table
     for part in location:
         if isinstance(value, Mapping):
-            value = value[part]
-            settings = class_in(settings.model_fields[str(part)], value) or Strict
+            field, value = settings.model_fields[str(part)], value[part]
         elif isinstance(value, list):
             value = value[int(part)]
+        settings = class_in(field, value) or Strict
     return settings
 
 

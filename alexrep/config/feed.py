@@ -19,7 +19,8 @@ class Feed(Strict):
     draws: Annotated[Literal["image", "group32"], Label("draws per")] = "image"
     """One offset and reflection per image, or per 32 consecutive images as in 2012."""
     reflect: Annotated[bool, Label("reflections", {True: "yes", False: "none"})] = True
-    """Whether half the patches are reflected; section 4.1."""
+    """Whether half the patches are reflected; section 4.1. Not read where there is a list of
+    augmentations."""
     mean: Annotated[Literal["centre", "crop", "none"], Label("mean image at")] = "centre"
     """Part of the mean image that is subtracted: the central one after crop and reflection, as
     in 2012; the one at the patch's own place before reflection, as in Caffe; or none. For
@@ -37,7 +38,7 @@ class Feed(Strict):
 
 
 class Noise(Strict):
-    """The colour PCA noise of section 4.1."""
+    """The colour PCA noise of section 4.1; not read where there is a list of augmentations."""
 
     scale: Annotated[float, Field(ge=0, le=10), Label("colour noise, scale")] = 0.1
     """Factor on the standard deviations along the colour axes; 0.1 in the paper, 0 for none."""

@@ -86,8 +86,10 @@ class Kinds(Generic[S]):
 
 
 def kinds_of(field: FieldInfo) -> Kinds[Any] | None:
-    """Return the choice of classes of a field; None if it has none."""
-    return next((entry for entry in field.metadata if isinstance(entry, Kinds)), None)
+    """Return the choice of classes of a field, or of the tables in its list; None if none."""
+    of_items = [getattr(form, "__metadata__", ()) for form in get_args(field.annotation)]
+    entries = (*field.metadata, *(entry for metadata in of_items for entry in metadata))
+    return next((entry for entry in entries if isinstance(entry, Kinds)), None)
 
 
 def class_in(field: FieldInfo, value: object) -> type[Strict] | None:

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from alexrep.config import model as models
 from alexrep.config import optimiser as optimisers
 from alexrep.config import torchvision as _torchvision  # noqa: F401 (registers its settings)
+from alexrep.config.augmentations import AUGMENTATIONS, CUTS, Augmentation, ColourNoise, Reflection
 from alexrep.config.feed import Feed, Limits, Noise
 from alexrep.config.input import INPUTS, Input, MeanImage
 from alexrep.config.schedules import Schedule
@@ -103,6 +104,12 @@ class Recipe(Strict):
     input: Annotated[Input, INPUTS] = MeanImage()
     feed: Feed = Feed()
     noise: Noise = Noise()
+    augmentations: tuple[Annotated[Augmentation, AUGMENTATIONS], ...] = ()
+    """Steps of augmentation, in their order; each kind once at most, and one that cuts the patch.
+    Empty: a patch, reflected as `feed.reflect` says, with colour noise as `noise` says."""
+    augmentation_order: Literal["listed", "random"] = "listed"
+    """Whether the steps come in the order of the list, or those that keep the image's shape
+    change places among themselves, by a draw for each image."""
     optimiser: Annotated[optimisers.Optimiser, optimisers.KINDS] = optimisers.Momentum2012Rule()
     schedule: Schedule
     limits: Limits = Limits()
@@ -115,14 +122,40 @@ class Recipe(Strict):
         weights = "drawn" if self.start is None else "another network's"
         if self.start is not None and self.start.fresh:
             weights += f", but drawn in {', '.join(self.start.fresh)}"
-        return super().points() | {"initial weights": weights}
+        return super().points() | self._augmentation_points() | {"initial weights": weights}
+
+    def _augmentation_points(self) -> dict[str, str]:
+        if not self.augmentations:
+            return {}
+        listed = "; ".join(step.show() for step in self.augmentations)
+        order = f" ({self.augmentation_order})"
+        reflected = {"reflections": "yes" if self.reflected else "none"}
+        return self.colour_noise.points() | reflected | {"augmentations": listed + order}
+
+    @property
+    def colour_noise(self) -> Noise:
+        """The colour noise: that of the list of augmentations, if there is a list."""
+        if not self.augmentations:
+            return self.noise
+        for step in self.augmentations:
+            if isinstance(step, ColourNoise):
+                return Noise(scale=step.scale, divide=step.divide)
+        return Noise(scale=0.0)
+
+    @property
+    def reflected(self) -> float:
+        """Share of the training patches that are reflected."""
+        if not self.augmentations:
+            return 0.5 if self.feed.reflect else 0.0
+        shares = [step.probability for step in self.augmentations if isinstance(step, Reflection)]
+        return sum(shares)
 
     @property
     def statistics(self) -> tuple[str, ...]:
         """The statistics of the training set that it uses, "mean" and "pca", by their stages."""
         is_used = {
             "mean": "mean" in self.input.statistics and self.feed.mean != "none",
-            "pca": "pca" in self.input.statistics or self.noise.scale > 0,
+            "pca": "pca" in self.input.statistics or self.colour_noise.scale > 0,
         }
         return tuple(stage for stage, used in is_used.items() if used)
 
@@ -134,4 +167,29 @@ class Recipe(Strict):
             values = " or ".join(map(repr, known))
             wanted = f"{values} with input.kind = {self.input.kind!r}"
             raise contradiction(("feed", "mean"), wanted, self.feed.mean)
+        return self
+
+    @model_validator(mode="after")
+    def _lists_one_patch_and_each_step_once(self) -> Self:
+        kinds = [step.kind for step in self.augmentations]
+        if kinds and sum(kind in CUTS for kind in kinds) != 1:
+            raise contradiction(("augmentations",), f"one of {' and '.join(CUTS)}", kinds)
+        if len(set(kinds)) < len(kinds):
+            raise contradiction(("augmentations",), "each kind once", kinds)
+        if not kinds and self.augmentation_order == "random":
+            raise contradiction(("augmentation_order",), "'listed' without a list", "random")
+        return self
+
+    @model_validator(mode="after")
+    def _says_one_thing_of_augmentation(self) -> Self:
+        kinds, feed = [step.kind for step in self.augmentations], self.feed
+        if kinds and self.noise.scale not in (Noise().scale, self.colour_noise.scale):
+            wanted = f"{self.colour_noise.scale:g}, as in augmentations, or the default"
+            raise contradiction(("noise", "scale"), wanted, self.noise.scale)
+        if "reflection" in kinds and not feed.reflect:
+            raise contradiction(("feed", "reflect"), "true beside a reflection", feed.reflect)
+        if "resized-patch" in kinds and feed.mean == "crop":
+            raise contradiction(("feed", "mean"), "'centre' beside a resized-patch", feed.mean)
+        if "resized-patch" in kinds and feed.draws != "image":
+            raise contradiction(("feed", "draws"), "'image' beside a resized-patch", feed.draws)
         return self

@@ -89,14 +89,14 @@ def without_unset(table: Table, settings: type[Strict] | None) -> Table:
     for key, value in table.items():
         field = _field(settings, key)
         if field is None or value != UNSET or not is_optional(field):
-            _, inner = _inside(settings, key, value)
-            kept[key] = _inner_without_unset(value, inner)
+            kept[key] = _inner_without_unset(value, field)
     return kept
 
 
-def _inner_without_unset(value: object, settings: type[Strict] | None) -> object:
+def _inner_without_unset(value: object, field: FieldInfo | None) -> object:
     if isinstance(value, list):
-        return [_inner_without_unset(item, settings) for item in value]
+        return [_inner_without_unset(item, field) for item in value]
+    settings = None if field is None else class_in(field, value)
     return without_unset(value, settings) if isinstance(value, dict) else value
 
 

@@ -3,11 +3,16 @@
 Shapes: N images of a batch, S side of the stored images, P side of the patch.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from alexrep.feed import cuts
 from alexrep.feed.draws import Draws
+from alexrep.feed.listed import stepped
 from alexrep.feed.normalise import Inputs, normalise
 
 
@@ -27,11 +32,33 @@ def augment(images: Tensor, draws: Draws, inputs: Inputs, noisy: bool) -> Tensor
     Source: Krizhevsky et al. 2012, section 4.1. Departure: the released source
     draws from each worker's generator; here every draw is keyed by (seed, epoch, image).
     """
+    if draws.listed is not None:
+        return _listed(images, draws, inputs, noisy).permute(0, 3, 1, 2)
     shift = None
     if noisy:
         shift = torch.from_numpy(draws.alphas).to(images.device) @ inputs.noise.T  # (N, 3)
     offsets, reflect = torch.from_numpy(draws.offsets), torch.from_numpy(draws.reflect)
     return _patches(images, offsets, reflect, inputs, shift).permute(0, 3, 1, 2)
+
+
+def pictures(images: Tensor, draws: Draws, inputs: Inputs, noisy: bool) -> NDArray[np.uint8]:
+    """Augment images for people to look at: nothing is subtracted, divided or scaled.
+
+    Args:
+        images: uint8 (N, S, S, 3), on the CPU.
+        draws: The random draws for these N images.
+        inputs: Constants, on any device.
+        noisy: Whether to add colour noise.
+
+    Returns:
+        RGB in grey levels, uint8 (N, P, P, 3); what noise has put beyond black or white is cut off.
+    """
+    here = inputs.to(torch.device("cpu"))
+    plain = replace(here, mean=torch.zeros_like(here.mean), divisor=1.0, factors=None)
+    seen = augment(images, draws, plain, noisy).permute(0, 2, 3, 1)
+    seen = seen.flip(3) if plain.is_bgr else seen
+    pixels: NDArray[np.uint8] = seen.round().clamp(0, 255).to(torch.uint8).numpy()
+    return pixels
 
 
 def cut(images: Tensor, offsets: Tensor, reflect: Tensor, inputs: Inputs) -> Tensor:
@@ -80,7 +107,7 @@ def _whole_batch(
 ) -> Tensor:
     """Do the same for the whole batch in a few large operations, for a GPU."""
     side = inputs.side
-    pixels = _gather(images, offsets, reflect, side)
+    pixels = cuts.gather(images, offsets, reflect, side)
     pixels = pixels.flip(3) if inputs.is_bgr else pixels
     noise = None if shift is None else shift.repeat(1, side)[:, None]  # (N, 1, 3 P)
     out = torch.empty(pixels.shape, device=images.device)
@@ -88,18 +115,33 @@ def _whole_batch(
     return out
 
 
-def _gather(images: Tensor, offsets: Tensor, reflect: Tensor, side: int) -> Tensor:
-    """Cut all patches at once: (N, P, P, 3), in the images' dtype."""
-    device, steps = images.device, torch.arange(side)
-    forward = steps.expand(len(offsets), side)
-    columns = torch.where(reflect[:, None], side - 1 - forward, forward) + offsets[:, 1:]
-    rows = forward + offsets[:, :1]
-    number = torch.arange(len(offsets), device=device)[:, None, None]
-    return images[number, rows[:, :, None].to(device), columns[:, None, :].to(device)]
+def _listed(images: Tensor, draws: Draws, inputs: Inputs, noisy: bool) -> Tensor:
+    """Do the steps of the recipe's list and normalise, to float32 (N, P, P, 3)."""
+    shape = len(images), inputs.side, inputs.side, 3
+    if images.device.type != "cpu":
+        out = torch.empty(shape, device=images.device)
+        _steps(images, draws, inputs, noisy, out)
+        return out
+    out = torch.from_numpy(inputs.buffers.take(shape, np.float32))
+    # One image at a time stays in the processor's cache.
+    for number in range(len(images)):
+        row = slice(number, number + 1)
+        _steps(images[row], draws.rows(row), inputs, noisy, out[row])
+    return out
+
+
+def _steps(images: Tensor, draws: Draws, inputs: Inputs, noisy: bool, out: Tensor) -> None:
+    """Do the steps and normalise the whole batch; write to `out`."""
+    pixels = stepped(images, draws, inputs, noisy)
+    pixels = pixels.flip(3) if inputs.is_bgr else pixels
+    offsets, reflect = torch.from_numpy(draws.offsets), torch.from_numpy(draws.reflect)
+    normalise(pixels, _means(offsets, reflect, inputs), None, inputs, out)
+    if noisy and inputs.divisor != 1:
+        out.div_(inputs.divisor)
 
 
 def _means(offsets: Tensor, reflect: Tensor, inputs: Inputs) -> Tensor:
     """Return the mean to subtract: (P, P, 3), or each patch's own part, (N, P, P, 3)."""
     if not inputs.follows:
         return inputs.mean
-    return _gather(inputs.mean.expand(len(offsets), -1, -1, -1), offsets, reflect, inputs.side)
+    return cuts.gather(inputs.mean.expand(len(offsets), -1, -1, -1), offsets, reflect, inputs.side)

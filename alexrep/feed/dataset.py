@@ -59,7 +59,7 @@ class TrainingData:
             found = recipe.model.side
             advice = f"prepare images of side {found} or more, or choose a recipe for smaller ones"
             raise ConfigError(mismatch("model.side", wanted, found, advice))
-        noise, feed, own = recipe.noise, recipe.feed, self.constants(recipe)
+        noise, feed, own = recipe.colour_noise, recipe.feed, self.constants(recipe)
         return make_inputs(
             own.mean,
             self.axes,

@@ -116,8 +116,7 @@ def normalise(
         inputs: Divisor and factors.
         out: Where the result goes, float32, of the patches' shape.
     """
-    rows = out.flatten(-2)
-    rows.copy_(patches.flatten(-2)).sub_(mean.flatten(-2))
+    rows = out.copy_(patches).flatten(-2).sub_(mean.flatten(-2))
     if noise is not None:
         rows.add_(noise).div_(inputs.divisor)
     if inputs.factors is not None:

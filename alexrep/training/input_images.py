@@ -3,14 +3,12 @@
 Shapes: N images, P side of the patch.
 """
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from alexrep.config.rates import Rates
-from alexrep.feed.augment import augment
+from alexrep.feed.augment import pictures
 from alexrep.feed.batches import Batch
 from alexrep.training import step
 from alexrep.training.job import Job
@@ -30,18 +28,7 @@ def show(job: Job, batch: Batch, rates: Rates) -> None:
 
 
 def inputs(job: Job, batch: Batch, rates: Rates) -> NDArray[np.uint8]:
-    """Return the first inputs of a batch as they are without the mean taken away.
-
-    Returns:
-        RGB in grey levels, uint8 (N, P, P, 3), N at most 16; what noise has put beyond black
-        or white is cut off.
-    """
+    """Return the first inputs of a batch as `pictures` shows them, uint8 (N, P, P, 3), N <= 16."""
     indices = batch.indices[:MOST]
     images = torch.from_numpy(batch.images[: len(indices)])
-    constants = job.inputs.to(torch.device("cpu"))
-    plain = replace(constants, mean=torch.zeros_like(constants.mean), divisor=1.0, factors=None)
-    seen = augment(images, step.draw(job, indices), plain, rates.noise).permute(0, 2, 3, 1)
-    if plain.is_bgr:
-        seen = seen.flip(3)
-    pixels: NDArray[np.uint8] = seen.round().clamp(0, 255).to(torch.uint8).numpy()
-    return pixels
+    return pictures(images, step.draw(job, indices), job.inputs, rates.noise)

@@ -109,10 +109,8 @@ def make(job: Job, indices: NDArray[np.int64], batch: Batch, rates: Rates) -> Ou
 
 
 def draw(job: Job, indices: NDArray[np.int64]) -> Draws:
-    """Draw offsets, reflections and noise for images in the present epoch."""
-    recipe, feed = job.recipe, job.recipe.feed
-    border = job.train.side - recipe.model.side
-    return draws.draw(indices, border, feed.draws, feed.reflect, recipe.seed, job.position.epoch)
+    """Draw what augmentation needs for images in the present epoch."""
+    return draws.of_recipe(job.recipe, indices, job.train.side, job.position.epoch)
 
 
 def _learn(

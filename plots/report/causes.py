@@ -113,7 +113,7 @@ def _crops(recipe: Recipe, _facts: Facts) -> Found:
 
 
 def _noise_end(recipe: Recipe, _facts: Facts) -> Found:
-    is_off = not recipe.noise.scale or not _rates(recipe)[-1].noise
+    is_off = not recipe.colour_noise.scale or not _rates(recipe)[-1].noise
     return is_off, "off" if is_off else "on to the end"
 
 
@@ -203,12 +203,15 @@ OF_ALEXNET: tuple[Check, ...] = (
     ),
     (
         "reflections",
-        lambda recipe, _: (recipe.feed.reflect, "yes" if recipe.feed.reflect else "none"),
+        lambda recipe, _: (recipe.reflected == 0.5, "yes" if recipe.reflected else "none"),
         "more overfitting (section 4.1)",
     ),
     (
         "colour noise of 0.1",
-        lambda recipe, _: (recipe.noise.scale == 0.1, f"{recipe.noise.scale:g}"),
+        lambda recipe, _: (
+            recipe.colour_noise.scale == 0.1,
+            f"{recipe.colour_noise.scale:g}",
+        ),
         "without it over 1 point top-1 (section 4.1)",
     ),
     (
