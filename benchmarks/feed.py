@@ -183,7 +183,9 @@ def peers(split: Split, data: Path, folder: Path, constants: Inputs) -> Iterator
 
 def main() -> None:
     """Measure; print and keep the figures."""
-    options = inputs.parser(__doc__).parse_args()
+    parser = inputs.parser(__doc__)
+    parser.add_argument("--name", default="feed", help="of the file in results")
+    options = parser.parse_args()
     torch.set_num_threads(1)
     name, data = inputs.prepared(options, "mean", "pca", "pack")
     packed = open_data(data)
@@ -221,7 +223,7 @@ def main() -> None:
     if "webdataset" in rates:
         ratio = rates["augmented"] / rates["webdataset"]
         figures["augmented, to webdataset"] = round(ratio, 2)
-    print(keep("feed", figures).read_text(encoding="utf-8"))
+    print(keep(options.name, figures).read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":
