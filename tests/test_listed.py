@@ -14,6 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
@@ -281,6 +282,29 @@ def test_the_whole_batch_is_each_image_by_itself(steps: tuple[str, ...], order: 
         out = torch.empty(NUM, PATCH, PATCH, 3)
         augmentation._steps(photographs(), drawn, inputs, True, out)
         torch.testing.assert_close(out.permute(0, 3, 1, 2), one, rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize("steps", LISTS)
+def test_on_a_gpu_nothing_is_left_on_the_host(steps: tuple[str, ...]) -> None:
+    chosen = recipe(*steps, order="random")
+    drawn, gpu = draws.of_recipe(chosen, np.arange(NUM), SIDE, 0), torch.device("cuda")
+    # Tensors without numbers: they tell devices apart without a GPU.
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        images = torch.zeros(NUM, SIDE, SIDE, 3, dtype=torch.uint8, device=gpu)
+        out = augment(images, drawn, inputs_of(chosen).to(gpu), noisy=True)
+    assert (out.device.type, tuple(out.shape)) == ("cuda", (NUM, 3, PATCH, PATCH))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("steps", LISTS)
+def test_a_gpu_computes_what_a_cpu_does(steps: tuple[str, ...]) -> None:
+    chosen, gpu = recipe(*steps, order="random"), torch.device("cuda")
+    drawn, inputs = draws.of_recipe(chosen, np.arange(NUM), SIDE, 0), inputs_of(chosen)
+    one = augment(photographs(), drawn, inputs, noisy=True)
+    whole = augment(photographs().to(gpu), drawn, inputs.to(gpu), noisy=True).cpu()
+    # A grey level that is rounded the other way grows with the jitter.
+    assert ((whole - one).abs() > 1e-2).float().mean() < 0.05
 
 
 def test_an_image_does_not_depend_on_batch_or_epochs_before() -> None:
