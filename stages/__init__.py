@@ -39,6 +39,7 @@ from . import (  # noqa: E402
     report,
     runs,
     score,
+    shrink,
     similar,
     summary,
     train,
@@ -100,6 +101,7 @@ def _print_versions() -> None:
 # In the order of the data's way, which is the order of --help.
 COMMANDS: dict[str, Callable[..., None]] = {
     "preprocess": preprocess.command,
+    "shrink": shrink.command,
     "mean": mean.command,
     "pca": pca.command,
     "pack": pack.command,

@@ -5,25 +5,24 @@ from typing import Annotated
 
 import typer
 
-from .cli import choices, options
-from .cli.progress import is_quiet, meter
+from .cli import choices, options, preparing, selecting
 
 
 def command(
     ctx: typer.Context,
     raw: Annotated[Path, typer.Argument(metavar="RAW", help="Tars and devkit, or class folders.")],
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder for the prepared data.")],
-    partial: Annotated[
-        bool, typer.Option("--partial", help="Accept fewer images than the edition has.")
-    ] = False,
+    partial: preparing.Partial = False,
     edition: choices.Edition = None,
-    side: Annotated[int, typer.Option(min=32, max=2048, help="Side of the images, pixels.")] = 256,
+    side: preparing.Side = 256,
     geometry: choices.Geometry = "crop",
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of the JPEGs.")] = 90,
+    resampling: choices.Filter = "bicubic",
+    quality: preparing.Quality = 90,
+    select: selecting.Select = "",
+    num_images: selecting.Images = None,
+    seed: selecting.Seed = 1,
     part: options.PartOption = None,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Prepare units with quarantined images anew.")
-    ] = False,
+    retry_failed: preparing.Retry = False,
     workers: options.Workers = None,
 ) -> None:
     """Rescale every image to a square: shorter side to SIDE, central part.
@@ -34,24 +33,22 @@ def command(
     \b
     Example: alexrep preprocess raw data --workers 8
     """
-    from alexrep import locks, pool
-    from alexrep.ilsvrc import editions, source
-    from alexrep.pixels.rescale import GEOMETRIES
-    from alexrep.prepare import expected, image, preprocess
+    from alexrep.ilsvrc.groups import Grouping
+    from alexrep.ilsvrc.selection import Amounts
 
-    options.require("--geometry", geometry, GEOMETRIES)
-    options.require_apart(data, raw, "DATA")
-    own_part = options.pick_part(part)
-    raw_set = source.survey(raw, editions.find(raw, edition), partial)
-    for remark in raw_set.remarks:
-        options.note(remark)
-    images, target = data / "images", image.Target(side, geometry, quality)
-    arguments = raw_set, images, target, partial, retry_failed
-    record = preprocess.look(*arguments).record
-    if not options.is_whole(record, images, images):
-        with locks.held(data, own_part.name) as check:
-            begun, total = preprocess.begin(*arguments), expected.total(raw_set, own_part)
-            with meter(total, "images", is_quiet(ctx), check=check, where=images) as done:
-                num = workers or pool.available()
-                record = preprocess.complete(begun, num, done, own_part, done.before)
-    options.leave_with(record, images)
+    target = preparing.target(side, geometry, quality, resampling)
+    options.require_apart(data, raw, "DATA", options.SPLITS)
+    options.pick_part(part)
+    grouping, amounts = Grouping(select), Amounts(num_images, seed=seed)
+    raw_set = selecting.of_raw(raw, edition, partial, grouping, amounts)
+    record = preparing.prepare(
+        ctx,
+        raw_set,
+        data,
+        target,
+        partial=partial,
+        retry_failed=retry_failed,
+        part=part,
+        workers=workers,
+    )
+    options.leave_with(record, data / "images")

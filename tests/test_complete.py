@@ -5,6 +5,7 @@ from typer.testing import CliRunner
 
 from alexrep.config import recipes
 from alexrep.ilsvrc import editions
+from alexrep.pixels import rescale
 from alexrep.stages import app
 from alexrep.stages.cli import complete
 
@@ -76,6 +77,15 @@ def test_the_names_of_networks_and_curves_are_offered() -> None:
 def test_a_field_without_few_values_offers_none() -> None:
     assert complete.settings("feed.batch_size=") == []
     assert complete.settings("no.such=") == []
+
+
+def test_the_filters_are_those_that_there_are() -> None:
+    assert tuple(completed("alexrep shrink data out --filter ")) == rescale.FILTERS
+
+
+def test_the_last_of_several_wnids_is_completed() -> None:
+    assert complete.wnids("n02086240,n0208836") == ["n02086240,n02088364"]
+    assert complete.wnids("") == []
 
 
 def test_the_editions_are_those_that_there_are() -> None:

@@ -24,6 +24,7 @@ from alexrep.evaluation import loaded, named_images
 from alexrep.evaluation.loaded import LoadedRun
 from alexrep.evaluation.named_images import NamedImage, Search
 from alexrep.evaluation.predict import Prediction, predict
+from alexrep.prepare.image import Target
 from alexrep.runs import checkpoint
 from alexrep.runs.folder import RunFolder
 from alexrep.shards.read import open_split
@@ -105,9 +106,9 @@ def test_images_are_prepared_as_the_runs_were(
     content["inputs"]["geometry"] = "squash"
     checkpoint.save(run / "checkpoints/last.pt", content)
     details = json.loads((run / "data.json").read_text())
-    (run / "data.json").write_text(json.dumps(details | {"quality": 31}))
+    (run / "data.json").write_text(json.dumps(details | {"quality": 31, "filter": "box"}))
     target = loaded.load(run, "last", CPU).target
-    assert (target.side, target.geometry, target.quality) == (72, "squash", 31)
+    assert target == Target(72, "squash", 31, "box")
 
 
 def test_a_run_that_does_not_say_the_quality_has_that_of_before(
@@ -350,7 +351,7 @@ def test_an_exported_network_gives_the_same_answers(
 ) -> None:
     run = shutil.copytree(trained_run, tmp_path / "run")
     details = json.loads((run / "data.json").read_text())
-    (run / "data.json").write_text(json.dumps(details | {"quality": 31}))
+    (run / "data.json").write_text(json.dumps(details | {"quality": 31, "filter": "box"}))
     assert alexrep("export", run, tmp_path / "exported").exit_code == 0
     words = (raw_val, "--json", "--device", "cpu")
     answers = [alexrep("predict", folder, *words) for folder in (run, tmp_path / "exported")]

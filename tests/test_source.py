@@ -13,7 +13,8 @@ import pytest
 from alexrep.errors import DataError
 from alexrep.ilsvrc import archives, source
 from alexrep.ilsvrc.editions import EDITIONS, Edition
-from alexrep.ilsvrc.source import Source, Unit
+from alexrep.ilsvrc.source import Source
+from alexrep.ilsvrc.unit import Unit, train_members
 
 MakeRaw = Callable[..., Path]
 MakeTar = Callable[..., bytes]
@@ -68,7 +69,7 @@ def test_units_are_synsets_in_order_then_ranges_of_val_and_test(raw: Path) -> No
 
 def test_images_of_a_synset_are_those_of_its_nested_tar(own: Path) -> None:
     unit = unit_of(source.survey(own, tiny(), partial=False), "train/n00000030")
-    listed = source.train_members(unit)
+    listed = train_members(unit)
     assert [member.name for member in listed] == [f"n00000030_{5 + 7 * k}.JPEG" for k in range(6)]
     assert all(archives.read(unit.archive, image).startswith(b"\xff\xd8") for image in listed)
 
@@ -375,7 +376,7 @@ def test_a_broken_nested_tar_is_named(
     change(TRAIN, contents(own / TRAIN) | {"n00000030.tar": content})
     unit = unit_of(source.survey(own, tiny(), partial=True), "train/n00000030")
     with pytest.raises(DataError, match=rf"^n00000030\.tar in .*DEMO_img_train\.tar: .*{message}"):
-        source.train_members(unit)
+        train_members(unit)
 
 
 def test_the_digests_name_every_input(own: Path, change: Change, make_raw: MakeRaw) -> None:
@@ -404,7 +405,7 @@ def test_the_digests_do_not_depend_on_where_the_folder_lies(own: Path, tmp_path:
 
 def test_the_real_dogs_are_understood(real_data: Path) -> None:
     surveyed = source.survey(real_data / "ilsvrc2012-dogs", EDITIONS["ilsvrc2012"], partial=True)
-    assert [len(source.train_members(unit)) for unit in surveyed.units[:10]] == [220] * 10
+    assert [len(train_members(unit)) for unit in surveyed.units[:10]] == [220] * 10
     assert len(unit_of(surveyed, "val/00000").members) == 450
     stored = archives.members(real_data / "ilsvrc2012-dogs" / "ILSVRC2012_img_val.tar")
     assert [member.name for member in stored] != sorted(member.name for member in stored)

@@ -68,7 +68,8 @@ class LoadedRun:
     def target(self) -> Target:
         """How the images were prepared that it was trained on."""
         quality = self.trained.quality or rescale.QUALITY
-        return Target(self.trained.side, self.trained.geometry, quality)
+        trained = self.trained
+        return Target(trained.side, trained.geometry, quality, trained.resampling)
 
     def pixels(self, name: str, content: bytes) -> Pixels:
         """Prepare the bytes of an image file as `alexrep preprocess` and `pack` do.

@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import tarfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -28,6 +29,8 @@ class Member:
     """Size in bytes."""
     mtime: int
     """Modification time, in seconds since 1970."""
+    crc32: int = 0
+    """CRC-32 of its bytes, checked when it is read; 0 if none is known."""
 
     @property
     def name(self) -> str:
@@ -100,8 +103,8 @@ def read(archive: Path, member: Member) -> bytes:
     """Read one member of a tar, or one file below a folder.
 
     Raises:
-        DataError: If it is larger than MOST, the file ends before it, or it has changed
-            since it was listed.
+        DataError: If it is larger than MOST, the file ends before it, its CRC-32 is another,
+            or it has changed since it was listed.
     """
     if member.size > MOST:
         where, found = f"{archive}: {member.path}", f"{member.size} bytes"
@@ -114,6 +117,9 @@ def read(archive: Path, member: Member) -> bytes:
         found = f"{len(image_bytes)} bytes"
         where = f"{archive}: {member.path}"
         raise DataError(mismatch(where, f"{member.size} bytes", found, "download it again"))
+    if member.crc32 and member.crc32 != (crc32 := zlib.crc32(image_bytes)):
+        where, found = f"{archive}: {member.path}", f"{crc32:08x}"
+        raise DataError(mismatch(where, f"crc32 {member.crc32:08x}", found, "prepare it again"))
     return image_bytes
 
 

@@ -24,8 +24,8 @@ def read_classes(raw: Path, edition: Edition) -> ClassTable:
     Raises:
         DataError: If the devkit is missing, broken, or of another edition.
     """
-    where = _locate(raw, edition)
-    synsets = _synsets(_member(where, META), where)
+    where = locate(raw, edition)
+    synsets = read_synsets(where)
     fields = synsets.dtype.names or ()
     if edition.id_field not in fields:
         other = next((name for name in fields if name.endswith("_ID")), "no id")
@@ -60,7 +60,7 @@ def read_val_labels(raw: Path, edition: Edition, classes: ClassTable) -> list[in
         DataError: If the file is missing or a line is not the id of a class.
     """
     where = f"data/{edition.prefix}_validation_ground_truth.txt"
-    lines = _member(_locate(raw, edition), where)
+    lines = _member(locate(raw, edition), where)
     return _labels(lines, f"{edition.devkit}: {where}", classes)
 
 
@@ -123,8 +123,8 @@ def _labels(lines: bytes, where: str, classes: ClassTable) -> list[int]:
     return labels
 
 
-def _locate(raw: Path, edition: Edition) -> Path:
-    """Return the devkit's tar, or the folder that it was unpacked to."""
+def locate(raw: Path, edition: Edition) -> Path:
+    """Return the devkit's tar, or the folder that it was unpacked to; DataError if none is."""
     stem = edition.devkit.removesuffix(".tar.gz")
     unpacked = (raw / stem, raw / stem.removeprefix(f"{edition.prefix}_"))
     for candidate in (raw / edition.devkit, *unpacked):
@@ -171,9 +171,13 @@ def _no_devkit(devkit: Path, suffix: str, names: list[str] | None) -> str:
     return mismatch(devkit, f"a devkit, with {suffix}", found, advice)
 
 
-def _synsets(meta: bytes, where: Path) -> NDArray[np.void]:
-    """Read the struct array `synsets` of meta.mat, each field squeezed to a scalar or a vector."""
-    table = _mat(meta, where).get("synsets")
+def read_synsets(where: Path) -> NDArray[np.void]:
+    """Read the struct array `synsets` of meta.mat, each field squeezed to a scalar or a vector.
+
+    Raises:
+        DataError: If the devkit is missing or broken.
+    """
+    table = _mat(_member(where, META), where).get("synsets")
     if table is None:
         found, advice = "none", "download the devkit again"
         raise DataError(mismatch(where, "synsets in meta.mat", found, advice))

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from alexrep.errors import DataError, examples, mismatch
 from alexrep.ilsvrc import archives, counts, folders, ground_truth, patches, splits, tiny
 from alexrep.ilsvrc.archives import Member
@@ -15,37 +17,10 @@ from alexrep.ilsvrc.editions import SPLITS, TINY, Edition
 from alexrep.ilsvrc.folders import Listing
 from alexrep.ilsvrc.ground_truth import GroundTruth
 from alexrep.ilsvrc.patches import Patches
+from alexrep.ilsvrc.unit import Unit
 
 UNIT = 1000
 """Most images in a unit of val, test or a class folder."""
-
-
-@dataclass(frozen=True)
-class Unit:
-    """A unit of work: a class of train, or up to 1,000 images."""
-
-    name: str
-    """Such as train/n01440764 or val/00000; also the stem of its outputs."""
-    archive: Path
-    """A tar, or a folder."""
-    members: tuple[Member, ...]
-    """The images; if nested the class's tar, which is listed when it is prepared."""
-    labels: tuple[int, ...]
-    """Class index of each image, -1 unknown; for train a single index for all."""
-    patches: dict[str, Member] = field(default_factory=dict)
-    """Replacements by file name; for train additions, too."""
-    patch_archive: Path | None = None
-    num_expected: int | None = None
-    """Number of images according to the devkit; None if it does not say."""
-    is_partial: bool = False
-    """Whether fewer images are accepted."""
-    is_nested: bool = False
-    """Whether the images lie in a tar inside the archive."""
-
-    @property
-    def split(self) -> str:
-        """The split it belongs to."""
-        return self.name.split("/")[0]
 
 
 @dataclass(frozen=True)
@@ -60,21 +35,28 @@ class Source:
     """Size and index digest of each archive."""
     remarks: tuple[str, ...]
     """Remarks on what is missing or skipped, and was accepted."""
+    settings: dict[str, JsonValue] = field(default_factory=dict)
+    """What was asked for where it is a selection; see `selection`."""
+    seed: int | None = None
+    """Seed of the selection."""
+    details: dict[str, JsonValue] = field(default_factory=dict)
+    """What the manifest is to say of the selection."""
 
 
-def survey(raw: Path, edition: Edition, partial: bool) -> Source:
+def survey(raw: Path, edition: Edition, partial: bool, *, own_val: bool = True) -> Source:
     """Read devkit and outer tar indices, check the counts, and divide the work.
 
     Args:
         raw: Folder with the archives, or with folders of images instead.
         edition: The edition that the folder holds.
         partial: Whether fewer images than the edition has are accepted.
+        own_val: Whether val is read; without, it is to be taken from train.
 
     Raises:
         DataError: If an archive is missing, broken or of another edition, or a
             count is wrong.
     """
-    listed, remarks = splits.list_splits(raw, edition)
+    listed, remarks = splits.list_splits(raw, edition, own_val=own_val)
     edition = _as_found(edition, listed)
     truth = _ground_truth(raw, edition, listed)
     patched = patches.read(raw, edition)
@@ -99,25 +81,6 @@ def survey(raw: Path, edition: Edition, partial: bool) -> Source:
         remarks += patched.remarks
         digests[edition.patches] = f"index {archives.index_digest([*patched.by_name.values()])}"
     return Source(edition, truth.classes, tuple(units), digests, tuple(remarks))
-
-
-def train_members(unit: Unit) -> list[Member]:
-    """List the images of a train unit: its files, or the members of its nested tar.
-
-    Raises:
-        DataError: If the nested tar is broken or empty; the message names it.
-    """
-    if not unit.is_nested:
-        return list(unit.members)
-    tar = unit.members[0]
-    try:
-        listed = archives.members(unit.archive, tar.offset, tar.size)
-    except DataError as error:
-        raise DataError(f"{tar.path} in {error}") from None
-    if not listed:
-        where = f"{tar.path} in {unit.archive}"
-        raise DataError(mismatch(where, "images", "an empty tar", "download it again"))
-    return listed
 
 
 def _ground_truth(raw: Path, edition: Edition, listed: dict[str, Listing]) -> GroundTruth:

@@ -10,10 +10,13 @@ from alexrep.ilsvrc.editions import SPLITS, Edition
 from alexrep.ilsvrc.folders import ClassFile, Listing
 
 
-def list_splits(raw: Path, edition: Edition) -> tuple[dict[str, Listing], list[str]]:
+def list_splits(
+    raw: Path, edition: Edition, *, own_val: bool = True
+) -> tuple[dict[str, Listing], list[str]]:
     """List the tar or folder of each split that exists; train and val are required.
 
     Class folders need no train where val, or test, is there: such data is for evaluation.
+    Without `own_val`, val is neither required nor listed.
 
     Returns:
         The listing of each split, in the order of SPLITS, and remarks.
@@ -21,9 +24,9 @@ def list_splits(raw: Path, edition: Edition) -> tuple[dict[str, Listing], list[s
     Raises:
         DataError: If train or val is missing, or one is broken or empty.
     """
-    paths, remarks = _find(raw, edition)
+    paths, remarks = _find(raw, edition, own_val)
     is_for_evaluation = edition.is_open and "val" in paths and "train" not in paths
-    for split in ("train", "val"):
+    for split in ("train", "val") if own_val else ("train",):
         if split not in paths and not is_for_evaluation:
             raise _absent(raw, edition, split)
     if is_for_evaluation:
@@ -51,14 +54,14 @@ def list_archive(archive: Path, kind: type[Member] = Member) -> Listing:
     return Listing(archive, archives.members(archive))
 
 
-def _find(raw: Path, edition: Edition) -> tuple[dict[str, Path], list[str]]:
+def _find(raw: Path, edition: Edition, own_val: bool) -> tuple[dict[str, Path], list[str]]:
     paths, remarks = {}, []
-    for split in SPLITS:
+    for split in SPLITS if own_val else ("train", "test"):
         path, others = first(raw, edition.names(split))
         if path:
             paths[split] = path
         remarks += others
-    if edition.is_open and "val" not in paths and "test" in paths:
+    if own_val and edition.is_open and "val" not in paths and "test" in paths:
         paths["val"] = paths.pop("test")
         remarks.append("no val: the images of test are taken for it, and there is no test split")
     elif "test" not in paths:
@@ -74,7 +77,8 @@ def _absent(raw: Path, edition: Edition, split: str) -> DataError:
         found, advice = folders.describe(raw)
         return DataError(mismatch(raw, "train/ with class folders", found, advice))
     wanted = "val/ or test/" if edition.is_open else "val/"
-    return DataError(mismatch(raw, f"{wanted} beside train/", "no such folder", "put it there"))
+    advice = "put it there, or take val from train: alexrep shrink --val-fraction 0.1"
+    return DataError(mismatch(raw, f"{wanted} beside train/", "no such folder", advice))
 
 
 def _list(archive: Path, split: str, edition: Edition) -> Listing:

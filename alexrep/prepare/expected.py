@@ -6,7 +6,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from alexrep.errors import DataError, mismatch
-from alexrep.ilsvrc.source import Source, Unit
+from alexrep.ilsvrc.source import Source
+from alexrep.ilsvrc.unit import Unit
 from alexrep.pixels.rescale import QUALITY
 from alexrep.prepare.image import Target
 from alexrep.prepare.parts import WHOLE, Part

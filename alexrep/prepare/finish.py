@@ -88,6 +88,7 @@ def write_manifest(plan: Plan, source: Source, images: Path, partial: bool) -> M
         "quarantine": totals.quarantine,
         "reasons": by_split,
         "remarks": list(source.remarks),
+        **source.details,
     }
     outputs = {"classes.json": files.sha256_file(images / "classes.json"), **totals.records}
     _check_unchanged(images, outputs)

@@ -52,6 +52,8 @@ class Target:
     quality: int = rescale.QUALITY
     """JPEG quality of the result, 1 to 100. Source: 85 in 2012, as a folder's name in the released
     source suggests; 95 in cuda-convnet2."""
+    resampling: str = rescale.FILTER
+    """Filter of the resize, one of pixels.rescale.FILTERS."""
 
 
 def prepare(
@@ -86,7 +88,7 @@ def prepare(
         prepared = jpeg
         why = "copied"
     else:
-        square = rescale.to_square(image, target.side, target.geometry)
+        square = rescale.to_square(image, target.side, target.geometry, target.resampling)
         prepared = rescale.encode(square, target.quality)
         why = ", ".join(repairs)
     verdict = "patched" if patched else "repaired" if repairs else "ok"

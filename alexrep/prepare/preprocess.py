@@ -12,7 +12,8 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from alexrep import files, locks, manifest, pool
-from alexrep.ilsvrc.source import Source, Unit
+from alexrep.ilsvrc.source import Source
+from alexrep.ilsvrc.unit import Unit
 from alexrep.manifest import Manifest, Plan
 from alexrep.pixels import decode, rescale
 from alexrep.prepare import expected, finish
@@ -125,13 +126,14 @@ def make_plan(source: Source, target: Target, partial: bool) -> Plan:
         "partial": partial,
         "side": target.side,
         "geometry": target.geometry,
-        "filter": rescale.FILTER,
+        "filter": target.resampling,
         "quality": target.quality,
         "subsampling": rescale.SUBSAMPLING,
         "decoder": decode.version(),
         "resizer": rescale.version(),
+        **source.settings,
     }
-    return Plan(stage="preprocess", settings=settings, inputs=source.digests)
+    return Plan(stage="preprocess", settings=settings, seed=source.seed, inputs=source.digests)
 
 
 def run(

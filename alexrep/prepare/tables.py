@@ -4,6 +4,7 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TextIO
 
 from alexrep.manifest import Manifest
@@ -88,6 +89,14 @@ def write_json(rows: Iterable[TableRow], out: TextIO) -> None:
         out.write(separator + json.dumps(row, ensure_ascii=False))
         separator = ",\n"
     out.write("[]\n" if separator == "[\n" else "\n]\n")
+
+
+def write_summary(record: Manifest, folder: Path, out: TextIO) -> None:
+    """Write what a finished preparation holds, as one JSON document."""
+    names = ("edition", "side", "num_classes", "groups", "shortage", "quarantine", "remarks")
+    facts = {name: record.details[name] for name in names if name in record.details}
+    summary = {"folder": str(folder), "seed": record.seed, **facts, "counts": record.counts}
+    out.write(json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
 
 
 MOST_REASONS = 15

@@ -13,8 +13,8 @@ from pydantic_core import from_json
 
 from alexrep import files, manifest
 from alexrep.errors import DataError, examples, mismatch
-from alexrep.ilsvrc import archives, source
-from alexrep.ilsvrc.source import Unit
+from alexrep.ilsvrc import archives
+from alexrep.ilsvrc.unit import Unit, train_members
 from alexrep.prepare.image import Target, Verdict, prepare
 
 _QUARANTINED = b'"verdict": "quarantined"'
@@ -114,7 +114,7 @@ def prepare_unit(unit: Unit, images: Path, target: Target) -> int:
 def _contents(unit: Unit) -> Iterator[tuple[str, int, bytes, str]]:
     """Yield name, label, bytes, and "added" or "replaced" if patched, in order of names."""
     is_train = unit.split == "train"
-    listed = source.train_members(unit) if is_train else list(unit.members)
+    listed = train_members(unit) if is_train else list(unit.members)
     labels = unit.labels * len(listed) if is_train else unit.labels
     entries = {member.name: (member, label) for member, label in zip(listed, labels, strict=True)}
     counts = Counter(member.name for member in listed)

@@ -17,6 +17,7 @@ from alexrep.config.recipe import Recipe
 from alexrep.errors import DataError, mismatch
 from alexrep.ilsvrc import classes
 from alexrep.ilsvrc.classes import ClassTable
+from alexrep.pixels import rescale
 
 CONFIG, WEIGHTS, MEAN = "config.json", "model.safetensors", "mean.npy"
 NETWORK, ONNX, CARD = "network.json", "model.onnx", "README.md"
@@ -36,6 +37,8 @@ class InputRule(BaseModel):
     "squash", both sides to S."""
     quality: int | None = None
     """Quality of the prepared images' JPEGs; unset if nothing recorded it."""
+    resampling: str = rescale.FILTER
+    """Filter with which they were rescaled, one of pixels.rescale.FILTERS."""
     side: int
     """P, side of the patch that the network sees; the central one, unless views are averaged."""
     mean: str

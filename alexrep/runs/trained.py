@@ -21,6 +21,7 @@ from alexrep.feed.normalise import Inputs, make_inputs
 from alexrep.ilsvrc import classes
 from alexrep.ilsvrc.classes import ClassTable
 from alexrep.models import registry
+from alexrep.pixels import rescale
 from alexrep.runs import checkpoint, exported, results
 from alexrep.runs.folder import RunFolder
 from alexrep.shards.layout import GEOMETRY
@@ -39,6 +40,8 @@ class Trained:
     """As `checkpoint.load` returns it."""
     quality: int | None = None
     """JPEG quality of the images that it was trained on; None if nothing recorded it."""
+    resampling: str = rescale.FILTER
+    """Filter with which they were rescaled."""
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -176,16 +179,21 @@ def open_run(run: RunFolder, which: str = "last") -> Trained:
         found = f"one of {network.recipe.name}'s"
         wanted = f"a checkpoint of the network of {run.path}'s recipe, {recipe.name}"
         raise DataError(mismatch(network.path, wanted, found, ANOTHER))
-    return replace(network, quality=_quality(run))
+    return replace(network, **_preparation(run))
 
 
-def _quality(run: RunFolder) -> int | None:
-    """Return the JPEG quality that is recorded of a run's images; runs of before have none."""
+def _preparation(run: RunFolder) -> dict[str, Any]:
+    """Return JPEG quality and filter that are recorded of a run's images; old runs have neither."""
     if run.is_exported:
-        return exported.read(run.path).input.quality
+        rule = exported.read(run.path).input
+        return {"quality": rule.quality, "resampling": rule.resampling}
     try:
-        quality = run.read_data().get("quality")
-        return None if quality is None else int(quality)
+        recorded = run.read_data()
+        quality = recorded.get("quality")
+        resampling = str(recorded.get("filter") or rescale.FILTER)
+        if resampling not in rescale.FILTERS:
+            raise ValueError(f"filter {resampling!r}")
+        return {"quality": None if quality is None else int(quality), "resampling": resampling}
     except (ValueError, TypeError) as error:
         advice = "remove it; alexrep train writes it again when the run goes on"
         raise DataError(mismatch(run.data, "what the images are", error, advice)) from None

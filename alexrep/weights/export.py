@@ -4,8 +4,10 @@
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors.torch
@@ -20,6 +22,7 @@ from alexrep.errors import DataError, examples, mismatch
 from alexrep.evaluation import text
 from alexrep.evaluation.evaluate import probabilities
 from alexrep.feed.constants import UNCHANGED
+from alexrep.pixels import rescale
 from alexrep.runs import description, exported, results, trained
 from alexrep.runs.exported import CARD, CONFIG, MEAN, NETWORK, ONNX, WEIGHTS, Exported, InputRule
 from alexrep.runs.folder import RunFolder
@@ -82,7 +85,7 @@ def survey(run: RunFolder, which: str, license_id: str | None, with_onnx: bool) 
             *departures.OF_THE_PROGRAM,
         ],
         classes=_rows(network),
-        input=_input_rule(network, images.get("quality")),
+        input=_input_rule(network, images),
         errors=_errors(run, network),
     )
     return Export(network, config, with_onnx)
@@ -200,12 +203,13 @@ def _rows(network: Trained) -> list[dict[str, object]]:
     return [row | {"words": synset.shown_words} for row, synset in rows]
 
 
-def _input_rule(network: Trained, quality: int | None) -> InputRule:
+def _input_rule(network: Trained, images: Mapping[str, Any]) -> InputRule:
     red, green, blue = network.content["inputs"]["mean"].double().mean(dim=(0, 1)).tolist()
     return InputRule(
         prepared_side=network.side,
         geometry=network.geometry,
-        quality=quality,
+        quality=images.get("quality"),
+        resampling=images.get("filter") or rescale.FILTER,
         side=network.recipe.model.side,
         mean=network.recipe.feed.mean,
         mean_colour=(red, green, blue),

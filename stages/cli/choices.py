@@ -25,6 +25,15 @@ Geometry = Annotated[
         help="crop: central square; or squash.", autocompletion=complete.one_of("crop", "squash")
     ),
 ]
+FILTERS = ("box", "bilinear", "hamming", "bicubic", "lanczos")
+Filter = Annotated[
+    str,
+    typer.Option(
+        "--filter",
+        help=f"Antialiased filter: {', '.join(FILTERS[:-1])} or {FILTERS[-1]}.",
+        autocompletion=complete.one_of(*FILTERS),
+    ),
+]
 Encoding = Annotated[
     str,
     typer.Option(

@@ -32,6 +32,15 @@ def pictures(incomplete: str) -> list[str]:
     return _beginning(incomplete, gallery.FIGURES)
 
 
+def wnids(incomplete: str) -> list[str]:
+    """Complete the last of some wnids with commas: those of ILSVRC-2012; files are the shell's."""
+    from alexrep.ilsvrc import synsets
+
+    before, comma, last = incomplete.rpartition(",")
+    found = _beginning(last, synsets.words_of_wnid()) if last else []
+    return [before + comma + wnid for wnid in found]
+
+
 def one_of(*words: str) -> Callable[[str], list[str]]:
     """Return what completes one of some words."""
 

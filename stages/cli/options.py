@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeGuard
@@ -62,6 +63,8 @@ Device = Annotated[
     ),
 ]
 
+SPLITS = ("train", "val", "test")
+"""Folders with images in a folder of originals."""
 KEPT_IN_RUN = ("checkpoints", "events", "results", "features")
 """Folders in that of a run for its own files alone."""
 
@@ -76,18 +79,19 @@ def require(option: str, value: str, known: tuple[str, ...]) -> None:
         raise ConfigError(mismatch(option, " or ".join(known), repr(value), "choose one"))
 
 
-def require_apart(folder: Path, data: Path, option: str) -> None:
+def require_apart(folder: Path, data: Path, option: str, more: tuple[str, ...] = ()) -> None:
     """Refuse to write to a folder of data itself, or to what a stage of preparation keeps there.
 
     Args:
         folder: The folder to write to.
         data: The folder of the data, raw or prepared.
         option: What names the folder on the command line.
+        more: Names of other folders in that of the data, as SPLITS in originals.
 
     Raises:
         ConfigError: If it is there.
     """
-    if _is_within(folder, data, ("images", "shards", "statistics")):
+    if _is_within(folder, data, ("images", "shards", "statistics", *more)):
         raise ConfigError(_not_apart(folder, data, option))
 
 
@@ -203,14 +207,17 @@ def say_errors(record: Manifest | None, path: Path) -> None:
     typer.echo(f"val, centre: top-1 error {errors[0]}, top-5 error {errors[1]}")
 
 
-def leave_with(record: Manifest | None, folder: Path) -> None:
-    """Print what preprocess made; leave with exit code 3 if there is a quarantine."""
+def leave_with(record: Manifest | None, folder: Path, as_json: bool = False) -> None:
+    """Print what preprocess or shrink made; leave with exit code 3 if there is a quarantine."""
     if record is None:
         typer.echo(f"{folder}: this part is done; units of other parts are not")
         return
     from alexrep.prepare import tables
 
-    typer.echo(f"{folder}:\n{tables.verdict_table(record)}")
+    if as_json:
+        tables.write_summary(record, folder, sys.stdout)
+    else:
+        typer.echo(f"{folder}:\n{tables.verdict_table(record)}")
     quarantine = record.details["quarantine"]
     if isinstance(quarantine, list) and quarantine:
         for entry in quarantine[:10]:

@@ -1,0 +1,94 @@
+"""A unit of work: a class of train, or a range of images of val or test."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from alexrep.errors import DataError, mismatch
+from alexrep.ilsvrc import archives
+from alexrep.ilsvrc.archives import Member
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A unit of work: a class of train, or up to 1,000 images."""
+
+    name: str
+    """Such as train/n01440764 or val/00000; also the stem of its outputs."""
+    archive: Path
+    """A tar, or a folder."""
+    members: tuple[Member, ...]
+    """The images; if nested the class's tar, which is listed when it is prepared."""
+    labels: tuple[int, ...]
+    """Class index of each image, -1 unknown; for train a single index for all."""
+    patches: dict[str, Member] = field(default_factory=dict)
+    """Replacements by file name; for train additions, too."""
+    patch_archive: Path | None = None
+    num_expected: int | None = None
+    """Number of images according to the devkit; None if it does not say."""
+    is_partial: bool = False
+    """Whether fewer images are accepted."""
+    is_nested: bool = False
+    """Whether the images lie in a tar inside the archive."""
+
+    @property
+    def split(self) -> str:
+        """The split it belongs to."""
+        return self.name.split("/")[0]
+
+    @property
+    def num_images(self) -> int:
+        """The number of its images; of a nested tar, that of the devkit, 0 if it does not say."""
+        if self.is_nested:
+            return self.num_expected or 0
+        return len({*(member.name for member in self.members), *self.patches})
+
+    @property
+    def label_of(self) -> dict[str, int]:
+        """The label of each image by its name; of those that patches add to train, too."""
+        names = [member.name for member in self.members]
+        if self.split == "train":
+            return dict.fromkeys((*names, *self.patches), self.labels[0])
+        return dict(zip(names, self.labels, strict=True))
+
+    def listed(self) -> "Unit":
+        """Return a unit of train with its images as members, also if they lie in a nested tar.
+
+        Raises:
+            DataError: If the nested tar is broken or empty.
+        """
+        members = tuple(train_members(self))
+        return replace(self, members=members, is_nested=False, num_expected=None)
+
+    def cut(self, name: str, label_of: Mapping[str, int]) -> "Unit":
+        """Return a unit of another name, with some of the images, under new labels.
+
+        Args:
+            name: Its name; it may be of another split.
+            label_of: The new label of each image that stays, by its name; not empty.
+        """
+        members = tuple(member for member in self.members if member.name in label_of)
+        labels = tuple(label_of[member.name] for member in members)
+        if name.startswith("train/"):
+            labels = (next(iter(label_of.values())),)
+        patches = {name: patch for name, patch in self.patches.items() if name in label_of}
+        return replace(self, name=name, members=members, labels=labels, patches=patches)
+
+
+def train_members(unit: Unit) -> list[Member]:
+    """List the images of a train unit: its files, or the members of its nested tar.
+
+    Raises:
+        DataError: If the nested tar is broken or empty; the message names it.
+    """
+    if not unit.is_nested:
+        return list(unit.members)
+    tar = unit.members[0]
+    try:
+        listed = archives.members(unit.archive, tar.offset, tar.size)
+    except DataError as error:
+        raise DataError(f"{tar.path} in {error}") from None
+    if not listed:
+        where = f"{tar.path} in {unit.archive}"
+        raise DataError(mismatch(where, "images", "an empty tar", "download it again"))
+    return listed
