@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from alexrep.models.dropout import MaskDropout, keys, mask, set_keys
@@ -122,5 +124,57 @@ def test_keys_of_another_type_are_refused() -> None:
 
 def test_a_layer_shows_what_it_draws_for() -> None:
     assert repr(MaskDropout(7, 2048, True)) == (
-        "MaskDropout(layer=7, first_unit=2048, is_inverted=True)"
+        "MaskDropout(layer=7, first_unit=2048, is_inverted=True, rate=0.5)"
     )
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.2, 0.9])
+def test_units_go_at_the_rate_of_the_layer(rate: float) -> None:
+    chosen = mask(keys(1, 0, np.arange(512)), 6, 0, 4096, rate).double()
+    assert chosen.mean().item() == pytest.approx(1 - rate, abs=0.0015)
+    assert chosen.mean(0).sub(1 - rate).abs().max() < 0.12
+
+
+def test_what_stays_at_a_high_rate_stays_at_a_lower_one() -> None:
+    few, many = (mask(keys(1, 0, np.arange(8)), 6, 0, 512, rate) for rate in (0.7, 0.2))
+    assert torch.equal(few & many, few)
+
+
+def test_of_any_rate_evaluation_gives_the_mean_of_training() -> None:
+    layer, inverted = MaskDropout(6, rate=0.2), MaskDropout(6, is_inverted=True, rate=0.2)
+    assert set(masked(layer, 16).flatten().tolist()) == {0.0, 1.0}
+    assert set(masked(inverted, 16).flatten().tolist()) == {0.0, 1.25}
+    units = torch.randn(3, 8)
+    assert torch.equal(layer.eval()(units), units * 0.8)
+    assert torch.equal(inverted.eval()(units), units)
+
+
+def test_every_value_of_maps_is_a_unit() -> None:
+    layer, maps = MaskDropout(1, rate=0.3), torch.randn(4, 6, 5, 3)
+    set_keys(layer, keys(1, 0, np.arange(4)))
+    for laid in (maps, maps.contiguous(memory_format=torch.channels_last)):
+        assert torch.equal(layer(laid).flatten(1), layer(maps.flatten(1)))
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.0])
+def test_a_rate_that_is_no_probability_is_refused(rate: float) -> None:
+    with pytest.raises(ValueError, match=rf"rate: expected at least 0 and under 1, found {rate}"):
+        MaskDropout(6, rate=rate)
+
+
+@given(
+    st.integers(1, 6), st.integers(1, 40), st.integers(0, 2**62), st.floats(0, 0.99), st.data()
+)
+@settings(max_examples=25, deadline=None)
+def test_any_split_of_a_batch_has_the_masks_of_the_whole(
+    num: int, num_units: int, seed: int, rate: float, data: st.DataObject
+) -> None:
+    layer, units = MaskDropout(3, rate=rate), torch.randn(num, num_units)
+    cut = data.draw(st.integers(0, num))
+    all_keys = keys(seed, 5, np.arange(num))
+    set_keys(layer, all_keys)
+    whole, parts = layer(units), []
+    for rows in (slice(0, cut), slice(cut, num)):
+        set_keys(layer, all_keys[rows])
+        parts.append(layer(units[rows]))
+    assert torch.equal(torch.cat(parts), whole)

@@ -1,6 +1,6 @@
 """Dropout as in 2012, with masks that depend on the image's key and on nothing else.
 
-Shapes: N images in the batch, U units of the layer.
+Shapes: N images in the batch, U units of the layer, or C maps of H rows and W columns.
 """
 
 import numpy as np
@@ -16,11 +16,11 @@ _DROPOUT = 0xD0
 
 
 class MaskDropout(nn.Module):
-    """Silence each unit with probability one half in training; halve all in evaluation.
+    """Silence each unit with probability `rate` in training; scale all by 1 - `rate` after it.
 
-    Training multiplies by a mask of zeros and ones and by nothing else. The inverted form,
-    with its factor 2 in training and nothing in evaluation, starts the following layer twice
-    as large and makes it learn four times as fast; it is here to be compared.
+    Training multiplies by a mask of zeros and ones and by nothing else, as in 2012. The inverted
+    form, which divides by 1 - `rate` in training and does nothing in evaluation, starts the
+    following layer larger: twice at a rate of one half, so that it learns four times as fast.
 
     The mask is a pure function of the image's key, the layer and the unit: the batch size,
     the number of processes, the device and a restart change nothing.
@@ -28,7 +28,9 @@ class MaskDropout(nn.Module):
     Source: Krizhevsky et al. 2012, section 4.2; rule of the released source.
     """
 
-    def __init__(self, layer: int, first_unit: int = 0, is_inverted: bool = False) -> None:
+    def __init__(
+        self, layer: int, first_unit: int = 0, is_inverted: bool = False, rate: float = 0.5
+    ) -> None:
         """Make the dropout of layer number `layer`, from its unit `first_unit` on.
 
         Args:
@@ -36,34 +38,43 @@ class MaskDropout(nn.Module):
             first_unit: Index of the first unit seen here among the layer's units, where
                 towers hold a share each.
             is_inverted: Whether it is the inverted form, as in torch and Caffe.
+            rate: Probability of silence, at least 0 and under 1; one half in 2012.
+
+        Raises:
+            ValueError: If `rate` is out of range.
         """
         super().__init__()
+        if not 0 <= rate < 1:
+            raise ValueError(f"rate: expected at least 0 and under 1, found {rate}")
         self.layer = layer
         self.first_unit = first_unit
         self.is_inverted = is_inverted
+        self.rate = rate
         self.keys: Tensor | None = None
 
     def forward(self, units: Tensor) -> Tensor:
-        """Mask or halve `units` (N, U).
+        """Mask or scale `units` (N, U), or each value of maps (N, C, H, W).
 
         Raises:
             RuntimeError: In training, if the batch has no keys or the wrong number of them.
         """
         if not self.training:
-            return units if self.is_inverted else units * 0.5
+            return units if self.is_inverted else units * (1 - self.rate)
         found = "none" if self.keys is None else f"{len(self.keys)}"
         if self.keys is None or len(self.keys) != len(units):
             raise RuntimeError(
                 f"dropout of layer {self.layer}: expected {len(units)} keys, found {found}; "
                 "call set_keys(model, keys) with one key per image before each training batch"
             )
-        chosen = mask(self.keys.to(units.device), self.layer, self.first_unit, units.shape[1])
-        return units * chosen * 2.0 if self.is_inverted else units * chosen
+        there, shape = self.keys.to(units.device), units.shape[1:]
+        chosen = mask(there, self.layer, self.first_unit, shape.numel(), self.rate)
+        masked = units * chosen.unflatten(1, shape)
+        return masked * (1 / (1 - self.rate)) if self.is_inverted else masked
 
     def extra_repr(self) -> str:
-        """Show the layer, the first unit and the form."""
+        """Show the layer, the first unit, the form and the rate."""
         shown = f"layer={self.layer}, first_unit={self.first_unit}"
-        return f"{shown}, is_inverted={self.is_inverted}"
+        return f"{shown}, is_inverted={self.is_inverted}, rate={self.rate:g}"
 
 
 def set_keys(model: nn.Module, keys: Tensor) -> None:
@@ -99,14 +110,17 @@ def keys(seed: int, step: int, rows: Tensor | NDArray[np.integer]) -> Tensor:
     return torch.from_numpy(keyed.bits(seed, _DROPOUT, step, np.asarray(rows)).view(np.int64))
 
 
-def mask(keys: Tensor, layer: int, first_unit: int, num_units: int) -> Tensor:
-    """Choose the units that stay, each with probability one half.
+def mask(
+    keys: Tensor, layer: int, first_unit: int, num_units: int, rate: float = 0.5
+) -> Tensor:
+    """Choose the units that stay, each with probability 1 - `rate`.
 
     Args:
         keys: One key per image, int64, (N,).
         layer: Number of the layer, under 128.
-        first_unit: Index of the first unit in its layer.
+        first_unit: Index of the first unit in its layer; all indices are under 2^24.
         num_units: Units to decide on, U.
+        rate: Probability that a unit goes, to within 2^-33.
 
     Returns:
         Whether the unit stays, bool, (N, U), on the device of `keys`.
@@ -115,7 +129,9 @@ def mask(keys: Tensor, layer: int, first_unit: int, num_units: int) -> Tensor:
     # An odd multiplier spreads neighbouring units over the 32 bits before the mixing.
     counters = ((units + (layer << 24)) * 0x9E3779B1) & _LOW_32
     low, high = keys[:, None] & _LOW_32, (keys[:, None] >> 32) & _LOW_32
-    return (_mix(_mix(low ^ counters) ^ high) & 1).bool()
+    words = _mix(_mix(low ^ counters) ^ high)
+    # One bit decides at one half: sooner, and the masks of all earlier runs.
+    return (words & 1).bool() if rate == 0.5 else words >= round(rate * 2**32)
 
 
 def _mix(words: Tensor) -> Tensor:
