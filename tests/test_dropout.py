@@ -162,9 +162,7 @@ def test_a_rate_that_is_no_probability_is_refused(rate: float) -> None:
         MaskDropout(6, rate=rate)
 
 
-@given(
-    st.integers(1, 6), st.integers(1, 40), st.integers(0, 2**62), st.floats(0, 0.99), st.data()
-)
+@given(st.integers(1, 6), st.integers(1, 40), st.integers(0, 2**62), st.floats(0, 0.99), st.data())
 @settings(max_examples=25, deadline=None)
 def test_any_split_of_a_batch_has_the_masks_of_the_whole(
     num: int, num_units: int, seed: int, rate: float, data: st.DataObject

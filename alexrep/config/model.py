@@ -14,6 +14,7 @@ Side = Annotated[int, Field(ge=8, le=1024), Label("side of the patch")]
 Activation = Annotated[Literal["relu", "tanh"], Label("activation")]
 StdFactor = Annotated[float, Field(gt=0, le=100), Label("factor on the initial deviations")]
 Width = Annotated[float, Field(gt=0, le=4), Label("width")]
+DropoutRate = Annotated[float, Field(ge=0, lt=1), Label("dropout rate")]
 LayerName = Literal["conv3", "conv4", "conv5", "fc6", "fc7"]
 Padded = Literal["conv2", "conv3", "conv4", "conv5", "conv6"]
 Zeros = Annotated[int, Field(ge=0, le=4)]
@@ -54,18 +55,23 @@ class AlexNetModel(Model):
     num_towers: Annotated[int, Field(ge=1, le=2), Label("towers")] = 2
     """Towers; one alone, with `doubled`, is the one-GPU net of section 3.2."""
     initialisation: Annotated[
-        Literal["code", "paper", "caffe"],
+        Literal["code", "paper", "caffe", "kaiming", "xavier", "torch"],
         Label(
             "D3 initial deviations",
             {
                 "code": "0.01, in conv3 to conv5 0.03",
                 "paper": "0.01",
                 "caffe": "0.01, in fc6 and fc7 0.005",
+                "kaiming": "sqrt(2 / inputs)",
+                "xavier": "sqrt(2 / (inputs + outputs))",
+                "torch": "sqrt(1 / (3 inputs))",
             },
         ),
     ] = "code"
     """`code`: std 0.03 in conv3 to conv6, else 0.01; `paper`: 0.01 everywhere (D3);
-    `caffe`: 0.01, 0.005 in fc6 and fc7, and biases of 0.1 where the others have 1."""
+    `caffe`: 0.01, 0.005 in fc6 and fc7, and biases of 0.1 where the others have 1; `kaiming`,
+    `xavier`, `torch`: by the inputs of each layer, as for other networks, with biases of 0, or
+    with `torch` drawn. One tower of the full width learns late or never with the first three."""
     activation: Activation = "relu"
     """Nonlinearity of every hidden layer; section 3.1."""
     conv1: Annotated[
@@ -123,17 +129,25 @@ class AlexNetModel(Model):
     two keeps conv5, fc6 and fc7 as wide as both, for as many parameters; section 3.2."""
     dropout: Annotated[Literal["mask", "inverted", "none"], Label("dropout")] = "mask"
     """`mask`: 0 or 1 in training, times 0.5 in evaluation, as in 2012; `inverted`: 0 or 2 in
-    training, nothing in evaluation, as in torch and Caffe; or none."""
+    training, nothing in evaluation, as in torch and Caffe; or none. With another `dropout_rate`
+    p, times 1 - p in evaluation, or over 1 - p in training."""
+    dropout_rate: DropoutRate = 0.5
+    """Probability that dropout silences a unit; 0.5 in the paper, section 4.2."""
 
     def points(self) -> dict[str, str]:
         """Return the labelled fields, and what several fields decide together."""
-        bias = 0.1 if self.initialisation == "caffe" else 1
         return super().points() | {
             "D2 normalisations of conv2": self._norms_of_conv2(),
             "layers that read both towers": self._crossings(),
             "normalised over": self._norm_scope(),
-            "initial biases": f"{bias} in conv2, conv4, conv5, fc6 and fc7",
+            "initial biases": self._biases(),
         }
+
+    def _biases(self) -> str:
+        if self.initialisation in ("kaiming", "xavier", "torch"):
+            return "0" if self.initialisation != "torch" else "drawn like the weights"
+        bias = 0.1 if self.initialisation == "caffe" else 1
+        return f"{bias} in conv2, conv4, conv5, fc6 and fc7"
 
     def _norms_of_conv2(self) -> str:
         norms = ["across maps"] * self.conv2_norm + ["within maps"] * self.conv2_within_map

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from alexrep.config import model as models
+from alexrep.config import networks
 from alexrep.config import optimiser as optimisers
 from alexrep.config import torchvision as _torchvision  # noqa: F401 (registers its settings)
 from alexrep.config.augmentations import AUGMENTATIONS, CUTS, Augmentation, ColourNoise, Reflection
@@ -100,7 +101,7 @@ class Recipe(Strict):
     """Seed of initialisation, order, draws and dropout."""
     start: Start | None = None
     """Weights to start from; none: those that the seed draws."""
-    model: Annotated[models.Model, models.KINDS] = models.AlexNetModel()
+    model: Annotated[models.Model, networks.KINDS] = models.AlexNetModel()
     input: Annotated[Input, INPUTS] = MeanImage()
     feed: Feed = Feed()
     noise: Noise = Noise()

@@ -68,7 +68,7 @@ class MaskDropout(nn.Module):
             )
         there, shape = self.keys.to(units.device), units.shape[1:]
         chosen = mask(there, self.layer, self.first_unit, shape.numel(), self.rate)
-        masked = units * chosen.unflatten(1, shape)
+        masked: Tensor = units * chosen.unflatten(1, shape)
         return masked * (1 / (1 - self.rate)) if self.is_inverted else masked
 
     def extra_repr(self) -> str:
@@ -110,9 +110,7 @@ def keys(seed: int, step: int, rows: Tensor | NDArray[np.integer]) -> Tensor:
     return torch.from_numpy(keyed.bits(seed, _DROPOUT, step, np.asarray(rows)).view(np.int64))
 
 
-def mask(
-    keys: Tensor, layer: int, first_unit: int, num_units: int, rate: float = 0.5
-) -> Tensor:
+def mask(keys: Tensor, layer: int, first_unit: int, num_units: int, rate: float = 0.5) -> Tensor:
     """Choose the units that stay, each with probability 1 - `rate`.
 
     Args:

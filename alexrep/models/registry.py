@@ -12,10 +12,18 @@ from torch import nn
 from alexrep.compute.precision import Towered
 from alexrep.config import model as settings
 from alexrep.config.model import AlexNetModel, CifarModel, Model
+from alexrep.config.networks import (
+    AlexNet2014Model,
+    MobileNetModel,
+    ResNetModel,
+    TinyInceptionModel,
+    TinyResNetModel,
+)
 from alexrep.config.torchvision import TorchvisionModel
 from alexrep.errors import ConfigError, mismatch
-from alexrep.models import torchvision
+from alexrep.models import mobilenet, resnet, tiny_nets, torchvision
 from alexrep.models.alexnet import network as alexnet
+from alexrep.models.alexnet import network_2014
 from alexrep.models.alexnet.network import Form
 from alexrep.models.cifar import network as cifar
 
@@ -74,3 +82,8 @@ def build(model: Model, num_classes: int, seed: int, form: Form = "towers") -> n
 register(AlexNetModel, alexnet.build)
 register(CifarModel, cifar.build)
 register(TorchvisionModel, torchvision.build)
+register(AlexNet2014Model, network_2014.build)
+register(ResNetModel, resnet.build)
+register(MobileNetModel, mobilenet.build)
+register(TinyResNetModel, tiny_nets.build_resnet)
+register(TinyInceptionModel, tiny_nets.build_inception)

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from alexrep.config.model import AlexNetModel
+from alexrep.models import initial_values
 
 STD = 0.01
 STDS = {
@@ -33,8 +34,12 @@ def initialise(network: nn.Module, model: AlexNetModel, seed: int) -> None:
         conv4, conv5, fc6 and fc7, else 0.
     Departure: with `initialisation = "code"` conv3 to conv6 have 0.03, as in the released
         source. With 0.01 a tenth as much of the picture reaches the logits. `caffe` has
-        0.005 in fc6 and fc7, and 0.1 where the others have biases of 1, as in Caffe's net.
+        0.005 in fc6 and fc7, and 0.1 where the others have biases of 1, as in Caffe's net. The
+        other three are those of `initial_values.draw`.
     """
+    if model.initialisation in ("kaiming", "xavier", "torch"):
+        initial_values.draw(network, model.initialisation, seed, factor=model.std_factor)
+        return
     generator = torch.Generator("cpu").manual_seed(seed)
     for name, parameter in sorted(network.named_parameters()):
         layer, kind = name.split(".")[-2:]

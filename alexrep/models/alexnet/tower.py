@@ -132,7 +132,7 @@ def _make(layer: TowerLayer, model: AlexNetModel, index: int, num_read: int) -> 
         # Section 3.4; the last window may hang over the edge.
         "pool": lambda: nn.MaxPool2d(*POOLS[model.pool], ceil_mode=True),
         "neuron": nn.Tanh if model.activation == "tanh" else nn.ReLU,
-        "dropout": lambda: MaskDropout(number, index * share, is_inverted),
+        "dropout": lambda: MaskDropout(number, index * share, is_inverted, model.dropout_rate),
         "flatten": nn.Flatten,
     }
     return kinds[layer.kind]()
