@@ -3,13 +3,15 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from alexrep.config.networks import Initialisation
+from alexrep.config.networks import DrawnModel, Initialisation
 
+M = TypeVar("M", bound=DrawnModel)
 Weighted = nn.Conv2d | nn.Linear
 
 
@@ -107,19 +109,22 @@ def draw(
             raise ValueError(f"network: expected layers that are known here, found {found}")
 
 
-def made(
-    make: Callable[[], nn.Module], initialisation: Initialisation, seed: int, std: float = 0.01
-) -> nn.Module:
-    """Make a network on the CPU and draw its values; no other generator is used.
+def builder(make: Callable[[M, int], nn.Module]) -> Callable[[M, int, int], nn.Module]:
+    """Return what builds a network with initial values, on the CPU, from what makes it without.
 
     Args:
-        make: Makes the network, without values: it is called on the meta device.
-        initialisation: As for `draw`.
-        seed: Seed of the initial values.
-        std: As for `draw`.
+        make: Makes the network of its settings and the number of classes; called on the meta
+            device, where parameters have no values.
+
+    Returns:
+        A builder for `registry.register`, which draws by the fields of `DrawnModel`.
     """
-    with torch.device("meta"):
-        network = make()
-    network.to_empty(device="cpu")
-    draw(network, initialisation, seed, std)
-    return network
+
+    def build(model: M, num_classes: int, seed: int) -> nn.Module:
+        with torch.device("meta"):
+            network = make(model, num_classes)
+        network.to_empty(device="cpu")
+        draw(network, model.initialisation, seed, model.std)
+        return network
+
+    return build

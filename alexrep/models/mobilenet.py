@@ -5,7 +5,6 @@ from collections import OrderedDict
 from torch import nn
 
 from alexrep.config.networks import MobileNetModel
-from alexrep.models import initial_values
 from alexrep.models.layers import activation, classifier, conv, depthwise
 
 FIRST = 32
@@ -21,29 +20,24 @@ Source: Howard et al. 2017, table 1, whose last stride of 2 is a misprint: its o
 """
 
 
-def build(model: MobileNetModel, num_classes: int, seed: int) -> nn.Module:
-    """Make the network with its initial values, on the CPU.
+def make(model: MobileNetModel, num_classes: int) -> nn.Module:
+    """Make the network of a recipe, without initial values of ours.
 
-    With 1,000 classes and the full width it has 4,231,976 parameters.
+    With 1,000 classes and the full width it has 4,231,976 parameters that are trained.
 
     Args:
         model: The network of a recipe.
         num_classes: Logits per image.
-        seed: Seed of the initial values.
     """
-
-    def make() -> nn.Module:
-        num = _scaled(FIRST, model.width)
-        first = {"conv": conv(3, num, 3, 2), "activation": activation(num)}
-        parts: dict[str, nn.Module] = {"layer1": nn.Sequential(OrderedDict(first))}
-        for number, (maps, stride) in enumerate(LAYERS, start=2):
-            wide = _scaled(maps, model.width)
-            parts[f"layer{number}"] = _layer(num, wide, stride)
-            num = wide
-        parts["head"] = classifier(num, num_classes, model.dropout_rate)
-        return nn.Sequential(OrderedDict(parts))
-
-    return initial_values.made(make, model.initialisation, seed, model.std)
+    num = _scaled(FIRST, model.width)
+    first = {"conv": conv(3, num, 3, 2), "activation": activation(num)}
+    parts: dict[str, nn.Module] = {"layer1": nn.Sequential(OrderedDict(first))}
+    for number, (maps, stride) in enumerate(LAYERS, start=2):
+        wide = _scaled(maps, model.width)
+        parts[f"layer{number}"] = _layer(num, wide, stride)
+        num = wide
+    parts["head"] = classifier(num, num_classes, model.dropout_rate)
+    return nn.Sequential(OrderedDict(parts))
 
 
 def _layer(num_in: int, num_out: int, stride: int) -> nn.Sequential:

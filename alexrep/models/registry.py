@@ -26,6 +26,7 @@ from alexrep.models.alexnet import network as alexnet
 from alexrep.models.alexnet import network_2014
 from alexrep.models.alexnet.network import Form
 from alexrep.models.cifar import network as cifar
+from alexrep.models.initial_values import builder
 
 M = TypeVar("M", bound=Model)
 
@@ -69,11 +70,11 @@ def build(model: Model, num_classes: int, seed: int, form: Form = "towers") -> n
     """
     if num_classes < 1:
         raise ValueError(f"num_classes: expected 1 or more, found {num_classes}")
-    builder = BUILDERS.get(model.name)
-    if builder is None:
+    make = BUILDERS.get(model.name)
+    if make is None:
         known, advice = ", ".join(sorted(BUILDERS)), "register what builds it"
         raise ConfigError(mismatch("model.name", f"one of {known}", repr(model.name), advice))
-    network = builder(model, num_classes, seed)
+    network = make(model, num_classes, seed)
     if isinstance(network, Towered):
         network.form = form
     return network
@@ -82,8 +83,8 @@ def build(model: Model, num_classes: int, seed: int, form: Form = "towers") -> n
 register(AlexNetModel, alexnet.build)
 register(CifarModel, cifar.build)
 register(TorchvisionModel, torchvision.build)
-register(AlexNet2014Model, network_2014.build)
-register(ResNetModel, resnet.build)
-register(MobileNetModel, mobilenet.build)
-register(TinyResNetModel, tiny_nets.build_resnet)
-register(TinyInceptionModel, tiny_nets.build_inception)
+register(AlexNet2014Model, builder(network_2014.make))
+register(ResNetModel, builder(resnet.make))
+register(MobileNetModel, builder(mobilenet.make))
+register(TinyResNetModel, builder(tiny_nets.make_resnet))
+register(TinyInceptionModel, builder(tiny_nets.make_inception))

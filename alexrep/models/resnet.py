@@ -6,12 +6,12 @@ Shapes: N images, C maps, H rows, W columns.
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from torch import Tensor, nn
 
 from alexrep.config.networks import ResNetModel
-from alexrep.models import initial_values
 from alexrep.models.layers import activation, classifier, conv
 
 Convolutions = Callable[[int, int, int], list[nn.Module]]
@@ -151,32 +151,23 @@ def stem(kind: Literal["7x7", "3x3"], width: int) -> Stem:
     return Stem(nn.Sequential(OrderedDict(parts)), width)
 
 
-def build(model: ResNetModel, num_classes: int, seed: int) -> nn.Module:
-    """Make the network with its initial values, on the CPU.
+def make(model: ResNetModel, num_classes: int) -> nn.Module:
+    """Make the network of a recipe, without initial values of ours.
 
     Args:
         model: The network of a recipe.
         num_classes: Logits per image.
-        seed: Seed of the initial values.
     """
-
-    def wide(num_in: int, width: int, stride: int) -> list[nn.Module]:
-        return bottleneck(num_in, width, stride, model.stride_in)
-
-    def make() -> nn.Module:
-        return network(
-            model.repeats,
-            Block(basic) if model.block == "basic" else Block(wide, expansion=4),
-            model.width,
-            preactivation=model.preactivation,
-            stem=None if model.stem == "none" else stem(model.stem, model.width),
-            head=head if model.head else None,
-        )
-
-    def head(num: int) -> nn.Module:
-        return classifier(num, num_classes, model.dropout_rate)
-
-    return initial_values.made(make, model.initialisation, seed, model.std)
+    wide = partial(bottleneck, stride_in=model.stride_in)
+    head = partial(classifier, num_classes=num_classes, dropout_rate=model.dropout_rate)
+    return network(
+        model.repeats,
+        Block(basic) if model.block == "basic" else Block(wide, expansion=4),
+        model.width,
+        preactivation=model.preactivation,
+        stem=None if model.stem == "none" else stem(model.stem, model.width),
+        head=head if model.head else None,
+    )
 
 
 def _branch(convolutions: Sequence[nn.Module], is_2015: bool) -> nn.Sequential:

@@ -10,18 +10,19 @@ of its model 20190919-040503).
 """
 
 from collections import OrderedDict
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from alexrep.config.networks import TinyInceptionModel, TinyResNetModel
-from alexrep.models import initial_values, resnet
+from alexrep.models import resnet
 from alexrep.models.layers import activation, classifier, conv, depthwise, separable
 from alexrep.models.resnet import Block, Stem
 
 
-def build_resnet(model: TinyResNetModel, num_classes: int, seed: int) -> nn.Module:
-    """Make `tiny-resnet` with its initial values, on the CPU.
+def make_resnet(model: TinyResNetModel, num_classes: int) -> nn.Module:
+    """Make `tiny-resnet`, without initial values of ours.
 
     A residual network of 2016. Its blocks enter a bottleneck of a quarter of the maps by a
     separable 1 x 1 convolution, whose first half is a factor on each map, and leave it by a
@@ -34,31 +35,24 @@ def build_resnet(model: TinyResNetModel, num_classes: int, seed: int) -> nn.Modu
     Args:
         model: The network of a recipe.
         num_classes: Logits per image.
-        seed: Seed of the initial values.
     """
     first, *others = model.levels
-
-    def make() -> nn.Module:
-        # 7 x 7, each colour into three maps; nothing follows, as the first block normalises.
-        layers = separable(3, model.width, 7, multiplier=3)
-        return resnet.network(
-            # The block that halves the side is the first of the next level.
-            (first, *(1 + count for count in others), 1),
-            Block(_separable_bottleneck, projection=3),
-            model.width,
-            preactivation=True,
-            stem=Stem(layers, model.width, is_activated=False) if model.stem else None,
-            head=head if model.head else None,
-        )
-
-    def head(num: int) -> nn.Module:
-        return classifier(num, num_classes, model.dropout_rate)
-
-    return initial_values.made(make, model.initialisation, seed, model.std)
+    # 7 x 7, each colour into three maps; nothing follows, as the first block normalises.
+    stem = Stem(separable(3, model.width, 7, multiplier=3), model.width, is_activated=False)
+    head = partial(classifier, num_classes=num_classes, dropout_rate=model.dropout_rate)
+    return resnet.network(
+        # The block that halves the side is the first of the next level.
+        (first, *(1 + count for count in others), 1),
+        Block(_separable_bottleneck, projection=3),
+        model.width,
+        preactivation=True,
+        stem=stem if model.stem else None,
+        head=head if model.head else None,
+    )
 
 
-def build_inception(model: TinyInceptionModel, num_classes: int, seed: int) -> nn.Module:
-    """Make `tiny-inception` with its initial values, on the CPU.
+def make_inception(model: TinyInceptionModel, num_classes: int) -> nn.Module:
+    """Make `tiny-inception`, without initial values of ours.
 
     Blocks in the manner of Inception-ResNet (Szegedy et al. 2016), of separable convolutions:
     levels of width w, 3 w and 12 w, with sides of 64, 32 and 16 pixels.
@@ -71,23 +65,18 @@ def build_inception(model: TinyInceptionModel, num_classes: int, seed: int) -> n
     Args:
         model: The network of a recipe.
         num_classes: Logits per image.
-        seed: Seed of the initial values.
     """
-
-    def make() -> nn.Module:
-        first, second, third = (model.width * factor for factor in (1, 3, 12))
-        parts: dict[str, nn.Module] = {"stem": InceptionStem(first)}
-        levels = ((first, (1, 2), 3), (second, (1,), 7), (third, (1,), 7))
-        for level, (num, chains, size) in enumerate(levels, start=1):
-            blocks = [InceptionBlock(num, chains, size) for _ in range(model.levels[level - 1])]
-            parts[f"level{level}"] = nn.Sequential(*blocks)
-            if level < len(levels):
-                parts[f"reduction{level}"] = Reduction(num, is_wide=level > 1)
-        parts["last"] = activation(third)
-        parts["head"] = classifier(third, num_classes, model.dropout_rate)
-        return nn.Sequential(OrderedDict(parts))
-
-    return initial_values.made(make, model.initialisation, seed, model.std)
+    first, second, third = (model.width * factor for factor in (1, 3, 12))
+    parts: dict[str, nn.Module] = {"stem": InceptionStem(first)}
+    levels = ((first, (1, 2), 3), (second, (1,), 7), (third, (1,), 7))
+    for level, (num, chains, size) in enumerate(levels, start=1):
+        blocks = [InceptionBlock(num, chains, size) for _ in range(model.levels[level - 1])]
+        parts[f"level{level}"] = nn.Sequential(*blocks)
+        if level < len(levels):
+            parts[f"reduction{level}"] = Reduction(num, is_wide=level > 1)
+    parts["last"] = activation(third)
+    parts["head"] = classifier(third, num_classes, model.dropout_rate)
+    return nn.Sequential(OrderedDict(parts))
 
 
 class Branches(nn.ModuleList):
