@@ -35,6 +35,11 @@ class Model(Strict):
         """The network's name among all networks; a family's are told apart."""
         return self.name
 
+    @property
+    def gives_logits(self) -> bool:
+        """Whether it ends with logits, so that it can be trained and scored."""
+        return True
+
 
 KINDS: Kinds[Model] = Kinds("name", default="alexnet")
 """The settings class of each network."""

@@ -79,6 +79,11 @@ class ResNetModel(DrawnModel):
     """Convolution of a bottleneck that halves the side: the 3 x 3 one, as in most programs
     ("version 1.5"), or the first, as in the paper."""
 
+    @property
+    def gives_logits(self) -> bool:
+        """Whether it has its head."""
+        return self.head
+
 
 @models.register
 class TinyResNetModel(DrawnModel):
@@ -96,6 +101,11 @@ class TinyResNetModel(DrawnModel):
     """Whether a separable 7 x 7 convolution comes first; without, the first level has 3 maps."""
     head: Annotated[bool, Label("head", {True: "yes", False: "none"})] = True
     """Whether mean pooling and a fully connected layer end it; without, it gives maps."""
+
+    @property
+    def gives_logits(self) -> bool:
+        """Whether it has its head."""
+        return self.head
 
     @model_validator(mode="after")
     def _has_whole_bottlenecks(self) -> Self:

@@ -76,11 +76,15 @@ def require_runnable(recipe: Recipe, data: TrainingData) -> None:
 
     Raises:
         ConfigError: If it is made for images of another side, the network cannot be made or
-            computed so, batch normalisation would see one image only, the schedule names a layer
-            that the network does not have, the patch is larger than the images, a tower's device
-            is not there, or the weights to start from are of another network.
+            computed so or gives no logits, batch normalisation would see one image only, the
+            schedule names a layer that the network does not have, the patch is larger than the
+            images, a tower's device is not there, or the weights to start from are of another
+            network.
     """
     _require_side(recipe, data)
+    if not recipe.model.gives_logits:
+        advice = "without a head a network can only be looked at"
+        raise ConfigError(mismatch("model.head", "true", "false", advice))
     data.inputs(recipe)
     with WithoutValues():
         model = registry.build(recipe.model, len(data.train.classes), recipe.seed)
