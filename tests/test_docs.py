@@ -270,7 +270,7 @@ def test_the_python_and_toml_of_a_page_can_be_read(page: Path) -> None:
 
 
 def test_the_recipe_of_the_page_on_recipes_loads(tmp_path: Path) -> None:
-    whole, inputs, listed, part, rule, start = blocks(ROOT / "docs/recipes.md", "toml")
+    whole, inputs, listed, part, network, rule, start = blocks(ROOT / "docs/recipes.md", "toml")
     (tmp_path / "my.toml").write_text(whole)
     assert recipes.load(str(tmp_path / "my.toml")).optimiser.weight_decay == 0.001
     (tmp_path / "inputs.toml").write_text(f'base = "alexnet-2012"\n{inputs}')
@@ -281,6 +281,8 @@ def test_the_recipe_of_the_page_on_recipes_loads(tmp_path: Path) -> None:
     assert len(recipes.load(str(tmp_path / "listed.toml")).augmentations) == 4
     (tmp_path / "part.toml").write_text(f'base = "alexnet-2012"\n{part}')
     assert recipes.load(str(tmp_path / "part.toml")).schedule.epochs == 60
+    (tmp_path / "network.toml").write_text(f'base = "alexnet-2012"\n{network}')
+    assert not recipes.load(str(tmp_path / "network.toml")).model.gives_logits
     (tmp_path / "rule.toml").write_text(f'base = "alexnet-2012"\n{rule}')
     assert recipes.load(str(tmp_path / "rule.toml")).optimiser.name == "sgd"
     (tmp_path / "start.toml").write_text(f'base = "alexnet-2012"\n{start}')

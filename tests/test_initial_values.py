@@ -103,7 +103,7 @@ def test_kaiming_keeps_the_size_of_signals_through_the_layers_and_others_do_not(
     images = torch.randn(8, 3, 64, 64, generator=torch.Generator().manual_seed(1))
     sizes = {}
     for kind in KINDS:
-        settings = {"width": 0.25, "side": 64, "conv1_stride": 2, "initialisation": kind}
+        settings = {"width": 0.25, "side": 64, "conv1": (11, 2), "initialisation": kind}
         network = registry.build(AlexNet2014Model.model_validate(settings), 100, seed=1)
         sizes[kind] = size(network.eval()(images))
     # Eight layers; pools of maxima make signals larger, which is not in the papers.

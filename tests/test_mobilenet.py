@@ -57,7 +57,7 @@ def test_alexnet_of_2014_is_torchvisions_with_384_kernels_in_the_fourth_layer() 
 
 
 def test_alexnet_of_2014_takes_small_images_at_a_smaller_stride() -> None:
-    rows = count.layers(alexnet_of(side=64, conv1_stride=2), 64)
+    rows = count.layers(alexnet_of(side=64, conv1=(11, 2)), 64)
     assert [row.shape[1] for row in rows if row.name.startswith("conv")] == [29, 14, 6, 6, 6]
 
 

@@ -34,7 +34,7 @@ MODELS = {
     "alexnet-2014": """"alexnet-2014"
 side = 64
 width = 0.05
-conv1_stride = 2
+conv1 = [11, 2]
 dropout_rate = 0.1
 initialisation = "torch"
 """,

@@ -14,6 +14,10 @@ Side = Annotated[int, Field(ge=8, le=1024), Label("side of the patch")]
 Activation = Annotated[Literal["relu", "tanh"], Label("activation")]
 StdFactor = Annotated[float, Field(gt=0, le=100), Label("factor on the initial deviations")]
 Width = Annotated[float, Field(gt=0, le=4), Label("width")]
+Conv1 = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=11)], Annotated[int, Field(ge=1, le=8)]],
+    Label("conv1, side and stride"),
+]
 DropoutRate = Annotated[float, Field(ge=0, lt=1), Label("dropout rate")]
 LayerName = Literal["conv3", "conv4", "conv5", "fc6", "fc7"]
 Padded = Literal["conv2", "conv3", "conv4", "conv5", "conv6"]
@@ -79,10 +83,7 @@ class AlexNetModel(Model):
     with `torch` drawn. One tower of the full width learns late or never with the first three."""
     activation: Activation = "relu"
     """Nonlinearity of every hidden layer; section 3.1."""
-    conv1: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=11)], Annotated[int, Field(ge=1, le=8)]],
-        Label("conv1, side and stride"),
-    ] = (11, 4)
+    conv1: Conv1 = (11, 4)
     """Side of conv1's kernels and their stride, in pixels; 11 and 4 in the paper. Small images
     want smaller ones: 5 and 2 give patches of 56 the maps that 112 has in the paper's way."""
     conv1_order: Annotated[Literal["lrn-pool-relu", "relu-lrn-pool"], Label("D1 conv1 order")] = (

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from alexrep.config import model as models
-from alexrep.config.model import DropoutRate, Model, Side, Width
+from alexrep.config.model import Conv1, DropoutRate, Model, Side, Width
 from alexrep.config.strict import Label
 
 KINDS = models.KINDS
@@ -40,8 +40,9 @@ class AlexNet2014Model(DrawnModel):
     """Name of the network."""
     width: Width = 1.0
     """Kernels and units of each layer as a fraction of the paper's; the classes stay."""
-    conv1_stride: Annotated[int, Field(ge=1, le=4), Label("stride of conv1")] = 4
-    """Pixels between the windows of conv1; 4 in the paper. Less for small images."""
+    conv1: Conv1 = (11, 4)
+    """Side of conv1's kernels and their stride, in pixels; 11 and 4 in the paper. Small images
+    want smaller ones."""
     initialisation: Annotated[Initialisation, Label("initial values")] = "kaiming"
     """As for the other networks; ours."""
     dropout_rate: DropoutRate = 0.5

@@ -8,12 +8,14 @@ from alexrep.config.networks import AlexNet2014Model
 from alexrep.errors import ConfigError, mismatch
 from alexrep.models.dropout import MaskDropout
 
-CONVS = ((64, 11), (192, 5), (384, 3), (384, 3), (256, 3))
-"""Kernels of each convolution and their side.
+KERNELS = (64, 192, 384, 384, 256)
+"""Kernels of each convolution.
 
 Source: Krizhevsky 2014, section 5 and the program cuda-convnet2. torchvision's AlexNet has 256
 kernels in the fourth, and so 737,408 parameters fewer.
 """
+WINDOWS = ((5, 1, 2), (3, 1, 1), (3, 1, 1), (3, 1, 1))
+"""Side of the kernels, stride and zeros around the maps, from the second convolution on."""
 POOLED = (1, 2, 5)
 """Convolutions that an overlapping pool follows."""
 PADDING = 2
@@ -51,11 +53,10 @@ def make(model: AlexNet2014Model, num_classes: int) -> nn.Module:
 
 def _add_convolutions(parts: dict[str, nn.Module], model: AlexNet2014Model) -> int:
     """Add the convolutions and pools to `parts`; return the maps of the last."""
-    num = 3
-    for number, (maps, size) in enumerate(CONVS, start=1):
-        wide, stride = _scaled(maps, model), model.conv1_stride if number == 1 else 1
-        padding = PADDING if number == 1 else size // 2
-        parts[f"conv{number}"] = nn.Conv2d(num, wide, size, stride, padding)
+    num, windows = 3, ((*model.conv1, PADDING), *WINDOWS)
+    for number, (maps, window) in enumerate(zip(KERNELS, windows, strict=True), start=1):
+        wide = _scaled(maps, model)
+        parts[f"conv{number}"] = nn.Conv2d(num, wide, *window)
         parts[f"relu{number}"] = nn.ReLU(inplace=True)
         if number in POOLED:
             parts[f"pool{number}"] = nn.MaxPool2d(3, 2)
@@ -65,11 +66,12 @@ def _add_convolutions(parts: dict[str, nn.Module], model: AlexNet2014Model) -> i
 
 def _last_side(model: AlexNet2014Model) -> int:
     """Return the side of the maps after the last pool; 6 of 224 pixels."""
-    side = (model.side + 2 * PADDING - CONVS[0][1]) // model.conv1_stride + 1
+    size, stride = model.conv1
+    side = (model.side + 2 * PADDING - size) // stride + 1
     for _ in POOLED:
         side = (side - 3) // 2 + 1
     if side < 1:
-        advice = "take a larger patch, or a smaller model.conv1_stride"
+        advice = "take a larger patch, or a smaller stride in model.conv1"
         wanted = "one that leaves a pixel after the last pool"
         raise ConfigError(mismatch("model.side", wanted, model.side, advice))
     return side
