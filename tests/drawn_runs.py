@@ -73,7 +73,8 @@ def _weights(network: trained.Trained) -> dict[str, torch.Tensor]:
     for weight in model.parameters():
         fan_in = weight[0].numel() if weight.dim() != 3 else weight.shape[1]
         weight.normal_(0, (2 / fan_in) ** 0.5 if weight.dim() > 1 else 0.1, generator=generator)
-    logits = model(torch.randn(8, 3, model.side, model.side, generator=generator) * 50)
+    side = recipe.model.side
+    logits = model(torch.randn(8, 3, side, side, generator=generator) * 75)
     *_, last = (module for module in model.modules() if isinstance(module, torch.nn.Linear))
     last.weight.div_(logits.std())
     state: dict[str, torch.Tensor] = model.state_dict()
