@@ -140,6 +140,11 @@ class AlexNetModel(Model):
     dropout_rate: DropoutRate = 0.5
     """Probability that dropout silences a unit; 0.5 in the paper, section 4.2."""
 
+    @property
+    def title(self) -> str:
+        """The network's name among all networks."""
+        return self.name if self.num_towers > 1 else f"{self.name}:one-tower"
+
     def points(self) -> dict[str, str]:
         """Return the labelled fields, and what several fields decide together."""
         return super().points() | {

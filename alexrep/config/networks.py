@@ -81,6 +81,12 @@ class ResNetModel(DrawnModel):
     ("version 1.5"), or the first, as in the paper."""
 
     @property
+    def title(self) -> str:
+        """The network's name among all networks, with its depth."""
+        depth = 2 + sum(self.repeats) * (2 if self.block == "basic" else 3)
+        return f"{self.name}:{depth}" + ("-v2" if self.preactivation else "")
+
+    @property
     def gives_logits(self) -> bool:
         """Whether it has its head."""
         return self.head
