@@ -6,7 +6,9 @@ from recipes import alexnet_of
 
 from alexrep.config import departures, recipes
 from alexrep.config.recipe import REMARKS
+from alexrep.models import registry
 from alexrep.models.alexnet.network import AlexNet
+from alexrep.models.without_values import WithoutValues
 
 ABLATIONS = {
     "alexnet-2012-inverted-dropout": ["dropout"],
@@ -84,11 +86,18 @@ def test_other_runs_depart_in_the_points_that_their_files_name() -> None:
         ("alexnet-2012", 60_965_224),
         ("alexnet-2012-pool-2-2", 60_965_224),
         ("alexnet-2012-apart", 60_714_408),
+        ("alexnet-torchvision", 61_100_840),
+        ("googlenet", 13_004_888),
+        ("mobilenet-v2", 3_504_872),
+        ("resnet18", 11_689_512),
+        ("resnet50", 25_557_032),
+        ("vgg11", 132_863_336),
+        ("vgg16", 138_357_544),
     ],
 )
 def test_networks_have_the_published_numbers_of_parameters(name: str, num: int) -> None:
-    with torch.device("meta"):
-        network = AlexNet(alexnet_of(name), 1000)
+    with WithoutValues():
+        network = registry.build(recipes.load(name).model, 1000, seed=1)
     assert sum(one.numel() for one in network.parameters()) == num
 
 

@@ -5,6 +5,7 @@ import shutil
 import tarfile
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from torch import nn
 from typer.testing import CliRunner, Result
 
 from alexrep.compute.precision import Network
+from alexrep.config.torchvision import TorchvisionModel
 from alexrep.evaluation import loaded, similar
 from alexrep.evaluation.activations import Layer, layer_names
+from alexrep.models import registry
 from alexrep.plots import style
 from alexrep.runs.contents import name_of
 from alexrep.stages import app
@@ -190,3 +193,17 @@ def test_a_network_that_names_no_layers_has_what_its_last_one_reads(
     head: nn.Module = model.get_submodule("fc3")
     logits = head(torch.from_numpy(features).float()).softmax(1).detach().numpy()
     assert logits == pytest.approx(other.probabilities(images), abs=2e-3)
+
+
+def test_a_network_of_torchvisions_has_what_its_last_full_layer_reads(
+    trained_run: Path,
+) -> None:
+    run = loaded.load(trained_run, "last", CPU)
+    for arch, layer, num in (
+        ("mobilenet_v3_small", "before-classifier.3", 1024),
+        ("squeezenet1_1", "before-classifier.1", 512 * 4 * 4),
+    ):
+        model = registry.build(TorchvisionModel(arch=arch, side=67), 3, seed=1)
+        other = replace(run, network=Network(model, run.compute, CPU))
+        assert layer_names(other)[0] == layer
+        assert Layer(other).num_units == num

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+from drawn_runs import drawn_run
+from safetensors.torch import load_file
 from sessions import stop_at
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision import models
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from alexrep.compute.precision import AUXILIARY, Network
 from alexrep.config.recipe import Compute
@@ -162,18 +164,26 @@ def test_the_heads_count_as_in_their_sources(
     assert Network(build(arch, 96, **fields), Compute(), CPU).auxiliary_weight == weight
 
 
+class Narrow(nn.Linear):
+    """A layer of 8 units where AlexNet and VGG have 4,096, which take gigabytes."""
+
+    def __init__(self, num_in: int, num_out: int) -> None:
+        super().__init__(8 if num_in == 4096 else num_in, 8 if num_out == 4096 else num_out)
+
+
 @pytest.mark.parametrize(
     ("arch", "side", "options"),
     [
-        pytest.param("alexnet", 64, {}, marks=pytest.mark.slow),  # 2 GB
-        pytest.param("vgg11", 32, {}, marks=pytest.mark.slow),  # 3 GB
+        ("alexnet", 64, {}),
+        ("vgg11", 32, {}),
         ("googlenet", 64, {"aux_logits": True, "init_weights": False}),
         ("resnet18", 32, {}),
     ],
 )
 def test_logits_and_gradients_are_those_of_torchvision(
-    arch: str, side: int, options: dict[str, Any]
+    arch: str, side: int, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(nn, "Linear", Narrow)
     ours = build(arch, side, num_classes=5).double().train()
     theirs = models.get_model(arch, weights=None, num_classes=5, **options).double().train()
     theirs.load_state_dict(ours.state_dict())
@@ -228,6 +238,28 @@ def test_it_trains_and_stopped_in_an_epoch_ends_with_the_same_bits(
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
     record = json.loads(whole.manifest.read_text())
     assert record["counts"]["parameters"] == PARAMETERS[name]
+
+
+def export(arch: str, folder: Path) -> Result:
+    settings = ("model.name=torchvision", f"model.arch={arch}", "model.side=64")
+    run = drawn_run(folder / "run", "demo", *settings).path
+    words = ["export", str(run), str(folder / "out")]
+    return CliRunner().invoke(app, words, prog_name="alexrep")
+
+
+@pytest.mark.slow
+def test_a_network_with_heads_and_batch_normalisation_is_exported(tmp_path: Path) -> None:
+    # The command itself computes with what it has written, and compares.
+    assert export("googlenet", tmp_path).exit_code == 0
+    weights = load_file(tmp_path / "out/model.safetensors")
+    assert "conv1.bn.running_var" in weights
+
+
+def test_a_network_that_parts_its_maps_is_not_exported(tmp_path: Path) -> None:
+    result = export("shufflenet_v2_x0_5", tmp_path)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("alexrep: the network: expected operators of torch.ops.aten")
+    assert result.stderr.count("\n") == 1
 
 
 def test_its_outputs_in_training_are_the_logits_and_those_of_its_heads() -> None:

@@ -122,10 +122,19 @@ class Layer:
 
 
 def layer_names(run: LoadedRun) -> list[str]:
-    """Return the names of a network's layers, the last hidden one first."""
+    """Return the names of a network's layers, the last hidden one first.
+
+    Of a network that does not name them it is what the last fully connected layer reads: the
+    features that it classifies by. Without such a layer, what the last one with weights reads.
+    """
     model = run.network.model
     if isinstance(model, Named):
         *hidden, _ = model.names
         return hidden[::-1]
-    last = [row.name for row in count.layers(model, run.inputs.side) if row.cost.parameters][-1]
-    return [f"{BEFORE}{last}", *(name for name, _ in model.named_modules() if name)]
+    modules = dict(model.named_modules())
+    rows = [row for row in count.layers(model, run.inputs.side) if row.cost.weights]
+    rows = [row for row in rows if row.shape and row.name in modules]
+    last = rows[-1].name
+    for row in rows:
+        last = row.name if isinstance(modules.get(row.name), nn.Linear) else last
+    return [f"{BEFORE}{last}", *(name for name in modules if name)]
