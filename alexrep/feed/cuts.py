@@ -48,8 +48,10 @@ def resized(images: Tensor, parts: Tensor, side: int) -> Tensor:
         return whole_batch(images, parts, side)
     done = []
     for image, (row, column, height, width) in zip(images, parts.tolist(), strict=True):
-        part = image[row : row + height, column : column + width].permute(2, 0, 1)
-        done.append(functional.resize(part, [side, side], antialias=True).permute(1, 2, 0))
+        # Of a whole array with the channels last the result has them last, too: fast to go on with.
+        part = image[row : row + height, column : column + width].contiguous()
+        planes = functional.resize(part.permute(2, 0, 1), [side, side], antialias=True)
+        done.append(planes.permute(1, 2, 0))
     return done[0][None] if len(done) == 1 else torch.stack(done)
 
 
