@@ -93,6 +93,7 @@ def test_other_runs_depart_in_the_points_that_their_files_name() -> None:
         ("resnet50", 25_557_032),
         ("vgg11", 132_863_336),
         ("vgg16", 138_357_544),
+        ("alexnet-one-tower", 62_378_344),
     ],
 )
 def test_networks_have_the_published_numbers_of_parameters(name: str, num: int) -> None:
