@@ -16,12 +16,13 @@ from alexrep.evaluation import labels, loaded, predictions
 from alexrep.evaluation.evaluate import AVERAGES, Averaging, Outputs, evaluate
 from alexrep.evaluation.match_classes import Matched, matched, of_classes, sharing
 from alexrep.evaluation.measures import measured
+from alexrep.evaluation.text import MADE
 from alexrep.feed import order
 from alexrep.runs import results, trained
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.results import Result, Scored
 from alexrep.runs.trained import Trained
-from alexrep.shards.read import open_split
+from alexrep.shards.read import Split, open_split
 
 
 @dataclass(frozen=True)
@@ -258,6 +259,7 @@ def _result(task: Task, network: Trained, found: Matched) -> Result:
         shards=_shards_digest(task),
         geometry=found.split.geometry,
         trained_geometry=network.geometry,
+        prepared_otherwise=_otherwise(network, found.split),
         all_probabilities=task.all_probabilities,
         average=task.averaged,
         wnids=found.wnids,
@@ -265,6 +267,15 @@ def _result(task: Task, network: Trained, found: Matched) -> Result:
         labels_digest=task.labels_digest,
         version=results.VERSION,
     )
+
+
+def _otherwise(network: Trained, split: Split) -> str:
+    """Say in what prepared images differ from those that imported weights are scored on."""
+    if not network.preparation:
+        return ""
+    patch, made = network.recipe.model.side, MADE.get(split.geometry, split.geometry)
+    own = f"the weights' own preparation is: {network.preparation}, from the original"
+    return f"{own}; here: {made} to squares of {split.side} pixels and kept as JPEG, {patch} seen"
 
 
 def _shards_digest(task: Task) -> str:

@@ -47,6 +47,8 @@ def details(result: Result) -> list[str]:
         lines.append(f"mean negative log likelihood: {result.loss:.4f}")
     if result.ece is not None:
         lines.append(f"expected calibration error: {percent(result.ece)} (15 bins of equal width)")
+    if result.prepared_otherwise:
+        lines.append(result.prepared_otherwise)
     if result.members:
         each = zip(result.members, result.mixture, strict=True)
         lines.append(f"weights: {', '.join(f'{run} {weight:.3f}' for run, weight in each)}")

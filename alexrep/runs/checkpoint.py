@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
@@ -87,7 +87,7 @@ def load(path: Path) -> dict[str, Any]:
     except pickle.UnpicklingError:
         raise DataError(mismatch(path, "plain data", "other objects", advice)) from None
     except FAULTS as error:
-        raise DataError(mismatch(path, "a whole checkpoint", _fault(path, error), advice)) from None
+        raise DataError(mismatch(path, "a whole checkpoint", fault(path, error), advice)) from None
     if not isinstance(content, dict) or not isinstance(content.get("format_version"), int):
         raise DataError(mismatch(path, "a checkpoint of alexrep", "something else", advice))
     if content["format_version"] != FORMAT:
@@ -97,7 +97,7 @@ def load(path: Path) -> dict[str, Any]:
     return _bare(content)
 
 
-def _fault(path: Path, error: Exception) -> str:
+def fault(path: Path, error: Exception) -> str:
     """Say what is wrong with a file that cannot be read."""
     with contextlib.suppress(OSError), path.open("rb") as stream:
         if stream.read(len(MAGIC)) != MAGIC:
@@ -142,6 +142,18 @@ def is_whole(path: Path) -> bool:
     return True
 
 
+def is_ours(path: Path) -> bool:
+    """Return whether a file is a checkpoint of alexrep, sound or not readable by this version.
+
+    A damaged one is none.
+    """
+    try:
+        content = _load(path)
+    except (pickle.UnpicklingError, *FAULTS):
+        return False
+    return isinstance(content, dict) and isinstance(content.get("format_version"), int)
+
+
 def bare_name(name: str) -> str:
     """Remove the prefixes of DistributedDataParallel and torch.compile from a parameter name."""
     parts = [part for part in name.split(".") if part != "_orig_mod"]
@@ -163,13 +175,23 @@ def _bare(content: Mapping[str, Any]) -> dict[str, Any]:
 def _load(path: Path) -> object:
     # Opened once: a training may put another checkpoint in its place meanwhile.
     with path.open("rb") as stream:
-        # torch.load compares no crc32: a changed bit would become another weight.
-        with zipfile.ZipFile(stream) as archive:
-            spoilt = archive.testzip()
-        if spoilt is not None:
-            raise zipfile.BadZipFile(f"another crc32 of {spoilt}")
+        require_sound(stream)
         stream.seek(0)
         return torch.load(stream, map_location="cpu", weights_only=True)
+
+
+def require_sound(stream: BinaryIO) -> None:
+    """Compare every byte of an archive with its crc32, as torch.load does not.
+
+    A changed bit would become another weight.
+
+    Raises:
+        BadZipFile: If one differs, or the archive was cut short.
+    """
+    with zipfile.ZipFile(stream) as archive:
+        spoilt = archive.testzip()
+    if spoilt is not None:
+        raise zipfile.BadZipFile(f"another crc32 of {spoilt}")
 
 
 def weights_digest(state: Mapping[str, Tensor]) -> str:

@@ -15,8 +15,8 @@ from alexrep.ilsvrc.classes import ClassTable
 from alexrep.manifest import NAME, Manifest
 from alexrep.runs import exported
 
-IMPORT = "import-caffe"
-"""Stage name in the manifest of a run that was imported, not trained."""
+IMPORT, IMPORT_CAFFE = "import", "import-caffe"
+"""Stage names in the manifest of a run that was imported, not trained."""
 EPOCH = re.compile(r"epoch-(\d{5,6})(?:-top1-error-(\d\.\d{4}))?\.pt")
 """Name of an epoch checkpoint: finished epochs, val top-1 error; older ones have no error."""
 

@@ -61,6 +61,9 @@ class Result:
     """How the scored images were made square: "crop" or "squash"."""
     trained_geometry: str = GEOMETRY
     """How those were that the network was trained on."""
+    prepared_otherwise: str = ""
+    """How those who made imported weights prepare an image, and how these images were instead;
+    empty if nothing is known."""
     labels: str = ""
     """Name of the labels, if they are not the data's own."""
     labels_digest: str = ""

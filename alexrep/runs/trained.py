@@ -80,6 +80,11 @@ class Trained:
         """How these images were made square: "crop" or "squash"."""
         return str(self._part("inputs").get("geometry", GEOMETRY))
 
+    @property
+    def preparation(self) -> str:
+        """How those who made imported weights prepare an image; empty if nothing is known."""
+        return str(self._part("inputs").get("preparation", ""))
+
     @cached_property
     def weights(self) -> str:
         """Digest of the weights."""
