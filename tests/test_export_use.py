@@ -64,7 +64,8 @@ def narrow(name: str) -> tuple[str, ...]:
     if name.startswith("cifar10"):
         return ("model.width=0.25",)
     if model.name in ("resnet", "tiny-resnet", "tiny-inception"):
-        return ("model.width=8", "model.side=32")
+        # Drawn weights are scaled for grey levels.
+        return ("model.width=8", "model.side=32", 'input={kind="mean-image"}')
     return ("model.width=0.05", *(["model.side=96"] if model.side > 96 else []))
 
 

@@ -115,7 +115,7 @@ def test_with_torchvisions_weights_logits_and_gradients_are_its_own(name: str) -
 
 @pytest.mark.parametrize("preactivation", [True, False])
 def test_a_block_without_weights_is_the_identity(preactivation: bool) -> None:
-    block = Residual(Block(resnet.basic), 8, 8, 1, True if preactivation else None)
+    block = Residual(Block(resnet.basic), 8, 8, 1, preactivation=preactivation)
     for layer in block.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.zeros_(layer.weight)

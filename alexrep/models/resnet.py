@@ -45,7 +45,14 @@ class Residual(nn.Module):
     """A block: the sum of some convolutions and a shortcut around them."""
 
     def __init__(
-        self, block: Block, num_in: int, width: int, stride: int, before: bool | None
+        self,
+        block: Block,
+        num_in: int,
+        width: int,
+        stride: int,
+        *,
+        preactivation: bool,
+        is_activated: bool = False,
     ) -> None:
         """Make one.
 
@@ -54,12 +61,13 @@ class Residual(nn.Module):
             num_in: Maps that it reads.
             width: Its width; it gives `block.expansion` times as many maps.
             stride: 2 to halve the side, else 1.
-            before: Of a block of 2016, whether normalisation and ReLU come first; None for one
-                of 2015, which has them last.
+            preactivation: Whether normalisation and ReLU come before its convolutions, as in
+                2016; else after the sum, as in 2015.
+            is_activated: Whether the maps that it reads have been through both already.
         """
         super().__init__()
-        is_2015, num_out = before is None, width * block.expansion
-        self.before = activation(num_in) if before else nn.Identity()
+        is_2015, num_out = not preactivation, width * block.expansion
+        self.before = nn.Identity() if is_2015 or is_activated else activation(num_in)
         self.branch = _branch(block.convolutions(num_in, width, stride), is_2015)
         self.projects = stride > 1 or num_in != num_out
         shortcut = conv(num_in, num_out, block.projection, stride)
@@ -107,11 +115,12 @@ def network(
     num, is_activated = 3, False
     if stem is not None:
         parts["stem"], num, is_activated = stem.layers, stem.num_out, stem.is_activated
+    make_block = partial(Residual, block, preactivation=preactivation)
     for level, count in enumerate(repeats):
         blocks, wide = [], width << level
         for index in range(count):
-            before = not is_activated if preactivation else None
-            blocks.append(Residual(block, num, wide, 2 if level and not index else 1, before))
+            stride = 2 if level and not index else 1
+            blocks.append(make_block(num, wide, stride, is_activated=is_activated))
             num, is_activated = wide * block.expansion, False
         parts[f"layer{level + 1}"] = nn.Sequential(*blocks)
     if preactivation:
@@ -138,7 +147,7 @@ def bottleneck(
     ]
 
 
-def stem(kind: Literal["7x7", "3x3"], width: int) -> Stem:
+def image_stem(kind: Literal["7x7", "3x3"], width: int) -> Stem:
     """Return the stem for ImageNet, a quarter of the side, or for CIFAR, the whole side."""
     size, stride = (7, 2) if kind == "7x7" else (3, 1)
     parts: dict[str, nn.Module] = {
@@ -165,7 +174,7 @@ def make(model: ResNetModel, num_classes: int) -> nn.Module:
         Block(basic) if model.block == "basic" else Block(wide, expansion=4),
         model.width,
         preactivation=model.preactivation,
-        stem=None if model.stem == "none" else stem(model.stem, model.width),
+        stem=None if model.stem == "none" else image_stem(model.stem, model.width),
         head=head if model.head else None,
     )
 
