@@ -102,7 +102,7 @@ def test_a_piece_of_one_image_is_refused_before_training(
 ) -> None:
     chosen = recipe(*settings)
     network = registry.build(chosen.model, 3, seed=1)
-    wanted = r"feed.batch_size: expected two images or more in each piece .*, found 1 "
+    wanted = r"feed.batch_size: expected pieces of two images or more, .*, found one of 1 "
     with pytest.raises(ConfigError, match=wanted):
         pieces.require_enough(network, chosen, num_train, num_processes)
     assert all(module.training for module in network.modules())

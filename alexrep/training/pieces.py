@@ -59,8 +59,8 @@ def require_enough(
     try:
         without_values.run(network, side, num_images=fewest)
     except ConfigError:
-        wanted = "two images or more in each piece of a batch, as batch normalisation needs them"
-        found = f"{fewest} in one of the {num_train:,} training images' last"
+        wanted = "pieces of two images or more, as batch normalisation needs them"
+        found = f"one of {fewest} (with {num_train:,} training images)"
         advice = "choose another batch size, or fewer pieces or processes"
         raise ConfigError(mismatch("feed.batch_size", wanted, found, advice)) from None
     finally:
