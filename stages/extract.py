@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .cli import options
+from .cli import choices, options
 from .cli.progress import is_quiet, meter
 
 
@@ -15,26 +15,31 @@ def command(
     out: Annotated[
         Path, typer.Argument(metavar="OUT", help="Folder for train|val|test/<wnid>/*.JPEG.")
     ],
+    layout: choices.Layout = "folders",
     workers: options.Workers = None,
 ) -> None:
     """Write the prepared images as class folders, for any other tool.
+
+    With --layout tiny as Tiny ImageNet is distributed, but for the boxes, which are not known.
 
     \b
     Example: alexrep extract data folders
     """
     from alexrep import locks, manifest, pool
-    from alexrep.prepare import extract, prepared
+    from alexrep.prepare import extract, layouts, prepared
 
+    options.require("--layout", layout, tuple(layouts.LAYOUTS))
     options.require_apart(out, data, "OUT")
     images = prepared.open_prepared(data)
-    plan, files = extract.make_plan(images), (out / manifest.NAME, out / "plan.json")
-    record = manifest.foresee(plan, *files)
-    lost = extract.lost(images, out) if record is not None else []
+    plan, files = extract.make_plan(images, layout), (out / manifest.NAME, out / "plan.json")
+    record, form = manifest.foresee(plan, *files), layouts.LAYOUTS[layout](images)
+    lost = extract.lost(images, out, form) if record is not None else []
     if not options.is_whole(record, out, out, lost):
         with locks.held(out) as check:
             record = manifest.begin(plan, *files)
-            if record is None or extract.lost(images, out):
+            if record is None or extract.lost(images, out, form):
                 total = sum(images.manifest.counts[f"{split} images"] for split in images.splits)
+                num = workers or pool.available()
                 with meter(total, "images", is_quiet(ctx), check=check, where=out) as done:
-                    record = extract.run(images, out, workers or pool.available(), done)
+                    record = extract.run(images, out, num, done, plan, form)
     options.say_counts(record, out)

@@ -32,8 +32,8 @@ def command(
 ) -> None:
     """Make a smaller data set: fewer classes or groups of them, fewer images, a smaller side.
 
-    OUT is prepared data, for mean, pca and pack; alexrep extract --layout tiny writes its files.
-    A group's images are drawn in equal shares from its classes; a shortage is said.
+    OUT is prepared data: mean, pca and pack come next, or extract --layout tiny. A group's
+    images are drawn in equal shares from its classes; a shortage is said.
 
     \b
     Example: alexrep shrink data small --select 20 --images 500 --side 64

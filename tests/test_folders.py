@@ -559,3 +559,28 @@ def test_names_of_images_in_class_folders_tell_no_class(raw: Path, tmp_path: Pat
     (raw / "train/dog/0.jpg").rename(raw / "train/dog/n02086240_0.jpg")
     (raw / "train/n02086240/0.jpg").rename(raw / "train/n02086240/n02087394_7.jpg")
     assert prepare(raw, tmp_path / "data").manifest.counts["train images"] == 15
+
+
+def test_flat_images_with_the_wnid_in_their_names_have_the_same_labels(
+    tmp_path: Path, drawn: dict[str, bytes]
+) -> None:
+    wnids = dict(zip(NAMES, ("n01440764", "n01443537", "n01484850"), strict=True))
+    flat, sorted_in = {}, {}
+    for path, content in drawn.items():
+        split, name, number = path.split("/")
+        base = f"{wnids[name]}_{number}"
+        flat[f"{split}/{base}"] = sorted_in[f"{split}/{wnids[name]}/{base}"] = content
+    surveys = [survey(write(tmp_path / name, c)) for name, c in (("a", flat), ("b", sorted_in))]
+    labels = [
+        {Path(name).name: label for unit in one.units for name, label in unit.label_of.items()}
+        for one in surveys
+    ]
+    assert labels[0] == labels[1]
+    assert set(labels[0].values()) == {0, 1, 2}
+    assert surveys[0].classes == surveys[1].classes
+
+
+def test_a_flat_name_without_a_wnid_is_refused(tmp_path: Path, drawn: dict[str, bytes]) -> None:
+    raw = write(tmp_path / "raw", drawn | {"train/fish_1.jpg": b""})
+    with pytest.raises(DataError, match=r"images as <class>/<image>, found fish_1\.jpg; sort"):
+        survey(raw)

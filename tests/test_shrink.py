@@ -205,10 +205,10 @@ def test_preprocess_of_whole_classes_needs_no_listing_and_counts_them(
     assert open_prepared(tmp_path / "data").manifest.counts["train images"] == 12
 
 
-def test_class_folders_need_no_val_of_their_own(
+def test_class_folders_need_no_val_of_their_own_and_a_group_of_them_keeps_all_images(
     tmp_path: Path, encoded: Callable[..., bytes], picture: Callable[..., object]
 ) -> None:
-    for name in ("cat", "dog"):
+    for name in ("cat", "dog", "fox"):
         (tmp_path / "raw" / "train" / name).mkdir(parents=True)
         for number in range(4):
             image = encoded(picture(20, 24, blue=number))
@@ -217,8 +217,62 @@ def test_class_folders_need_no_val_of_their_own(
     assert advice in run("preprocess", tmp_path / "raw", tmp_path / "x", code=1)
     run("shrink", tmp_path / "raw", tmp_path / "data", "--val-fraction", "0.25", "--side", "16")
     small = open_prepared(tmp_path / "data")
-    assert Counter(images(small, "val").values()) == {"cat": 1, "dog": 1}
-    assert small.manifest.counts["train images"] == 6
+    assert Counter(images(small, "val").values()) == {"cat": 1, "dog": 1, "fox": 1}
+    assert small.manifest.counts["train images"] == 9
+    groups = tmp_path / "groups.toml"
+    groups.write_text('[groups]\npets = ["cat", "dog"]\n')
+    run("shrink", tmp_path / "data", tmp_path / "joined", "--groups", groups, "--side", "8")
+    run("extract", tmp_path / "joined", tmp_path / "folders")
+    names = sorted(path.name for path in (tmp_path / "folders" / "train" / "pets").iterdir())
+    assert [name.partition("_")[0] for name in names] == ["cat"] * 3 + ["dog"] * 3
+
+
+def test_it_goes_to_tiny_imagenets_layout_and_back_with_the_same_labels(
+    prepared: Path, tmp_path: Path
+) -> None:
+    small, layout, data = tmp_path / "small", tmp_path / "layout", tmp_path / "data"
+    groups = tmp_path / "groups.toml"
+    groups.write_text(f'[groups]\nzoo = ["{DOG}", "{CRANE}"]\n')
+    run("shrink", prepared, small, "--groups", groups, "--side", "32")
+    run("extract", small, layout, "--layout", "tiny")
+    assert (layout / "wnids.txt").read_text() == f"{CAT}\nzoo\n"
+    assert (layout / "words.txt").read_text() == f"{CAT}\tcat, feline\nzoo\tzoo\n"
+    assert sorted(path.name for path in (layout / "train" / "zoo" / "images").iterdir()) == sorted(
+        f"zoo_{number}.JPEG" for number in range(12)
+    )
+    assert (layout / "test" / "images" / "test_3.JPEG").exists()
+    told = run("preprocess", layout, data, "--partial", "--side", "32")
+    assert "images" in told
+    before, after = open_prepared(small), open_prepared(data)
+    assert after.manifest.details["edition"] == "tiny"
+    assert [s.wnid for s in after.classes.synsets] == [s.wnid for s in before.classes.synsets]
+    for split in ("train", "val"):
+        assert labelled(after, split) == labelled(before, split)
+    made = tree(layout)
+    assert "nothing to do" in run("extract", small, layout, "--layout", "tiny")
+    (layout / "words.txt").write_text("")
+    (layout / "val" / "images" / "val_1.JPEG").unlink()
+    assert "2 missing or of another size" in run("extract", small, layout, "--layout", "tiny")
+    assert tree(layout) == made
+    assert "expected settings.layout" in run("extract", small, layout, code=1)
+
+
+def labelled(prepared: Prepared, split: str) -> Counter[tuple[int, bytes]]:
+    """Count the labels and bytes of the images of a split."""
+    return Counter(
+        (verdict.label, jpeg)
+        for unit in prepared.units(split)
+        for verdict, jpeg in jpegs(prepared, unit)
+    )
+
+
+def test_the_layout_of_tiny_imagenet_may_have_more_images_than_it(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alexrep.ilsvrc.tiny.NUM_TRAIN", 5)
+    run("extract", prepared, tmp_path / "layout", "--layout", "tiny")
+    run("preprocess", tmp_path / "layout", tmp_path / "data", "--partial", "--side", "32")
+    assert open_prepared(tmp_path / "data").manifest.counts["train images"] == 18
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
@@ -12,6 +13,8 @@ from alexrep.ilsvrc.classes import ClassTable, Synset
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
 """Suffixes of image files, in lower case."""
+WNID_PREFIX = re.compile("(n[0-9]{8})_")
+"""Beginning of the names of ILSVRC's training images."""
 DEPTH = 4
 """Most folders above an image; unpacked patches are in patch_images/train/<wnid> in a folder."""
 
@@ -111,7 +114,7 @@ def _refused(folder: Path, path: str, found: str) -> DataError:
 
 
 def by_class(listing: Listing, inner: str = "") -> dict[str, list[Member]]:
-    """Group images that lie as <class>/<name>, or as <class>/<inner>/<name>.
+    """Group images that lie as <class>/<name>, as <class>/<inner>/<name>, or as <wnid>_<name>.
 
     Raises:
         DataError: If an image is at another depth.
@@ -119,7 +122,7 @@ def by_class(listing: Listing, inner: str = "") -> dict[str, list[Member]]:
     groups: dict[str, list[Member]] = {}
     strays = []
     for member in listing.members:
-        parent, _, _ = member.path.rpartition("/")
+        parent = class_of(member.path)
         wnid = parent.removesuffix(f"/{inner}") if inner else parent
         if not wnid or "/" in wnid or (inner and wnid == parent):
             strays.append(member.path)
@@ -130,6 +133,13 @@ def by_class(listing: Listing, inner: str = "") -> dict[str, list[Member]]:
             mismatch(listing.where, f"images as {form}", examples(strays), "sort them into folders")
         )
     return groups
+
+
+def class_of(path: str) -> str:
+    """Return the folder of an image, of one in no folder the wnid that its name begins with."""
+    parent, _, name = path.rpartition("/")
+    match = WNID_PREFIX.match(name)
+    return parent or (match[1] if match else "")
 
 
 def class_table(train: Listing) -> ClassTable:

@@ -90,7 +90,7 @@ def of_folders(listed: Mapping[str, Listing]) -> GroundTruth:
     classes = folders.class_table(listed.get("train") or listed["val"])
     index_of_wnid = classes.index_of_wnid
     for split in listed.keys() - {"train"}:
-        if split == "test" and not any("/" in member.path for member in listed[split].members):
+        if split == "test" and not any(folders.class_of(m.path) for m in listed[split].members):
             continue
         foreign = sorted(folders.by_class(listed[split]).keys() - index_of_wnid.keys())
         if foreign:
@@ -100,5 +100,5 @@ def of_folders(listed: Mapping[str, Listing]) -> GroundTruth:
 
 
 def _label_of_folder(index_of_wnid: Mapping[str, int], _: str, member: Member) -> int:
-    wnid = member.path.rpartition("/")[0]
+    wnid = folders.class_of(member.path)
     return index_of_wnid[wnid] if wnid else -1

@@ -148,11 +148,13 @@ class _Selector:
         if self.amounts.val_fraction is not None:
             # An image that a patch adds stays in train, whose units alone can have such.
             held = {(unit.name, member.name) for unit in units for member in unit.members}
-            rest = {wnid: [i for i in pool if i in train & held] for wnid, pool in pools.items()}
+            held &= train
+            rest = {wnid: [i for i in pool if i in held] for wnid, pool in pools.items()}
             val = set(_held_out(group.name, rest, self.amounts.val_fraction, self.amounts.seed))
         for split, images in (("train", train - val), ("val", val)):
+            labels = dict.fromkeys(images, label)
             for unit in units:
-                yield from _cut(unit, _name(split, unit, group), dict.fromkeys(images, label))
+                yield from _cut(unit, _name(split, unit, group), labels)
 
     def flat(self, split: str) -> Iterator[Unit]:
         """Yield the units of val or test, with the images of the classes."""

@@ -2,7 +2,6 @@
 
 import io
 import json
-import re
 import tarfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,13 +13,12 @@ from pydantic_core import from_json
 from alexrep import files, manifest
 from alexrep.errors import DataError, examples, mismatch
 from alexrep.ilsvrc import archives
+from alexrep.ilsvrc.folders import WNID_PREFIX
 from alexrep.ilsvrc.unit import Unit, train_members
 from alexrep.prepare.image import Target, Verdict, prepare
 
 _QUARANTINED = b'"verdict": "quarantined"'
 """Marks the line of a quarantined image; names cannot hold it, as JSON escapes their quotes."""
-WNID = re.compile("n[0-9]{8}_")
-"""Prefix of the names of ILSVRC's training images."""
 
 
 def record_of(images: Path, unit: str) -> Path:
@@ -145,7 +143,9 @@ def _refuse_foreign(unit: Unit, names: list[str]) -> None:
     Source: the readmes of the devkits of 2010 and 2012, images are <wnid>_<number>.JPEG.
     """
     wnid = unit.name.removeprefix("train/")
-    foreign = sorted(name for name in names if WNID.match(name) and not name.startswith(f"{wnid}_"))
+    foreign = sorted(
+        name for name in names if WNID_PREFIX.match(name) and not name.startswith(f"{wnid}_")
+    )
     if foreign and unit.num_expected is not None:
         wanted, advice = f"images named {wnid}_*", "download the tar again"
         raise DataError(mismatch(unit.name, wanted, examples(foreign), advice))

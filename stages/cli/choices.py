@@ -34,6 +34,13 @@ Filter = Annotated[
         autocompletion=complete.one_of(*FILTERS),
     ),
 ]
+Layout = Annotated[
+    str,
+    typer.Option(
+        help="folders, or tiny: that of Tiny ImageNet.",
+        autocompletion=complete.one_of("folders", "tiny"),
+    ),
+]
 Encoding = Annotated[
     str,
     typer.Option(

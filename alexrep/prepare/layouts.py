@@ -1,0 +1,107 @@
+"""Layouts in which prepared images are exported as files: class folders, or Tiny ImageNet's."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Protocol
+
+from alexrep.prepare.image import Verdict
+from alexrep.prepare.prepared import Prepared
+
+UNLABELLED = "unlabelled"
+"""Folder of images whose labels are not public."""
+
+
+class Layout(Protocol):
+    """Where each prepared image lies, relative to the folder of the export."""
+
+    def path(self, unit: str, position: int, verdict: Verdict) -> str:
+        """Return the path of the image at a position in its unit, quarantined ones not counted."""
+
+    def lists(self) -> dict[str, str]:
+        """Return the content of the files that list classes and labels, by path."""
+
+
+@dataclass(frozen=True)
+class ClassFolders:
+    """<split>/<wnid>/<name>, with the names as distributed."""
+
+    wnids: tuple[str, ...]
+
+    def path(self, unit: str, position: int, verdict: Verdict) -> str:
+        """See `Layout`; names that came in class folders begin with the folder."""
+        del position
+        wnid = self.wnids[verdict.label] if verdict.label >= 0 else UNLABELLED
+        # In a group, images of two folders may have the same name.
+        name = verdict.name.removeprefix(f"{wnid}/").replace("/", "_")
+        return str(PurePosixPath(unit.split("/", 1)[0], wnid, name))
+
+    def lists(self) -> dict[str, str]:
+        """See `Layout`: there are none."""
+        return {}
+
+
+@dataclass(frozen=True)
+class TinyImageNet:
+    """The layout of Tiny ImageNet, without boxes, which nothing here knows.
+
+    train/<wnid>/images/<wnid>_0.JPEG, val/images/val_0.JPEG, test/images/test_0.JPEG and so on,
+    numbered in the order of the units.
+    """
+
+    wnids: tuple[str, ...]
+    words: tuple[str, ...]
+    first: Mapping[str, int]
+    """Number of the first image of each unit."""
+    annotations: str
+    """Name and wnid of each image of val."""
+
+    def path(self, unit: str, position: int, verdict: Verdict) -> str:
+        """See `Layout`."""
+        split, number = unit.split("/", 1)[0], self.first[unit] + position
+        if split != "train":
+            return f"{split}/images/{split}_{number}.JPEG"
+        wnid = self.wnids[verdict.label]
+        return f"train/{wnid}/images/{wnid}_{number}.JPEG"
+
+    def lists(self) -> dict[str, str]:
+        """See `Layout`."""
+        words = zip(self.wnids, self.words, strict=True)
+        return {
+            "wnids.txt": "".join(f"{wnid}\n" for wnid in self.wnids),
+            "words.txt": "".join(f"{wnid}\t{text}\n" for wnid, text in words),
+            "val/val_annotations.txt": self.annotations,
+        }
+
+
+def class_folders(prepared: Prepared) -> ClassFolders:
+    """Return the layout of class folders."""
+    return ClassFolders(tuple(synset.wnid for synset in prepared.classes.synsets))
+
+
+def tiny(prepared: Prepared) -> TinyImageNet:
+    """Return the layout of Tiny ImageNet; reads the verdicts of all images.
+
+    Raises:
+        DataError: If a record of the images is missing or broken.
+    """
+    synsets = prepared.classes.synsets
+    seen: Counter[str | int] = Counter()
+    first, lines = {}, []
+    for split in prepared.splits:
+        for unit in prepared.units(split):
+            verdicts = prepared.verdicts(unit)
+            counted = verdicts[0].label if split == "train" and verdicts else split
+            first[unit] = seen[counted]
+            if split == "val":
+                numbered = enumerate(verdicts, seen[counted])
+                lines += [f"val_{n}.JPEG\t{synsets[v.label].wnid}\n" for n, v in numbered]
+            seen[counted] += len(verdicts)
+    wnids = tuple(synset.wnid for synset in synsets)
+    words = tuple(synset.shown_words for synset in synsets)
+    return TinyImageNet(wnids, words, first, "".join(lines))
+
+
+LAYOUTS: dict[str, Callable[[Prepared], Layout]] = {"folders": class_folders, "tiny": tiny}
+"""By the name on the command line."""
