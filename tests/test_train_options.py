@@ -18,6 +18,7 @@ from alexrep.errors import AlexrepError
 from alexrep.runs import checkpoint, fresh, listing, log
 from alexrep.runs.folder import RunFolder
 from alexrep.stages import app
+from alexrep.stages.cli import training
 from alexrep.stages.cli.training import Asked, Choice, choose
 
 NOW = datetime(2012, 12, 3, 9, 30, 1)
@@ -66,6 +67,25 @@ def test_other_programs_options_are_names_of_fields(ask: Ask) -> None:
     chosen = ask(recipe="demo", momentum=0.8, weight_decay=0.1, print_freq=7).recipe
     rule = chosen.optimiser.model_dump()
     assert (rule["momentum"], rule["weight_decay"], chosen.log.every_steps) == (0.8, 0.1, 7)
+
+
+@pytest.mark.parametrize("decay", ["--wd", "--weightdecay", "--weight-decay"])
+@pytest.mark.parametrize("rate", ["--lr", "--learning-rate"])
+def test_the_words_of_other_programs_reach_the_recipe(
+    data: Path, monkeypatch: pytest.MonkeyPatch, decay: str, rate: str
+) -> None:
+    seen: list[tuple[Choice, object]] = []
+    monkeypatch.setattr(training, "train", lambda _, choice, *rest: seen.append((choice, rest[3])))
+    words = f"-a demo -b 8 {rate} 0.3 {decay} 0.1 --momentum 0.5 -j 3 --epochs 50 --print-freq 9"
+    result = CliRunner().invoke(app, ["train", str(data), *words.split()], prog_name="alexrep")
+    assert result.exit_code == 0, result.output
+    ((choice, workers),) = seen
+    chosen = choice.recipe
+    rule = chosen.optimiser.model_dump()
+    assert (chosen.name, chosen.feed.batch_size, workers) == ("demo", 8, 3)
+    assert (rule["weight_decay"], rule["momentum"]) == (0.1, 0.5)
+    assert (rates_at(chosen.schedule, 0).weights, chosen.schedule.epochs) == (0.3, 50)
+    assert chosen.log.every_steps == 9
 
 
 def test_a_rate_changes_all_rates_in_proportion(ask: Ask) -> None:
