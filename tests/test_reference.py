@@ -65,5 +65,5 @@ def test_help_names_what_is_written_after_an_option() -> None:
     text = helped("train")
     assert "Usage: alexrep train [OPTIONS] DATA\n" in text
     assert "--set PATH=VALUE" in text
-    assert re.search(r"--recipe NAME .*\[required\]", text)
+    assert re.search(r"--run RUN .*\[required\]", helped("import-caffe"))
     assert re.search(r"-q, --quiet +No progress", text)
