@@ -25,6 +25,7 @@ from alexrep.runs.folder import RunFolder
 from alexrep.runs.trained import Trained
 from alexrep.shards.read import open_split
 from alexrep.stages import app
+from alexrep.weights import initial
 
 Caffe = Any
 """What the fixture `caffe` returns."""
@@ -127,6 +128,15 @@ def test_the_run_has_the_datas_classes_and_the_mean_asked_for(
     assert (mean == (123, 117, 104)).all()
     assert np.array_equal(imported(weights)["inputs"]["mean"].numpy(), mean)
     assert {"recipe.toml", "environment.json", "manifest.json"} <= {p.name for p in run.iterdir()}
+
+
+def test_a_training_may_start_from_it(weights: Path, squashed: Path) -> None:
+    imports(weights, squashed)
+    chosen = recipes.load("alexnet-caffe", ("model.side=67", "model.width=0.05"))
+    state = initial.read(str(weights), chosen)
+    assert checkpoint.weights_digest(state) == checkpoint.weights_digest(
+        imported(weights)["state_dict"]
+    )
 
 
 @pytest.mark.parametrize("views", [(), ("--ten-crop",)])

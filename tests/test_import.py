@@ -180,7 +180,9 @@ def test_weights_of_torchvision_lie_in_the_cache_or_are_named(
     assert "shorter side to 256 pixels (bilinear), centre of 224" in source
     elsewhere = path.rename(tmp_path / "mine.pth")
     line = refused(imports(TORCHVISION, tmp_path / "other", data))
-    assert f"found none; put {path.name} there, or name it with --file" in line
+    assert (
+        f"found none; put {path.name} there, or name the file (alexrep import: with --file)" in line
+    )
     assert imports(TORCHVISION, tmp_path / "other", data, "--file", elsewhere).exit_code == 0
     elsewhere.write_bytes(elsewhere.read_bytes()[:-9])
     line = refused(imports(TORCHVISION, tmp_path / "third", data, "--file", elsewhere))

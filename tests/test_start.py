@@ -6,13 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 from recipes import tiny_recipe
+from torch import nn
+from torchvision import models
 from typer.testing import CliRunner, Result
 
-from alexrep.config.recipe import Start
+from alexrep.config import recipes
+from alexrep.errors import ConfigError
 from alexrep.runs import checkpoint
 from alexrep.runs.folder import RunFolder
 from alexrep.stages import app
-from alexrep.training import start
+from alexrep.training import frozen, start
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -80,19 +83,98 @@ def test_layers_start_anew_if_the_recipe_says_so(
     assert "towers.0.conv1.weight" in taken - anew
 
 
-def test_a_new_last_layer_has_as_many_outputs_as_the_data_has_classes(
+def test_a_last_layer_for_other_classes_starts_anew(
     data: Path, recipe: Path, before: Path, tmp_path: Path
 ) -> None:
-    classes = ("--set", 'limits.classes=["n00000020","n00000040"]')
-    refused = train(data, recipe, tmp_path / "run", "--weights", before, *classes)
-    assert refused.exit_code == 2
-    assert "fc8.weight (3, 204) for (2, 204), fc8.bias (3,) for (2,); take" in refused.stderr
-    assert not (tmp_path / "run").exists()
-    anew = ("--set", 'start.fresh=["fc8"]')
-    assert (
-        train(data, recipe, tmp_path / "run", "--weights", before, *classes, *anew).exit_code == 0
-    )
-    assert weights(tmp_path / "run")["fc8.weight"].shape == (2, 204)
+    classes = ("--set", 'limits.classes=["n00000020","n00000040"]', *FROZEN)
+    result = train(data, recipe, tmp_path / "run", "--weights", before, *classes)
+    assert result.exit_code == 0, result.output
+    assert "fc8 is drawn anew, for 2 classes, not 3\n" in result.stderr
+    mine, theirs = weights(tmp_path / "run"), weights(before)
+    assert mine["fc8.weight"].shape == (2, 204)
+    taken = [name for name in mine if not name.startswith("fc8")]
+    assert all(torch.equal(mine[name], theirs[name]) for name in taken)
+
+
+def test_an_exported_folder_is_started_from(
+    data: Path, recipe: Path, before: Path, tmp_path: Path
+) -> None:
+    assert alexrep("export", before, tmp_path / "out").exit_code == 0
+    for source in (tmp_path / "out", tmp_path / "out" / "model.safetensors"):
+        chosen = recipes.load(str(recipe), (f"start.weights={source}",))
+        assert checkpoint.weights_digest(start._read(chosen)) == checkpoint.weights_digest(
+            weights(before)
+        )
+
+
+OTHER = """
+base = "demo"
+name = "other"
+prepared_side = 72
+model = { name = "torchvision", arch = "mobilenet_v3_small", side = 64 }
+feed = { batch_size = 6 }
+limits = { batches = 2 }
+start = { frozen = ["features"] }
+[schedule]
+epochs = 1
+changes = [{ epoch = 0, weights = 0.01, biases = 0.01 }]
+"""
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Path:
+    """Return torchvision's weights for 1,000 classes beside a recipe that trains the head only."""
+    (tmp_path / "other.toml").write_text(OTHER)
+    with torch.random.fork_rng(devices=[]):
+        network = models.get_model("mobilenet_v3_small", num_classes=1000)
+    for buffer in network.buffers():
+        buffer.add_(1)
+    torch.save(network.state_dict(), tmp_path / "net.pth")
+    return tmp_path / "net.pth"
+
+
+def test_frozen_layers_and_their_running_statistics_stay(
+    data: Path, other: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    result = train(data, other.with_name("other.toml"), run, "--weights", other)
+    assert result.exit_code == 0, result.output
+    assert "classifier.3 is drawn anew, for 3 classes, not 1,000\n" in result.stderr
+    mine, theirs = weights(run), torch.load(other, weights_only=True)
+    same = {name for name in mine if torch.equal(mine[name], theirs[name])}
+    assert same == {name for name in mine if name.startswith("features")}
+    assert any(name.endswith("running_var") for name in same)
+    longer = train(data, other.with_name("other.toml"), run, "--weights", other, "--epochs", "2")
+    assert longer.exit_code == 0, longer.output
+    assert all(torch.equal(weights(run)[name], theirs[name]) for name in same)
+
+
+def test_frozen_layers_are_named_by_path_or_last_parts() -> None:
+    network = models.resnet18(num_classes=3)
+    frozen.freeze(network, ["conv1", "layer4.1"])
+    fixed = {name for name, one in network.named_parameters() if not one.requires_grad}
+    assert fixed == {"conv1.weight"} | {
+        name for name, _ in network.named_parameters() if name.startswith("layer4.1.")
+    }
+    network.train()
+    assert not network.layer4[1].bn1.training
+    assert network.layer4[0].bn1.training
+
+
+def test_frozen_layers_that_are_unknown_or_all_are_refused() -> None:
+    network = nn.Sequential(nn.Linear(2, 2))
+    with pytest.raises(ConfigError, match=r"start.frozen: expected layers of 0, found 'conv9'"):
+        frozen.freeze(network, ["conv9"])
+    with pytest.raises(ConfigError, match=r"start.frozen: expected a layer that is trained"):
+        frozen.freeze(network, ["0"])
+
+
+def test_the_input_of_torchvisions_weights_is_compared() -> None:
+    name = "start.weights=torchvision:mobilenet_v3_small"
+    said = start.input_remark(recipes.load("demo", (name,)))
+    assert "was trained on pixels from 0 to 1 less the mean colour, 0.485" in said
+    kind = '{kind="mean-std",mean=[0.485,0.456,0.406],deviation=[0.229,0.224,0.225]}'
+    assert start.input_remark(recipes.load("demo", (name, f"input={kind}"))) == ""
 
 
 def test_a_checkpoint_can_be_named_and_may_have_moved_when_the_run_goes_on(
@@ -148,5 +230,6 @@ def test_weights_that_do_not_fit_are_one_line(
 
 def test_the_folder_of_checkpoints_may_be_named_too(before: Path) -> None:
     names = before, before / "checkpoints", before / "checkpoints" / "last.pt"
-    first, *others = (checkpoint.weights_digest(start._read(Start(weights=str(n)))) for n in names)
+    chosen = [recipes.load("demo", (f"start.weights={name}",)) for name in names]
+    first, *others = (checkpoint.weights_digest(start._read(one)) for one in chosen)
     assert others == [first, first]

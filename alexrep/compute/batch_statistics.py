@@ -4,7 +4,7 @@ Shapes: N images of this rank's piece, C channels; further axes are places.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -33,10 +33,33 @@ def synchronise(network: nn.Module, processes: Processes) -> None:
         processes: The ranks.
     """
     for module in network.modules():
-        if isinstance(module, _BatchNorm):
+        if isinstance(module, _BatchNorm) and not isinstance(module, FrozenNorm):
             # What replaced it would have to take its place in all parts that hold it.
             module.__class__ = SynchronisedNorm
             vars(module)["processes"] = (processes,)
+
+
+def freeze(network: nn.Module) -> None:
+    """Have every batch normalisation of `network` stay in evaluation, whatever it is put into.
+
+    Args:
+        network: Changed in place.
+    """
+    for module in network.modules():
+        if isinstance(module, _BatchNorm):
+            module.__class__ = FrozenNorm
+            module.eval()
+
+
+class FrozenNorm(_BatchNorm):
+    """Batch normalisation with the running statistics that it has; see `freeze`."""
+
+    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 (torch's name)
+        """Take any number of places."""
+
+    def train(self, mode: bool = True) -> Self:  # noqa: ARG002 (of every module)
+        """Stay in evaluation."""
+        return super().train(mode=False)
 
 
 class SynchronisedNorm(_BatchNorm):

@@ -62,14 +62,19 @@ class Log(Strict):
 
 
 class Start(Strict):
-    """Weights of another run to start from, as 1 CNN* and 7 CNNs* of the paper's table 2 did."""
+    """Weights of another network to start from, as 1 CNN* and 7 CNNs* of table 2 did."""
 
     weights: str = ""
-    """Folder of the run, whose last checkpoint is taken, or a checkpoint; empty: to be named by
-    `alexrep train --weights`. A run knows them by their digest."""
+    """Folder of a run, whose last checkpoint is taken, or a checkpoint; an exported folder; a .pth,
+    .safetensors or .caffemodel; or torchvision:NAME, as `alexrep import` reads them. Empty: to be
+    named by `alexrep train --weights`. A run knows them by their digest."""
     fresh: tuple[str, ...] = ()
     """Layers that keep the initial values of the seed, by full paths or last parts; such as fc8,
-    where the classes are others."""
+    where the classes are others. A last layer for another number of classes does so anyway."""
+    frozen: tuple[str, ...] = ()
+    """Layers that are not trained, with all that lies in them, by full paths (`layer1`,
+    `features.0`) or last parts. Their batch normalisations keep their running statistics, and
+    normalise by them."""
 
 
 REMARKS = ("name", "source", "expected", "time", "command", "prepared_side", "start.weights")
@@ -123,6 +128,8 @@ class Recipe(Strict):
         weights = "drawn" if self.start is None else "another network's"
         if self.start is not None and self.start.fresh:
             weights += f", but drawn in {', '.join(self.start.fresh)}"
+        if self.start is not None and self.start.frozen:
+            weights += f"; not trained: {', '.join(self.start.frozen)}"
         return super().points() | self._augmentation_points() | {"initial weights": weights}
 
     def _augmentation_points(self) -> dict[str, str]:

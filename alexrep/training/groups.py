@@ -30,19 +30,22 @@ def parameter_groups(model: nn.Module, rule: Optimiser) -> list[Group]:
         rule: What decays, and by how much.
 
     Returns:
-        One group for each module that has parameters of its own and each kind of them, "biases"
-        or "weights" (all others), in order of appearance, with keys params, layer (the module's
-        path), kind, rate (0), weight_decay and l1.
+        One group for each module that has trained parameters of its own and each kind of them,
+        "biases" or "weights" (all others), in order of appearance, with keys params, layer (the
+        module's path), kind, rate (0), weight_decay and l1.
 
     Raises:
         ConfigError: If the rule names a layer that the network does not have.
     """
     by_group: dict[tuple[str, str], list[nn.Parameter]] = {}
+    layers: dict[str, None] = {}
     for name, parameter in model.named_parameters():
         layer, _, last = name.rpartition(".")
+        layers[layer] = None
         kind = "biases" if last.endswith("bias") else "weights"
-        by_group.setdefault((layer, kind), []).append(parameter)
-    require_named(rule.layer_decays, [layer for layer, _ in by_group], "optimiser.layer_decays")
+        if parameter.requires_grad:
+            by_group.setdefault((layer, kind), []).append(parameter)
+    require_named(rule.layer_decays, layers, "optimiser.layer_decays")
     return [
         {
             "params": parameters,

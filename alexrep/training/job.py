@@ -163,8 +163,10 @@ def assemble(
         watcher: Is told how the training goes; by default nobody.
     """
     model = registry.build(recipe.model, len(data.train.classes), recipe.seed)
-    if not content and recipe.start is not None and data.weights is not None:
-        start.take(model, recipe.start, data.weights)
+    weights = None if content else data.weights
+    for remark in start.prepare(model, recipe, weights, len(data.train.classes)):
+        if resources.processes.leads:
+            resources.say(remark)
     towers = own_towers(recipe.compute.towers, resources.processes.local)
     compute = recipe.compute.model_copy(update={"towers": towers})
     precision.require_places(model, compute)

@@ -88,14 +88,13 @@ def require_runnable(recipe: Recipe, data: TrainingData) -> None:
     data.inputs(recipe)
     with WithoutValues():
         model = registry.build(recipe.model, len(data.train.classes), recipe.seed)
-    if recipe.start is not None and data.weights is not None:
-        start.take(model, recipe.start, data.weights)
     precision.require_places(model, recipe.compute)
     count.layers(model, recipe.model.side)
     num_processes = ProcessRank.of(os.environ).world_size
     pieces.require_enough(model, recipe, len(subset.indices(data.train)), num_processes)
     parameters = groups.parameter_groups(model, recipe.optimiser)
     groups.require_layers(recipe.schedule, groups.layers_of(parameters))
+    start.prepare(model, recipe, data.weights, len(data.train.classes))
 
 
 def _require_side(recipe: Recipe, data: TrainingData) -> None:

@@ -1,22 +1,18 @@
-"""Weights of another run that a training starts from: pre-training."""
+"""Weights of another network that a training starts from: pre-training."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
-from alexrep.config.rates import is_named
 from alexrep.config.recipe import Recipe, Start
-from alexrep.errors import ConfigError, mismatch
+from alexrep.errors import ConfigError, examples, mismatch
 from alexrep.feed.dataset import TrainingData, open_data
-from alexrep.runs import checkpoint, trained
-from alexrep.runs.folder import RunFolder
-from alexrep.training import groups
-
-MOST = 3
-"""Differences that are named."""
+from alexrep.runs import checkpoint
+from alexrep.training import frozen, groups
+from alexrep.weights import fit, initial
+from alexrep.weights import torchvision as offers
 
 
 def open_inputs(data: Path, recipe: Recipe) -> TrainingData:
@@ -27,11 +23,12 @@ def open_inputs(data: Path, recipe: Recipe) -> TrainingData:
         recipe: The recipe.
 
     Raises:
-        ConfigError: If the weights are not named, or a class is not in the class table.
+        ConfigError: If the weights are not named, torchvision offers none of that name, or a
+            class is not in the class table.
         ManifestError: If a stage of preparation has not finished; see `open_data`.
         DataError: If a file of the data or the checkpoint is missing or damaged.
     """
-    weights = None if recipe.start is None else _read(recipe.start)
+    weights = None if recipe.start is None else _read(recipe)
     inputs = open_data(data, recipe.limits.classes, recipe.statistics)
     if weights is None:
         return inputs
@@ -39,60 +36,74 @@ def open_inputs(data: Path, recipe: Recipe) -> TrainingData:
     return replace(inputs, weights=weights, digests=digests)
 
 
-def take(network: nn.Module, start: Start, weights: Mapping[str, Tensor]) -> None:
-    """Put another network's weights into a new one, but for the layers that start anew.
+def prepare(
+    network: nn.Module, recipe: Recipe, weights: Mapping[str, Tensor] | None, num_classes: int
+) -> list[str]:
+    """Put another network's weights into a new one, and freeze what is not to be trained.
 
     Args:
         network: The network with its initial values, on the CPU.
-        start: Which layers keep these.
-        weights: The other network's parameters and buffers by name.
+        recipe: The recipe; `start` says which layers keep the initial values, as a last layer for
+            another number of classes does, and which are frozen.
+        weights: The other network's parameters and buffers by name; None if the run goes on from
+            its own.
+        num_classes: Logits of the network.
+
+    Returns:
+        What the user should know, a line each.
 
     Raises:
-        ConfigError: If a layer that starts anew is not in the network, or another one is not in
-            the other network, or has another shape there.
+        ConfigError: If a layer that is named is not in the network, or another one is not in
+            the other network, has another shape there, or numbers that are not finite.
     """
-    own = network.state_dict()
+    if recipe.start is None:
+        return []
+    remarks = []
+    if weights is not None:
+        remarks = _take(network, recipe.start, weights, num_classes)
+        remarks += filter(None, [input_remark(recipe)])
+    frozen.freeze(network, recipe.start.frozen)
+    return remarks
+
+
+def _take(
+    network: nn.Module, start: Start, weights: Mapping[str, Tensor], num_classes: int
+) -> list[str]:
+    own, where = network.state_dict(), f"start.weights = {start.weights!r}"
     layers = dict.fromkeys(name.rpartition(".")[0] for name in own)
     groups.require_named(start.fresh, layers, "start.fresh")
-    taken = [name for name in own if not _is_fresh(name, start)]
-    others = [_difference(name, own, weights) for name in taken]
-    if any(others):
-        named = [text for text in others if text]
-        rest = f", and {len(named) - MOST} more" if len(named) > MOST else ""
-        wanted = "the network's own names and shapes"
+    found = fit.compare(own, weights, num_classes, start.fresh)
+    if found.differences:
         advice = "take the recipe of that network, or name these layers in start.fresh"
-        where = f"start.weights = {start.weights!r}"
-        raise ConfigError(mismatch(where, wanted, ", ".join(named[:MOST]) + rest, advice))
-    with torch.no_grad():
-        for name in taken:
-            own[name].copy_(weights[name])
+        raise fit.refusal(where, found.differences, advice)
+    fit.take(network, weights, found, where)
+    return list(_remarks(found, where, num_classes))
 
 
-def _read(start: Start) -> dict[str, Tensor]:
-    """Read the weights of a run's last checkpoint, or of a checkpoint's file."""
-    if not start.weights:
+def _remarks(found: fit.Fit, where: str, num_classes: int) -> Iterator[str]:
+    if found.heads:
+        classes = f"{num_classes:,} classes, not {found.num_outputs:,}"
+        yield f"{where}: {', '.join(found.heads)} is drawn anew, for {classes}"
+    if found.unknown:
+        yield f"{where}: left out, having no place: {examples(list(found.unknown))}"
+
+
+def input_remark(recipe: Recipe) -> str:
+    """Say how the recipe's input differs from that of weights of torchvision; "" if it does not."""
+    name = "" if recipe.start is None else recipe.start.weights
+    if not name.startswith(offers.PREFIX):
+        return ""
+    offer = offers.offered(name)
+    wanted = offers.input_of(offer.preparation)
+    if recipe.input.show() == wanted.show():
+        return ""
+    return f"{name} was trained on {wanted.show()}; this recipe has {recipe.input.show()}"
+
+
+def _read(recipe: Recipe) -> dict[str, Tensor]:
+    """Read the weights that a recipe starts from."""
+    source = "" if recipe.start is None else recipe.start.weights
+    if not source:
         advice = "name one with --weights"
         raise ConfigError(mismatch("start.weights", "a run or a checkpoint", "none", advice))
-    path = Path(start.weights)
-    if path.is_dir() and not (path / "last.pt").is_file():  # else its checkpoints themselves
-        run = RunFolder(path)
-        run.read_recipe()
-        path = run.checkpoint("last")
-    elif path.is_dir():
-        path /= "last.pt"
-    weights: dict[str, Tensor] = trained.load(path).content["state_dict"]
-    return weights
-
-
-def _is_fresh(name: str, start: Start) -> bool:
-    layer = name.rpartition(".")[0]
-    return any(is_named(fresh, layer) for fresh in start.fresh)
-
-
-def _difference(name: str, own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> str:
-    """Say how a parameter differs in the other network; nothing if it does not."""
-    shape = tuple(own[name].shape)
-    if name not in weights:
-        return f"no {name} {shape}"
-    other = tuple(weights[name].shape)
-    return "" if other == shape else f"{name} {other} for {shape}"
+    return initial.read(source, recipe)

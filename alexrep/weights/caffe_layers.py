@@ -24,6 +24,8 @@ from alexrep.weights.caffemodel import CaffeLayer, Floats
 from alexrep.weights.protobuf import WireError
 
 KINDS = ("weight", "bias")
+SUFFIXES = (".caffemodel", ".npz")
+"""Ends of the names of Caffe's files."""
 ADVICE = "name Caffe's bvlc_alexnet.caffemodel, or an .npz of its arrays"
 
 

@@ -75,10 +75,10 @@ def take(network: nn.Module, weights: Mapping[str, Tensor], fit: Fit, where: str
     own = network.state_dict()
     with torch.no_grad():
         for name in fit.taken:
-            own[name].copy_(weights[name])
-            if not bool(torch.isfinite(own[name]).all()):
+            if not bool(torch.isfinite(weights[name]).all()):
                 found, advice = f"others in {name}", "name other weights"
                 raise ConfigError(mismatch(where, "finite numbers", found, advice))
+            own[name].copy_(weights[name])
 
 
 def refusal(where: str, texts: Sequence[str], advice: str) -> ConfigError:

@@ -4,10 +4,16 @@ from pathlib import Path
 
 from alexrep.errors import DataError, mismatch
 from alexrep.feed.constants import Constants
-from alexrep.runs import trained
+from alexrep.runs import checkpoint, exported, trained
 from alexrep.runs.folder import RunFolder
 from alexrep.weights import caffe, imported
 from alexrep.weights.imported import Imported
+
+
+def is_ours(path: Path) -> bool:
+    """Tell whether a folder, or a file with what lies beside it, says itself what it holds."""
+    is_exported = path.name == exported.WEIGHTS and RunFolder(path.parent).is_exported
+    return path.is_dir() or is_exported or checkpoint.is_ours(path)
 
 
 def survey(path: Path, data: Path) -> Imported:

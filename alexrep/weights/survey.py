@@ -21,12 +21,10 @@ from alexrep.models.without_values import WithoutValues
 from alexrep.runs import checkpoint
 from alexrep.runs.folder import IMPORT
 from alexrep.shards import layout
-from alexrep.weights import caffe, fit, imported, ours, outputs, state_dicts
+from alexrep.weights import caffe, caffe_layers, fit, imported, ours, outputs, state_dicts
 from alexrep.weights import torchvision as offers
 from alexrep.weights.imported import Imported
 
-OF_CAFFE = (".caffemodel", ".npz")
-"""Ends of the names of Caffe's files."""
 NO_TRAINING = {"epochs": 1, "changes": [{"epoch": 0, "weights": 0.01, "biases": 0.01}]}
 """A schedule, which every recipe has, for weights that were trained elsewhere."""
 
@@ -65,10 +63,10 @@ def survey(asked: Asked) -> Imported:
             the file does not say it; if the patch is larger than the images.
     """
     path = Path(asked.source)
-    if path.suffix in OF_CAFFE and not asked.source.startswith(offers.PREFIX):
+    if path.suffix in caffe_layers.SUFFIXES and not asked.source.startswith(offers.PREFIX):
         rest = (asked.mean, asked.labels, asked.allow_missing, asked.settings)
         return caffe.survey(path, asked.data, *rest)
-    if path.is_dir() or checkpoint.is_ours(path):
+    if ours.is_ours(path):
         return ours.survey(path, asked.data)
     if asked.source.startswith(offers.PREFIX):
         return _of_torchvision(asked)

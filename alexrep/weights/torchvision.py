@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from alexrep.config.input import Colour
+from alexrep.config.input import Colour, MeanStd
 from alexrep.errors import ConfigError, DataError, mismatch, suggestion
 from alexrep.models.torchvision import names
 from alexrep.weights.state_dicts import DIGEST
@@ -61,7 +61,7 @@ class Offered:
         """
         found = path or Path(torch.hub.get_dir()) / "checkpoints" / self.file
         if not found.is_file():
-            advice = f"put {self.file} there, or name it with --file"
+            advice = f"put {self.file} there, or name the file (alexrep import: with --file)"
             raise DataError(mismatch(self.name, f"the file {found}", "none", advice))
         return found
 
@@ -104,8 +104,13 @@ def settings(arch: str, preparation: Preparation) -> dict[str, dict[str, Any]]:
     model: dict[str, Any] = {"name": "torchvision", "arch": arch, "side": preparation.side}
     if arch in TRANSFORMED:
         model["arguments"] = {"transform_input": True}
-    kind = {"kind": "mean-std", "mean": preparation.mean, "deviation": preparation.deviation}
-    return {"model": model, "input": kind}
+    return {"model": model, "input": input_of(preparation).model_dump()}
+
+
+def input_of(preparation: Preparation) -> MeanStd:
+    """Return a recipe's input for a preparation."""
+    numbers = {"mean": preparation.mean, "deviation": preparation.deviation}
+    return MeanStd.model_validate({"kind": "mean-std", **numbers})
 
 
 def _preparation(transforms: Any) -> Preparation:  # noqa: ANN401 (torchvision does not say)

@@ -64,8 +64,8 @@ Weights = Annotated[
         "-p",
         "--pretrained",
         "--weights",
-        metavar="RUN",
-        help="Run or checkpoint to take initial weights from: start.weights.",
+        metavar="SOURCE",
+        help="Run, checkpoint, or what alexrep import takes, to start from: start.weights.",
     ),
 ]
 Resume = Annotated[
