@@ -249,6 +249,20 @@ def test_what_does_not_fit_is_one_line(
     assert not (tmp_path / "run").exists()
 
 
+def test_one_tower_of_torchvision_does_not_fit_into_two(data: Path, tmp_path: Path) -> None:
+    with torch.device("meta"):
+        names = models.alexnet(weights=None).state_dict()
+    # A number for each parameter, seen as so many: the file is small.
+    state = {name: torch.zeros(()).expand(part.shape) for name, part in names.items()}
+    path = tmp_path / "alexnet.pth"
+    torch.save(state, path)
+    sides = ("model.side=67", "prepared_side=72", "model.width=0.05")
+    words = [word for side in sides for word in ("--set", side)]
+    result = imports(path, tmp_path / "run", data, "--recipe", "alexnet-2012", *words)
+    missing = "no towers.0.conv1.weight (2, 3, 11, 11), no towers.0.conv1.bias (2,), no towers.0."
+    assert missing in refused(result, code=2)
+
+
 def spoilt(network: nn.Module, change: str) -> object:
     state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     if change == "nan":
