@@ -162,7 +162,7 @@ def read(manifest: Path, stage: str) -> Manifest:
         if (data / "recipe.toml").is_file():
             wanted, advice = "a folder of prepared data", "name the one that alexrep pack wrote"
             raise ManifestError(mismatch(data, wanted, "a run", advice))
-        if (data / "train").is_dir() or any(data.glob("*.tar")):
+        if (data / "train").is_dir() or list(data.glob("*.tar")):
             wanted, advice = "a folder of prepared data", _how_to_prepare(data)
             raise ManifestError(mismatch(data, wanted, "raw images", advice))
         raise ManifestError(mismatch(manifest, f"a finished {stage}", found, advice))
@@ -173,7 +173,7 @@ def read(manifest: Path, stage: str) -> Manifest:
 
 
 def _how_to_prepare(raw: Path) -> str:
-    edition = "" if any(raw.glob("*.tar")) else " --edition folder"
+    edition = "" if list(raw.glob("*.tar")) else " --edition folder"
     first = f"alexrep preprocess {raw} DATA{edition}"
     return f"run {first}, then alexrep mean DATA, alexrep pca DATA and alexrep pack DATA"
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .cli import complete, options, printing, recipe_text
+from .cli import complete, options, printing
 
 
 def command(
@@ -30,6 +30,8 @@ def command(
     Example: alexrep recipes alexnet-2012 --fields
     """
     from alexrep.config import explain, recipes
+
+    from .cli import recipe_text
 
     if name is not None:
         fields = explain.of_recipe(recipes.load(name))

@@ -117,9 +117,11 @@ def test_a_rate_changes_curves_in_proportion_with_their_floors(ask: Ask, curve: 
         assert rate.weights == rate.biases == pytest.approx(2 * rates_at(before, epoch).weights)
 
 
-@pytest.mark.parametrize("rate", [50.0, -1.0])
+@pytest.mark.parametrize("rate", [50.0, 0.0, -1.0])
 def test_a_rate_out_of_range_is_one_line(ask: Ask, rate: float) -> None:
-    with pytest.raises(AlexrepError, match="--lr: expected a rate that leaves all rates from 0"):
+    with pytest.raises(
+        AlexrepError, match="--lr: expected a rate above 0 that leaves all rates up"
+    ):
         ask(recipe="demo", rate=rate)
 
 

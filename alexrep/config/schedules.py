@@ -96,8 +96,8 @@ class Schedule(Strict):
         """Return the schedule whose first rate of weights is `rate`, all others in proportion."""
         curve = self.weights
         first = self.changes[0].weights if curve is None else curve.rate(0, self.epochs, (1.0,))
-        if not first:
-            raise ValueError("the first rate of weights is 0")
+        if not first or rate <= 0:
+            raise ValueError("the first rate of weights must be above 0")
         factor = rate / first
         scaled = {name: curve.scaled(factor) for name, curve in self._own_curves().items()}
         changes = tuple(change.scaled(factor) for change in self.changes)

@@ -199,7 +199,7 @@ def _at_rate(chosen: Recipe, rate: float) -> Recipe:
     try:
         return chosen.model_copy(update={"schedule": chosen.schedule.from_rate(rate)})
     except ValueError:
-        wanted, advice = "a rate that leaves all rates from 0 to 10", "choose another"
+        wanted, advice = "a rate above 0 that leaves all rates up to 10", "choose another"
         raise ConfigError(mismatch("--lr", wanted, f"{rate:g}", advice)) from None
 
 
