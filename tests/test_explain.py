@@ -33,7 +33,7 @@ def test_types_ranges_and_defaults_are_those_of_the_classes() -> None:
     assert BY_PATH["optimiser.momentum", ("momentum-2012",)].allowed == "number, from 0 below 1"
     assert BY_PATH["model.without", ("alexnet",)].allowed.startswith("list of 'conv3' or 'conv4'")
     size, stride = "whole number, from 1 to 11", "whole number, from 1 to 8"
-    assert BY_PATH["model.conv1", ("alexnet",)].allowed == f"list of {size}, then {stride}"
+    assert BY_PATH["model.conv1", ("alexnet",)].allowed == f"list of a {size}, then a {stride}"
     assert BY_PATH["model.padding", ("alexnet",)].allowed.startswith(
         "table of whole number, from 0"
     )

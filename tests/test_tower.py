@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from alexrep.config.model import AlexNetModel
-from alexrep.models.alexnet.tower import Tower, map_sides, margin, min_side
+from alexrep.models.alexnet.tower import Tower, map_sides, margin
 
 
 def shapes(model: AlexNetModel) -> dict[str, tuple[int, ...]]:
@@ -67,7 +67,7 @@ def test_small_kernels_close_together_give_small_patches_the_maps_of_large_ones(
     small = AlexNetModel(side=56, conv1=(5, 2))
     assert map_sides(small) == map_sides(AlexNetModel(side=112))
     assert shapes(small)["conv1"] == (48, 3, 5, 5)
-    assert (margin(small), min_side(small), min_side(AlexNetModel())) == (1, 33, 67)
+    assert (margin(small), small.min_side, AlexNetModel().min_side) == (1, 33, 67)
 
 
 def test_one_of_two_towers_has_half_of_the_kernels_and_units() -> None:

@@ -4,7 +4,7 @@ import ast
 import inspect
 import json
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
@@ -124,6 +124,13 @@ def _choices(schema: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(map(str, named))
 
 
+def _listed(items: Sequence[str]) -> str:
+    """Return a list of so many items in words."""
+    if len(set(items)) == 1:
+        return f"list of {len(items)}, each a {items[0]}"
+    return f"list of a {', then a '.join(items)}"
+
+
 def _allowed(schema: Mapping[str, Any]) -> str:
     """Return a JSON schema in words."""
     if "anyOf" in schema:
@@ -132,7 +139,7 @@ def _allowed(schema: Mapping[str, Any]) -> str:
         return " or ".join(map(repr, schema.get("enum", [schema.get("const")])))
     kind = schema.get("type", "table")  # a table of fields of its own stands elsewhere
     if "prefixItems" in schema:
-        return f"list of {', then '.join(map(_allowed, schema['prefixItems']))}"
+        return _listed(list(map(_allowed, schema["prefixItems"])))
     if kind == "array":
         return f"list of {_allowed(schema['items'])}"
     if kind == "object":

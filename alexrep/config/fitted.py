@@ -1,16 +1,15 @@
 """A recipe made for the data at hand: a network's own, at the side of these images."""
 
 from alexrep.config import recipes
+from alexrep.config.model import AlexNetModel
 from alexrep.config.recipe import Recipe
 
 USUAL_SIDE = 256
 """Side of the prepared images that a recipe without `prepared_side` is made for; section 2."""
 SHORT_NAMES = {"alexnet": "alexnet-2012"}
 """Other names of recipes."""
-SMALLEST = 67
-"""Smallest patch of the 2012 network with its own conv1, in pixels."""
 SMALL = "[5, 2]"
-"""Side and stride of conv1's kernels for smaller ones."""
+"""Side and stride of conv1's kernels for patches that are too small for the network's own."""
 ANY = "resnet18"
 """Recipe whose settings a network of torchvision has that has no recipe of its own."""
 
@@ -39,6 +38,6 @@ def _of_side(base: Recipe, side: int) -> tuple[str, ...]:
     if side == usual:
         return ()
     patch = round(side * base.model.side / usual)
-    is_small = base.model.name == "alexnet" and patch < SMALLEST
+    is_small = isinstance(base.model, AlexNetModel) and patch < base.model.min_side
     conv1 = (f"model.conv1={SMALL}",) if is_small else ()
     return f"prepared_side={side}", f"model.side={patch}", *conv1

@@ -145,6 +145,12 @@ class AlexNetModel(Model):
         """The network's name among all networks."""
         return self.name if self.num_towers > 1 else f"{self.name}:one-tower"
 
+    @property
+    def min_side(self) -> int:
+        """Side of the smallest patch whose maps, 15, 7, 3 and 1, fill every window; 67 in 2012."""
+        size, stride = self.conv1
+        return size + 14 * stride
+
     def points(self) -> dict[str, str]:
         """Return the labelled fields, and what several fields decide together."""
         return super().points() | {

@@ -15,7 +15,7 @@ from alexrep.errors import ConfigError, mismatch
 from alexrep.models.alexnet.initialise import initialise
 from alexrep.models.alexnet.joined import Joined
 from alexrep.models.alexnet.layers import UNSEEN, TowerLayer, layers
-from alexrep.models.alexnet.tower import Tower, map_sides, margin, min_side, num_units
+from alexrep.models.alexnet.tower import Tower, map_sides, margin, num_units
 
 Form = Literal["towers", "joined"]
 Column = Tower | Joined
@@ -163,8 +163,8 @@ def build(model: AlexNetModel, num_classes: int, seed: int) -> AlexNet:
     Raises:
         ConfigError: If side or width leave a layer empty.
     """
-    if model.side < min_side(model):
-        expected = f"{min_side(model)} or more"
+    if model.side < model.min_side:
+        expected = f"{model.min_side} or more"
         advice = "take a larger patch, or a model for small images"
         raise ConfigError(mismatch("model.side", expected, model.side, advice))
     sides = map_sides(model)

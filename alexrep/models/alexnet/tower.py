@@ -58,12 +58,6 @@ def margin(model: AlexNetModel) -> int:
     return (_places(model.side, size, stride) - 1) * stride + size - model.side
 
 
-def min_side(model: AlexNetModel) -> int:
-    """Return the smallest patch whose maps, 15, 7, 3 and 1, fill every window; 67 for 2012's."""
-    size, stride = model.conv1
-    return size + 14 * stride
-
-
 def _next_side(layer: TowerLayer, model: AlexNetModel, side: int) -> int:
     if layer.kind == "pool":
         return _places(side, *POOLS[model.pool])
