@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from alexrep import files, manifest
-from alexrep.errors import AlexrepError, ConfigError, mismatch
+from alexrep.errors import AlexrepError, ConfigError, mismatch, suggestion
 from alexrep.manifest import Plan
 
 FIGURES = {
@@ -33,7 +33,8 @@ def require(names: Collection[str]) -> None:
     """
     for name in names:
         if name not in FIGURES:
-            raise ConfigError(mismatch("--only", ", ".join(FIGURES), repr(name), "choose of these"))
+            advice = suggestion(name, list(FIGURES)) or "choose of these"
+            raise ConfigError(mismatch("--only", ", ".join(FIGURES), repr(name), advice))
 
 
 def draw_all(

@@ -25,7 +25,7 @@ def command(
     evaluate: train_options.Evaluate = False,
     dry_run: train_options.DryRun = False,
     device: options.Device = "auto",
-    workers: train_options.Threads = None,
+    workers: options.Threads = None,
 ) -> None:
     """Train a network by a recipe; started again, go on from the last checkpoint.
 

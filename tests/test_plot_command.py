@@ -49,6 +49,7 @@ def test_what_cannot_be_drawn_is_said_in_a_line_each(make_run: MakeRun) -> None:
     ("words", "message"),
     [
         (("--only", "curve"), "--only: expected curves, kernels, "),
+        (("--only", "kernls"), "found 'kernls'; did you mean kernels?"),
         (("--format", "jpg"), "--format: expected png or svg, found 'jpg'; choose one"),
     ],
 )

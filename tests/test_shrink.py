@@ -166,7 +166,7 @@ def test_the_tree_of_the_devkit_makes_groups(sound: Path, prepared: Path, tmp_pa
 
 def test_images_in_quarantine_are_left_out_and_patches_are_used(data: Path, tmp_path: Path) -> None:
     told = run("shrink", data, tmp_path / "out", "--images", "6", "--side", "16")
-    assert "1 images in quarantine are left out" in told
+    assert "in quarantine, and left out: 1 of the images" in told
     assert open_prepared(tmp_path / "out").manifest.counts["val images"] == 7
 
 

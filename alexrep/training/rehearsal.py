@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from alexrep.config.rates import rates_at
 from alexrep.runs import resume_conditions
 from alexrep.runs.log import Row
 from alexrep.runs.session import Session, Signal
@@ -18,6 +19,8 @@ class Rehearsal:
     epoch: int
     step: int
     """Epoch and step that it would go on from."""
+    rate: float
+    """Learning rate of weights in that epoch."""
     num_images: int
     """Training images in an epoch."""
     steps_an_epoch: int
@@ -55,6 +58,7 @@ def rehearse(request: Request, signal: Signal) -> Rehearsal:
     return Rehearsal(
         epoch=position.epoch,
         step=position.step,
+        rate=rates_at(recipe.schedule, position.epoch, position.errors or (1.0,)).weights,
         num_images=epoch.num_images(recipe, data.train),
         steps_an_epoch=len(epoch.batches(recipe, data.train, 0)),
         num_val=len(subset.indices(data.val)) + data.val.num_quarantined,

@@ -32,6 +32,7 @@ Workers = Annotated[
 Threads = Annotated[
     int | None,
     typer.Option(
+        "-j",
         "--workers",
         metavar="N",
         min=1,

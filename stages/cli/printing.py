@@ -111,6 +111,8 @@ def say_rehearsal(rehearsal: Rehearsal, recipe: Recipe, run: Path) -> None:
     measured, epochs = rehearsal.measured, recipe.schedule.epochs
     begins = f"from epoch {rehearsal.epoch}, step {rehearsal.step}"
     typer.echo(f"begins: {begins if rehearsal.step else 'from nothing'}")
+    batch = counted(recipe.feed.batch_size, "images")
+    typer.echo(f"recipe: {recipe.name}, batches of {batch}, rate of weights {rehearsal.rate:g}")
     steps = rehearsal.steps_an_epoch
     num_steps = counted(int(str(measured["steps"])), "steps")
     typer.echo(

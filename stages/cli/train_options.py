@@ -89,14 +89,3 @@ Evaluate = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="A few steps, and what a run would take; write nothing.")
 ]
-Threads = Annotated[
-    int | None,
-    typer.Option(
-        "-j",
-        "--workers",
-        metavar="N",
-        min=1,
-        max=1024,
-        help="Decoding threads; all processors, at most 8, if not given.",
-    ),
-]

@@ -58,6 +58,8 @@ class Choice:
     run: Path | None
     """The run's folder; None for a new one, which is still to be made."""
     mode: str
+    made: tuple[str, ...] = ()
+    """Settings by which the recipe was made for the data."""
 
     def folder(self, writes: bool) -> Path:
         """Return the run's folder, made if it is a new one and `writes`."""
@@ -86,9 +88,7 @@ def choose(asked: Asked) -> Choice:
     chosen = recipes.load(name, (*made, *given))
     if asked.rate is not None:
         chosen = _at_rate(chosen, asked.rate)
-    for text in made:
-        options.note(f"recipe {name}, made for these images: {text}")
-    return Choice(chosen, run, mode)
+    return Choice(chosen, run, mode, made)
 
 
 def train(
@@ -105,6 +105,8 @@ def train(
     run = choice.folder(writes=False)
     options.require_run_folder(run, data)
     require_runnable(chosen, inputs := open_inputs(data, chosen))
+    if choice.made:
+        options.note(f"recipe {chosen.name}, made for these images: {', '.join(choice.made)}")
     with inputs, meeting(device, chosen.compute.towers) as (own, group):
         run = choice.folder(writes=not dry_run)
         resources = Resources(own, workers or default_threads(), group, options.note)
