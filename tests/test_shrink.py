@@ -189,7 +189,7 @@ def test_preprocess_prepares_selected_classes_and_images(sound: Path, tmp_path: 
     assert Counter(images(small, "train").values()) == {CAT: 2, DOG: 2}
     assert [synset.id for synset in small.classes.synsets] == [3, 1]
     refused = run(*words, "--select", listed, "--images", "3", code=1)
-    assert "expected settings.images = 3, found 2; ask for the same" in refused
+    assert "settings.images = 3, found 2; ask for the same, or name another folder" in refused
 
 
 def test_preprocess_of_whole_classes_needs_no_listing_and_counts_them(

@@ -21,6 +21,9 @@ from alexrep.prepare.image import Target
 from alexrep.prepare.parts import WHOLE, Part
 from alexrep.prepare.units import is_whole, prepare_unit, read_verdicts, record_of
 
+ADVICE = "ask for the same, or name another folder"
+"""What to do where a folder holds other prepared images; they may be worth hours."""
+
 
 @dataclass(frozen=True)
 class Preparation:
@@ -59,9 +62,9 @@ def look(
         expected.check_promise(source)
     plan = make_plan(source, target, partial)
     retried = _units_to_retry(plan, source, images) if retry_failed else []
-    record = (
-        None if retried else manifest.foresee(plan, *_files(images), remarks=_eased(plan, images))
-    )
+    record = None
+    if not retried:
+        record = manifest.foresee(plan, *_files(images), ADVICE, _eased(plan, images))
     return Preparation(source, images, target, partial, plan, retried, record)
 
 
@@ -116,7 +119,7 @@ def _eased(plan: Plan, images: Path) -> Collection[str]:
 
 def _begin(plan: Plan, images: Path) -> Manifest | None:
     """Compare a plan with the one on disk, and record it."""
-    return manifest.begin(plan, *_files(images), remarks=_eased(plan, images))
+    return manifest.begin(plan, *_files(images), ADVICE, _eased(plan, images))
 
 
 def make_plan(source: Source, target: Target, partial: bool) -> Plan:
@@ -188,7 +191,7 @@ def _units_to_retry(plan: Plan, source: Source, images: Path) -> list[Unit]:
     former = {name: digest for name, digest in known.inputs.items() if name in archives}
     others = {name: digest for name, digest in plan.inputs.items() if name not in archives}
     as_before = plan.model_copy(update={"inputs": {**others, **former}})
-    manifest.foresee(as_before, *_files(images), remarks=_eased(plan, images))
+    manifest.foresee(as_before, *_files(images), ADVICE, _eased(plan, images))
     prepared = [unit for unit in source.units if record_of(images, unit.name).exists()]
     return [unit for unit in prepared if _failed(images, unit)]
 
