@@ -18,6 +18,7 @@ from alexrep.errors import AlexrepError
 from alexrep.ilsvrc.classes import Synset
 from alexrep.plots.report import causes, page, paper
 from alexrep.plots.report.causes import Cause, Facts
+from alexrep.prepare.prepared import open_prepared
 from alexrep.runs import environment, results
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.results import Predictions, Result, Scored
@@ -269,6 +270,14 @@ def test_the_command_writes_the_page_into_the_run(run: RunFolder) -> None:
     assert (run.path / "report.html").is_file()
     assert "left out: first, classes: " in result.output
     assert result.exit_code == 1, "its checkpoints are damaged"
+
+
+def test_the_page_names_the_command_that_made_it(
+    run: RunFolder, data: Path, tmp_path: Path
+) -> None:
+    page.write([run.path], tmp_path / "page.html", open_prepared(data))
+    command = f"alexrep report {run.path} --data {data} --out {tmp_path / 'page.html'}"
+    assert command in (tmp_path / "page.html").read_text()
 
 
 def test_predictions_that_were_not_kept_leave_out_the_classes(run: RunFolder) -> None:

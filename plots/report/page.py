@@ -50,6 +50,7 @@ def write(runs: Sequence[Path], out: Path, prepared: Prepared | None = None) -> 
     read = [contents.read(run, name) for run, name in zip(runs, names_of(runs), strict=True)]
     comparison, missing = _comparison(runs)
     shown = [_shown(run, number, prepared) for number, run in enumerate(read, start=1)]
+    data = [] if prepared is None else ["--data", prepared.folder.parent]
     texts = {name: _text(f"page.{name}") for name in ("html", "css", "js")}
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     page = environment.from_string(texts["html"]).render(
@@ -58,7 +59,7 @@ def write(runs: Sequence[Path], out: Path, prepared: Prepared | None = None) -> 
         js=Markup(texts["js"]),
         version=__version__,
         date=f"{datetime.now(UTC):%Y-%m-%d}",
-        command=sections.command("report", *runs, "--out", out),
+        command=sections.command("report", *runs, *data, "--out", out),
         tables=errors.tables(read),
         results=errors.result_rows(read),
         comparison=comparison,
