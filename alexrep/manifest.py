@@ -156,20 +156,26 @@ def read(manifest: Path, stage: str) -> Manifest:
         ManifestError: If it is missing, unreadable, or of another stage.
     """
     if not manifest.exists():
-        advice = f"run alexrep {stage} first"
-        data = manifest.parent if manifest.name.startswith(stage) else manifest.parent.parent
-        found = "no manifest" if data.is_dir() else f"no folder {data}"
-        if (data / "recipe.toml").is_file():
-            wanted, advice = "a folder of prepared data", "name the one that alexrep pack wrote"
-            raise ManifestError(mismatch(data, wanted, "a run", advice))
-        if (data / "train").is_dir() or list(data.glob("*.tar")):
-            wanted, advice = "a folder of prepared data", _how_to_prepare(data)
-            raise ManifestError(mismatch(data, wanted, "raw images", advice))
-        raise ManifestError(mismatch(manifest, f"a finished {stage}", found, advice))
+        raise ManifestError(_missing(manifest, stage))
     record = _load(Manifest, manifest)
     if record.stage != stage:
         raise ManifestError(_of_another_stage(manifest, stage, record.stage))
     return record
+
+
+def _missing(manifest: Path, stage: str) -> str:
+    """Say what is missing; in the place of prepared data a run or raw images are called so."""
+    advice = f"run alexrep {stage} first"
+    if stage == "train":
+        return mismatch(manifest, "a finished train", "no manifest", advice)
+    data = manifest.parent if manifest.name.startswith(stage) else manifest.parent.parent
+    if (data / "recipe.toml").is_file():
+        wanted, advice = "a folder of prepared data", "name the one that alexrep pack wrote"
+        return mismatch(data, wanted, "a run", advice)
+    if (data / "train").is_dir() or list(data.glob("*.tar")):
+        return mismatch(data, "a folder of prepared data", "raw images", _how_to_prepare(data))
+    found = "no manifest" if data.is_dir() else f"no folder {data}"
+    return mismatch(manifest, f"a finished {stage}", found, advice)
 
 
 def _how_to_prepare(raw: Path) -> str:

@@ -39,9 +39,13 @@ def test_a_recipe_that_is_damaged_is_named(tmp_path: Path) -> None:
         RunFolder(tmp_path).read_recipe()
 
 
-def test_a_run_that_has_not_finished_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("beside", ["train", "run"])
+def test_a_run_that_has_not_finished_is_named_whatever_lies_beside_it(
+    tmp_path: Path, beside: str
+) -> None:
+    (tmp_path / beside).mkdir()
     with pytest.raises(ManifestError, match="expected a finished train, found no manifest"):
-        RunFolder(tmp_path).read_manifest()
+        RunFolder(tmp_path / "run").read_manifest()
 
 
 @pytest.mark.parametrize("name", ["images", "shards"])
