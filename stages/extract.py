@@ -26,13 +26,13 @@ def command(
     Example: alexrep extract data folders
     """
     from alexrep import locks, manifest, pool
-    from alexrep.prepare import extract, layouts, prepared
+    from alexrep.prepare import extract, extract_layouts, prepared
 
-    options.require("--layout", layout, tuple(layouts.LAYOUTS))
+    options.require("--layout", layout, tuple(extract_layouts.LAYOUTS))
     options.require_apart(out, data, "OUT")
     images = prepared.open_prepared(data)
     plan, files = extract.make_plan(images, layout), (out / manifest.NAME, out / "plan.json")
-    record, form = manifest.foresee(plan, *files), layouts.LAYOUTS[layout](images)
+    record, form = manifest.foresee(plan, *files), extract_layouts.LAYOUTS[layout](images)
     lost = extract.lost(images, out, form) if record is not None else []
     if not options.is_whole(record, out, out, lost):
         with locks.held(out) as check:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from alexrep.errors import ConfigError, DataError
-from alexrep.ilsvrc import editions
 from alexrep.ilsvrc.editions import EDITIONS, FOLDER, TINY
+from alexrep.ilsvrc.layouts import find
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_the_names_of_the_files_as_distributed() -> None:
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_a_folder_is_told_by_its_train_or_val_tar(tmp_path: Path, name: str, split: str) -> None:
     (tmp_path / EDITIONS[name].archives[split]).touch()
-    assert editions.find(tmp_path).name == name
+    assert find.find(tmp_path).edition.name == name
 
 
 @pytest.mark.parametrize("kit", ["{0}", "{1}", "{2}"])
@@ -45,26 +45,26 @@ def test_a_folder_is_told_by_its_train_or_val_tar(tmp_path: Path, name: str, spl
 def test_folders_beside_a_devkit_are_its_edition(tmp_path: Path, name: str, kit: str) -> None:
     (tmp_path / "train").mkdir()
     (tmp_path / kit.format(*EDITIONS[name].devkits)).mkdir()
-    assert editions.find(tmp_path).name == name
+    assert find.find(tmp_path).edition.name == name
 
 
 def test_folders_alone_are_class_folders_of_any_set(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
-    assert editions.find(tmp_path) == FOLDER
+    assert find.find(tmp_path).edition == FOLDER
     (tmp_path / "wnids.txt").touch()
-    assert editions.find(tmp_path) == TINY
-    assert editions.find(tmp_path, "folder") == FOLDER
+    assert find.find(tmp_path).edition == TINY
+    assert find.find(tmp_path, "folder").edition == FOLDER
 
 
 def test_a_devkit_alone_is_no_edition(tmp_path: Path) -> None:
     (tmp_path / EDITIONS["demo"].devkit).touch()
     with pytest.raises(DataError, match="found neither; put one edition's"):
-        editions.find(tmp_path)
+        find.find(tmp_path)
 
 
 def test_a_named_edition_is_taken_at_its_word(tmp_path: Path) -> None:
     (tmp_path / EDITIONS["demo"].archives["train"]).touch()
-    assert editions.find(tmp_path, "ilsvrc2012").name == "ilsvrc2012"
+    assert find.find(tmp_path, "ilsvrc2012").edition.name == "ilsvrc2012"
 
 
 def test_a_missing_folder_is_one_line(tmp_path: Path) -> None:
@@ -72,24 +72,24 @@ def test_a_missing_folder_is_one_line(tmp_path: Path) -> None:
         with pytest.raises(
             DataError, match=r"raw: expected a folder with the ILSVRC tars, found no"
         ):
-            editions.find(tmp_path / "raw", name)
+            find.find(tmp_path / "raw", name)
 
 
 def test_an_empty_folder_is_one_line(tmp_path: Path) -> None:
     message = r"expected ILSVRC2010_images_train\.tar or .*, found neither; put one edition's"
     with pytest.raises(DataError, match=message):
-        editions.find(tmp_path)
+        find.find(tmp_path)
 
 
 def test_two_editions_in_one_folder_are_refused(tmp_path: Path) -> None:
     for name in ("ilsvrc2010", "ilsvrc2012"):
         (tmp_path / EDITIONS[name].archives["val"]).touch()
     with pytest.raises(DataError, match="found ilsvrc2010, ilsvrc2012; put one edition's tars"):
-        editions.find(tmp_path)
+        find.find(tmp_path)
 
 
 def test_an_unknown_name_lists_the_editions(tmp_path: Path) -> None:
     known = "one of ilsvrc2010, ilsvrc2012, demo, folder, tiny"
     message = f"--edition: expected {known}, found 'ilsvrc2011'; choose"
     with pytest.raises(ConfigError, match=message):
-        editions.find(tmp_path, "ilsvrc2011")
+        find.find(tmp_path, "ilsvrc2011")

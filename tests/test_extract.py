@@ -9,7 +9,7 @@ import pytest
 from alexrep import locks, manifest
 from alexrep.errors import DataError
 from alexrep.manifest import Manifest
-from alexrep.prepare import extract, layouts
+from alexrep.prepare import extract, extract_layouts
 from alexrep.prepare.prepared import Prepared, jpegs, open_prepared
 
 MakeRaw = Callable[..., Path]
@@ -68,7 +68,7 @@ def test_images_without_labels_have_a_folder_of_their_own(
     images = open_prepared(prepare(make_raw(tmp_path / "raw", test_labels=False), tmp_path))
     extracted(images, tmp_path / "out")
     folders = [path.name for path in (tmp_path / "out" / "test").iterdir()]
-    assert folders == [layouts.UNLABELLED]
+    assert folders == [extract_layouts.UNLABELLED]
 
 
 def test_a_repeat_writes_nothing(data: Path, tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 
 from alexrep import files
 from alexrep.errors import AlexrepError, DataError
-from alexrep.ilsvrc import archives, editions, folders, source
+from alexrep.ilsvrc import archives, assemble, folders, source
 from alexrep.ilsvrc.editions import EDITIONS
-from alexrep.ilsvrc.source import Source
+from alexrep.ilsvrc.layouts import find
+from alexrep.ilsvrc.unit import Source
 from alexrep.prepare import preprocess, units
 from alexrep.prepare.image import Target
 from alexrep.prepare.prepared import Prepared, jpegs, open_prepared
@@ -39,7 +40,7 @@ def write(folder: Path, contents: Mapping[str, bytes]) -> Path:
 
 
 def survey(raw: Path, name: str | None = None, partial: bool = False) -> Source:
-    return source.survey(raw, editions.find(raw, name), partial)
+    return source.survey(raw, name, partial)
 
 
 def prepare(raw: Path, data: Path, partial: bool = False) -> Prepared:
@@ -83,7 +84,7 @@ def raw(tmp_path: Path, drawn: dict[str, bytes]) -> Path:
 
 
 def test_class_folders_are_an_edition_of_their_own(raw: Path) -> None:
-    assert editions.find(raw).name == "folder"
+    assert find.find(raw).edition.name == "folder"
     surveyed = survey(raw)
     assert surveyed.edition.num_images == {"train": 15, "val": 6, "test": 0}
     assert surveyed.remarks == ("no test: no test split",)
@@ -116,7 +117,7 @@ def test_a_unit_is_a_class_of_train_or_a_range_of_val(raw: Path) -> None:
 
 
 def test_a_large_class_is_divided(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "UNIT", 2)
+    monkeypatch.setattr(assemble, "UNIT", 2)
     units = [unit for unit in survey(raw).units if unit.name.startswith("train/dog")]
     assert [unit.name for unit in units] == [f"train/dog/0000{number}" for number in range(3)]
     assert [[member.name for member in unit.members] for unit in units] == [
@@ -131,7 +132,7 @@ def test_divided_classes_hold_the_same_images(
     raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = prepare(raw, tmp_path / "whole")
-    monkeypatch.setattr(source, "UNIT", 2)
+    monkeypatch.setattr(assemble, "UNIT", 2)
     divided = prepare(raw, tmp_path / "divided")
     assert len(divided.units("train")) == 9
     first, second = (
@@ -397,7 +398,7 @@ def test_folders_and_tars_of_the_same_images_give_the_same_bytes(
     odd: Path, tmp_path: Path, splits: tuple[str, ...]
 ) -> None:
     other = unpacked(odd, tmp_path / "unpacked", splits)
-    assert editions.find(other).name == "demo"
+    assert find.find(other).edition.name == "demo"
     first, second = prepare(odd, tmp_path / "a", partial=True), prepare(other, tmp_path / "b", True)
     assert len(tree(first.folder)) == 10
     assert tree(first.folder) == tree(second.folder)
@@ -448,7 +449,7 @@ def test_a_split_in_both_forms_is_read_from_its_tar_and_said(odd: Path) -> None:
 def test_a_folder_named_like_the_tar_is_taken(odd: Path, tmp_path: Path) -> None:
     other = unpacked(odd, tmp_path / "unpacked")
     (other / "train").rename(other / "DEMO_img_train")
-    assert editions.find(other).name == "demo"
+    assert find.find(other).edition.name == "demo"
     assert survey(other, partial=True).units[0].archive == other / "DEMO_img_train"
 
 

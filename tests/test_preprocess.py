@@ -22,7 +22,7 @@ from alexrep import files, manifest
 from alexrep.errors import DataError, ManifestError
 from alexrep.ilsvrc import archives, source
 from alexrep.ilsvrc.editions import EDITIONS
-from alexrep.ilsvrc.source import Source
+from alexrep.ilsvrc.unit import Source
 from alexrep.manifest import Manifest
 from alexrep.prepare import expected, finish, preprocess, units
 from alexrep.prepare.image import Target, Verdict

@@ -12,8 +12,7 @@ from alexrep.ilsvrc.classes import of_leaves
 from alexrep.ilsvrc.editions import EDITIONS
 from alexrep.ilsvrc.groups import Group
 from alexrep.ilsvrc.selection import Amounts
-from alexrep.ilsvrc.source import Source
-from alexrep.ilsvrc.unit import Unit
+from alexrep.ilsvrc.unit import Source, Unit
 
 NUMBERS = {"n00000001": 40, "n00000002": 40, "n00000003": 4, "n00000004": 20}
 """Training images of each synset; val has 5 of each, and test 2 and one without a label."""

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from alexrep.errors import DataError
-from alexrep.ilsvrc import archives, source
+from alexrep.ilsvrc import archives, assemble, source
 from alexrep.ilsvrc.editions import EDITIONS, Edition
-from alexrep.ilsvrc.source import Source
-from alexrep.ilsvrc.unit import Unit, train_members
+from alexrep.ilsvrc.unit import Source, Unit, train_members
 
 MakeRaw = Callable[..., Path]
 MakeTar = Callable[..., bytes]
@@ -282,7 +281,7 @@ def test_an_image_that_occurs_twice_in_val_is_refused(own: Path, change: Change)
 
 
 def test_val_is_divided_by_the_thousand(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "UNIT", 3)
+    monkeypatch.setattr(assemble, "UNIT", 3)
     units = [unit for unit in source.survey(own, tiny(), False).units if unit.split == "val"]
     assert [unit.name for unit in units] == ["val/00000", "val/00001", "val/00002"]
     assert [len(unit.members) for unit in units] == [3, 3, 2]

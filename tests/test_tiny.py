@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from alexrep.errors import DataError
-from alexrep.ilsvrc import editions, source
+from alexrep.ilsvrc import source
 from alexrep.ilsvrc.editions import TINY
-from alexrep.ilsvrc.source import Source
+from alexrep.ilsvrc.layouts import find
+from alexrep.ilsvrc.unit import Source
 from alexrep.prepare import preprocess
 from alexrep.prepare.image import Target
 from alexrep.prepare.prepared import open_prepared
@@ -39,11 +40,11 @@ def raw(tmp_path: Path, encoded: Encode, picture: Picture) -> Path:
 
 
 def survey(raw: Path, partial: bool = True) -> Source:
-    return source.survey(raw, editions.find(raw), partial)
+    return source.survey(raw, None, partial)
 
 
 def test_it_is_told_by_its_files(raw: Path) -> None:
-    assert editions.find(raw).name == "tiny"
+    assert find.find(raw).edition.name == "tiny"
     assert survey(raw).edition.name == "tiny"
 
 

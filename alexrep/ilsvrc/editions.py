@@ -1,10 +1,6 @@
-"""Editions of the data set: archive names, counts, and which edition a folder holds."""
+"""Editions of the data set: names of archives, and counts."""
 
 from dataclasses import dataclass
-from pathlib import Path
-
-from alexrep.errors import ConfigError, DataError, mismatch
-from alexrep.ilsvrc import folders
 
 SPLITS = ("train", "val", "test")
 
@@ -117,42 +113,3 @@ TINY = Edition(
 """Tiny ImageNet, unpacked."""
 NAMED = {**EDITIONS, "folder": FOLDER, "tiny": TINY}
 """By the name on the command line."""
-
-
-def find(raw: Path, name: str | None = None) -> Edition:
-    """Return the edition that the folder `raw` holds, by the names in it.
-
-    Tars have the edition in their names. Folders named train and val are told apart by the
-    devkit beside them; without one they are class folders of any data set.
-
-    Raises:
-        DataError: If there is no such folder, no edition in it, or more than one.
-        ConfigError: If there is no edition `name`.
-    """
-    if name is not None and name not in NAMED:
-        known = "one of " + ", ".join(NAMED)
-        raise ConfigError(mismatch("--edition", known, repr(name), "choose"))
-    if not raw.is_dir():
-        raise DataError(mismatch(raw, "a folder with the ILSVRC tars", "no folder", "see devkit/"))
-    if name is not None:
-        return NAMED[name]
-    present = [edition for edition in EDITIONS.values() if _is_in(raw, edition)]
-    if not present and (raw / "train").is_dir():
-        return TINY if (raw / TINY.devkit).exists() else FOLDER
-    if len(present) != 1:
-        tars = " or ".join(edition.archives["train"] for edition in EDITIONS.values())
-        found, advice = folders.describe(raw)
-        found = ", ".join(edition.name for edition in present) or found
-        raise DataError(mismatch(raw, f"{tars} or train/ with class folders", found, advice))
-    return present[0]
-
-
-def _is_in(raw: Path, edition: Edition) -> bool:
-    """Tell whether a folder has tars of the edition, or folders of images beside its devkit."""
-    splits = ("train", "val")
-    if any((raw / edition.archives[split]).exists() for split in splits):
-        return True
-    names = [name for split in splits for name in edition.names(split)]
-    return any((raw / name).is_dir() for name in names) and any(
-        (raw / name).exists() for name in edition.devkits
-    )

@@ -18,8 +18,7 @@ from alexrep.ilsvrc import fair
 from alexrep.ilsvrc.classes import ClassTable, Synset
 from alexrep.ilsvrc.editions import SPLITS
 from alexrep.ilsvrc.groups import Group
-from alexrep.ilsvrc.source import Source
-from alexrep.ilsvrc.unit import Unit
+from alexrep.ilsvrc.unit import Source, Unit
 
 DRAW_IMAGES = {"train": 2, "val": 3, "test": 4}
 DRAW_VAL = 5

@@ -1,12 +1,16 @@
-"""A unit of work: a class of train, or a range of images of val or test."""
+"""Units of work (a class of train, a range of val or test), and the source that they make up."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from alexrep.errors import DataError, mismatch
 from alexrep.ilsvrc import archives
 from alexrep.ilsvrc.archives import Member
+from alexrep.ilsvrc.classes import ClassTable
+from alexrep.ilsvrc.editions import Edition
 
 
 @dataclass(frozen=True)
@@ -92,3 +96,23 @@ def train_members(unit: Unit) -> list[Member]:
         where = f"{tar.path} in {unit.archive}"
         raise DataError(mismatch(where, "images", "an empty tar", "download it again"))
     return listed
+
+
+@dataclass(frozen=True)
+class Source:
+    """A surveyed folder of originals."""
+
+    edition: Edition
+    """The edition, with the archives' names as found, and for class folders their counts."""
+    classes: ClassTable
+    units: tuple[Unit, ...]
+    digests: dict[str, str]
+    """Size and index digest of each archive."""
+    remarks: tuple[str, ...]
+    """Remarks on what is missing or skipped, and was accepted."""
+    settings: dict[str, JsonValue] = field(default_factory=dict)
+    """What was asked for where it is a selection; see `selection`."""
+    seed: int | None = None
+    """Seed of the selection."""
+    details: dict[str, JsonValue] = field(default_factory=dict)
+    """What the manifest is to say of the selection."""

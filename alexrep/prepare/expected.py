@@ -6,8 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from alexrep.errors import DataError, mismatch
-from alexrep.ilsvrc.source import Source
-from alexrep.ilsvrc.unit import Unit
+from alexrep.ilsvrc.unit import Source, Unit
 from alexrep.pixels.rescale import QUALITY
 from alexrep.prepare.image import Target
 from alexrep.prepare.parts import WHOLE, Part

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from alexrep import files, manifest, pool
 from alexrep.manifest import Manifest, Plan
-from alexrep.prepare.layouts import Layout, class_folders
+from alexrep.prepare.extract_layouts import Layout, class_folders
 from alexrep.prepare.prepared import Prepared, jpegs, require_unchanged
 
 

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from alexrep import files, manifest
 from alexrep.errors import DataError, ManifestError, examples, mismatch
-from alexrep.ilsvrc.source import Source
+from alexrep.ilsvrc.unit import Source
 from alexrep.manifest import Manifest, Plan
 from alexrep.prepare.units import is_whole, read_verdicts, record_of
 

@@ -12,8 +12,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from alexrep import files, locks, manifest, pool
-from alexrep.ilsvrc.source import Source
-from alexrep.ilsvrc.unit import Unit
+from alexrep.ilsvrc.unit import Source, Unit
 from alexrep.manifest import Manifest, Plan
 from alexrep.pixels import decode, rescale
 from alexrep.prepare import expected, finish

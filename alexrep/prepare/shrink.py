@@ -9,8 +9,7 @@ from alexrep import manifest
 from alexrep.errors import ConfigError, mismatch
 from alexrep.ilsvrc.editions import FOLDER, NAMED
 from alexrep.ilsvrc.folders import ClassFile
-from alexrep.ilsvrc.source import Source
-from alexrep.ilsvrc.unit import Unit
+from alexrep.ilsvrc.unit import Source, Unit
 from alexrep.prepare.prepared import Prepared
 
 

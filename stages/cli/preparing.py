@@ -11,7 +11,7 @@ from . import options
 from .progress import is_quiet, meter
 
 if TYPE_CHECKING:
-    from alexrep.ilsvrc.source import Source
+    from alexrep.ilsvrc.unit import Source
     from alexrep.manifest import Manifest
     from alexrep.prepare.image import Target
 

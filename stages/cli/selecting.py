@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from alexrep.ilsvrc.editions import Edition
     from alexrep.ilsvrc.groups import Grouping
     from alexrep.ilsvrc.selection import Amounts
-    from alexrep.ilsvrc.source import Source
     from alexrep.ilsvrc.tree import Tree
+    from alexrep.ilsvrc.unit import Source
 
 Select = Annotated[
     str,
@@ -67,12 +67,10 @@ def of_raw(
     devkit: Path | None = None,
 ) -> Source:
     """Survey a folder of originals, and select what is asked for; all if nothing is."""
-    from alexrep.ilsvrc import editions, source
+    from alexrep.ilsvrc import source
 
-    found = editions.find(raw, edition)
-    own_val = amounts.val_fraction is None
-    whole = source.survey(raw, found, partial, own_val=own_val)
-    return _select(whole, grouping, amounts, functools.partial(_tree, devkit, raw, found))
+    whole = source.survey(raw, edition, partial, own_val=amounts.val_fraction is None)
+    return _select(whole, grouping, amounts, functools.partial(_tree, devkit, raw, whole.edition))
 
 
 def of_data(

@@ -4,16 +4,37 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from alexrep.errors import DataError, mismatch
-from alexrep.ilsvrc import ground_truth
+from alexrep.ilsvrc import folders, ground_truth, splits
 from alexrep.ilsvrc.archives import Member
+from alexrep.ilsvrc.assemble import as_found, assemble
 from alexrep.ilsvrc.classes import of_leaves
+from alexrep.ilsvrc.editions import TINY, Edition
 from alexrep.ilsvrc.ground_truth import GroundTruth
+from alexrep.ilsvrc.layouts.layout import Request
+from alexrep.ilsvrc.unit import Source
 
+EDITIONS = (TINY.name,)
+"""Names of the editions in this form."""
 NUM_TRAIN = 500
 """Training images of each class."""
 
 
-def read(raw: Path) -> GroundTruth:
+def recognise(folder: Path) -> Edition | None:
+    """See `Layout`."""
+    is_there = (folder / "train").is_dir() and (folder / TINY.devkit).exists()
+    return TINY if is_there else None
+
+
+def survey(request: Request) -> Source:
+    """See `Layout`."""
+    folder = request.folder
+    listed, remarks = splits.list_splits(folder, request.edition, own_val=request.own_val)
+    edition, truth = as_found(request.edition, listed), _ground_truth(folder)
+    of_wnid = folders.by_class(listed["train"], edition.inner)
+    return assemble(request, edition, listed, of_wnid, truth, remarks)
+
+
+def _ground_truth(raw: Path) -> GroundTruth:
     """Read classes and val labels; a class's id is its line in wnids.txt, from 1.
 
     Raises:

@@ -1,0 +1,146 @@
+"""Divides the listed images of a data set into units of work, with labels and patches."""
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from alexrep.errors import DataError, examples, mismatch
+from alexrep.ilsvrc import archives, counts, patches
+from alexrep.ilsvrc.archives import Member
+from alexrep.ilsvrc.classes import ClassTable
+from alexrep.ilsvrc.editions import TINY, Edition
+from alexrep.ilsvrc.folders import Listing
+from alexrep.ilsvrc.ground_truth import GroundTruth
+from alexrep.ilsvrc.layouts.layout import Request
+from alexrep.ilsvrc.patches import Patches
+from alexrep.ilsvrc.unit import Source, Unit
+
+UNIT = 1000
+"""Most images in a unit of val, test or a class folder."""
+
+
+def assemble(
+    request: Request,
+    edition: Edition,
+    listed: Mapping[str, Listing],
+    of_wnid: Mapping[str, list[Member]],
+    truth: GroundTruth,
+    remarks: list[str],
+) -> Source:
+    """Check the counts, and divide the work.
+
+    Args:
+        request: What is asked for.
+        edition: The edition, with the archives' names as found.
+        listed: Images of each split; of train tars of classes, if they are nested.
+        of_wnid: Images of each class of train, or its nested tar.
+        truth: Classes and labels.
+        remarks: What was found odd so far, and accepted.
+
+    Raises:
+        DataError: If a count is wrong, a class or a name foreign, or a patch is of no image.
+    """
+    partial, remarks = request.partial, list(remarks)
+    patched = patches.read(request.folder, edition)
+    patches.require(request.folder, edition, patched, partial)
+    units: list[Unit] = []
+    if "train" in listed:
+        where = listed["train"].where
+        remarks += counts.check_synsets(edition, truth.classes, where, of_wnid, partial)
+        units += _train_units(edition, truth.classes, where, of_wnid, patched, partial)
+    for split, listing in listed.items():
+        if split != "train":
+            # Names first: --partial accepts a wrong count, but never a wrong name.
+            units += _flat_units(split, listing, truth, patched)
+            remarks += counts.check_images(edition, split, listing, truth, partial)
+    of_test = [label for unit in units if unit.split == "test" for label in unit.labels]
+    remarks += counts.remark_unlabelled(edition, of_test)
+    used = ((unit.split, name) for unit in units for name in unit.patches)
+    remarks += patches.check_unused(patched, used, partial)
+    digests = {listing.where.name: _digest(listing) for listing in listed.values()}
+    digests |= {"classes": truth.classes.digest(), **truth.digests}
+    if patched:
+        remarks += patched.remarks
+        digests[edition.patches] = f"index {archives.index_digest([*patched.by_name.values()])}"
+    return Source(edition, truth.classes, tuple(units), digests, tuple(remarks))
+
+
+def as_found(edition: Edition, listed: Mapping[str, Listing]) -> Edition:
+    """Return the edition with the archives' names as found."""
+    names = {split: listing.where.name for split, listing in listed.items()}
+    return dataclasses.replace(edition, archives=edition.archives | names)
+
+
+def _digest(listing: Listing) -> str:
+    """Return size and index digest of an archive; a folder has the size of its images."""
+    where, members = listing.where, listing.members
+    size = where.stat().st_size if where.is_file() else sum(member.size for member in members)
+    return f"{size} bytes, index {archives.index_digest(members)}"
+
+
+def _train_units(
+    edition: Edition,
+    classes: ClassTable,
+    where: Path,
+    of_wnid: Mapping[str, list[Member]],
+    patched: Patches | None,
+    partial: bool,
+) -> Iterator[Unit]:
+    index_of_wnid = classes.index_of_wnid
+    # Others' sets in the layout of Tiny ImageNet may have more images than it.
+    any_number = edition.is_open or (partial and edition.name == TINY.name)
+    for wnid in sorted(of_wnid):
+        synset = classes.synsets[index_of_wnid[wnid]]
+        unit = Unit(
+            name=f"train/{wnid}",
+            archive=where,
+            members=tuple(of_wnid[wnid]),
+            labels=(synset.index,),
+            patches=patches.pick(patched, "train", functools.partial(_is_of, wnid)),
+            patch_archive=patched.archive if patched else None,
+            num_expected=None if any_number else synset.num_train_images,
+            is_partial=partial,
+            is_nested=not where.is_dir(),
+        )
+        # A synset of ILSVRC stays one unit: its images are counted, and they share a tar.
+        yield from _divide(unit) if edition.is_open else (unit,)
+
+
+def _divide(unit: Unit) -> Iterator[Unit]:
+    """Divide the unit of a large class into units of at most UNIT images."""
+    if len(unit.members) <= UNIT:
+        yield unit
+        return
+    for number, start in enumerate(range(0, len(unit.members), UNIT)):
+        part = unit.members[start : start + UNIT]
+        yield dataclasses.replace(unit, name=f"{unit.name}/{number:05d}", members=part)
+
+
+def _flat_units(
+    split: str, listing: Listing, truth: GroundTruth, patched: Patches | None
+) -> Iterator[Unit]:
+    ordered = sorted(listing.members, key=lambda member: member.name)
+    _refuse_twice(listing.where, [member.name for member in ordered])
+    for start in range(0, len(ordered), UNIT):
+        part = tuple(ordered[start : start + UNIT])
+        names = {member.name for member in part}
+        yield Unit(
+            name=f"{split}/{start // UNIT:05d}",
+            archive=listing.where,
+            members=part,
+            labels=tuple(truth.label(split, member) for member in part),
+            patches=patches.pick(patched, split, names.__contains__),
+            patch_archive=patched.archive if patched else None,
+        )
+
+
+def _refuse_twice(where: Path, ordered: list[str]) -> None:
+    twice = [name for name, following in itertools.pairwise(ordered) if name == following]
+    if twice:
+        raise DataError(mismatch(where, "each image once", examples(twice), "download it again"))
+
+
+def _is_of(wnid: str, name: str) -> bool:
+    return name.startswith(f"{wnid}_")

@@ -1,0 +1,59 @@
+"""Class folders of any data set: train/<class>/*, val/<class>/*."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+
+from alexrep.errors import DataError, examples, mismatch
+from alexrep.ilsvrc import folders, splits
+from alexrep.ilsvrc.archives import Member
+from alexrep.ilsvrc.assemble import as_found, assemble
+from alexrep.ilsvrc.editions import FOLDER, SPLITS, Edition
+from alexrep.ilsvrc.folders import Listing
+from alexrep.ilsvrc.ground_truth import GroundTruth
+from alexrep.ilsvrc.layouts.layout import Request
+from alexrep.ilsvrc.unit import Source
+
+EDITIONS = (FOLDER.name,)
+"""Names of the editions in this form."""
+
+
+def recognise(folder: Path) -> Edition | None:
+    """See `Layout`."""
+    return FOLDER if (folder / "train").is_dir() else None
+
+
+def survey(request: Request) -> Source:
+    """See `Layout`; without train, as in data for evaluation, val has the classes."""
+    listed, remarks = splits.list_splits(request.folder, request.edition, own_val=request.own_val)
+    numbers = {split: len(listed[split].members) if split in listed else 0 for split in SPLITS}
+    edition = dataclasses.replace(as_found(request.edition, listed), num_images=numbers)
+    truth = _ground_truth(listed)
+    of_wnid = folders.by_class(listed["train"]) if "train" in listed else {}
+    return assemble(request, edition, listed, of_wnid, truth, remarks)
+
+
+def _ground_truth(listed: Mapping[str, Listing]) -> GroundTruth:
+    """Take classes and labels from class folders; test images outside of folders have no label.
+
+    Without train, as in data for evaluation, val has the classes.
+
+    Raises:
+        DataError: If train has no proper class folders, or another split has other classes.
+    """
+    classes = folders.class_table(listed.get("train") or listed["val"])
+    index_of_wnid = classes.index_of_wnid
+    for split in listed.keys() - {"train"}:
+        if split == "test" and not any(folders.class_of(m.path) for m in listed[split].members):
+            continue
+        foreign = sorted(folders.by_class(listed[split]).keys() - index_of_wnid.keys())
+        if foreign:
+            where, advice = listed[split].where, "add it to train or remove it"
+            raise DataError(mismatch(where, "classes of train", examples(foreign), advice))
+    return GroundTruth(classes, functools.partial(_label_of_folder, index_of_wnid))
+
+
+def _label_of_folder(index_of_wnid: Mapping[str, int], _: str, member: Member) -> int:
+    wnid = folders.class_of(member.path)
+    return index_of_wnid[wnid] if wnid else -1
