@@ -169,13 +169,14 @@ def _missing(manifest: Path, stage: str) -> str:
     if stage == "train":
         return mismatch(manifest, "a finished train", "no manifest", advice)
     data = manifest.parent if manifest.name.startswith(stage) else manifest.parent.parent
+    wanted, other = "a folder of prepared data", "name the one that alexrep preprocess wrote"
+    if not data.is_dir():
+        return mismatch(data, wanted, "a file" if data.exists() else "no such folder", other)
     if (data / "recipe.toml").is_file():
-        wanted, advice = "a folder of prepared data", "name the one that alexrep pack wrote"
-        return mismatch(data, wanted, "a run", advice)
+        return mismatch(data, wanted, "a run", other)
     if (data / "train").is_dir() or list(data.glob("*.tar")):
-        return mismatch(data, "a folder of prepared data", "raw images", _how_to_prepare(data))
-    found = "no manifest" if data.is_dir() else f"no folder {data}"
-    return mismatch(manifest, f"a finished {stage}", found, advice)
+        return mismatch(data, wanted, "raw images", _how_to_prepare(data))
+    return mismatch(manifest, f"a finished {stage}", "no manifest", advice)
 
 
 def _how_to_prepare(raw: Path) -> str:

@@ -24,7 +24,7 @@ def command(
     \b
     Example: alexrep models 'resnet*'
     """
-    from alexrep.errors import ConfigError, mismatch
+    from alexrep.errors import ConfigError, mismatch, suggestion
     from alexrep.models import catalogue
 
     rows = []
@@ -35,7 +35,8 @@ def command(
                 typer.echo(model_text.HEADER)
             typer.echo(model_text.line(rows[-1]))
     if not rows:
-        advice = "see alexrep models for all of them"
+        near = suggestion(pattern.strip("*"), catalogue.names())
+        advice = near or "see alexrep models for all of them"
         raise ConfigError(mismatch("PATTERN", "the name of a network", repr(pattern), advice))
     if as_json:
         printing.say_json(rows)

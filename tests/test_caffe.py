@@ -352,7 +352,7 @@ def test_foreign_files_give_one_line(weights: Path, squashed: Path, content: byt
 
 def test_a_file_or_folder_that_is_not_there_is_named(weights: Path, tmp_path: Path) -> None:
     line = refused(imports(weights, tmp_path / "none"))
-    assert f"expected a finished pack, found no folder {tmp_path / 'none'}; run alexrep" in line
+    assert f"{tmp_path / 'none'}: expected a folder of prepared data, found no such folder" in line
 
 
 def test_weights_that_are_not_there_are_named(weights: Path, squashed: Path) -> None:

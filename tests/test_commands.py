@@ -481,11 +481,14 @@ def test_an_unknown_choice_of_preprocess(
 def test_a_stage_before_preprocess_names_it(tmp_path: Path, stage: str) -> None:
     data = tmp_path / "data"
     line = refused(stage, data)
-    assert f"expected a finished preprocess, found no folder {data}; run alexrep preprocess" in line
+    assert f"{data}: expected a folder of prepared data, found no such folder; name the" in line
     assert not data.exists()
+    data.mkdir()
+    assert "run alexrep preprocess first" in refused(stage, data)
 
 
 def test_extract_before_preprocess_names_it(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
     line = refused("extract", tmp_path / "data", tmp_path / "out")
     assert "run alexrep preprocess first" in line
     assert not (tmp_path / "out").exists()
@@ -502,6 +505,7 @@ def test_the_raw_data_is_no_place_for_the_prepared(raw: Path, tmp_path: Path) ->
 
 
 def test_train_before_pack_names_it(tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
     words = ("train", tmp_path / "data", "--run", tmp_path / "run", "--recipe", tiny)
     assert "run alexrep pack first" in refused(*words)
     assert not (tmp_path / "run").exists()

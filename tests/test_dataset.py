@@ -132,7 +132,8 @@ def test_the_raw_images_are_not_needed(own: Path) -> None:
 
 def test_a_folder_without_data_is_named(tmp_path: Path) -> None:
     with pytest.raises(
-        ManifestError, match=r"expected a finished pack, found no folder .*nowhere; run"
+        ManifestError,
+        match=r"nowhere: expected a folder of prepared data, found no such folder; name",
     ):
         open_data(tmp_path / "nowhere")
 

@@ -40,6 +40,10 @@ def test_no_network_of_that_name_is_one_line(words: tuple[str, ...]) -> None:
     assert result.stderr.count("\n") == 1
 
 
+def test_a_misspelt_name_gets_the_nearest() -> None:
+    assert "found 'resnt*'; did you mean resnet" in models("resnt*").stderr
+
+
 def test_every_registered_network_is_in_the_list() -> None:
     names = {entry.model.name for entry in (*catalogue.OWN, *catalogue.entries("resnet18"))}
     assert names == networks.KINDS.classes.keys()

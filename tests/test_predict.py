@@ -304,7 +304,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, photo: Path) -> None
     assert refused.exit_code == 1
     assert "expected a run folder, found no recipe.toml" in refused.stderr
     swapped = alexrep("predict", photo, tmp_path)
-    assert f"{photo}: expected a run folder, found a file" in swapped.stderr
+    assert f"{photo}: expected a run folder, found a file; name RUN first" in swapped.stderr
 
 
 def test_the_picture_shows_the_images(trained_run: Path, raw_val: Path, tmp_path: Path) -> None:

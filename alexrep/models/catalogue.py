@@ -131,6 +131,11 @@ def entries(pattern: str = "*") -> Iterator[Entry]:
             yield _of_torchvision(arch)
 
 
+def names() -> list[str]:
+    """Return the names of all networks, torchvision's without `torchvision:`."""
+    return [*(entry.name for entry in OWN), *torchvision.names()]
+
+
 def _of_torchvision(arch: str) -> Entry:
     """Return torchvision's own account of a network and its weights."""
     model = TorchvisionModel.model_validate({"arch": arch})

@@ -52,6 +52,9 @@ def load(run: Path, checkpoint: str, device: str) -> LoadedRun:
     from alexrep.compute.devices import pick
     from alexrep.evaluation import loaded
 
+    if run.is_file():
+        advice = "name RUN first, then the images"
+        raise ConfigError(mismatch(run, "a run folder", "a file", advice))
     network = loaded.load(run, checkpoint, pick(device))
     if network.trained.mid_epoch_step is not None:
         options.note(f"{run}: checkpoint {checkpoint} is of {network.trained.moment}")
