@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from alexrep.errors import DataError
 from alexrep.ilsvrc import archives
+from alexrep.ilsvrc.member import Member
 
 MakeTar = Callable[..., bytes]
 
@@ -265,19 +266,19 @@ def test_a_file_that_shrank_since_it_was_listed_is_one_line(
 def test_a_file_below_a_folder_is_a_member(tmp_path: Path) -> None:
     (tmp_path / "n1").mkdir()
     write(tmp_path / "n1" / "1.JPEG", b"here")
-    assert archives.read(tmp_path, archives.Member("n1/1.JPEG", 0, 4, 0)) == b"here"
+    assert archives.read(tmp_path, Member("n1/1.JPEG", 0, 4, 0)) == b"here"
 
 
 @pytest.mark.parametrize("size", [3, 5])
 def test_a_file_of_another_size_than_listed_is_one_line(tmp_path: Path, size: int) -> None:
     write(tmp_path / "1.JPEG", b"here")
     with pytest.raises(DataError, match=rf"1\.JPEG: expected {size} bytes, found 4 bytes; leave"):
-        archives.read(tmp_path, archives.Member("1.JPEG", 0, size, 0))
+        archives.read(tmp_path, Member("1.JPEG", 0, size, 0))
 
 
 def test_a_file_that_is_gone_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"2\.JPEG: expected a readable file, found No such file"):
-        archives.read(tmp_path, archives.Member("2.JPEG", 0, 4, 0))
+        archives.read(tmp_path, Member("2.JPEG", 0, 4, 0))
 
 
 def test_the_digest_names_paths_places_sizes_and_times(tmp_path: Path, make_tar: MakeTar) -> None:

@@ -7,10 +7,10 @@ import pytest
 
 from alexrep.errors import AlexrepError
 from alexrep.ilsvrc import selection
-from alexrep.ilsvrc.archives import Member
 from alexrep.ilsvrc.classes import of_leaves
 from alexrep.ilsvrc.editions import EDITIONS
 from alexrep.ilsvrc.groups import Group
+from alexrep.ilsvrc.member import Member
 from alexrep.ilsvrc.selection import Amounts
 from alexrep.ilsvrc.unit import Source, Unit
 

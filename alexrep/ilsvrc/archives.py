@@ -1,6 +1,6 @@
-"""Reads members of tars in place, nested tars included, and files of folders.
+"""Reads members of tars and zips in place, nested tars included, and files of folders.
 
-An archive is a tar or a folder; the files of a folder are members like those of a tar.
+An archive is a tar, a zip or a folder; the files of a folder are members like those of a tar.
 """
 
 import hashlib
@@ -8,34 +8,14 @@ import io
 import os
 import tarfile
 import zlib
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from alexrep.errors import DataError, mismatch
+from alexrep.ilsvrc import zips
+from alexrep.ilsvrc.member import Member, refuse_hostile
 
 MOST = 1 << 28
 """Largest size of an image, in bytes; the largest of ILSVRC has 15 MB."""
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A regular file in a tar or below a folder."""
-
-    path: str
-    """Path inside the tar, or below the folder."""
-    offset: int
-    """Offset of its first byte in the outermost file; 0 below a folder."""
-    size: int
-    """Size in bytes."""
-    mtime: int
-    """Modification time, in seconds since 1970."""
-    crc32: int = 0
-    """CRC-32 of its bytes, checked when it is read; 0 if none is known."""
-
-    @property
-    def name(self) -> str:
-        """The last part of its path."""
-        return PurePosixPath(self.path).name
 
 
 class _Section(io.RawIOBase):
@@ -87,7 +67,7 @@ def members(archive: Path, start: int = 0, size: int | None = None) -> list[Memb
                     tar.members.clear()  # type: ignore[attr-defined]  # of typeshed
                     _refuse_truncated(archive, info, whole)
                     if not info.isdir():
-                        _refuse_hostile(archive, info)
+                        _refuse_special(archive, info)
                         offset = start + info.offset_data
                         listed.append(Member(info.name, offset, info.size, int(info.mtime)))
                 _refuse_damaged(archive, section, tar.offset)
@@ -111,8 +91,7 @@ def read(archive: Path, member: Member) -> bytes:
         raise DataError(mismatch(where, f"at most {MOST} bytes", found, "remove it"))
     if archive.is_dir():
         return _read_file(archive, member)
-    with archive.open("rb", buffering=0) as stream:
-        image_bytes = os.pread(stream.fileno(), member.size, member.offset)
+    image_bytes = (zips.read if is_zip(archive) else _read_part)(archive, member)
     if len(image_bytes) != member.size:
         found = f"{len(image_bytes)} bytes"
         where = f"{archive}: {member.path}"
@@ -121,6 +100,16 @@ def read(archive: Path, member: Member) -> bytes:
         where, found = f"{archive}: {member.path}", f"{crc32:08x}"
         raise DataError(mismatch(where, f"crc32 {member.crc32:08x}", found, "prepare it again"))
     return image_bytes
+
+
+def is_zip(archive: Path) -> bool:
+    """Tell whether an archive is a zip, by its name."""
+    return archive.suffix.lower() == ".zip"
+
+
+def _read_part(archive: Path, member: Member) -> bytes:
+    with archive.open("rb", buffering=0) as stream:
+        return os.pread(stream.fileno(), member.size, member.offset)
 
 
 def _read_file(folder: Path, member: Member) -> bytes:
@@ -145,19 +134,12 @@ def index_digest(listed: list[Member]) -> str:
     return digest.hexdigest()
 
 
-def _refuse_hostile(archive: Path, info: tarfile.TarInfo) -> None:
+def _refuse_special(archive: Path, info: tarfile.TarInfo) -> None:
     """Refuse a member that is no regular file, or whose name is unsafe or unprintable."""
-    path = PurePosixPath(info.name)
-    found = ""
-    if info.name.startswith("/") or ".." in path.parts:
-        found = "a path that leaves its folder"
-    elif not path.name or not info.name.isprintable():
-        found = "an unprintable name"
-    elif not info.isreg() or info.issparse():
-        found = "a link or a device"
-    if found:
+    refuse_hostile(archive, info.name)
+    if not info.isreg() or info.issparse():
         where = f"{archive}: {info.name!a}"
-        raise DataError(mismatch(where, "a plain file", found, "download it again"))
+        raise DataError(mismatch(where, "a plain file", "a link or a device", "download it again"))
 
 
 def _refuse_truncated(archive: Path, info: tarfile.TarInfo, size: int) -> None:

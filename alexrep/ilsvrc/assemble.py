@@ -8,12 +8,12 @@ from pathlib import Path
 
 from alexrep.errors import DataError, examples, mismatch
 from alexrep.ilsvrc import archives, counts, patches
-from alexrep.ilsvrc.archives import Member
 from alexrep.ilsvrc.classes import ClassTable
 from alexrep.ilsvrc.editions import TINY, Edition
 from alexrep.ilsvrc.folders import Listing
 from alexrep.ilsvrc.ground_truth import GroundTruth
 from alexrep.ilsvrc.layouts.layout import Request
+from alexrep.ilsvrc.member import Member
 from alexrep.ilsvrc.patches import Patches
 from alexrep.ilsvrc.unit import Source, Unit
 
@@ -59,7 +59,7 @@ def assemble(
     remarks += counts.remark_unlabelled(edition, of_test)
     used = ((unit.split, name) for unit in units for name in unit.patches)
     remarks += patches.check_unused(patched, used, partial)
-    digests = {listing.where.name: _digest(listing) for listing in listed.values()}
+    digests = {listing.name: _digest(listing) for listing in listed.values()}
     digests |= {"classes": truth.classes.digest(), **truth.digests}
     if patched:
         remarks += patched.remarks
@@ -69,7 +69,7 @@ def assemble(
 
 def as_found(edition: Edition, listed: Mapping[str, Listing]) -> Edition:
     """Return the edition with the archives' names as found."""
-    names = {split: listing.where.name for split, listing in listed.items()}
+    names = {split: listing.name for split, listing in listed.items()}
     return dataclasses.replace(edition, archives=edition.archives | names)
 
 
@@ -100,9 +100,9 @@ def _train_units(
             labels=(synset.index,),
             patches=patches.pick(patched, "train", functools.partial(_is_of, wnid)),
             patch_archive=patched.archive if patched else None,
-            num_expected=None if any_number else synset.num_train_images,
+            num_expected=None if any_number else synset.num_train_images or None,
             is_partial=partial,
-            is_nested=not where.is_dir(),
+            is_nested=not (where.is_dir() or archives.is_zip(where)),
         )
         # A synset of ILSVRC stays one unit: its images are counted, and they share a tar.
         yield from _divide(unit) if edition.is_open else (unit,)

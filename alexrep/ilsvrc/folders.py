@@ -8,8 +8,8 @@ from operator import attrgetter
 from pathlib import Path
 
 from alexrep.errors import DataError, examples, mismatch
-from alexrep.ilsvrc.archives import Member
 from alexrep.ilsvrc.classes import ClassTable, Synset
+from alexrep.ilsvrc.member import Member
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
 """Suffixes of image files, in lower case."""
@@ -39,16 +39,23 @@ class Listing:
     """Skipped files below a folder: hidden, or not an image by the suffix."""
     empty: list[str] = field(default_factory=list)
     """Folders with nothing in them."""
+    part: str = ""
+    """Name of the part of the archive that has them, if others have the rest."""
+
+    @property
+    def name(self) -> str:
+        """Name of the archive or the folder."""
+        return self.part or self.where.name
 
     def remarks(self) -> list[str]:
         """Return remarks on what is skipped."""
         remarks = []
         if self.others:
             named = f"hidden or no images by their names: {examples(self.others)}"
-            remarks.append(f"{self.where.name}: {len(self.others):,} passed over, {named}")
+            remarks.append(f"{self.name}: {len(self.others):,} passed over, {named}")
         if self.empty:
             named = examples(self.empty)
-            remarks.append(f"{self.where.name}: {len(self.empty):,} empty folders: {named}")
+            remarks.append(f"{self.name}: {len(self.empty):,} empty folders: {named}")
         return remarks
 
 
@@ -167,9 +174,6 @@ def class_table(train: Listing) -> ClassTable:
 def describe(raw: Path) -> tuple[str, str]:
     """Say what a folder without train/ has instead, and what to do."""
     inside = sorted(path.name for path in raw.iterdir() if path.is_dir())
-    below = [name for name in inside if (raw / name / "train").is_dir()]
-    if below:
-        return f"it in {below[0]}/", f"name {raw / below[0]}"
     classes = [name for name in inside if _has_images(raw / name)]
     if classes or _has_images(raw):
         found = f"class folders ({examples(classes)})" if classes else "images in no folder"

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from alexrep.files import sha256_bytes
-from alexrep.ilsvrc.archives import Member
 from alexrep.ilsvrc.classes import ClassTable
+from alexrep.ilsvrc.member import Member
 
 
 @dataclass(frozen=True)

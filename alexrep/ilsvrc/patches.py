@@ -6,8 +6,8 @@ from pathlib import Path, PurePosixPath
 
 from alexrep.errors import DataError, examples, mismatch
 from alexrep.ilsvrc import splits
-from alexrep.ilsvrc.archives import Member
 from alexrep.ilsvrc.editions import SPLITS, Edition
+from alexrep.ilsvrc.member import Member
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Surveys a folder of originals: its layout, classes, and units of work with labels."""
 
+import dataclasses
 from pathlib import Path
 
 from alexrep.ilsvrc.editions import Edition
@@ -29,4 +30,8 @@ def survey(
         found = Found(raw, find.layout_of(edition), edition)
     else:
         found = find.find(raw, edition)
-    return found.layout.survey(Request(found.folder, found.edition, partial, own_val))
+    source = found.layout.survey(Request(found.folder, found.edition, partial, own_val))
+    if found.folder == raw:
+        return source
+    where = f"read from {found.folder.relative_to(raw)}/ in {raw.resolve().name}/"
+    return dataclasses.replace(source, remarks=(where, *source.remarks))

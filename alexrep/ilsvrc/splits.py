@@ -5,9 +5,9 @@ from pathlib import Path
 
 from alexrep.errors import DataError, examples, mismatch
 from alexrep.ilsvrc import archives, folders
-from alexrep.ilsvrc.archives import Member
 from alexrep.ilsvrc.editions import SPLITS, Edition
 from alexrep.ilsvrc.folders import ClassFile, Listing
+from alexrep.ilsvrc.member import Member
 
 
 def list_splits(

@@ -8,9 +8,9 @@ from pydantic import JsonValue
 
 from alexrep.errors import DataError, mismatch
 from alexrep.ilsvrc import archives
-from alexrep.ilsvrc.archives import Member
 from alexrep.ilsvrc.classes import ClassTable
 from alexrep.ilsvrc.editions import Edition
+from alexrep.ilsvrc.member import Member
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from alexrep.errors import DataError, examples, mismatch
 from alexrep.ilsvrc import folders, splits
-from alexrep.ilsvrc.archives import Member
 from alexrep.ilsvrc.assemble import as_found, assemble
 from alexrep.ilsvrc.editions import FOLDER, SPLITS, Edition
 from alexrep.ilsvrc.folders import Listing
 from alexrep.ilsvrc.ground_truth import GroundTruth
 from alexrep.ilsvrc.layouts.layout import Request
+from alexrep.ilsvrc.member import Member
 from alexrep.ilsvrc.unit import Source
 
 EDITIONS = (FOLDER.name,)

@@ -1,16 +1,22 @@
 """Finds the layout and the edition of a folder of originals by the names in it."""
 
+import itertools
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from alexrep.errors import ConfigError, DataError, mismatch
+from alexrep.errors import ConfigError, DataError, examples, mismatch
 from alexrep.ilsvrc import folders
 from alexrep.ilsvrc.editions import EDITIONS, NAMED, Edition
-from alexrep.ilsvrc.layouts import class_folders, ilsvrc_tars, tiny
+from alexrep.ilsvrc.layouts import class_folders, ilsvrc_tars, kaggle, tiny
 from alexrep.ilsvrc.layouts.layout import Layout
 
-LAYOUTS: tuple[Layout, ...] = (ilsvrc_tars, tiny, class_folders)
+LAYOUTS: tuple[Layout, ...] = (ilsvrc_tars, kaggle, tiny, class_folders)
 """All layouts; a folder is in the first that recognises it."""
+DEPTH = 3
+"""Most folders between the folder that is named and the data, as ILSVRC/Data/CLS-LOC."""
+MOST = 100
+"""Names of a folder that are looked at for folders."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,9 @@ class Found:
 
 
 def find(raw: Path, name: str | None = None) -> Found:
-    """Return the layout and the edition of `raw`; an edition that is named is taken at its word.
+    """Return the layout and the edition of `raw`, or of the one folder below that has data.
+
+    An edition that is named is taken at its word.
 
     Raises:
         DataError: If there is no such folder, no edition in it, or more than one.
@@ -34,15 +42,61 @@ def find(raw: Path, name: str | None = None) -> Found:
         raise ConfigError(mismatch("--edition", known, repr(name), "choose"))
     if not raw.is_dir():
         raise DataError(mismatch(raw, "a folder with the ILSVRC tars", "no folder", "see devkit/"))
-    if name is not None:
-        return Found(raw, layout_of(NAMED[name]), NAMED[name])
+    named, level = NAMED[name] if name else None, [raw]
+    for depth in range(DEPTH + 1):
+        found = [here for folder in level if (here := _recognised(folder, named)) is not None]
+        if len(found) > 1:
+            names = [f"{here.edition.name} in {here.folder.relative_to(raw)}/" for here in found]
+            raise DataError(mismatch(raw, "one data set", examples(names), "name its folder"))
+        if found:
+            return found[0]
+        level = [below for folder in level for below in _below(folder)] if depth < DEPTH else []
+    if named:
+        return Found(raw, layout_of(named), named)
+    raise _nothing(raw)
+
+
+def _recognised(folder: Path, named: Edition | None) -> Found | None:
+    """Return what lies in a folder itself; if an edition is named, of its layouts."""
     for layout in LAYOUTS:
-        edition = layout.recognise(raw)
+        if named is None:
+            edition = layout.recognise(folder)
+        elif named.name in layout.EDITIONS:
+            edition = named if _is_there(layout, folder) else None
+        else:
+            edition = None
         if edition is not None:
-            return Found(raw, layout, edition)
+            return Found(folder, layout, edition)
+    return None
+
+
+def _is_there(layout: Layout, folder: Path) -> bool:
+    """Tell whether a layout recognises a folder; which of two editions it has is told already."""
+    try:
+        return layout.recognise(folder) is not None
+    except DataError:
+        return True
+
+
+def _below(folder: Path) -> list[Path]:
+    """Return the folders in a folder, but none where there are many, as in one of classes.
+
+    What a stage has written has a manifest or a plan, and is no original.
+    """
+    with os.scandir(folder) as entries:
+        few = list(itertools.islice(entries, MOST))
+    paths = sorted(
+        Path(entry.path) for entry in few if entry.is_dir() and not entry.name.startswith(".")
+    )
+    written = ("manifest.json", "plan.json")
+    return [path for path in paths if not any((path / name).exists() for name in written)]
+
+
+def _nothing(raw: Path) -> DataError:
+    """Return the error of a folder in which no layout recognises anything."""
     tars = " or ".join(edition.archives["train"] for edition in EDITIONS.values())
     found, advice = folders.describe(raw)
-    raise DataError(mismatch(raw, f"{tars} or train/ with class folders", found, advice))
+    return DataError(mismatch(raw, f"{tars} or train/ with class folders", found, advice))
 
 
 def layout_of(edition: Edition) -> Layout:

@@ -7,13 +7,13 @@ from pathlib import Path, PurePosixPath
 
 from alexrep.errors import DataError, examples, mismatch
 from alexrep.ilsvrc import devkit, folders, splits
-from alexrep.ilsvrc.archives import Member
 from alexrep.ilsvrc.assemble import as_found, assemble
 from alexrep.ilsvrc.editions import EDITIONS as KNOWN
 from alexrep.ilsvrc.editions import Edition
 from alexrep.ilsvrc.folders import Listing
 from alexrep.ilsvrc.ground_truth import GroundTruth, digest
 from alexrep.ilsvrc.layouts.layout import Request
+from alexrep.ilsvrc.member import Member
 from alexrep.ilsvrc.unit import Source
 
 EDITIONS = tuple(KNOWN)

@@ -23,6 +23,10 @@ class Request:
     """Whether fewer images than the edition has are accepted."""
     own_val: bool = True
     """Whether val is read; without, it is to be taken from train."""
+    classes: Path | None = None
+    """A list of the classes, for data that come without one."""
+    labels: Path | None = None
+    """A list of images and their classes, for data that come without one."""
 
 
 class Layout(Protocol):

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from alexrep.errors import DataError, mismatch
 from alexrep.ilsvrc import folders, ground_truth, splits
-from alexrep.ilsvrc.archives import Member
 from alexrep.ilsvrc.assemble import as_found, assemble
 from alexrep.ilsvrc.classes import of_leaves
 from alexrep.ilsvrc.editions import TINY, Edition
 from alexrep.ilsvrc.ground_truth import GroundTruth
 from alexrep.ilsvrc.layouts.layout import Request
+from alexrep.ilsvrc.member import Member
 from alexrep.ilsvrc.unit import Source
 
 EDITIONS = (TINY.name,)

@@ -1,0 +1,45 @@
+"""A member of an archive, and what no member may be."""
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from alexrep.errors import DataError, mismatch
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A regular file in a tar, in a zip or below a folder."""
+
+    path: str
+    """Path inside the archive, or below the folder."""
+    offset: int
+    """Offset of its first byte in the outermost file, in a zip of its header; 0 below a folder."""
+    size: int
+    """Size in bytes."""
+    mtime: int
+    """Modification time, in seconds since 1970."""
+    crc32: int = 0
+    """CRC-32 of its bytes, checked when it is read; 0 if none is known."""
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+        return PurePosixPath(self.path).name
+
+
+def refuse_hostile(archive: Path, name: str) -> None:
+    """Refuse a member whose path is unsafe or unprintable.
+
+    Raises:
+        DataError: If it is; the message names archive and member.
+    """
+    path = PurePosixPath(name)
+    found = ""
+    if name.startswith("/") or ".." in path.parts:
+        found = "a path that leaves its folder"
+    elif not path.name or not name.isprintable():
+        found = "an unprintable name"
+    if found:
+        raise DataError(
+            mismatch(f"{archive}: {name!a}", "a plain file", found, "download it again")
+        )

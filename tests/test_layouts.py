@@ -1,0 +1,231 @@
+"""The forms in which people have a data set: the same images in each give the same data."""
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import pytest
+from typer.testing import CliRunner
+
+from alexrep.errors import DataError
+from alexrep.ilsvrc import archives, source
+from alexrep.ilsvrc.layouts import find
+from alexrep.prepare.prepared import open_prepared
+from alexrep.stages import app
+
+MakeRaw = Callable[..., Path]
+Encode = Callable[..., bytes]
+Picture = Callable[..., object]
+
+WNIDS = ("n00000020", "n00000030", "n00000040")
+WORDS = {"n00000020": "cat, feline", "n00000030": "dog", "n00000040": "crane"}
+BROKEN = "DEMO_val_00000003.JPEG"
+TOP = "ILSVRC/Data/CLS-LOC"
+
+
+def alexrep(*words: str | Path, code: int = 0) -> str:
+    result = CliRunner().invoke(app, [str(word) for word in words], prog_name="alexrep")
+    assert result.exit_code == code, result.output
+    return str(result.output)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What must be the same in every layout."""
+
+    images: dict[tuple[str, str], tuple[str, int]]
+    """Digest and label by split and name."""
+    classes: list[tuple[int, str, str]]
+    statistics: dict[str, str]
+    shards: dict[str, str]
+
+
+def facts(raw: Path, data: Path, *options: str) -> Facts:
+    """Prepare everything, and return its facts; one image of val cannot be read."""
+    small = ("--side", "32", "--workers", "1")
+    alexrep("preprocess", raw, data, "--partial", *small, *options, code=3)
+    for stage in ("mean", "pca"):
+        alexrep(stage, data, "--workers", "1")
+    alexrep("pack", data, "--shard-images", "8", "--workers", "1")
+    images = open_prepared(data)
+    return Facts(
+        {
+            (split, verdict.name): (verdict.sha256, verdict.label)
+            for split in images.splits
+            for unit in images.units(split)
+            for verdict in images.verdicts(unit)
+        },
+        [(synset.index, synset.wnid, synset.words) for synset in images.classes.synsets],
+        {name: digest(data / name) for name in ("mean.npy", "pca.json")},
+        {path.name: shard_digest(path) for path in sorted((data / "shards").glob("*.h5"))},
+    )
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def shard_digest(path: Path) -> str:
+    """Return the digest of a shard's columns; its attributes name the edition and the manifest."""
+    with h5py.File(path) as shard:
+        columns = {name: shard[name][()].tobytes().hex() for name in sorted(shard)}
+    return hashlib.sha256(json.dumps(columns).encode()).hexdigest()
+
+
+Originals = dict[str, dict[str, tuple[bytes, str]]]
+"""Bytes and wnid of each image, by split and name."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The tars, their images with patches applied, and their facts."""
+
+    raw: Path
+    originals: Originals
+    facts: Facts
+
+
+@pytest.fixture(scope="module")
+def reference(
+    make_raw: MakeRaw, tmp_path_factory: pytest.TempPathFactory, encoded: Encode, picture: Picture
+) -> Reference:
+    folder = tmp_path_factory.mktemp("reference")
+    patches = {
+        "train/n00000040_19.JPEG": encoded(picture(50, 60, blue=9)),
+        "val/DEMO_val_00000002.JPEG": encoded(picture(40, 40, blue=90)),
+    }
+    raw = make_raw(folder / "raw", replaced={BROKEN: b"no image"}, patches=patches)
+    patched = {path.split("/")[-1]: content for path, content in patches.items()}
+    originals: Originals = {"train": {}, "val": {}, "test": {}}
+    for unit in source.survey(raw, "demo", partial=True).units:
+        listed = unit.listed() if unit.split == "train" else unit
+        for member in listed.members:
+            content = patched.get(member.name) or archives.read(unit.archive, member)
+            wnid = WNIDS[listed.label_of[member.name]]
+            originals[unit.split][member.name] = content, wnid
+    return Reference(raw, originals, facts(raw, folder / "data"))
+
+
+def write(folder: Path, contents: Mapping[str, bytes]) -> Path:
+    for path, content in contents.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    return folder
+
+
+def kaggle(originals: Originals) -> dict[str, bytes]:
+    """Return the files of Kaggle's tree; test has no labels there."""
+    val = [(Path(name).stem, wnid) for name, (_, wnid) in originals["val"].items()]
+    rows = [f"{stem},{wnid} 1 2 30 40 {wnid} 5 6 7 8\n" for stem, wnid in reversed(val)]
+    files = {
+        "LOC_val_solution.csv": ("ImageId,PredictionString\n" + "".join(rows)).encode(),
+        "LOC_synset_mapping.txt": "".join(f"{w} {t}\n" for w, t in WORDS.items()).encode(),
+        "LOC_sample_submission.csv": b"ImageId,PredictionString\n",
+        "ILSVRC/Annotations/CLS-LOC/val/a.xml": b"<annotation/>",
+    }
+    for split, images in originals.items():
+        for name, (content, wnid) in images.items():
+            inner = f"{wnid}/" if split == "train" else ""
+            files[f"{TOP}/{split}/{inner}{name}"] = content
+    return files
+
+
+def kaggle_tree(reference: Reference, folder: Path) -> Path:
+    return write(folder, kaggle(reference.originals))
+
+
+def kaggle_zip(reference: Reference, folder: Path) -> Path:
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "imagenet-object-localization-challenge.zip", "w") as archive:
+        for number, (path, content) in enumerate(kaggle(reference.originals).items()):
+            form = zipfile.ZIP_DEFLATED if number % 2 else zipfile.ZIP_STORED
+            archive.writestr(path, content, form)
+    return folder
+
+
+LAYOUTS: dict[str, Callable[[Reference, Path], Path]] = {
+    "kaggle tree": kaggle_tree,
+    "kaggle zip": kaggle_zip,
+}
+UNLABELLED = {"kaggle tree", "kaggle zip"}
+"""Layouts that have no labels of test."""
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_layout_gives_the_same_data_as_the_tars(
+    reference: Reference, tmp_path: Path, name: str
+) -> None:
+    raw = LAYOUTS[name](reference, tmp_path / "raw")
+    own, wanted = facts(raw, tmp_path / "data"), reference.facts
+    images, shards = dict(wanted.images), dict(wanted.shards)
+    if name in UNLABELLED:
+        images = {
+            key: (sha, -1 if key[0] == "test" else label) for key, (sha, label) in images.items()
+        }
+        for one in (own.shards, shards):
+            one.pop("test-00000.h5")
+    assert own.images == images
+    assert own.classes == wanted.classes
+    assert own.statistics == wanted.statistics
+    assert own.shards == shards
+
+
+def test_the_folder_of_images_in_kaggles_tree_is_as_good_as_its_top(
+    reference: Reference, tmp_path: Path
+) -> None:
+    raw = kaggle_tree(reference, tmp_path / "raw")
+    surveys = [source.survey(folder, None, partial=True) for folder in (raw, raw / TOP)]
+    assert surveys[0].digests == surveys[1].digests
+    assert surveys[0].remarks[0] == f"read from {TOP}/ in raw/"
+    assert surveys[1].remarks == surveys[0].remarks[1:]
+
+
+def test_two_data_sets_below_a_folder_are_named(tmp_path: Path) -> None:
+    write(tmp_path, dict.fromkeys(("a/x/train/n/0.jpg", "b/y/train/n/0.jpg"), b""))
+    write(tmp_path, dict.fromkeys(("b/images/train/n.tar", "b/images/plan.json"), b""))
+    with pytest.raises(DataError, match="found folder in a/x/, folder in b/y/; name its folder"):
+        find.find(tmp_path)
+    assert find.find(tmp_path / "b").folder == tmp_path / "b/y"
+
+
+WRONG_LISTS = {
+    "no class": ("LOC_val_solution.csv", b"DEMO_val_00000001\n", "and its class in line 1, found"),
+    "two classes": ("LOC_val_solution.csv", b"a,n00000020\na,n00000030\n", "found a in n0.* and"),
+    "a foreign class": ("LOC_val_solution.csv", b"a,n7\n", "the 3 classes of the data, found n7"),
+    "no line": (
+        "LOC_val_solution.csv",
+        b"a,n00000020\n",
+        "a line for DEMO_val_00000001",
+    ),
+    "no list": (
+        "LOC_val_solution.csv",
+        b"ImageId,PredictionString\n",
+        "their classes, found none",
+    ),
+    "no text": ("LOC_synset_mapping.txt", b"\xff\xfe", "a text file, found other bytes; save it"),
+    "twice": ("LOC_synset_mapping.txt", b"n1 a\nn1 a\n", "each class once, found n1 twice"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_LISTS)
+def test_a_wrong_list_of_kaggles_is_one_line(
+    reference: Reference, tmp_path: Path, case: str
+) -> None:
+    name, content, message = WRONG_LISTS[case]
+    write(kaggle_tree(reference, tmp_path / "raw"), {name: content})
+    with pytest.raises(DataError, match=message) as caught:
+        source.survey(tmp_path / "raw", None, partial=True)
+    assert str(caught.value).startswith(name)
+
+
+def test_lists_with_a_bom_and_blanks_are_read(reference: Reference, tmp_path: Path) -> None:
+    raw = kaggle_tree(reference, tmp_path / "raw")
+    before = source.survey(raw, None, partial=True)
+    for path in raw.glob("LOC_*"):
+        lines = path.read_text().splitlines()
+        path.write_bytes(b"\xef\xbb\xbf" + "".join(f" {line} \r\n\r\n" for line in lines).encode())
+    assert source.survey(raw, None, partial=True) == before
