@@ -39,6 +39,8 @@ SETTINGS = (
 )
 """The reference's preparation and rule; a small rate, as the weights' values affect the speed."""
 RATE = 1e-4
+STEPS = 3
+"""Steps of each contestant in a round."""
 
 
 class Peer:
@@ -123,6 +125,16 @@ def own_bare(job: Job, images: Tensor, labels: Tensor) -> Callable[[], object]:
     return run
 
 
+def several(make_step: Callable[[], object]) -> Callable[[], None]:
+    """Return a function that makes the steps of a round."""
+
+    def run() -> None:
+        for _ in range(STEPS):
+            make_step()
+
+    return run
+
+
 def main() -> None:
     """Measure; print and keep the figures."""
     parser = inputs.parser(__doc__)
@@ -164,14 +176,14 @@ def measure(recipe: str, data: Any, folder: str, options: Any) -> dict[str, Json
         theirs = batches_of(folder, size, side)
         rates = alternate(
             {
-                "bare": seconds(own_bare(job, images, labels)),
-                "bare, reference": seconds(lambda: peer.step(images, labels)),
-                "fed": seconds(own_steps(job, reader)),
-                "fed, reference": seconds(lambda: peer.step(*next(theirs))),
+                "bare": seconds(several(own_bare(job, images, labels))),
+                "bare, reference": seconds(several(lambda: peer.step(images, labels))),
+                "fed": seconds(several(own_steps(job, reader))),
+                "fed, reference": seconds(several(lambda: peer.step(*next(theirs)))),
             },
             options.rounds,
         )
-    per_second = {kind: round(size / taken, 2) for kind, taken in rates.items()}
+    per_second = {kind: round(STEPS * size / taken, 2) for kind, taken in rates.items()}
     ratios = {
         f"{kind}, of the reference (0.97)": round(rates[f"{kind}, reference"] / rates[kind], 3)
         for kind in ("bare", "fed")

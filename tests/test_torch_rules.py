@@ -80,6 +80,22 @@ def values(model: nn.Module) -> Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
 
 
+@pytest.mark.parametrize("rule", [rule for rule, _ in PEERS], ids=lambda rule: rule.name)
+def test_the_layout_in_memory_changes_no_step(rule: Optimiser) -> None:
+    """A fused rule walks through memory: weights, gradients and means must lie alike."""
+    torch.manual_seed(1)
+    plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(36, 2)).double()
+    last = copy.deepcopy(plain).to(memory_format=torch.channels_last)
+    images = torch.randn(2, 3, 5, 5, dtype=torch.float64)
+    for model in (plain, last):
+        ours = optimisers.build(decaying(rule), model)
+        set_rates(ours, {(str(n), kind): RATE for n in (0, 2) for kind in ("weights", "biases")})
+        for _ in range(3):
+            learn(model, images.contiguous(memory_format=torch.channels_last))
+            ours.step()
+    torch.testing.assert_close(values(last), values(plain), rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.parametrize(("rule", "peer"), PEERS, ids=lambda each: getattr(each, "name", ""))
 def test_every_step_is_torchs_own(rule: Optimiser, peer: Peer) -> None:
     mine, theirs = network(), network()

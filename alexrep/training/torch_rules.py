@@ -55,14 +55,14 @@ class _RmsProp(_Gathered, torch.optim.RMSprop):
 
 def sgd(rule: SgdRule, groups: list[Group]) -> Optimizer:
     """Make stochastic gradient descent for groups of `parameter_groups`."""
-    return _Sgd(groups, lr=0.0, momentum=rule.momentum, nesterov=rule.nesterov, foreach=True)
+    return _Sgd(groups, lr=0.0, momentum=rule.momentum, nesterov=rule.nesterov, fused=True)
 
 
 def adam(rule: AdamRule, groups: list[Group]) -> Optimizer:
     """Make Adam or AdamW for groups of `parameter_groups`."""
     kind = _AdamW if rule.name == "adamw" else _Adam
     betas = rule.beta1, rule.beta2
-    return kind(groups, lr=0.0, betas=betas, eps=rule.epsilon, foreach=True)
+    return kind(groups, lr=0.0, betas=betas, eps=rule.epsilon, fused=True)
 
 
 def rmsprop(rule: RmsPropRule, groups: list[Group]) -> Optimizer:
