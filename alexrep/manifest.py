@@ -13,11 +13,13 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from alexrep import __version__
+from alexrep import __version__, seal
 from alexrep.errors import ManifestError, mismatch
 from alexrep.files import nothing, sha256_file, to_json, write_bytes
 
 NAME = "manifest.json"
+SEALED = ("preprocess", "mean", "pca", "pack")
+"""Stages of data folders, whose manifests others trust: each has its digest beside it."""
 LIBRARIES = ("h5py", "numpy", "pillow", "pillow-simd", "scipy", "simplejpeg", "torch")
 
 
@@ -144,8 +146,14 @@ def finish(
         existing = read(manifest, plan.stage)
         versions = {"program": record.program, "libraries": record.libraries}
         if existing.model_copy(update=versions) == record:
+            if plan.stage in SEALED and not seal.is_sealed(manifest):
+                seal.write(manifest, manifest.read_bytes())
             return existing
-    write_bytes(manifest, to_json(record.model_dump()).encode(), check)
+    content = to_json(record.model_dump()).encode()
+    if plan.stage in SEALED:
+        manifest.unlink(missing_ok=True)  # killed between the two, the stage is unfinished
+        seal.write(manifest, content)
+    write_bytes(manifest, content, check)
     return record
 
 
@@ -153,13 +161,15 @@ def read(manifest: Path, stage: str) -> Manifest:
     """Read the manifest of a finished stage.
 
     Raises:
-        ManifestError: If it is missing, unreadable, or of another stage.
+        ManifestError: If it is missing, unreadable, of another stage, or not what its seal says.
     """
     if not manifest.exists():
         raise ManifestError(_missing(manifest, stage))
-    record = _load(Manifest, manifest)
+    content = manifest.read_bytes()
+    record = _load(Manifest, manifest, content)
     if record.stage != stage:
         raise ManifestError(_of_another_stage(manifest, stage, record.stage))
+    seal.require(manifest, content, stage)
     return record
 
 
@@ -214,9 +224,9 @@ def digest(manifest: Path) -> str:
     return sha256_file(manifest)
 
 
-def _load(kind: type[Record], path: Path) -> Record:
+def _load(kind: type[Record], path: Path, content: bytes | None = None) -> Record:
     try:
-        return kind.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(path.read_bytes() if content is None else content)
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"]) or "the text"
         advice = "remove it and what it lists, and run the stage again"

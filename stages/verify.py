@@ -46,4 +46,6 @@ def command(
     outputs = ", ".join(check.finished_outputs(data))
     if missing := check.unfinished_stages(data):
         unread += f"; not made yet: {', '.join(missing)}"
+    if unsealed := check.unsealed_outputs(data):
+        unread += f"; by a version before, without a digest: {', '.join(unsealed)}"
     typer.echo(f"{data}: every digest and count of {outputs} agrees{unread}")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import tarfile
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import h5py
 import pytest
 
-from alexrep import manifest
+from alexrep import manifest, seal
 from alexrep.errors import ManifestError
 from alexrep.files import sha256_file, write_json
 from alexrep.prepare import units
@@ -27,6 +28,12 @@ def own(data: Path, tmp_path: Path) -> Path:
 
 def faults(data: Path, deep: bool = False) -> list[str]:
     return list(check.check(data, deep, lambda num: None))
+
+
+def rewrite(record: Path, fields: dict[str, object]) -> None:
+    """Write a manifest anew, as one who knows its seal would."""
+    write_json(record, fields)
+    seal.write(record, record.read_bytes())
 
 
 def flip(path: Path, offset: int) -> None:
@@ -119,7 +126,7 @@ def test_a_wrong_label_in_a_shard_that_its_manifest_vouches_for_is_found(own: Pa
         shard["labels"][1] = (shard["labels"][1] + 1) % 3
     fields = json.loads(record.read_text())
     fields["outputs"][path.name] = sha256_file(path)
-    write_json(record, fields)
+    rewrite(record, fields)
     (fault,) = faults(own)
     assert "train-00002.h5: image 1: expected n000000" in fault
 
@@ -270,7 +277,7 @@ def test_a_lost_image_of_the_quarantine_is_found_by_the_deep_check(own: Path) ->
 def test_a_stage_of_other_images_is_found(own: Path, record: str) -> None:
     fields = json.loads((own / record).read_text())
     fields["inputs"]["images"] = "0" * 64
-    write_json(own / record, fields)
+    rewrite(own / record, fields)
     assert any(
         "expected images " in fault and "found 000000000000" in fault for fault in faults(own)
     )
@@ -280,6 +287,23 @@ def test_a_wrong_count_in_the_manifest_is_found(own: Path) -> None:
     path = own / "shards" / manifest.NAME
     fields = json.loads(path.read_text())
     fields["counts"]["test images"] = 5
-    write_json(path, fields)
+    rewrite(path, fields)
     (fault,) = faults(own)
     assert "expected 5 test images, found 4" in fault
+
+
+@pytest.mark.parametrize("key", ["train images", "pixels"])
+def test_a_mean_image_of_fewer_images_is_found(own: Path, key: str) -> None:
+    path = own / "mean.manifest.json"
+    fields = json.loads(path.read_text())
+    fields["counts"][key] -= 1
+    rewrite(path, fields)
+    (fault,) = faults(own)
+    assert re.search(rf"mean.manifest.json: expected [0-9,]+ {key}, found [0-9]+; remove", fault)
+
+
+def test_of_a_list_that_lost_its_end_only_the_digest_is_said(own: Path) -> None:
+    path = own / "images/train/n00000030.jsonl"
+    path.write_bytes(path.read_bytes()[:-700])
+    (fault,) = faults(own, deep=True)
+    assert "n00000030.jsonl: expected sha256" in fault

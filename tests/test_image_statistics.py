@@ -224,3 +224,12 @@ def test_a_jpeg_that_its_digest_vouches_for_and_that_cannot_be_decoded_is_named(
         image_statistics.sum_unit(UNITS[0], prepared, tmp_path)
     with pytest.raises(DataError, match=wanted):
         image_statistics.estimate(prepared, 3, seed=1)
+
+
+def test_sums_of_fewer_images_than_there_are_are_refused(own: Prepared, tmp_path: Path) -> None:
+    """Versions before took them of a list that had lost its end."""
+    image_statistics.moments(own, tmp_path / "statistics", 1, nothing)
+    Moments.zero(72).save(tmp_path / "statistics/train/n00000030.npz")
+    wanted = "statistics: expected the sums of 18 images, found 12; remove it and start again"
+    with pytest.raises(DataError, match=wanted):
+        image_statistics.moments(own, tmp_path / "statistics", 1, nothing)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alexrep import manifest
+from alexrep import manifest, seal
 from alexrep.errors import ManifestError
 from alexrep.files import sha256_file
 from alexrep.manifest import Manifest, Plan
@@ -106,6 +106,7 @@ def test_a_setting_that_an_older_plan_lacks_is_worth_its_default(tmp_path: Path)
 def test_versions_of_program_and_libraries_are_not_compared(tmp_path: Path) -> None:
     record = finished(tmp_path).model_copy(update={"program": "0.0", "libraries": {"numpy": "0"}})
     (tmp_path / manifest.NAME).write_text(record.model_dump_json())
+    seal.path_of(tmp_path / manifest.NAME).unlink()
     assert begun(tmp_path) == record
 
 
@@ -196,3 +197,45 @@ def test_a_run_in_the_place_of_prepared_data_is_called_so(
     wanted = f"{tmp_path}: expected a folder of prepared data, found a run; name the one that"
     with pytest.raises(ManifestError, match=re.escape(wanted)):
         manifest.read(tmp_path / name, stage)
+
+
+def test_a_manifest_is_sealed_and_sha256sum_reads_the_seal(tmp_path: Path) -> None:
+    finished(tmp_path)
+    line = (tmp_path / "manifest.sha256").read_text()
+    assert line == f"{sha256_file(tmp_path / manifest.NAME)}  manifest.json\n"
+
+
+def test_a_changed_count_breaks_the_seal(tmp_path: Path) -> None:
+    finished(tmp_path)
+    path = tmp_path / manifest.NAME
+    path.write_text(path.read_text().replace('"images": 3', '"images": 2'))
+    wanted = r"expected the manifest of manifest\.sha256, found another; bring back .*alexrep pack"
+    with pytest.raises(ManifestError, match=wanted):
+        begun(tmp_path)
+
+
+def test_a_folder_of_before_has_no_seal_and_gets_one_when_it_is_finished_again(
+    tmp_path: Path,
+) -> None:
+    record = finished(tmp_path)
+    seal.path_of(tmp_path / manifest.NAME).unlink()
+    assert begun(tmp_path) == record
+    finished(tmp_path)
+    assert seal.is_sealed(tmp_path / manifest.NAME)
+
+
+def test_killed_before_a_manifest_is_written_anew_the_stage_is_unfinished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished(tmp_path)
+    replace, names = os.replace, []
+
+    def kill_at_the_second(*paths: Path) -> None:
+        names.append(paths[1].name)
+        killed() if len(names) == 2 else replace(*paths)
+
+    monkeypatch.setattr(os, "replace", kill_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        manifest.finish(PLAN, tmp_path / manifest.NAME, {"images": 4}, {})
+    assert names == ["manifest.sha256", "manifest.json"]
+    assert begun(tmp_path) is None

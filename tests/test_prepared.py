@@ -1,11 +1,14 @@
 """The prepared images as later stages see them."""
 
+import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from alexrep import files, manifest
+from alexrep import files, manifest, seal
 from alexrep.errors import DataError, ManifestError
 from alexrep.prepare.prepared import Prepared, jpegs, open_prepared
 
@@ -85,3 +88,65 @@ def test_a_tar_is_opened_when_its_turn_comes_and_closed_after(data: Path) -> Non
         for _ in jpegs(open_prepared(data), unit):
             assert num_open() == before + 1
     assert num_open() == before
+
+
+def test_a_list_that_lost_its_end_is_refused_by_every_reader(own: Prepared) -> None:
+    path = own.folder / "train/n00000030.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-2]))
+    for read in (own.verdicts, own.all_verdicts, lambda unit: jpegs(own, unit)):
+        with pytest.raises(DataError, match=r"n00000030\.jsonl: expected sha256 .*, found another"):
+            list(read("train/n00000030"))
+
+
+def test_another_class_table_is_refused(own: Prepared) -> None:
+    table = own.folder / "classes.json"
+    table.write_text(table.read_text().replace("crane", "heron"))
+    with pytest.raises(DataError, match=r"classes\.json: expected sha256 .*, found another; bring"):
+        open_prepared(own.folder.parent)
+
+
+def break_quarantine(details: dict[str, Any]) -> None:
+    details["quarantine"] = []
+
+
+def break_unit(details: dict[str, Any]) -> None:
+    details["units"].pop()
+
+
+def break_reason(details: dict[str, Any]) -> None:
+    details["reasons"]["train"]["ok"] += 1
+
+
+def break_side(details: dict[str, Any]) -> None:
+    details["side"] = "72"
+
+
+def break_geometry(details: dict[str, Any]) -> None:
+    details["geometry"] = "warp"
+
+
+@pytest.mark.parametrize(
+    ("break_it", "said"),
+    [
+        (break_quarantine, "expected sizes of .*quarantine/val"),
+        (break_unit, "expected outputs "),
+        (break_reason, "expected counts .*'train images': 19"),
+        (break_side, r"expected what preprocess writes at details\.side, found another"),
+        (break_geometry, "expected geometry crop, found warp"),
+    ],
+)
+def test_a_manifest_that_contradicts_itself_is_refused(
+    own: Prepared, break_it: Callable[[dict[str, Any]], None], said: str
+) -> None:
+    path = own.folder / manifest.NAME
+    fields = json.loads(path.read_text())
+    break_it(fields["details"])
+    files.write_json(path, fields)
+    seal.path_of(path).unlink()
+    with pytest.raises(ManifestError, match=rf"manifest\.json: {said}"):
+        open_prepared(own.folder.parent)
+
+
+def test_a_folder_of_before_without_seals_stays_usable(own: Prepared) -> None:
+    seal.path_of(own.folder / manifest.NAME).unlink()
+    assert open_prepared(own.folder.parent).manifest == own.manifest

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
@@ -270,3 +271,11 @@ def test_descriptions_are_plain_data(make_run: MakeRun) -> None:
     assert (
         json.loads(json.dumps(described.__dict__))["results"]["val-ten-crop"]["top1_error"] == 0.125
     )
+
+
+def test_eight_notes_at_once_are_all_kept(make_run: MakeRun) -> None:
+    folder = make_run("run")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda num: notes.append(folder, f"note {num}", DAY), range(8)))
+    assert sorted(notes.lines(folder)) == [f"2012-09-30 note {num}" for num in range(8)]
+    assert not list(folder.path.glob(".lock*"))

@@ -67,6 +67,10 @@ def moments(
     if total.num_images == 0:
         advice = "look at its quarantine; data for evaluation alone needs none"
         raise DataError(mismatch(prepared.folder, "training images", "none", advice))
+    if total.num_images != prepared.num_train:
+        # Versions before took the sums of a list that had been cut short.
+        wanted, advice = f"the sums of {prepared.num_train:,} images", "remove it and start again"
+        raise DataError(mismatch(folder, wanted, f"{total.num_images:,}", advice))
     return total
 
 

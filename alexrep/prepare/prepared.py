@@ -12,6 +12,7 @@ from alexrep.errors import DataError, mismatch
 from alexrep.ilsvrc import classes
 from alexrep.ilsvrc.classes import ClassTable
 from alexrep.manifest import Manifest
+from alexrep.prepare import record
 from alexrep.prepare.image import Verdict
 from alexrep.prepare.units import read_verdicts
 
@@ -54,10 +55,24 @@ class Prepared:
         """Return the names of a split's units, in order."""
         return [unit for unit in self._units if unit.startswith(f"{split}/")]
 
+    def all_verdicts(self, unit: str) -> Iterator[Verdict]:
+        """Yield the verdicts of a unit's images, quarantined ones included, in order.
+
+        Raises:
+            DataError: If the list is missing or is not the one that the manifest vouches for.
+        """
+        name = f"{unit}.jsonl"
+        return read_verdicts(self.folder / name, self.manifest.outputs[name])
+
     def verdicts(self, unit: str) -> list[Verdict]:
         """Return the verdicts of a unit's images that are not in quarantine, in order."""
-        verdicts = read_verdicts(self.folder / f"{unit}.jsonl")
-        return [verdict for verdict in verdicts if verdict.verdict != "quarantined"]
+        return [verdict for verdict in self.all_verdicts(unit) if verdict.verdict != "quarantined"]
+
+    @property
+    def num_train(self) -> int:
+        """Number of training images that are not in quarantine."""
+        counts = self.manifest.counts
+        return counts.get("train images", 0) - counts.get("train quarantined", 0)
 
     def tar(self, unit: str) -> Path:
         """Return the tar of a unit."""
@@ -84,31 +99,35 @@ def open_prepared(data: Path) -> Prepared:
     """Open the prepared images of a data folder.
 
     Raises:
-        ManifestError: If preprocess has not finished there.
+        ManifestError: If preprocess has not finished there, or its manifest contradicts itself.
+        DataError: If the class table is not the one that the manifest vouches for.
         UnicodeEncodeError: If this locale cannot encode the names of its files.
     """
-    folder = data / "images"
-    record = manifest.read(folder / manifest.NAME, "preprocess")
-    prepared = Prepared(folder, record, classes.read(folder / "classes.json"))
+    prepared = open_unchecked(data)
+    table = prepared.folder / record.CLASSES
+    wanted = prepared.manifest.outputs[record.CLASSES]
+    if files.sha256_file(table) != wanted:
+        message = mismatch(table, f"sha256 {wanted[:12]}", "another", record.ADVICE)
+        raise DataError(message)
+    return prepared
+
+
+def open_unchecked(data: Path) -> Prepared:
+    """Do as `open_prepared` does, with whatever class table is there: for verification.
+
+    Raises:
+        ManifestError: If preprocess has not finished there, or its manifest contradicts itself.
+        DataError: If there is no class table.
+        UnicodeEncodeError: If this locale cannot encode the names of its files.
+    """
+    path = data / "images" / manifest.NAME
+    read = manifest.read(path, "preprocess")
+    record.require_consistent(read, path)
+    prepared = Prepared(path.parent, read, classes.read(path.parent / record.CLASSES))
     for split in prepared.splits:
         for unit in prepared.units(split):
             os.fsencode(unit)  # otherwise the file would be reported as missing
     return prepared
-
-
-def check_lists(prepared: Prepared) -> None:
-    """Compare the verdicts of all units with the digests in the manifest.
-
-    Raises:
-        DataError: If a list is missing or was changed.
-    """
-    for name, digest in prepared.manifest.outputs.items():
-        path = prepared.folder / name
-        if not path.is_file():
-            raise DataError(mismatch(path, "verdicts", "no file", "run preprocess again"))
-        if files.sha256_file(path) != digest:
-            wanted, advice = f"sha256 {digest[:12]}", "remove it and run preprocess again"
-            raise DataError(mismatch(path, wanted, "another", advice))
 
 
 def jpegs(prepared: Prepared, unit: str) -> Iterator[tuple[Verdict, bytes]]:

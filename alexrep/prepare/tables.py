@@ -9,7 +9,6 @@ from typing import TextIO
 
 from alexrep.manifest import Manifest
 from alexrep.prepare.prepared import Prepared
-from alexrep.prepare.units import read_verdicts
 
 CLASS_COLUMNS = ("label", "wnid", "id", "words", "num_train_images")
 """Class index, wnid or folder name, id in the devkit, names, training images.
@@ -50,14 +49,14 @@ def class_rows(prepared: Prepared) -> Iterator[TableRow]:
 
 def _count_train(prepared: Prepared) -> Counter[int]:
     """Count the training images of each class index, quarantined ones included."""
-    records = [prepared.folder / f"{unit}.jsonl" for unit in prepared.units("train")]
-    return Counter(verdict.label for record in records for verdict in read_verdicts(record))
+    units = prepared.units("train")
+    return Counter(verdict.label for unit in units for verdict in prepared.all_verdicts(unit))
 
 
 def image_rows(prepared: Prepared, splits: Iterable[str]) -> Iterator[TableRow]:
     """Yield a row of IMAGE_COLUMNS for each image of `splits`, quarantined ones included.
 
-    Verdicts are read one at a time. Without a public label, the label is -1 and wnid, id
+    Verdicts are read unit by unit. Without a public label, the label is -1 and wnid, id
     and words are None; width, height and sha256 are None for a quarantined image.
 
     Raises:
@@ -66,7 +65,7 @@ def image_rows(prepared: Prepared, splits: Iterable[str]) -> Iterator[TableRow]:
     synsets = prepared.classes.synsets
     for split in splits:
         for unit in prepared.units(split):
-            for verdict in read_verdicts(prepared.folder / f"{unit}.jsonl"):
+            for verdict in prepared.all_verdicts(unit):
                 synset = synsets[verdict.label] if verdict.label >= 0 else None
                 of_class = (synset.wnid, synset.id, synset.shown_words) if synset else (None,) * 3
                 size = (verdict.width or None, verdict.height or None)

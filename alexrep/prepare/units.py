@@ -58,22 +58,30 @@ def _tar_size(end: int) -> int:
     return -(-blocks * tarfile.BLOCKSIZE // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
 
 
-def read_verdicts(record: Path) -> Iterator[Verdict]:
+def read_verdicts(record: Path, digest: str = "") -> Iterator[Verdict]:
     """Read the verdicts of one finished unit.
 
+    Args:
+        record: The unit's list of verdicts.
+        digest: SHA-256 that the list must have, as the manifest says; any if empty.
+
     Raises:
-        DataError: If they are missing, or a line is not a verdict.
+        DataError: If they are missing, were changed, or a line is not a verdict.
     """
-    if not record.exists():
+    try:
+        content = record.read_bytes()
+    except FileNotFoundError:
         advice = "run preprocess again"
-        raise DataError(mismatch(record, "verdicts", "no file", advice))
-    with record.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                yield _verdict(from_json(line))
-            except (ValueError, TypeError) as error:
-                where, advice = f"{record}: line {number}", "remove it and run preprocess again"
-                raise DataError(mismatch(where, "a verdict", error, advice)) from None
+        raise DataError(mismatch(record, "verdicts", "no file", advice)) from None
+    if digest and files.sha256_bytes(content) != digest:
+        wanted, advice = f"sha256 {digest[:12]}", "remove it and run preprocess again"
+        raise DataError(mismatch(record, wanted, "another", advice))
+    for number, line in enumerate(io.BytesIO(content), start=1):
+        try:
+            yield _verdict(from_json(line))
+        except (ValueError, TypeError) as error:
+            where, advice = f"{record}: line {number}", "remove it and run preprocess again"
+            raise DataError(mismatch(where, "a verdict", error, advice)) from None
 
 
 def _verdict(fields: object) -> Verdict:

@@ -3,7 +3,7 @@
 from datetime import date
 from pathlib import Path
 
-from alexrep import files
+from alexrep import files, locks
 from alexrep.errors import ConfigError, mismatch
 from alexrep.runs.folder import RunFolder
 
@@ -11,7 +11,7 @@ NAME = "notes.txt"
 
 
 def append(folder: RunFolder, text: str, today: date) -> str:
-    """Add a line to a run's notes, whole or not at all.
+    """Add a line to a run's notes, whole or not at all, whoever else adds one now.
 
     Args:
         folder: The run.
@@ -30,7 +30,9 @@ def append(folder: RunFolder, text: str, today: date) -> str:
         raise ConfigError(mismatch("the note", "some text", repr(text), "say something"))
     folder.read_recipe()
     line = f"{today.isoformat()} {' '.join(words)}"
-    files.write_bytes(_path(folder), f"{_read(folder)}{line}\n".encode())
+    # The run's own lock is its training's, beside which notes are made.
+    with locks.in_turn(folder.path):
+        files.write_bytes(_path(folder), f"{_read(folder)}{line}\n".encode())
     return line
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from alexrep import files, manifest
+from alexrep import files, manifest, seal
 from alexrep.errors import AlexrepError, DataError, ManifestError, mismatch
 from alexrep.manifest import Manifest
 from alexrep.prepare.image_statistics import removal
-from alexrep.prepare.prepared import REPREPARE, Prepared, jpegs, open_prepared
-from alexrep.prepare.units import between, read_verdicts
+from alexrep.prepare.prepared import REPREPARE, Prepared, jpegs, open_unchecked
+from alexrep.prepare.units import between
 from alexrep.shards import read, write
 from alexrep.shards.layout import REPACK
 from alexrep.shards.listing import Images, list_images
@@ -36,8 +36,8 @@ def check(data: Path, deep: bool, done: Callable[[int], None]) -> Iterator[str]:
     record = manifest.read(data / "images" / manifest.NAME, "preprocess")
     yield from _compare(record.outputs, data / "images", "preprocess")
     try:
-        prepared = open_prepared(data)
-    except DataError as error:
+        prepared = open_unchecked(data)
+    except (DataError, ManifestError) as error:
         yield str(error)
         return  # the later stages refer to the class table
     yield from _images(prepared, done) if deep else _tars(prepared)
@@ -61,6 +61,17 @@ def _stage(
         yield from _shards(record, path.parent, prepared, done)
     else:
         yield from _compare(record.outputs, path.parent, stage)
+        yield from _num_images(record, path, prepared)
+
+
+def _num_images(record: Manifest, path: Path, prepared: Prepared) -> Iterator[str]:
+    """Compare how many images a mean image or colour axes were made of with those there are."""
+    counts = {"train images": prepared.num_train}
+    counts["pixels"] = prepared.num_train * prepared.side**2
+    for key, wanted in counts.items():
+        if record.counts.get(key) != wanted:
+            advice = f"{removal(path.parent)}, and run mean and pca again"
+            yield mismatch(path, f"{wanted:,} {key}", record.counts.get(key), advice)
 
 
 def _compare(digests: dict[str, str], folder: Path, stage: str) -> Iterator[str]:
@@ -95,6 +106,12 @@ def unfinished_stages(data: Path) -> list[str]:
     return [stage for stage, path in _manifests(data).items() if not path.exists()]
 
 
+def unsealed_outputs(data: Path) -> list[str]:
+    """Name the outputs whose manifests no digest vouches for, as of versions before."""
+    manifests = [path for path in _manifests(data).values() if path.exists()]
+    return [str(path.relative_to(data)) for path in manifests if not seal.is_sealed(path)]
+
+
 def _manifests(data: Path) -> dict[str, Path]:
     """Return the manifest's path of each stage, in the stages' order."""
     return {
@@ -108,7 +125,7 @@ def _manifests(data: Path) -> dict[str, Path]:
 def _tars(prepared: Prepared) -> Iterator[str]:
     """Check that every tar exists and reaches to the end of its last image, without reading it."""
     for split in prepared.splits:
-        for unit in prepared.units(split):
+        for unit in _unchanged(prepared, split):
             try:
                 ends = [image.offset + image.size for image in prepared.verdicts(unit)]
                 end, num_bytes = max(ends, default=0), prepared.num_bytes(unit)
@@ -123,7 +140,7 @@ def _tars(prepared: Prepared) -> Iterator[str]:
 def _images(prepared: Prepared, done: Callable[[int], None]) -> Iterator[str]:
     """Compare the prepared and the quarantined images with their digests."""
     for split in prepared.splits:
-        for unit in prepared.units(split):
+        for unit in _unchanged(prepared, split):
             try:
                 for verdict, jpeg in jpegs(prepared, unit):
                     done(1)
@@ -134,12 +151,20 @@ def _images(prepared: Prepared, done: Callable[[int], None]) -> Iterator[str]:
                 yield from _between(prepared, unit)
                 digests = {
                     f"quarantine/{split}/{verdict.name}": verdict.source_sha256
-                    for verdict in read_verdicts(prepared.folder / f"{unit}.jsonl")
+                    for verdict in prepared.all_verdicts(unit)
                     if verdict.verdict == "quarantined"
                 }
                 yield from _compare(digests, prepared.folder, "preprocess")
             except AlexrepError as error:
                 yield str(error)
+
+
+def _unchanged(prepared: Prepared, split: str) -> Iterator[str]:
+    """Yield the units of a split but for those whose lists were changed, which is reported."""
+    for unit in prepared.units(split):
+        list_of = {f"{unit}.jsonl": prepared.manifest.outputs[f"{unit}.jsonl"]}
+        if not any(_compare(list_of, prepared.folder, "preprocess")):
+            yield unit
 
 
 def _between(prepared: Prepared, unit: str) -> Iterator[str]:

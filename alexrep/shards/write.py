@@ -16,7 +16,7 @@ from pydantic import JsonValue
 
 from alexrep import files, manifest, pool
 from alexrep.manifest import Manifest, Plan
-from alexrep.prepare.prepared import Prepared, check_lists
+from alexrep.prepare.prepared import Prepared
 from alexrep.shards import layout
 from alexrep.shards.hdf5 import FileWithHole, lay_out
 from alexrep.shards.image_bytes import AHEAD, ImageBytes, Tars
@@ -65,7 +65,6 @@ def run(
     seed, shard_images = plan.seed or 0, plan.settings["shard images"]
     encoding = str(plan.settings["encoding"])
     assert isinstance(shard_images, int), "set by make_plan"  # noqa: S101
-    check_lists(prepared)
     listings = {split: list_images(prepared, split, seed) for split in prepared.splits}
     pixels = prepared.side**2 * 3 if encoding == "raw" else None
     outputs = {name: "" for name, *_ in divide(listings, shard_images)}
