@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alexrep import files
+from alexrep import files, seal
 from alexrep.config import recipes
 from alexrep.errors import ConfigError, DataError, ManifestError
 from alexrep.feed.dataset import TrainingData, open_data
@@ -96,6 +96,7 @@ def test_what_was_computed_of_other_images_is_refused(own: Path, stage: str, nam
     record = json.loads(path.read_text())
     record["inputs"]["images"] = "0" * 64
     path.write_text(files.to_json(record))
+    seal.write(path, path.read_bytes())
     with pytest.raises(ManifestError, match=f"{name}: expected that of the packed images, found"):
         open_data(own)
 
@@ -141,6 +142,7 @@ def test_a_folder_without_data_is_named(tmp_path: Path) -> None:
 def test_shards_of_images_that_were_prepared_anew_are_refused(own: Path) -> None:
     path = own / "images" / "manifest.json"
     path.write_text(path.read_text() + " ")
+    seal.write(path, path.read_bytes())
     message = r"shards/manifest\.json: expected shards of the prepared images, found others; remove"
     with pytest.raises(ManifestError, match=message):
         open_data(own)

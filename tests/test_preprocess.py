@@ -225,7 +225,7 @@ def test_a_restart_redoes_only_the_unit_that_is_missing(
     assert tree(images) == tree(data / "images")
     written = {name for name, time in times(images).items() if before.get(name) != time}
     redone = {"train/n00000030.tar", "train/n00000030.jsonl"}
-    assert written == redone | {"manifest.json", "classes.json"}
+    assert written == redone | {"manifest.json", "manifest.sha256", "classes.json"}
 
 
 @pytest.mark.parametrize("num_images", [0, 3, 9, 20])

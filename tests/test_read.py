@@ -20,8 +20,9 @@ Change = Callable[[h5py.File], None]
 
 
 @pytest.fixture
-def own(data: Path, tmp_path: Path) -> Path:
-    """Return a data folder with shards that may be damaged."""
+def own(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a data folder with shards that may be damaged; their outlines are not compared."""
+    monkeypatch.setattr(read, "_require_outlines", lambda *_: None)
     shutil.copytree(data / "shards", tmp_path / "shards")
     return tmp_path
 
@@ -205,7 +206,7 @@ def test_images_stored_in_chunks_are_refused_even_if_whole(own: Path) -> None:
         replace("jpeg", shard["jpeg"][:], chunks=(1000,))(shard)
     with pytest.raises(
         DataError,
-        match="expected a shard, found images that are not in one piece; remove it and pack",
+        match="expected a shard, found jpeg that is not in one piece; remove it and pack",
     ):
         read.open_split(own, "train")
 

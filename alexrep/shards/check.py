@@ -14,7 +14,7 @@ from alexrep.manifest import Manifest
 from alexrep.prepare.image_statistics import removal
 from alexrep.prepare.prepared import REPREPARE, Prepared, jpegs, open_unchecked
 from alexrep.prepare.units import between
-from alexrep.shards import read, write
+from alexrep.shards import outline, read, write
 from alexrep.shards.layout import REPACK
 from alexrep.shards.listing import Images, list_images
 
@@ -199,6 +199,9 @@ def _shards(
             continue
         faults, num = list[str](), 0
         if path.suffix == ".h5":
+            if unreadable := _unreadable(packed, path, digest):
+                yield unreadable
+                continue
             faults, num = _shard(path, prepared, expected.get(name), done)
         counts[f"{name.split('-')[0]} images"] += num
         yield from faults
@@ -207,6 +210,24 @@ def _shards(
     for key, wanted in packed.counts.items():
         if key.endswith("images") and counts[key] != wanted:
             yield mismatch(shards, f"{wanted} {key}", counts[key], "pack again")
+
+
+def _unreadable(packed: Manifest, path: Path, digest: str) -> str | None:
+    """Return the fault of a shard that HDF5 must not open; None if it may.
+
+    One of another outline may still be read, to say which images are wrong.
+    """
+    recorded = outline.of_manifest(packed, path.name)
+    try:
+        if recorded is None:
+            is_sound = files.sha256_file(path) == digest
+        else:
+            is_sound = outline.of_file(path, recorded.start, recorded.end) == recorded
+        if not is_sound:
+            outline.require_openable(path)
+    except DataError as error:
+        return str(error)
+    return None
 
 
 def _expected(packed: Manifest, prepared: Prepared) -> dict[str, Callable[[], Images]]:

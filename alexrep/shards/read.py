@@ -1,5 +1,6 @@
 """Reads shards: labels and names into memory, image bytes from the file on demand."""
 
+import contextlib
 import os
 import zlib
 from bisect import bisect_right
@@ -16,7 +17,8 @@ from alexrep import manifest
 from alexrep.errors import DataError, ManifestError, mismatch
 from alexrep.ilsvrc import classes
 from alexrep.ilsvrc.classes import ClassTable
-from alexrep.shards import layout
+from alexrep.manifest import Manifest
+from alexrep.shards import layout, outline
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,17 @@ def open_shard(path: Path) -> Shard:
     return shard
 
 
+def try_open(*paths: str) -> None:
+    """Read the index of shards; in a process of its own, see `outline.require_openable`."""
+    for path in paths:
+        with contextlib.suppress(DataError):
+            open_shard(Path(path))
+
+
 def _images(file: h5py.File, encoding: str, side: int) -> tuple[int, NDArray[np.int64], int]:
     """Return the offset of the image bytes in the file, each image's offset, and the total."""
-    images = file[layout.DATASETS[encoding]]
-    if not isinstance(images, h5py.Dataset) or images.dtype != np.uint8:
+    images = _dataset(file, layout.DATASETS[encoding])
+    if images.dtype != np.uint8:
         raise ValueError("images of another kind")
     start = images.id.get_offset()
     if start is None and images.size:
@@ -99,11 +108,30 @@ def _images(file: h5py.File, encoding: str, side: int) -> tuple[int, NDArray[np.
 
 def _column(file: h5py.File, name: str, kind: str) -> NDArray[Any]:
     """Return one column of the index; `kind` is the dtype's kind that it must have."""
-    column = file[name]
-    if not isinstance(column, h5py.Dataset) or column.ndim != 1 or column.dtype.kind != kind:
+    column = _dataset(file, name)
+    if column.ndim != 1 or column.dtype.kind != kind:
         raise ValueError(f"{name} of another kind")
     values: NDArray[Any] = column[:]
     return values
+
+
+def _dataset(file: h5py.File, name: str) -> h5py.Dataset:
+    """Return a dataset that lies in this file in one piece, as pack writes it.
+
+    A link, a virtual dataset or an external file would bring in the bytes of others, of which no
+    digest is known; a compressed column may be of any size.
+    """
+    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+        raise ValueError(f"{name} as a link")
+    dataset = file[name]
+    if not isinstance(dataset, h5py.Dataset):
+        raise ValueError(f"{name} of another kind")
+    found: h5py.Dataset = dataset
+    properties = dataset.id.get_create_plist()
+    is_plain = properties.get_layout() == h5py.h5d.CONTIGUOUS
+    if not is_plain or properties.get_external_count():
+        raise ValueError(f"{name} that is not in one piece")
+    return found
 
 
 def _plain(names: NDArray[np.bytes_]) -> NDArray[np.bytes_]:
@@ -215,6 +243,18 @@ class Split:
             os.close(self._descriptors.pop())
 
 
+def _require_outlines(paths: list[Path], record: Manifest) -> None:
+    """Compare outlines with pack's manifest; shards of before, which it has none of, are tried."""
+    unknown = []
+    for path in paths:
+        recorded = outline.of_manifest(record, path.name)
+        if recorded is None:
+            unknown.append(path)
+        else:
+            outline.require(path, recorded)
+    outline.require_openable(*unknown)
+
+
 def open_split(data: Path, split: str) -> Split:
     """Open a split of a packed data folder.
 
@@ -228,7 +268,9 @@ def open_split(data: Path, split: str) -> Split:
     if not names:
         packed = ", ".join(sorted({name.split("-")[0] for name in record.outputs if "-" in name}))
         raise ManifestError(mismatch(folder, f"shards of {split}", packed, "choose one of these"))
-    shards = [open_shard(folder / name) for name in sorted(names)]
+    paths = [folder / name for name in sorted(names)]
+    _require_outlines(paths, record)
+    shards = [open_shard(path) for path in paths]
     table = classes.read(folder / layout.CLASSES)
     for shard in shards:
         if shard.classes != table.digest() or shard.split != split:

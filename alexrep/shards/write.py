@@ -11,16 +11,18 @@ from contextlib import closing
 from dataclasses import dataclass
 from io import RawIOBase
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import JsonValue
 
 from alexrep import files, manifest, pool
 from alexrep.manifest import Manifest, Plan
 from alexrep.prepare.prepared import Prepared
-from alexrep.shards import layout
+from alexrep.shards import layout, outline
 from alexrep.shards.hdf5 import FileWithHole, lay_out
 from alexrep.shards.image_bytes import AHEAD, ImageBytes, Tars
 from alexrep.shards.listing import Images, SplitImages, list_images
+from alexrep.shards.outline import Outline
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,22 @@ class ShardPlan:
     name: str
     split: str
     images: Images
+
+
+class Known(NamedTuple):
+    """What a manifest records of a shard that exists."""
+
+    sha256: str
+    """Empty if there is no manifest."""
+    outline: Outline | None
+    """None if there is no manifest, or one of before."""
+
+
+class Written(NamedTuple):
+    """The digests of a shard that was written, or existed."""
+
+    sha256: str
+    outline: Outline
 
 
 def make_plan(prepared: Prepared, seed: int, shard_images: int, encoding: str = "jpeg") -> Plan:
@@ -68,15 +86,15 @@ def run(
     listings = {split: list_images(prepared, split, seed) for split in prepared.splits}
     pixels = prepared.side**2 * 3 if encoding == "raw" else None
     outputs = {name: "" for name, *_ in divide(listings, shard_images)}
-    existing = _existing(folder, outputs)
+    existing, outlines = _existing(folder, outputs), dict[str, JsonValue]()
     files.require_space(folder, _space(listings, shard_images, existing, pixels))
     ending = threading.Event()
     with closing(Tars()) as tars:
         work = functools.partial(write, prepared=prepared, folder=folder, existing=existing)
         work = functools.partial(work, seed=seed, encoding=encoding, tars=tars, ending=ending)
         shards = _shards(listings, shard_images)
-        for shard, digest in pool.run(work, shards, workers, lambda s: s.name, ending=ending):
-            outputs[shard.name] = digest
+        for shard, written in pool.run(work, shards, workers, lambda s: s.name, ending=ending):
+            outputs[shard.name], outlines[shard.name] = written.sha256, written.outline._asdict()
             (before if shard.name in existing else done)(len(shard.images))
     files.write_json(folder / layout.CLASSES, prepared.classes.rows())
     outputs[layout.CLASSES] = files.sha256_file(folder / layout.CLASSES)
@@ -86,17 +104,21 @@ def run(
         counts[f"{split} quarantined"] = sum(row["split"] == split for row in prepared.quarantine)
     details = {key: prepared.manifest.details[key] for key in ("edition", "side", "geometry")}
     details |= {key: prepared.manifest.settings[key] for key in ("quality", "filter", "resizer")}
+    details[outline.KEY] = dict(sorted(outlines.items()))
     sizes = manifest.sizes(folder, outputs)
     return manifest.finish(plan, folder / manifest.NAME, counts, outputs, details, sizes=sizes)
 
 
-def _existing(folder: Path, names: Collection[str]) -> dict[str, str]:
-    """Return the sha256 of the shards that exist; empty if no manifest records it."""
+def _existing(folder: Path, names: Collection[str]) -> dict[str, Known]:
+    """Return what the manifest, if there is one, knows of the shards that exist."""
     record = folder / manifest.NAME
     former = manifest.read(record, "pack") if record.exists() else None
     sizes, digests = (former.sizes, former.outputs) if former else ({}, {})
     existing = [name for name in names if manifest.is_held(folder, name, sizes)]
-    return {name: digests.get(name, "") for name in existing}
+    return {
+        name: Known(digests.get(name, ""), outline.of_manifest(former, name) if former else None)
+        for name in existing
+    }
 
 
 def divide(
@@ -142,20 +164,24 @@ def write(
     seed: int,
     encoding: str,
     tars: Tars,
-    existing: Mapping[str, str],
+    existing: Mapping[str, Known],
     ending: threading.Event,
-) -> str:
-    """Write one shard, whole or not at all, unless it exists; return its sha256.
+) -> Written:
+    """Write one shard, whole or not at all, unless it exists; return its digests.
 
     Raises:
         CancelledError: Once `ending` is set.
     """
     path, images = folder / shard.name, shard.images
-    if shard.name in existing:
-        return existing[shard.name] or files.sha256_file(path)
     image_bytes = ImageBytes(images, prepared.side, encoding, tars)
     attributes = _attributes(shard, prepared, seed, encoding)
     laid_out = functools.partial(_lay_out, images, image_bytes, attributes)
+    if shard.name in existing:
+        known, empty = existing[shard.name], laid_out()
+        end = max(len(empty.head), path.stat().st_size - len(empty.tail))
+        outlined = known.outline or outline.of_file(path, len(empty.head), end)
+        return Written(known.sha256 or files.sha256_file(path), outlined)
+    ends = list[bytearray]()
 
     def pieces() -> Iterator[bytearray | memoryview]:
         head = laid_out().head
@@ -164,10 +190,15 @@ def write(
         final = laid_out()  # now with the crc32
         if final.head != head:
             raise RuntimeError(f"{path}: HDF5 wrote another head once the crc32 were known")
+        ends.extend((head, final.tail))
         yield final.tail
 
     with files.whole(path) as part, part.open("wb", buffering=0) as stream:
-        return _pour(pieces(), stream, ending)
+        digest = _pour(pieces(), stream, ending)
+        head, tail = ends
+        end = stream.tell() - len(tail)
+    outlined = outline.Outline(len(head), end, files.sha256_bytes(bytes(head + tail)))
+    return Written(digest, outlined)
 
 
 def _lay_out(

@@ -1,0 +1,42 @@
+"""What may crash, hang or take all memory is tried in a process of its own."""
+
+import os
+import signal
+
+import pytest
+
+from alexrep import guarded
+
+
+def test_what_ends_well_has_no_fault() -> None:
+    assert guarded.fault("json:loads", content=b"[1]") is None
+
+
+def test_an_exception_is_left_to_the_caller() -> None:
+    assert guarded.fault("json:loads", content=b"[") is None
+
+
+def crash() -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def hang() -> None:
+    while True:
+        pass
+
+
+def grow() -> None:
+    bytearray(1 << 40)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("crash", "crashes or never ends"), ("hang", "crashes or never"), ("grow", "has no memory")],
+)
+def test_a_crash_a_loop_and_a_lack_of_memory_are_told(
+    monkeypatch: pytest.MonkeyPatch, name: str, said: str
+) -> None:
+    monkeypatch.setattr(guarded, "SECONDS", 1)
+    monkeypatch.syspath_prepend(os.path.dirname(__file__))
+    monkeypatch.setenv("PYTHONPATH", os.path.dirname(__file__))
+    assert said in str(guarded.fault(f"test_guarded:{name}"))
