@@ -290,3 +290,32 @@ def test_a_real_ycck_photograph_has_green_grass(real_data: Path) -> None:
     pixels = rgb((real_data / "hostile" / "jpeg-decoder" / "ref_ycck.jpg").read_bytes())
     assert pixels.shape == (333, 500, 3)
     np.testing.assert_allclose(pixels.mean(axis=(0, 1)), (109.0, 132.1, 109.6), atol=2)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}, {"quality": 5}])
+@pytest.mark.parametrize("side", [8, 57, 200])
+def test_the_pixels_are_those_of_pillow(
+    picture: Draw, encoded: Encode, options: dict[str, int], side: int
+) -> None:
+    content = encoded(picture(side, side + 3, blue=9), **options)
+    plain = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+    np.testing.assert_array_equal(np.asarray(decode.decode(content).picture), plain)
+
+
+def with_scans(content: bytes, num: int) -> bytes:
+    """Repeat the last scan of a progressive JPEG."""
+    last = content[content.rindex(b"\xff\xda") : -2]
+    return content[:-2] + last * num + content[-2:]
+
+
+def test_very_many_scans_are_refused(picture: Draw, encoded: Encode) -> None:
+    content = encoded(picture(16, 16), progressive=True)
+    assert decode.decode(with_scans(content, 100)).mode == "RGB"
+    with pytest.raises(UndecodableError, match=r"JPEG of 5[0-9][0-9] scans of 256 pixels"):
+        decode.decode(with_scans(content, 500))
+
+
+def test_fewer_scans_of_a_large_image_are_refused(encoded: Encode) -> None:
+    content = encoded(np.zeros((4000, 4000), np.uint8), progressive=True)
+    with pytest.raises(UndecodableError, match=r"JPEG of 20[0-9] scans of 16,000,000 pixels"):
+        decode.decode(with_scans(content, 200))

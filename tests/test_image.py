@@ -75,7 +75,8 @@ def test_a_jpeg_that_the_later_decoder_would_refuse_is_not_copied(
     with pytest.raises(ValueError, match="Corrupt"):
         simplejpeg.decode_jpeg(content, "RGB")
     verdict, result = verdict_of(content)
-    assert (verdict.verdict, verdict.why) == ("ok", "")
+    assert verdict.verdict == "ok"
+    assert verdict.why == "decoder complained: premature end of data segment"
     assert result != content
 
 
@@ -230,3 +231,14 @@ def test_another_quality_is_that_of_the_jpeg(
     ]
     assert sizes == sorted(set(sizes))
     assert prepare("a", 0, content, Target(72, quality=90)) == prepare("a", 0, content, TARGET)
+
+
+def test_damaged_data_is_used_and_its_verdict_says_so(picture: Draw, encoded: Encode) -> None:
+    for content, kind in (
+        (encoded(picture(90, 120, blue=50)), "ok"),
+        (encoded(np.asarray(picture(90, 120))[..., 0]), "repaired"),
+    ):
+        verdict, _ = verdict_of(damaged(content))
+        assert verdict.verdict == kind
+        assert verdict.why.endswith("decoder complained: premature end of data segment")
+    assert verdict.why.startswith("gray, ")

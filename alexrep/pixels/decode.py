@@ -1,6 +1,7 @@
 """Decodes image files to RGB, whatever their format really is."""
 
 import io
+import re
 import warnings
 from dataclasses import dataclass
 
@@ -12,6 +13,13 @@ from alexrep.pixels import header
 
 MAX_PIXELS = 100_000_000
 """Largest image that is decoded; ILSVRC's largest has about 60 million pixels."""
+
+MAX_SCANS = 500
+"""Most scans of a JPEG that are decoded; encoders write up to about 14."""
+MAX_SCANNED = 2_000_000_000
+"""Most pixels of a JPEG times its scans, each of which takes a decoder a pass over all of them."""
+
+_COMPLAINT = re.compile(r"Corrupt JPEG data: (?:[0-9]+ )?(.*?)(?: 0x[0-9a-f]+)?$")
 
 Picture = Image.Image
 
@@ -30,6 +38,10 @@ class Decoded:
     """Format of the file, JPEG or PNG."""
     mode: str
     """Mode as stored, in Pillow's terms."""
+    is_clean: bool = False
+    """Whether the decoder that later reads the prepared images takes it without a complaint."""
+    complaint: str = ""
+    """What that decoder says of damaged data, which Pillow decodes in silence."""
 
 
 def version() -> str:
@@ -60,7 +72,7 @@ def decode(image_bytes: bytes) -> Decoded:
 
     Raises:
         UndecodableError: If the bytes are no JPEG or PNG, are truncated or
-            damaged, or describe more than MAX_PIXELS pixels.
+            damaged, or describe more than MAX_PIXELS pixels or too many scans.
         MemoryError: If there is too little memory.
     """
     with warnings.catch_warnings():
@@ -70,16 +82,47 @@ def decode(image_bytes: bytes) -> Decoded:
             width, height = picture.size
             if width * height > MAX_PIXELS:
                 raise UndecodableError(f"{width}x{height} pixels, over {MAX_PIXELS}")
+            _require_few_scans(image_bytes, width * height)
             mode, kind = picture.mode, picture.format
-            picture.load()
-            rgb = _to_rgb(picture)
+            rgb, complaint = _turbo(image_bytes, mode) if kind != "PNG" else (None, "")
+            is_clean = rgb is not None
+            if rgb is None:
+                picture.load()
+                rgb = _to_rgb(picture)
         except (UndecodableError, MemoryError):
             raise  # a lack of memory says nothing about the image
         except UnidentifiedImageError:
             raise UndecodableError(header.describe(image_bytes)) from None
         except Exception as error:  # decoders raise anything on hostile bytes
             raise UndecodableError(header.rare_kind(image_bytes) or _reason(error)) from None
-    return Decoded(rgb, "PNG" if kind == "PNG" else "JPEG", mode)
+    return Decoded(rgb, "PNG" if kind == "PNG" else "JPEG", mode, is_clean, complaint)
+
+
+def _turbo(image_bytes: bytes, mode: str) -> tuple[Picture | None, str]:
+    """Decode a JPEG by libjpeg-turbo's own interface, which gives Pillow's pixels and complains.
+
+    Returns:
+        The image, None unless it is RGB and sound; and what was said of damaged data. Counts
+        and markers are left out of that, so that equal faults are counted together.
+    """
+    try:
+        if mode == "RGB":
+            return Image.fromarray(simplejpeg.decode_jpeg(image_bytes, "RGB")), ""
+        simplejpeg.decode_jpeg(image_bytes, "GRAY", min_height=1, min_width=1)
+    except ValueError as error:
+        said = _COMPLAINT.match(str(error))
+        return None, said[1] if said else ""
+    return None, ""
+
+
+def _require_few_scans(image_bytes: bytes, num_pixels: int) -> None:
+    """Refuse a JPEG of so many scans that its decoding would take minutes.
+
+    The marker of a scan is counted wherever it stands; in a scan's own data it cannot.
+    """
+    num = image_bytes.count(b"\xff\xda") if image_bytes.startswith(b"\xff\xd8") else 0
+    if num > MAX_SCANS or (num > 4 and num * num_pixels > MAX_SCANNED):
+        raise UndecodableError(f"JPEG of {num:,} scans of {num_pixels:,} pixels")
 
 
 def _to_rgb(picture: Picture) -> Picture:

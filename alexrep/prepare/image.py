@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from alexrep.files import sha256_bytes
 from alexrep.pixels import rescale
-from alexrep.pixels.decode import UndecodableError, decode, is_clean
+from alexrep.pixels.decode import UndecodableError, decode
 
 MAX_UNWRAPPED = 1 << 26
 """Largest decompressed size of a gzip-wrapped image, in bytes."""
@@ -84,13 +84,15 @@ def prepare(
         repairs.append("PNG")
     if decoded.mode != "RGB":
         repairs.append(_MODES.get(decoded.mode, f"mode {decoded.mode}"))
-    if not repairs and width == height == target.side and is_clean(jpeg):
+    if not repairs and width == height == target.side and decoded.is_clean:
         prepared = jpeg
         why = "copied"
     else:
         square = rescale.to_square(image, target.side, target.geometry, target.resampling)
         prepared = rescale.encode(square, target.quality)
         why = ", ".join(repairs)
+    if decoded.complaint:
+        why = ", ".join(filter(None, (why, f"decoder complained: {decoded.complaint}")))
     verdict = "patched" if patched else "repaired" if repairs else "ok"
     return Verdict(
         name=name,
