@@ -16,6 +16,23 @@ from alexrep.owner import is_running
 PARTIAL = ".partial"
 _LONGEST = 255
 """Longest file name in bytes; the limit of Linux file systems."""
+ENVIRONMENT = (
+    errno.EIO,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.ENOLCK,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+    errno.EROFS,
+    errno.ENODEV,
+    errno.ENXIO,
+    errno.ENOTCONN,
+    errno.EREMOTEIO,
+)
+"""Error numbers of disks, permissions and limits, which say nothing about the bytes of a file."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Error numbers of a full disk, quota or file table."""
 
@@ -81,6 +98,20 @@ def named(path: Path) -> Iterator[None]:
             error.filename = str(path)
             del error.filename2
         raise
+
+
+def require_sound_disk(error: BaseException, path: Path) -> None:
+    """Raise an error of the disk or the system again, with the file's name.
+
+    It says nothing about the file's bytes, whoever reads them.
+
+    Args:
+        error: What was raised while the file was read.
+        path: The file.
+    """
+    if isinstance(error, OSError) and error.errno in ENVIRONMENT:
+        error.filename = error.filename or str(path)
+        raise error
 
 
 def partial_path(path: Path) -> Path:

@@ -87,3 +87,13 @@ def test_a_missing_table_is_one_line(tmp_path: Path) -> None:
         DataError, match=r"none\.json: expected a class table, found .*No such file"
     ):
         classes.read(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("wnid", ["../../escaped", "a/b", "..", ".", "", "/etc", "a\0b"])
+def test_a_wnid_that_leads_out_of_its_folder_is_refused(wnid: str) -> None:
+    with pytest.raises(DataError, match=r"meta\.mat: expected wnids that can name a folder, found"):
+        classes.of_leaves([*LEAVES, (wnid, 9, "dog", 1)])
+    rows = classes.of_leaves(LEAVES).rows()
+    rows[0]["wnid"] = wnid
+    with pytest.raises(DataError, match="here: expected a class table, found other values"):
+        classes.of_rows(rows, "here")

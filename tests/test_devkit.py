@@ -1,5 +1,6 @@
 """Devkits: known answers of the real ones, other years, broken ones, labels by id."""
 
+import errno
 import gzip
 import io
 import shutil
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from alexrep import guarded
 from alexrep.errors import DataError
 from alexrep.ilsvrc import devkit
 from alexrep.ilsvrc.classes import ClassTable
@@ -309,3 +311,47 @@ def test_the_real_dogs_of_2012(real_data: Path) -> None:
     assert [synset.id for synset in table.synsets] == [3, 8, 5, 9, 10, 1, 4, 2, 7, 6]
     assert table.synsets[2].words == "beagle"
     assert Counter(devkit.read_val_labels(raw, edition, table)) == dict.fromkeys(range(10), 45)
+
+
+def test_a_devkit_that_unfolds_to_gigabytes_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devkit, "MOST", 1 << 20)
+    where = tmp_path / DEMO.devkit
+    where.write_bytes(gzip.compress(bytes(3 << 20)))
+    with pytest.raises(DataError, match="expected a devkit of at most 1,048,576 bytes, found more"):
+        devkit.read_classes(tmp_path, DEMO)
+
+
+def test_a_meta_that_is_huge_in_a_hole_is_refused(tmp_path: Path) -> None:
+    info = tarfile.TarInfo("data/meta.mat")
+    info.size = 20 << 30
+    where = tmp_path / DEMO.devkit
+    where.write_bytes(gzip.compress(info.tobuf(tarfile.GNU_FORMAT)))
+    with pytest.raises(
+        DataError, match=r"data/meta.mat: expected a devkit of at most .* found more"
+    ):
+        devkit.read_classes(tmp_path, DEMO)
+
+
+def test_a_meta_without_a_checksum_is_tried_in_a_process_of_its_own(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = tmp_path / DEMO.devkit
+    where.write_bytes(gzip.decompress((raw / DEMO.devkit).read_bytes()))
+    assert devkit.read_classes(tmp_path, DEMO) == devkit.read_classes(raw, DEMO)
+    crash = "bytes on which its reader crashes or never ends"
+    monkeypatch.setattr(guarded, "fault", lambda function, content: crash)
+    with pytest.raises(DataError, match=f"expected synsets in meta.mat, found {crash}; download"):
+        devkit.read_classes(tmp_path, DEMO)
+
+
+def test_a_disk_that_fails_is_no_fault_of_the_devkit(
+    raw: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(devkit: Path) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(devkit, "_unpacked", fail)
+    with pytest.raises(OSError, match=r"Input/output error: '.*DEMO_devkit.tar.gz'"):
+        devkit.read_classes(raw, DEMO)

@@ -11,11 +11,16 @@ import zlib
 from pathlib import Path
 
 from alexrep.errors import DataError, mismatch
+from alexrep.files import require_sound_disk
 from alexrep.ilsvrc import zips
 from alexrep.ilsvrc.member import Member, refuse_hostile
 
 MOST = 1 << 28
 """Largest size of an image, in bytes; the largest of ILSVRC has 15 MB."""
+
+
+MOST_HEADER = 1 << 20
+"""Largest size of a tar's header with its extensions, in bytes."""
 
 
 class _Section(io.RawIOBase):
@@ -42,6 +47,8 @@ class _Section(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         left = max(0, self._size - self._position)
         size = left if size < 0 else min(size, left)
+        if size > MOST_HEADER:  # names and times; tarfile would read gigabytes to memory
+            raise tarfile.ReadError(f"a header of {size:,} bytes")
         section = os.pread(self._descriptor, size, self._start + self._position)
         self._position += len(section)
         return section
@@ -73,8 +80,9 @@ def members(archive: Path, start: int = 0, size: int | None = None) -> list[Memb
                 _refuse_damaged(archive, section, tar.offset)
     except PermissionError:
         raise  # says nothing about the archive
-    # int(mtime) raises the last two: a header may hold an infinite time.
-    except (tarfile.TarError, OSError, ValueError, OverflowError) as error:
+    # int(mtime) raises two of them: a header may hold an infinite time.
+    except (tarfile.TarError, OSError, ValueError, OverflowError, RecursionError) as error:
+        require_sound_disk(error, archive)
         raise DataError(mismatch(archive, "a tar", error, "download it again")) from None
     return listed
 
@@ -118,6 +126,7 @@ def _read_file(folder: Path, member: Member) -> bytes:
     try:
         image_bytes = path.read_bytes()
     except OSError as error:
+        require_sound_disk(error, path)
         raise DataError(mismatch(path, "a readable file", error.strerror, advice)) from None
     if len(image_bytes) != member.size:
         found = f"{len(image_bytes)} bytes"

@@ -82,7 +82,7 @@ def of_leaves(leaves: Sequence[tuple[str, int, str, int]]) -> ClassTable:
     """Make the table from (wnid, id, words, number of training images), in any order.
 
     Raises:
-        DataError: If a wnid or an id occurs twice.
+        DataError: If a wnid or an id occurs twice, or a wnid cannot name a folder.
     """
     for position, what in ((0, "wnid"), (1, "id")):
         seen = [leaf[position] for leaf in leaves]
@@ -91,8 +91,17 @@ def of_leaves(leaves: Sequence[tuple[str, int, str, int]]) -> ClassTable:
             raise DataError(
                 mismatch("meta.mat", f"each {what} once", twice[0], "download the devkit again")
             )
+    unsafe = next((leaf[0] for leaf in leaves if not is_path_part(leaf[0])), None)
+    if unsafe is not None:
+        wanted, advice = "wnids that can name a folder", "download the devkit again"
+        raise DataError(mismatch("meta.mat", wanted, repr(unsafe), advice))
     ranked = sorted(leaves)
     return ClassTable(tuple(Synset(index, *leaf) for index, leaf in enumerate(ranked)))
+
+
+def is_path_part(name: str) -> bool:
+    """Tell whether a name is one part of a path, which leads nowhere else."""
+    return name not in ("", ".", "..") and "/" not in name and "\0" not in name
 
 
 def of_rows(rows: list[dict[str, object]], where: object) -> ClassTable:
@@ -116,7 +125,7 @@ def _is_table(synsets: tuple[Synset, ...]) -> bool:
     for index, synset in enumerate(synsets):
         texts, numbers = (synset.wnid, synset.words), (synset.id, synset.num_train_images)
         kinds = [isinstance(text, str) for text in texts] + [type(num) is int for num in numbers]
-        if synset.index != index or not all(kinds):
+        if synset.index != index or not all(kinds) or not is_path_part(synset.wnid):
             return False
     wnids = [synset.wnid for synset in synsets]
     return bool(wnids) and wnids == sorted(set(wnids))

@@ -11,11 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from alexrep import guarded
 from alexrep.errors import DataError, examples, mismatch
+from alexrep.files import require_sound_disk
 from alexrep.ilsvrc.classes import ClassTable, of_leaves
 from alexrep.ilsvrc.editions import EDITIONS, Edition
 
 META = "data/meta.mat"
+MOST = 1 << 29
+"""Largest size of a devkit, packed or not, in bytes; that of 2012 has 5 MB unpacked."""
 
 
 def read_classes(raw: Path, edition: Edition) -> ClassTable:
@@ -141,16 +145,15 @@ def _member(devkit: Path, suffix: str) -> bytes:
         path = devkit / suffix
         if not path.is_file():
             raise DataError(_no_devkit(devkit, suffix, sorted(os.listdir(devkit))))
+        _require_small(path, path.stat().st_size)
         return path.read_bytes()
     names: list[str] = []
     try:
-        packed = devkit.read_bytes()
-        # Unpacked as a whole, to check gzip's checksum: scipy crashes on a damaged meta.mat.
-        unpacked = gzip.decompress(packed) if packed.startswith(b"\x1f\x8b") else packed
-        with tarfile.open(fileobj=io.BytesIO(unpacked), mode="r:") as tar:
+        with tarfile.open(fileobj=io.BytesIO(_unpacked(devkit)), mode="r:") as tar:
             for member in tar:
                 names.append(member.name)
                 if member.isfile() and f"/{member.name}".endswith(f"/{suffix}"):
+                    _require_small(f"{devkit}: {member.name}", member.size)
                     stream = tar.extractfile(member)
                     assert stream is not None, "a regular file has content"  # noqa: S101
                     return stream.read()
@@ -158,10 +161,34 @@ def _member(devkit: Path, suffix: str) -> bytes:
         raise DataError(_no_devkit(devkit, suffix, None)) from None
     except PermissionError:
         raise  # says nothing about the devkit
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+    except (tarfile.TarError, OSError, EOFError, zlib.error, RecursionError) as error:
+        require_sound_disk(error, devkit)
         advice = "name a devkit's tar, or download it again"
         raise DataError(mismatch(devkit, "a tar.gz", error, advice)) from None
     raise DataError(_no_devkit(devkit, suffix, names))
+
+
+def _unpacked(devkit: Path) -> bytes:
+    """Read the tar of a devkit, unpacked as a whole, which checks gzip's checksum."""
+    _require_small(devkit, devkit.stat().st_size)
+    if not _is_gzip(devkit):
+        return devkit.read_bytes()
+    with gzip.open(devkit) as stream:
+        unpacked = stream.read(MOST + 1)
+    _require_small(devkit, len(unpacked))
+    return unpacked
+
+
+def _is_gzip(devkit: Path) -> bool:
+    with devkit.open("rb") as stream:
+        return stream.read(2) == b"\x1f\x8b"
+
+
+def _require_small(where: object, size: int) -> None:
+    """Refuse what is larger than any devkit before it is read to memory."""
+    if size > MOST:
+        wanted, advice = f"a devkit of at most {MOST:,} bytes", "download it again"
+        raise DataError(mismatch(where, wanted, "more", advice))
 
 
 def _no_devkit(devkit: Path, suffix: str, names: list[str] | None) -> str:
@@ -186,13 +213,23 @@ def read_synsets(where: Path) -> NDArray[np.void]:
 
 def _mat(meta: bytes, where: Path) -> dict[str, Any]:
     """Read the variables of meta.mat."""
+    found, variables = None, dict[str, Any]()
+    if where.is_dir() or not _is_gzip(where):  # no checksum: scipy may crash or never end
+        found = guarded.fault("alexrep.ilsvrc.devkit:load_mat", content=meta)
+    try:
+        if found is None:
+            variables = load_mat(meta)
+    except Exception as error:  # scipy raises anything on damaged bytes
+        found = " ".join(repr(error).split())
+    if found is not None:
+        raise DataError(mismatch(where, "synsets in meta.mat", found, "download the devkit again"))
+    return variables
+
+
+def load_mat(meta: bytes) -> dict[str, Any]:
+    """Read the variables of meta.mat by scipy, which may raise anything on damaged bytes."""
     from scipy.io import loadmat  # noqa: PLC0415 (slow to import)
 
     stream: Any = io.BytesIO(meta)  # scipy's stubs take paths only
-    try:
-        variables: dict[str, Any] = loadmat(stream, squeeze_me=True)
-    except Exception as error:  # scipy raises anything on damaged bytes
-        found = " ".join(repr(error).split())
-        message = mismatch(where, "synsets in meta.mat", found, "download the devkit again")
-        raise DataError(message) from None
+    variables: dict[str, Any] = loadmat(stream, squeeze_me=True)
     return variables
