@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import shutil
+import sys
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -44,7 +46,7 @@ class Facts:
     shards: dict[str, str]
 
 
-def facts(raw: Path, data: Path, *options: str) -> Facts:
+def facts(raw: Path, data: Path, *options: str | Path) -> Facts:
     """Prepare everything, and return its facts; one image of val cannot be read."""
     small = ("--side", "32", "--workers", "1")
     alexrep("preprocess", raw, data, "--partial", *small, *options, code=3)
@@ -147,11 +149,39 @@ def kaggle_zip(reference: Reference, folder: Path) -> Path:
     return folder
 
 
+def hub_names(originals: Originals, split: str) -> list[tuple[str, bytes, int]]:
+    """Return name in the hub's manner, bytes and label of each image, in no order."""
+    rows = []
+    for name, (content, wnid) in originals[split].items():
+        stem, label = name.removesuffix(".JPEG"), WNIDS.index(wnid)
+        is_test = split == "test"
+        rows.append((name if is_test else f"{stem}_{wnid}.JPEG", content, -1 if is_test else label))
+    return sorted(rows, key=lambda row: hashlib.sha256(row[0].encode()).hexdigest())
+
+
+def parquet(reference: Reference, folder: Path, *, kit: bool = True) -> Path:
+    """Write two files of train and one of the others, in row groups of three."""
+    arrow, module = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    (folder / "data").mkdir(parents=True)
+    for split, name, num in (("train", "train", 2), ("val", "validation", 1), ("test", "test", 1)):
+        rows = hub_names(reference.originals, split)
+        for number in range(num):
+            mine = rows[number::num]
+            images = [{"bytes": content, "path": path} for path, content, _ in mine]
+            table = arrow.table({"image": images, "label": [label for _, _, label in mine]})
+            path = folder / "data" / f"{name}-{number:05d}-of-{num:05d}.parquet"
+            module.write_table(table, path, row_group_size=3)
+    if kit:
+        shutil.copy(reference.raw / "DEMO_devkit.tar.gz", folder)
+    return folder
+
+
 LAYOUTS: dict[str, Callable[[Reference, Path], Path]] = {
     "kaggle tree": kaggle_tree,
     "kaggle zip": kaggle_zip,
+    "parquet": parquet,
 }
-UNLABELLED = {"kaggle tree", "kaggle zip"}
+UNLABELLED = {"kaggle tree", "kaggle zip", "parquet"}
 """Layouts that have no labels of test."""
 
 
@@ -229,3 +259,132 @@ def test_lists_with_a_bom_and_blanks_are_read(reference: Reference, tmp_path: Pa
         lines = path.read_text().splitlines()
         path.write_bytes(b"\xef\xbb\xbf" + "".join(f" {line} \r\n\r\n" for line in lines).encode())
     assert source.survey(raw, None, partial=True) == before
+
+
+PARQUET = "data/train-00001-of-00002.parquet"
+
+
+Change = Callable[[list[str], list[int]], tuple[list[str], list[int]]]
+
+
+def rewritten(raw: Path, change: Change, files: str = "train-*") -> Path:
+    """Write files anew with other paths and labels."""
+    arrow, module = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    for file in raw.glob(f"data/{files}"):
+        rows = module.read_table(file).to_pylist()
+        paths, labels = change([r["image"]["path"] for r in rows], [r["label"] for r in rows])
+        images = [
+            {"bytes": row["image"]["bytes"], "path": own}
+            for row, own in zip(rows, paths, strict=True)
+        ]
+        module.write_table(arrow.table({"image": images, "label": labels}), file)
+    return raw
+
+
+def test_labels_of_parquet_are_checked_against_the_wnids_in_the_paths(
+    reference: Reference, tmp_path: Path
+) -> None:
+    raw = parquet(reference, tmp_path / "raw")
+    rewritten(raw, lambda paths, labels: (paths, [2 - label for label in labels]))
+    message = r"train-0000.*parquet: expected label 0, the rank of n00000020 among the 3 sorted wn"
+    with pytest.raises(DataError, match=message):
+        source.survey(raw, None, partial=True)
+
+
+def test_labels_of_a_part_may_be_the_ranks_among_its_own_wnids(
+    reference: Reference, tmp_path: Path
+) -> None:
+    raw = parquet(reference, tmp_path / "raw", kit=False)
+    known = dict(zip(WNIDS, ("n01443537", "n02086240", "n15075141"), strict=True))
+
+    def change(paths: list[str], labels: list[int]) -> tuple[list[str], list[int]]:
+        return [f"{p[:-14]}{known[p[-14:-5]]}.JPEG" for p in paths], labels
+
+    part = source.survey(rewritten(raw, change, "[tv][ra]*"), None, partial=True)
+    assert [synset.wnid for synset in part.classes.synsets] == [*known.values()]
+    assert part.edition.name == "folder"
+
+
+def test_paths_without_wnids_leave_the_labels_alone_and_this_is_said(
+    reference: Reference, tmp_path: Path
+) -> None:
+    raw = rewritten(
+        parquet(reference, tmp_path / "raw"), lambda paths, labels: ([""] * len(paths), labels)
+    )
+    surveyed = source.survey(raw, None, partial=True)
+    assert (
+        "no wnids in the paths of train: the order of classes was not checked" in surveyed.remarks
+    )
+    assert surveyed.units[0].members[0].name == "unnamed-train-00000-of-00002-0.JPEG"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            None,
+            r"raw/data: expected 2 files of train, found all but train-00001-of-00002\.parquet; d",
+        ),
+        (
+            b"version https://git-lfs.github.com/spec/v1\n",
+            "found a pointer of Git LFS; git lfs pull",
+        ),
+        (
+            b"PAR1 and no more",
+            r"00001-of-00002\.parquet: expected a parquet file, found .*; download",
+        ),
+    ],
+)
+def test_a_file_of_parquet_that_is_missing_or_broken_is_named(
+    reference: Reference, tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    raw = parquet(reference, tmp_path / "raw")
+    (raw / PARQUET).unlink()
+    if content is not None:
+        (raw / PARQUET).write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        source.survey(raw, None, partial=False)
+
+
+def test_without_pyarrow_one_line_says_how_to_get_it(
+    reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = parquet(reference, tmp_path / "raw")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    said = alexrep("preprocess", raw, tmp_path / "data", code=1)
+    assert said.endswith(
+        "expected pyarrow to read it, found none; pip install 'alexrep[parquet]'\n"
+    )
+
+
+def test_a_smaller_set_is_the_same_of_rows_and_of_tars(
+    reference: Reference, tmp_path: Path
+) -> None:
+    """Names and labels are drawn, however the images lie; prepared ones can be shrunk again."""
+    mixed = parquet(reference, tmp_path / "raw")
+    options = ("--partial", "--select", "2", "--images", "4", "--val-fraction", "0.25")
+    drawn = []
+    for name, raw in (("tars", reference.raw), ("rows", mixed), ("again", tmp_path / "whole")):
+        if name == "again":
+            alexrep("preprocess", mixed, raw, "--side", "64", "--partial", code=3)
+        alexrep("shrink", raw, tmp_path / name, "--side", "32", "--workers", "1", *options)
+        images = open_prepared(tmp_path / name)
+        verdicts = [
+            (s, v) for s in images.splits for u in images.units(s) for v in images.verdicts(u)
+        ]
+        drawn.append({(split, verdict.name, verdict.label) for split, verdict in verdicts})
+    own = [{image for image in images if image[0] != "test"} for images in drawn]
+    assert own[0] == own[1] == own[2]
+
+
+def test_rows_are_extracted_under_numbers_of_their_class(
+    reference: Reference, tmp_path: Path
+) -> None:
+    raw, lists = parquet(reference, tmp_path / "raw"), []
+    for name, one in (("tars", reference.raw), ("rows", raw)):
+        alexrep("preprocess", one, tmp_path / name, "--side", "32", "--partial", code=3)
+        alexrep("extract", tmp_path / name, tmp_path / f"{name}-out", "--layout", "tiny")
+        files = (tmp_path / f"{name}-out").rglob("train/**/*.JPEG")
+        lists.append({str(path.relative_to(tmp_path / f"{name}-out")) for path in files})
+    assert lists[0] == lists[1]
+    assert len(lists[0]) == 18

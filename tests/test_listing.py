@@ -28,7 +28,7 @@ def verdicts(unit):
 
 def listed(num):
     units = [f"train/{k}" for k in range(num // 1000)]
-    fake = SimpleNamespace(units=lambda split: units, verdicts=verdicts, tar=Path)
+    fake = SimpleNamespace(is_mixed=False, units=lambda split: units, verdicts=verdicts, tar=Path)
     return list_images(fake, "train", 1)
 
 def peak():
@@ -85,7 +85,9 @@ def test_names_of_all_parts_have_the_width_of_the_longest() -> None:
     fields: Any = ("ok", "", "", "RGB", 1, 1, "", 0, 2**31 + 5)
     verdicts = {"val/0": [Verdict("ab", 0, *fields)], "val/1": [Verdict("abcdef", 1, *fields)]}
     verdicts["val/2"] = []
-    fake: Any = SimpleNamespace(units=lambda _: list(verdicts), verdicts=verdicts.get, tar=Path)
+    fake: Any = SimpleNamespace(
+        is_mixed=False, units=lambda _: list(verdicts), verdicts=verdicts.get, tar=Path
+    )
     listed = list_images(fake, "val", 1)
     assert listed.part(0, 1).name.dtype == np.dtype("S6") == listed.part(1, 2).name.dtype
     assert listed.part(0, 2).size.sum() == 2 * (2**31 + 5)
@@ -95,7 +97,9 @@ def test_places_beyond_four_gigabytes_are_kept() -> None:
     fields: Any = {"verdict": "ok", "why": "", "source_sha256": "", "size": 1}
     offsets = {"a": 9, "b": 2**40 + 1}
     verdicts = {"val/0": [Verdict(name, 0, offset=at, **fields) for name, at in offsets.items()]}
-    fake: Any = SimpleNamespace(units=lambda _: list(verdicts), verdicts=verdicts.get, tar=Path)
+    fake: Any = SimpleNamespace(
+        is_mixed=False, units=lambda _: list(verdicts), verdicts=verdicts.get, tar=Path
+    )
     assert list_images(fake, "val", 1).part(0, 2).offset.tolist() == [9, 2**40 + 1]
 
 

@@ -269,7 +269,7 @@ def labelled(prepared: Prepared, split: str) -> Counter[tuple[int, bytes]]:
 def test_the_layout_of_tiny_imagenet_may_have_more_images_than_it(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("alexrep.ilsvrc.tiny.NUM_TRAIN", 5)
+    monkeypatch.setattr("alexrep.ilsvrc.layouts.tiny.NUM_TRAIN", 5)
     run("extract", prepared, tmp_path / "layout", "--layout", "tiny")
     run("preprocess", tmp_path / "layout", tmp_path / "data", "--partial", "--side", "32")
     assert open_prepared(tmp_path / "data").manifest.counts["train images"] == 18

@@ -61,6 +61,11 @@ def of_words(words: Mapping[str, str], where: Path) -> tuple[Edition, ClassTable
         return EDITIONS["ilsvrc2012"], ClassTable(tuple(rows))
     if len(words) < 2:
         raise DataError(mismatch(where, "two classes or more", "one", "name all of them"))
+    return own(words)
+
+
+def own(words: Mapping[str, str]) -> tuple[Edition, ClassTable]:
+    """Make the table of these wnids alone, with the rank plus 1 as id."""
     ranked = enumerate(sorted(words.items()))
     return FOLDER, ClassTable(
         tuple(Synset(index, wnid, index + 1, text or wnid, 0) for index, (wnid, text) in ranked)

@@ -57,6 +57,21 @@ def check_images(
     return []
 
 
+def check_number(edition: Edition, split: str, where: Path, found: int, partial: bool) -> list[str]:
+    """Check the number of images of a split; returns and raises as `check_images`."""
+    wanted = edition.num_images[split]
+    if found == wanted:
+        return []
+    return [_accept(where, f"{wanted:,} {split} images", f"{found:,}", partial)]
+
+
+def check_files(where: Path, wanted: str, missing: list[str], partial: bool) -> list[str]:
+    """Check that no file is missing, by the numbers in names; else as `check_images`."""
+    if not missing:
+        return []
+    return [_accept(where, wanted, f"all but {examples(missing)}", partial)]
+
+
 def remark_unlabelled(edition: Edition, labels: Sequence[int]) -> list[str]:
     """Remark how many test images have no label, if the edition's labels are public.
 

@@ -94,8 +94,13 @@ def select(whole: Source, groups: Sequence[Group], amounts: Amounts) -> Source:
         DataError: If a class has no training images, or val by fraction would leave it none in
             train or in val.
     """
+    if not whole.is_listed:
+        wanted, found = "names of all images before they are read", "archives without a list"
+        advice = "prepare all of them, then alexrep shrink DATA"
+        raise DataError(mismatch("a selection", wanted, found, advice))
     selector = _Selector(whole, groups, amounts)
-    units = [*selector.train()] if any(unit.split == "train" for unit in whole.units) else []
+    train = selector.mixed_train if whole.is_mixed else selector.train
+    units = [*train()] if any(unit.split == "train" for unit in whole.units) else []
     for split in ("val", "test") if amounts.val_fraction is None else ("test",):
         units += selector.flat(split)
     units.sort(key=lambda unit: SPLITS.index(unit.split))
@@ -154,6 +159,25 @@ class _Selector:
             labels = dict.fromkeys(images, label)
             for unit in units:
                 yield from _cut(unit, _name(split, unit, group), labels)
+
+    def mixed_train(self) -> Iterator[Unit]:
+        """Yield the units of train, and those of val by fraction, that hold any classes."""
+        units = [unit for unit in self.whole.units if unit.split == "train"]
+        pools, chosen = self._pools(units), {"train": dict[Image, int](), "val": dict[Image, int]()}
+        for label, group in enumerate(self.groups):
+            train, val = set(self._take("train", group.name, pools.get(label, {}))), set[Image]()
+            if not train:
+                advice = "leave the class out"
+                raise DataError(mismatch(group.name, "training images", "none", advice))
+            if self.amounts.val_fraction is not None:
+                own = pools[label].items()
+                rest = {wnid: [image for image in pool if image in train] for wnid, pool in own}
+                val = set(_held_out(group.name, rest, self.amounts.val_fraction, self.amounts.seed))
+            chosen["train"] |= dict.fromkeys(train - val, label)
+            chosen["val"] |= dict.fromkeys(val, label)
+        for split, images in chosen.items():
+            for unit in units:
+                yield from _cut(unit, unit.name.replace("train", split, 1), images)
 
     def flat(self, split: str) -> Iterator[Unit]:
         """Yield the units of val or test, with the images of the classes."""

@@ -1,8 +1,9 @@
 """Units of work (a class of train, a range of val or test), and the source that they make up."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import JsonValue
 
@@ -13,9 +14,20 @@ from alexrep.ilsvrc.editions import Edition
 from alexrep.ilsvrc.member import Member
 
 
+class Original(NamedTuple):
+    """An image as distributed."""
+
+    name: str
+    """Its original file name."""
+    label: int
+    """Class index, -1 unknown."""
+    content: bytes
+    """The bytes of its file."""
+
+
 @dataclass(frozen=True)
 class Unit:
-    """A unit of work: a class of train, or up to 1,000 images."""
+    """A unit of work: a class of train, or up to 1,000 images; or a part of a mixed archive."""
 
     name: str
     """Such as train/n01440764 or val/00000; also the stem of its outputs."""
@@ -24,7 +36,7 @@ class Unit:
     members: tuple[Member, ...]
     """The images; if nested the class's tar, which is listed when it is prepared."""
     labels: tuple[int, ...]
-    """Class index of each image, -1 unknown; for train a single index for all."""
+    """Class index of each image, -1 unknown; for train, unless mixed, a single index for all."""
     patches: dict[str, Member] = field(default_factory=dict)
     """Replacements by file name; for train additions, too."""
     patch_archive: Path | None = None
@@ -34,6 +46,15 @@ class Unit:
     """Whether fewer images are accepted."""
     is_nested: bool = False
     """Whether the images lie in a tar inside the archive."""
+    reader: "Callable[[Unit], Iterator[Original]] | None" = None
+    """Reads the images of a mixed unit, of any classes in any order; see `is_mixed`."""
+    num_guessed: int = 0
+    """Number of images to expect in a mixed unit whose members are not known before."""
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether it holds images of any classes, as the archive happens to have them together."""
+        return self.reader is not None
 
     @property
     def split(self) -> str:
@@ -45,13 +66,15 @@ class Unit:
         """The number of its images; of a nested tar, that of the devkit, 0 if it does not say."""
         if self.is_nested:
             return self.num_expected or 0
+        if self.is_mixed and not self.members:
+            return self.num_guessed
         return len({*(member.name for member in self.members), *self.patches})
 
     @property
     def label_of(self) -> dict[str, int]:
         """The label of each image by its name; of those that patches add to train, too."""
         names = [member.name for member in self.members]
-        if self.split == "train":
+        if self.split == "train" and not self.is_mixed:
             return dict.fromkeys((*names, *self.patches), self.labels[0])
         return dict(zip(names, self.labels, strict=True))
 
@@ -73,10 +96,16 @@ class Unit:
         """
         members = tuple(member for member in self.members if member.name in label_of)
         labels = tuple(label_of[member.name] for member in members)
-        if name.startswith("train/"):
+        if name.startswith("train/") and not self.is_mixed:
             labels = (next(iter(label_of.values())),)
         patches = {name: patch for name, patch in self.patches.items() if name in label_of}
         return replace(self, name=name, members=members, labels=labels, patches=patches)
+
+
+def read_members(unit: Unit) -> Iterator[Original]:
+    """Read the members of a mixed unit one by one, in their order."""
+    for member, label in zip(unit.members, unit.labels, strict=True):
+        yield Original(member.name, label, archives.read(unit.archive, member))
 
 
 def train_members(unit: Unit) -> list[Member]:
@@ -116,3 +145,13 @@ class Source:
     """Seed of the selection."""
     details: dict[str, JsonValue] = field(default_factory=dict)
     """What the manifest is to say of the selection."""
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether units of train hold images of several classes."""
+        return any(unit.is_mixed for unit in self.units)
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the names of all images, or of their tars, are known before they are read."""
+        return all(unit.members or unit.patches for unit in self.units)

@@ -31,6 +31,8 @@ def total(source: Source, part: Part = WHOLE) -> int:
 
 def _count(source: Source, unit: Unit, at_most: bool = False) -> int:
     """Return the images that a unit should have; `at_most` caps it by the size of its tar."""
+    if unit.is_mixed:
+        return unit.num_images
     if not unit.is_nested:
         return len(unit.members)
     promised = source.classes.synsets[unit.labels[0]].num_train_images

@@ -1,7 +1,8 @@
 """Layouts in which prepared images are exported as files: class folders, or Tiny ImageNet's."""
 
+from array import array
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Protocol
@@ -52,14 +53,14 @@ class TinyImageNet:
 
     wnids: tuple[str, ...]
     words: tuple[str, ...]
-    first: Mapping[str, int]
-    """Number of the first image of each unit."""
+    numbers: Mapping[str, Sequence[int]]
+    """Number of each image, by unit."""
     annotations: str
     """Name and wnid of each image of val."""
 
     def path(self, unit: str, position: int, verdict: Verdict) -> str:
         """See `Layout`."""
-        split, number = unit.split("/", 1)[0], self.first[unit] + position
+        split, number = unit.split("/", 1)[0], self.numbers[unit][position]
         if split != "train":
             return f"{split}/images/{split}_{number}.JPEG"
         wnid = self.wnids[verdict.label]
@@ -88,19 +89,20 @@ def tiny(prepared: Prepared) -> TinyImageNet:
     """
     synsets = prepared.classes.synsets
     seen: Counter[str | int] = Counter()
-    first, lines = {}, []
+    numbers, lines = {}, []
     for split in prepared.splits:
         for unit in prepared.units(split):
-            verdicts = prepared.verdicts(unit)
-            counted = verdicts[0].label if split == "train" and verdicts else split
-            first[unit] = seen[counted]
-            if split == "val":
-                numbered = enumerate(verdicts, seen[counted])
-                lines += [f"val_{n}.JPEG\t{synsets[v.label].wnid}\n" for n, v in numbered]
-            seen[counted] += len(verdicts)
+            own = array("l")
+            for verdict in prepared.verdicts(unit):
+                counted = verdict.label if split == "train" else split
+                own.append(seen[counted])
+                seen[counted] += 1
+                if split == "val":
+                    lines.append(f"val_{own[-1]}.JPEG\t{synsets[verdict.label].wnid}\n")
+            numbers[unit] = own
     wnids = tuple(synset.wnid for synset in synsets)
     words = tuple(synset.shown_words for synset in synsets)
-    return TinyImageNet(wnids, words, first, "".join(lines))
+    return TinyImageNet(wnids, words, numbers, "".join(lines))
 
 
 LAYOUTS: dict[str, Callable[[Prepared], Layout]] = {"folders": class_folders, "tiny": tiny}

@@ -88,6 +88,7 @@ def write_manifest(plan: Plan, source: Source, images: Path, partial: bool) -> M
         "quarantine": totals.quarantine,
         "reasons": by_split,
         "remarks": list(source.remarks),
+        **({"mixed": True} if source.is_mixed else {}),
         **source.details,
     }
     outputs = {"classes.json": files.sha256_file(images / "classes.json"), **totals.records}
@@ -116,8 +117,13 @@ def _check_unchanged(images: Path, outputs: dict[str, str]) -> None:
 
 
 def _check_counts(source: Source, counts: Counter[str], partial: bool) -> None:
-    wanted, counted = source.edition.num_images["train"], counts["train images"]
-    if counted != wanted and not partial:
-        advice = "download the tars again, or accept them with --partial"
-        where = source.edition.archives["train"]
-        raise DataError(mismatch(where, f"{wanted:,} train images", f"{counted:,}", advice))
+    """Refuse a wrong count of train, and of the splits that the survey could not count."""
+    if partial or (source.edition.is_open and not source.is_listed):
+        return
+    splits = dict.fromkeys(unit.split for unit in source.units)
+    for split in ("train",) if source.is_listed else splits:
+        wanted, counted = source.edition.num_images[split], counts[f"{split} images"]
+        if counted != wanted:
+            advice = "download the tars again, or accept them with --partial"
+            where = source.edition.archives[split]
+            raise DataError(mismatch(where, f"{wanted:,} {split} images", f"{counted:,}", advice))

@@ -41,6 +41,11 @@ class Prepared:
         return side
 
     @property
+    def is_mixed(self) -> bool:
+        """Whether a unit holds images of any classes, in no order."""
+        return self.manifest.details.get("mixed") is True
+
+    @property
     def quarantine(self) -> list[dict[str, Any]]:
         """Split, name and why of each quarantined image."""
         images: Any = self.manifest.details["quarantine"]

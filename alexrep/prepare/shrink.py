@@ -9,7 +9,7 @@ from alexrep import manifest
 from alexrep.errors import ConfigError, mismatch
 from alexrep.ilsvrc.editions import FOLDER, NAMED
 from alexrep.ilsvrc.folders import ClassFile
-from alexrep.ilsvrc.unit import Source, Unit
+from alexrep.ilsvrc.unit import Source, Unit, read_members
 from alexrep.prepare.prepared import Prepared
 
 
@@ -61,9 +61,13 @@ def _units(prepared: Prepared, name: str) -> list[Unit]:
         for verdict in verdicts
     )
     labels = tuple(verdict.label for verdict in verdicts)
+    if not members:
+        return []
+    if prepared.is_mixed:
+        return [Unit(name, prepared.tar(name), members, labels, reader=read_members)]
     if name.startswith("train/"):
         labels = labels[:1]
-    return [Unit(name, prepared.tar(name), members, labels)] if members else []
+    return [Unit(name, prepared.tar(name), members, labels)]
 
 
 def require_smaller(prepared: Prepared, side: int) -> None:

@@ -118,7 +118,13 @@ def prepare_unit(unit: Unit, images: Path, target: Target) -> int:
 
 
 def _contents(unit: Unit) -> Iterator[tuple[str, int, bytes, str]]:
-    """Yield name, label, bytes, and "added" or "replaced" if patched, in order of names."""
+    """Yield name, label, bytes, and "added" or "replaced" if patched.
+
+    They come in order of names, those of a mixed unit in that of its archive.
+    """
+    if unit.reader is not None:
+        yield from _mixed_contents(unit)
+        return
     is_train = unit.split == "train"
     listed = train_members(unit) if is_train else list(unit.members)
     labels = unit.labels * len(listed) if is_train else unit.labels
@@ -141,6 +147,17 @@ def _contents(unit: Unit) -> Iterator[tuple[str, int, bytes, str]]:
         member, label = entries[name]
         archive = unit.patch_archive if name in patched and unit.patch_archive else unit.archive
         yield name, label, archives.read(archive, member), patched.get(name, "")
+
+
+def _mixed_contents(unit: Unit) -> Iterator[tuple[str, int, bytes, str]]:
+    assert unit.reader is not None, "it is mixed"  # noqa: S101
+    seen: set[str] = set()
+    for name, label, content in unit.reader(unit):
+        if name in seen:
+            where, advice = f"{unit.archive.name}", "download it again"
+            raise DataError(mismatch(where, "each image once", f"{name} twice", advice))
+        seen.add(name)
+        yield name, label, content, ""
 
 
 def _refuse_foreign(unit: Unit, names: list[str]) -> None:

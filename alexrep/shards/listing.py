@@ -75,13 +75,29 @@ class SplitImages:
 def list_images(prepared: Prepared, split: str, seed: int) -> SplitImages:
     """List a split's images: train shuffled by the seed, val and test in the tars' order.
 
+    Where units hold images of any classes, those of train are sorted by class and name before,
+    the others by name: as the tars of ILSVRC have them, so that the shards are the same.
+
     Verdicts are read unit by unit; only their numbers and names stay in memory.
     """
     units = prepared.units(split)
     columns = [_columns(prepared, unit) for unit in units]
     num = sum(map(len, columns))
     order = keyed.permutation(num, seed) if split == "train" else None
+    if prepared.is_mixed:
+        ranked = _ranked(columns, split == "train")
+        order = ranked if order is None else ranked[order]
     return SplitImages([prepared.tar(unit) for unit in units], columns, order)
+
+
+def _ranked(columns: list[NDArray[Any]], by_class: bool) -> NDArray[np.int64]:
+    """Return the rows of all tars in the order of their names, or of classes and names, (N,)."""
+    width = max((unit["name"].itemsize for unit in columns), default=1)
+    names = [unit["name"].astype(f"S{width}") for unit in columns]
+    keys = [np.concatenate([*names, np.empty(0, "S1")])]
+    if by_class:
+        keys.append(np.concatenate([*(unit["label"] for unit in columns), np.empty(0, "i4")]))
+    return np.lexsort(keys)
 
 
 def _columns(prepared: Prepared, unit: str) -> NDArray[Any]:
