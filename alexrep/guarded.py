@@ -7,8 +7,9 @@ import resource
 import subprocess
 import sys
 
-SECONDS = 60
-"""Processor time that an attempt may take; the system ends it then, whoever waits for it."""
+SECONDS = 6
+"""Processor time that an attempt may take, and a second more for each of its arguments: ten times
+what a sound file takes. The system ends it then, whoever waits for it."""
 MEMORY = 4 << 30
 """Address space that an attempt may take, in bytes."""
 _CODE = "import sys; from alexrep.guarded import _attempt; _attempt(*sys.argv[1:])"
@@ -25,7 +26,7 @@ def fault(function: str, *arguments: str, content: bytes = b"") -> str | None:
         arguments: Texts to call it with.
         content: Bytes to call it with.
     """
-    command = [sys.executable, "-c", _CODE, str(SECONDS), function, *arguments]
+    command = [sys.executable, "-c", _CODE, str(SECONDS + len(arguments)), function, *arguments]
     ended = subprocess.run(command, input=content, capture_output=True, check=False)
     if ended.returncode == 0:
         return None

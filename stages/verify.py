@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from .cli import options
+from .cli import options, verifying
 from .cli.progress import is_quiet, meter
 
 
@@ -14,6 +14,12 @@ def command(
     deep: Annotated[
         bool, typer.Option("--deep", help="Read the prepared tars, too: twice the time.")
     ] = False,
+    statistics: Annotated[
+        bool, typer.Option(help="Compute mean and colour axes anew by scikit-learn, and compare.")
+    ] = False,
+    sample: Annotated[
+        int | None, typer.Option(min=30, help="With --statistics, so many images only.")
+    ] = None,
 ) -> None:
     """Check the digests and counts of all finished stages of DATA; exit code 4 on a fault.
 
@@ -23,29 +29,20 @@ def command(
     \b
     Example: alexrep verify data --deep
     """
-    from alexrep import manifest
-    from alexrep.errors import DigestError, ManifestError, mismatch
+    from alexrep.errors import DigestError, mismatch
     from alexrep.shards import check
 
-    path = data / "images" / manifest.NAME
-    try:
-        counts = manifest.read(path, "preprocess").counts
-    except ManifestError as error:
-        raise (DigestError(str(error)) if path.exists() else error) from None
-    total = sum(count for name, count in counts.items() if name.endswith("images"))
-    num_faults = 0
+    if sample is not None and not statistics:
+        raise typer.BadParameter("expected --statistics with it", param_hint="--sample")
+    total, num_faults = verifying.num_images(data), 0
     with meter(
         total * (2 if deep else 1), "images", is_quiet(ctx), where=data, keeps=False
     ) as done:
         for fault in check.check(data, deep, done):
             options.note(fault)
             num_faults += 1
+    if statistics and not num_faults:
+        num_faults = verifying.recount(data, sample, is_quiet(ctx))
     if num_faults:
         raise DigestError(mismatch(data, "no fault", num_faults, "see the lines above"))
-    unread = "" if deep else "; the prepared images were not read (--deep)"
-    outputs = ", ".join(check.finished_outputs(data))
-    if missing := check.unfinished_stages(data):
-        unread += f"; not made yet: {', '.join(missing)}"
-    if unsealed := check.unsealed_outputs(data):
-        unread += f"; by a version before, without a digest: {', '.join(unsealed)}"
-    typer.echo(f"{data}: every digest and count of {outputs} agrees{unread}")
+    typer.echo(verifying.verdict(data, deep, statistics))

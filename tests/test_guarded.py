@@ -36,7 +36,7 @@ def grow() -> None:
 def test_a_crash_a_loop_and_a_lack_of_memory_are_told(
     monkeypatch: pytest.MonkeyPatch, name: str, said: str
 ) -> None:
-    monkeypatch.setattr(guarded, "SECONDS", 1)
+    monkeypatch.setattr(guarded, "SECONDS", 2)
     monkeypatch.syspath_prepend(os.path.dirname(__file__))
     monkeypatch.setenv("PYTHONPATH", os.path.dirname(__file__))
     assert said in str(guarded.fault(f"test_guarded:{name}"))
