@@ -8,7 +8,7 @@ test coverage: export ALEXREP_INSTALL_SLURM := $(ALEXREP_INSTALL_SLURM)
 # cores: many tests wait for signals, locks and Slurm.
 python = OMP_NUM_THREADS=1 .venv/bin/python
 # In CI in the order of the files; elsewhere in a random one, whose seed is printed.
-tests = pytest -n 3 --dist loadfile $(if $(CI),-p no:randomly)
+tests = pytest -n 3 --dist loadfile $(if $(CI),-p no:randomly --durations=50)
 
 # What the tasks below work on, as in: make train-alexnet-2012 DATA=/big/data ARGS='--device cuda:1'
 DATA ?= data

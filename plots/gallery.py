@@ -23,6 +23,8 @@ FIGURES = {
     "speed": "speed",
 }
 """Module that draws each picture, by the picture's name: its file's name without the ending."""
+PHOTOGRAPHS = ("predictions", "views", "augmentations")
+"""Pictures that show images of the data set, which its terms may not let you publish."""
 
 
 def require(names: Collection[str]) -> None:

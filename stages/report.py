@@ -20,6 +20,13 @@ def command(
         Path | None,
         typer.Option("--out", help="The page; RUN/report.html if not given. Needed for several."),
     ] = None,
+    photographs: Annotated[
+        bool,
+        typer.Option(
+            "--photographs/--no-photographs",
+            help="Show images of the data set, or no such picture: for a page to publish.",
+        ),
+    ] = True,
 ) -> None:
     """Write a page with all that is known of a run, to be read in a browser: RUN/report.html.
 
@@ -42,7 +49,8 @@ def command(
     # So that no file of a run can be written over.
     if path.suffix != ".html":
         raise ConfigError(mismatch("--out", "a name that ends in .html", path, "name the page so"))
-    missing = page.write(runs, path, None if data is None else open_prepared(data))
+    prepared = None if data is None else open_prepared(data)
+    missing = page.write(runs, path, prepared, photographs=photographs)
     faults = [error for error in missing.values() if not isinstance(error, NothingToShow)]
     for name, error in missing.items():
         (options.note if error in faults else typer.echo)(f"left out: {name}: {error}")

@@ -280,6 +280,16 @@ def test_the_page_names_the_command_that_made_it(
     assert command in (tmp_path / "page.html").read_text()
 
 
+def test_a_page_to_publish_shows_no_image_of_the_data(run: RunFolder, tmp_path: Path) -> None:
+    out = tmp_path / "page.html"
+    missing = page.write([run.path], out, photographs=False)
+    names = {name.partition(", ")[2] for name in missing}
+    assert not names & {"predictions", "views", "augmentations"}
+    assert f"--no-photographs --out {out}" in out.read_text()
+    assert re.findall(r'alt="(\w+)', out.read_text())[:2] == ["Network", "Curves"]
+    assert not re.search('alt="(Predictions|Views|Augmentations)', out.read_text())
+
+
 def test_predictions_that_were_not_kept_leave_out_the_classes(run: RunFolder) -> None:
     assert "first, classes" in page.write([run.path], run.path / "report.html")
 

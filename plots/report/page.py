@@ -32,13 +32,16 @@ LARGE = 200_000
 """Bytes of a PNG from which it is embedded as JPEG, which is a quarter of it for photographs."""
 
 
-def write(runs: Sequence[Path], out: Path, prepared: Prepared | None = None) -> Missing:
+def write(
+    runs: Sequence[Path], out: Path, prepared: Prepared | None = None, *, photographs: bool = True
+) -> Missing:
     """Write the page of one run or several.
 
     Args:
         runs: Folders of the runs, finished or not.
         out: The HTML file; written whole or not at all.
         prepared: The prepared images of the runs, for the data report.
+        photographs: Whether pictures that show images of the data set are among those drawn.
 
     Returns:
         Why a part could not be shown, by run and part: a NothingToShow, or an error that needs
@@ -49,8 +52,10 @@ def write(runs: Sequence[Path], out: Path, prepared: Prepared | None = None) -> 
     """
     read = [contents.read(run, name) for run, name in zip(runs, names_of(runs), strict=True)]
     comparison, missing = _comparison(runs)
-    shown = [_shown(run, number, prepared) for number, run in enumerate(read, start=1)]
-    data = [] if prepared is None else ["--data", prepared.folder.parent]
+    names = [name for name in gallery.FIGURES if photographs or name not in gallery.PHOTOGRAPHS]
+    shown = [_shown(run, number, prepared, names) for number, run in enumerate(read, start=1)]
+    given = [] if prepared is None else ["--data", prepared.folder.parent]
+    given += [] if photographs else ["--no-photographs"]
     texts = {name: _text(f"page.{name}") for name in ("html", "css", "js")}
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     page = environment.from_string(texts["html"]).render(
@@ -59,7 +64,7 @@ def write(runs: Sequence[Path], out: Path, prepared: Prepared | None = None) -> 
         js=Markup(texts["js"]),
         version=__version__,
         date=f"{datetime.now(UTC):%Y-%m-%d}",
-        command=sections.command("report", *runs, *data, "--out", out),
+        command=sections.command("report", *runs, *given, "--out", out),
         tables=errors.tables(read),
         results=errors.result_rows(read),
         comparison=comparison,
@@ -74,10 +79,12 @@ def _text(name: str) -> str:
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
-def _shown(run: RunContents, number: int, prepared: Prepared | None) -> dict[str, Any]:
-    """Return what the page's template reads of a run."""
+def _shown(
+    run: RunContents, number: int, prepared: Prepared | None, names: Sequence[str]
+) -> dict[str, Any]:
+    """Return what the page's template reads of a run, with the pictures of `names`."""
     described = run.description
-    pictures, missing = _pictures(run)
+    pictures, missing = _pictures(run, names)
     try:
         classes = errors.classes(run)
     except AlexrepError as error:
@@ -103,10 +110,10 @@ def _shown(run: RunContents, number: int, prepared: Prepared | None) -> dict[str
     }
 
 
-def _pictures(run: RunContents) -> tuple[list[Picture], Missing]:
-    """Draw all pictures of a run; return those that there are, and why others are not."""
+def _pictures(run: RunContents, names: Sequence[str]) -> tuple[list[Picture], Missing]:
+    """Draw pictures of a run; return those that there are, and why others are not."""
     with tempfile.TemporaryDirectory() as folder:
-        drawn = gallery.draw_all(run.path, Path(folder))
+        drawn = gallery.draw_all(run.path, Path(folder), names)
         drawn = {name: drawn[name] for name in sorted(drawn, key=_rank)}
         return _embedded(drawn, lambda name: ("plot", run.path, "--only", name))
 
