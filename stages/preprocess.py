@@ -14,6 +14,8 @@ def command(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder for the prepared data.")],
     partial: preparing.Partial = False,
     edition: choices.Edition = None,
+    classes: preparing.Classes = None,
+    labels: preparing.Labels = None,
     side: preparing.Side = 256,
     geometry: choices.Geometry = "crop",
     resampling: choices.Filter = "bicubic",
@@ -40,15 +42,10 @@ def command(
     options.require_apart(data, raw, "DATA", options.SPLITS)
     options.pick_part(part)
     grouping, amounts = Grouping(select), Amounts(num_images, seed=seed)
-    raw_set = selecting.of_raw(raw, edition, partial, grouping, amounts)
+    source = selecting.of_raw(
+        raw, edition, partial, grouping, amounts, classes=classes, labels=labels
+    )
     record = preparing.prepare(
-        ctx,
-        raw_set,
-        data,
-        target,
-        partial=partial,
-        retry_failed=retry_failed,
-        part=part,
-        workers=workers,
+        ctx, source, data, target, partial, retry_failed=retry_failed, part=part, workers=workers
     )
     options.leave_with(record, data / "images")

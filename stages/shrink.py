@@ -50,5 +50,5 @@ def command(
         source, partial = selecting.of_data(given, side, grouping, amounts, devkit)
     else:
         source = selecting.of_raw(given, edition, partial, grouping, amounts, devkit)
-    record = preparing.prepare(ctx, source, out, target, partial=partial, workers=workers)
+    record = preparing.prepare(ctx, source, out, target, partial, workers=workers)
     options.leave_with(record, out / "images", as_json)

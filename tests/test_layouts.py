@@ -1,21 +1,29 @@
 """The forms in which people have a data set: the same images in each give the same data."""
 
+import dataclasses
+import gzip
 import hashlib
+import io
 import json
 import shutil
 import sys
+import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from alexrep.errors import DataError
-from alexrep.ilsvrc import archives, source
+from alexrep.evaluation import labels
+from alexrep.ilsvrc import archives, source, splits
+from alexrep.ilsvrc.editions import EDITIONS
 from alexrep.ilsvrc.layouts import find
+from alexrep.ilsvrc.unit import train_members
 from alexrep.prepare.prepared import open_prepared
 from alexrep.stages import app
 
@@ -89,11 +97,16 @@ class Reference:
     raw: Path
     originals: Originals
     facts: Facts
+    tar: Callable[..., bytes]
 
 
 @pytest.fixture(scope="module")
 def reference(
-    make_raw: MakeRaw, tmp_path_factory: pytest.TempPathFactory, encoded: Encode, picture: Picture
+    make_raw: MakeRaw,
+    make_tar: Callable[..., bytes],
+    tmp_path_factory: pytest.TempPathFactory,
+    encoded: Encode,
+    picture: Picture,
 ) -> Reference:
     folder = tmp_path_factory.mktemp("reference")
     patches = {
@@ -109,7 +122,7 @@ def reference(
             content = patched.get(member.name) or archives.read(unit.archive, member)
             wnid = WNIDS[listed.label_of[member.name]]
             originals[unit.split][member.name] = content, wnid
-    return Reference(raw, originals, facts(raw, folder / "data"))
+    return Reference(raw, originals, facts(raw, folder / "data"), make_tar)
 
 
 def write(folder: Path, contents: Mapping[str, bytes]) -> Path:
@@ -176,12 +189,48 @@ def parquet(reference: Reference, folder: Path, *, kit: bool = True) -> Path:
     return folder
 
 
+def hub_tars(reference: Reference, folder: Path, *, kit: bool = True) -> Path:
+    """Write two compressed tars of train and one of the others."""
+    folder.mkdir()
+    for split, num in (("train", 2), ("val", 1), ("test", 1)):
+        rows = hub_names(reference.originals, split)
+        for number in range(num):
+            name = f"{split}_images_{number}.tar.gz" if num > 1 else f"{split}_images.tar.gz"
+            contents = {f"./{path}": content for path, content, _ in rows[number::num]}
+            (folder / name).write_bytes(reference.tar(contents, "w:gz"))
+    if kit:
+        shutil.copy(reference.raw / "DEMO_devkit.tar.gz", folder)
+    return folder
+
+
+def shards(reference: Reference, folder: Path, *, form: str = "cls", named: bool = True) -> Path:
+    """Write shards of WebDataset, with .cls or .json, keys of original names or of numbers."""
+    folder.mkdir()
+    for split, num in (("train", 3), ("validation", 1)):
+        images = reference.originals["val" if split == "validation" else split]
+        rows = sorted(images.items(), key=lambda row: hashlib.sha256(row[0].encode()).digest())
+        for number in range(num):
+            contents: dict[str, bytes] = {}
+            for position, (name, (content, wnid)) in enumerate(rows[number::num]):
+                key = name.removesuffix(".JPEG") if named else f"{number}{position:06d}"
+                label = str(WNIDS.index(wnid))
+                facts = json.dumps({"label": int(label), "width": 9}).encode()
+                contents[f"{key}.{form}"] = label.encode() if form == "cls" else facts
+                contents[f"{key}.jpg"] = content
+            path = folder / f"imagenet1k-{split}-{number:04d}.tar"
+            path.write_bytes(reference.tar(contents))
+    (folder / "classes.txt").write_text("".join(f"{w}\t{t}\n" for w, t in WORDS.items()))
+    return folder
+
+
 LAYOUTS: dict[str, Callable[[Reference, Path], Path]] = {
     "kaggle tree": kaggle_tree,
     "kaggle zip": kaggle_zip,
     "parquet": parquet,
+    "hub tars": hub_tars,
+    "webdataset": shards,
 }
-UNLABELLED = {"kaggle tree", "kaggle zip", "parquet"}
+UNLABELLED = {"kaggle tree", "kaggle zip", "parquet", "hub tars"}
 """Layouts that have no labels of test."""
 
 
@@ -190,18 +239,23 @@ def test_a_layout_gives_the_same_data_as_the_tars(
     reference: Reference, tmp_path: Path, name: str
 ) -> None:
     raw = LAYOUTS[name](reference, tmp_path / "raw")
-    own, wanted = facts(raw, tmp_path / "data"), reference.facts
-    images, shards = dict(wanted.images), dict(wanted.shards)
-    if name in UNLABELLED:
-        images = {
-            key: (sha, -1 if key[0] == "test" else label) for key, (sha, label) in images.items()
-        }
-        for one in (own.shards, shards):
-            one.pop("test-00000.h5")
+    classes = raw / "classes.txt"
+    options = ("--classes", classes) if classes.exists() else ()
+    own, wanted = facts(raw, tmp_path / "data", *options), reference.facts
+    images, packed = dict(wanted.images), dict(wanted.shards)
+    if not list((tmp_path / "data/images").glob("test")):
+        images = {key: image for key, image in images.items() if key[0] != "test"}
+        packed.pop("test-00000.h5")
+    elif name in UNLABELLED:
+        for (split, image), (sha, _) in wanted.images.items():
+            if split == "test":
+                images[split, image] = sha, -1
+        for files in (own.shards, packed):
+            files.pop("test-00000.h5")
     assert own.images == images
     assert own.classes == wanted.classes
     assert own.statistics == wanted.statistics
-    assert own.shards == shards
+    assert own.shards == packed
 
 
 def test_the_folder_of_images_in_kaggles_tree_is_as_good_as_its_top(
@@ -388,3 +442,152 @@ def test_rows_are_extracted_under_numbers_of_their_class(
         lists.append({str(path.relative_to(tmp_path / f"{name}-out")) for path in files})
     assert lists[0] == lists[1]
     assert len(lists[0]) == 18
+
+
+@pytest.mark.parametrize("form", ["cls", "json"])
+def test_numbers_for_keys_lose_the_names_alone(
+    reference: Reference, tmp_path: Path, form: str
+) -> None:
+    raw = shards(reference, tmp_path / "raw", form=form, named=False)
+    own = facts(raw, tmp_path / "data", "--classes", raw / "classes.txt")
+    wanted = reference.facts
+    drawn = sorted(image for (split, _), image in wanted.images.items() if split != "test")
+    assert sorted(own.images.values()) == drawn
+    assert (own.classes, own.statistics) == (wanted.classes, wanted.statistics)
+    names = np.array([name.encode() for split, name in own.images if split == "val"])
+    assert {name[:35] for name in names} == {b"unnamed-imagenet1k-validation-0000-"}
+    with pytest.raises(DataError, match="json: expected images with their original names, fo"):
+        labels.numbers(names, 99, Path("real.json"), "")
+
+
+WRONG_SHARDS = {
+    "another class": ({"n00000020_1.cls": b"2", "n00000020_1.jpg": b""}, "label 0, the rank of n0"),
+    "no label": ({"7.jpg": b""}, "a label from 0 to 2, found None; name the list of classes"),
+    "no number": (
+        {"7.cls": b"dog", "7.jpg": b""},
+        r"7\.cls: expected the label of a sample",
+    ),
+    "too large": ({"7.cls": b"3", "7.jpg": b""}, "expected a label from 0 to 2, found 3; name the"),
+    "a foreign wnid": (
+        {"n9_n00000099_7.cls": b"1", "n9_n00000099_7.jpg": b""},
+        "a wnid of the 3",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_SHARDS)
+def test_a_wrong_sample_is_named(reference: Reference, tmp_path: Path, case: str) -> None:
+    raw, (contents, message) = shards(reference, tmp_path / "raw"), WRONG_SHARDS[case]
+    (raw / "imagenet1k-train-0001.tar").write_bytes(reference.tar(contents))
+    surveyed = source.survey(raw, None, partial=True, classes=raw / "classes.txt")
+    (unit,) = [unit for unit in surveyed.units if unit.name.endswith("train-0001")]
+    assert unit.reader is not None
+    with pytest.raises(DataError, match=message):
+        list(unit.reader(unit))
+
+
+def test_what_is_in_a_tar_gz_is_counted_when_all_is_prepared(
+    reference: Reference, tmp_path: Path
+) -> None:
+    raw = hub_tars(reference, tmp_path / "raw")
+    said = alexrep("preprocess", raw, tmp_path / "data", "--side", "32", code=1)
+    assert "train_images_0.tar.gz and 1 more: expected 1,297 train images, found 18; down" in said
+    said = alexrep("shrink", raw, tmp_path / "small", "--select", "2", "--partial", code=1)
+    assert said.endswith("prepare all of them, then alexrep shrink DATA\n")
+
+
+def test_a_tar_gz_that_is_cut_short_leaves_its_unit_unfinished(
+    reference: Reference, tmp_path: Path
+) -> None:
+    raw, data = hub_tars(reference, tmp_path / "raw"), tmp_path / "data"
+    cut = raw / "train_images_1.tar.gz"
+    whole = cut.read_bytes()
+    cut.write_bytes(whole[:-2000])
+    words = ("preprocess", raw, data, "--side", "32", "--partial", "--workers", "1")
+    assert "train_images_1.tar.gz: expected a tar.gz, found" in alexrep(*words, code=1)
+    done = {path.name for path in (data / "images/train").iterdir()}
+    assert done == {"train_images_0.tar", "train_images_0.jsonl"}
+
+
+def kit_as(form: str, raw: Path) -> None:
+    """Bring the devkit of a folder into another form."""
+    kit = raw / "DEMO_devkit.tar.gz"
+    if form in {"tgz", "tar"}:
+        content = kit.read_bytes() if form == "tgz" else gzip.decompress(kit.read_bytes())
+        (raw / f"DEMO_devkit.{form}").write_bytes(content)
+    else:
+        shutil.unpack_archive(
+            kit, raw / "DEMO_devkit" if form == "too deep" else raw, filter="data"
+        )
+    kit.unlink()
+
+
+@pytest.mark.parametrize("form", ["tgz", "tar", "folder", "too deep"])
+def test_a_devkit_is_read_in_every_form(reference: Reference, tmp_path: Path, form: str) -> None:
+    raw = Path(shutil.copytree(reference.raw, tmp_path / "raw"))
+    before = source.survey(raw, None, partial=True)
+    kit_as(form, raw)
+    assert source.survey(raw, None, partial=True) == before
+
+
+def test_the_test_tar_of_2019_is_taken(reference: Reference, tmp_path: Path) -> None:
+    edition = EDITIONS["ilsvrc2012"]
+    images = {f"test/ILSVRC2012_test_{n:08d}.JPEG": b"x" for n in (2, 1)}
+    write(tmp_path, {edition.later_test: reference.tar(images)})
+    listed, remarks = splits.list_splits(tmp_path, dataclasses.replace(edition, is_open=True))
+    assert [member.name for member in listed["val"].members] == [Path(p).name for p in images]
+    assert any("the images of test are taken" in remark for remark in remarks)
+
+
+def mac(reference: Reference, entries: Mapping[str, bytes]) -> bytes:
+    """Return a tar as a Mac packs it: a twin before each member, and a folder of them."""
+    twins = {f"._{name}": b"\x00\x05\x16\x07" for name in entries}
+    mixed = {k: v for pair in zip(twins.items(), entries.items(), strict=True) for k, v in pair}
+    return reference.tar({"__MACOSX/._x": b"", **mixed, "Thumbs.db": b""})
+
+
+@pytest.mark.parametrize("where", ["outer", "inner", "val", "folder"])
+def test_what_is_hidden_is_passed_over_aloud(
+    reference: Reference, tmp_path: Path, where: str
+) -> None:
+    raw = Path(shutil.copytree(reference.raw, tmp_path / "raw"))
+    before = names_of(raw)
+    if where == "folder":
+        shutil.unpack_archive(raw / "DEMO_img_val.tar", raw / "val", filter="data")
+        write(raw / "val", {"._DEMO_val_00000001.JPEG": b"", "__MACOSX/a.JPEG": b""})
+        (raw / "DEMO_img_val.tar").unlink()
+    else:
+        path = raw / ("DEMO_img_val.tar" if where == "val" else "DEMO_img_train.tar")
+        members = archives.members(path)
+        contents = {member.name: archives.read(path, member) for member in members}
+        if where == "inner":
+            inner = {}
+            for member in members:
+                own = archives.members(path, member.offset, member.size)
+                images = {m.name: archives.read(path, m) for m in own}
+                inner[member.name] = mac(reference, images)
+            path.write_bytes(reference.tar(inner))
+        else:
+            path.write_bytes(mac(reference, contents))
+    assert names_of(raw) == before
+    remarks = source.survey(raw, None, partial=True).remarks
+    assert any("passed over" in remark and "._" in remark for remark in remarks)
+
+
+def names_of(raw: Path) -> list[str]:
+    units = source.survey(raw, None, partial=True).units
+    return [member.name for unit in units for member in train_members(unit)]
+
+
+def test_hard_links_are_the_files_that_they_link_to(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        one = tarfile.TarInfo("x/1.JPEG")
+        one.size = 5
+        archive.addfile(one, io.BytesIO(b"image"))
+        link = tarfile.TarInfo("x/2.JPEG")
+        link.type, link.linkname = tarfile.LNKTYPE, "x/1.JPEG"
+        archive.addfile(link)
+    first, second = archives.members(tmp_path / "a.tar")
+    assert (second.name, second.size) == ("2.JPEG", 5)
+    assert archives.read(tmp_path / "a.tar", second) == b"image"
+    assert first.offset == second.offset

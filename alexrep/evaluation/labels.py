@@ -17,6 +17,7 @@ from alexrep.errors import DataError, mismatch
 from alexrep.evaluation.measures import measured
 from alexrep.ilsvrc import devkit
 from alexrep.ilsvrc.classes import ClassTable
+from alexrep.ilsvrc.original_names import UNNAMED
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.results import Scored
 from alexrep.shards.read import Split
@@ -129,6 +130,7 @@ def numbers(names: NDArray[np.bytes_], most: int, path: Path, advice: str) -> ND
     Raises:
         DataError: If a name has no number, one over `most`, or that of another one.
     """
+    require_original(names, path)
     ends = [name.rpartition(b"_")[2].partition(b".")[0] for name in names.tolist()]
     found = np.array([int(end) if end.isdigit() else 0 for end in ends], np.int64)
     is_first = np.zeros(len(found), np.bool_)
@@ -138,6 +140,18 @@ def numbers(names: NDArray[np.bytes_], most: int, path: Path, advice: str) -> ND
         wanted = f"images whose names end in a number each, from 1 to {most:,}"
         raise DataError(mismatch(path, wanted, names[wrong[0]].decode("latin1"), advice))
     return found
+
+
+def require_original(names: NDArray[np.bytes_], path: Path) -> None:
+    """Refuse images whose original names are not known: none is known to be in any line of a list.
+
+    Raises:
+        DataError: If there is one; the message names it.
+    """
+    made_up = names[np.char.startswith(names, UNNAMED.encode())]
+    if len(made_up):
+        found, advice = made_up[0].decode("latin1"), "prepare data that have them; see docs/data.md"
+        raise DataError(mismatch(path, "images with their original names", found, advice))
 
 
 def _require_alike(is_same: NDArray[np.bool_], path: Path) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from alexrep import files
 from alexrep.errors import DataError, mismatch
-from alexrep.evaluation.labels import numbers
+from alexrep.evaluation.labels import numbers, require_original
 from alexrep.evaluation.scores import TOP
 from alexrep.ilsvrc.classes import ClassTable
 from alexrep.runs.results import Scored
@@ -31,10 +31,12 @@ def write(path: Path, scored: Scored, table: ClassTable) -> list[str]:
         The names of those in quarantine, as far as the numbers in the others' names tell.
 
     Raises:
-        DataError: If images are in quarantine and the names of the others have no numbers.
+        DataError: If images are in quarantine and the names of the others have no numbers, or
+            the original names are not known.
         OSError: If it cannot be written.
     """
     ids = np.array([synset.id for synset in table.synsets])
+    require_original(scored.predictions.names, path)
     names, guesses = scored.predictions.names, ids[scored.predictions.top5]
     order = np.argsort(names)
     num_quarantined = scored.result.num_quarantined

@@ -13,7 +13,7 @@ from pathlib import Path
 from alexrep.errors import DataError, mismatch
 from alexrep.files import require_sound_disk
 from alexrep.ilsvrc import zips
-from alexrep.ilsvrc.member import Member, refuse_hostile
+from alexrep.ilsvrc.member import Member, is_passed_over, refuse_hostile
 
 MOST = 1 << 28
 """Largest size of an image, in bytes; the largest of ILSVRC has 15 MB."""
@@ -54,16 +54,24 @@ class _Section(io.RawIOBase):
         return section
 
 
-def members(archive: Path, start: int = 0, size: int | None = None) -> list[Member]:
+def members(
+    archive: Path, start: int = 0, size: int | None = None, others: list[str] | None = None
+) -> list[Member]:
     """List the regular files of a tar, or of the tar that lies at `start` in `archive`.
 
-    Only headers are read. Folders are skipped.
+    Only headers are read. Folders are skipped. A hard link is the file that it links to.
+
+    Args:
+        archive: The tar, or the one that has it inside.
+        start: Offset of the tar.
+        size: Its size in bytes; None: up to the end.
+        others: Gets the paths of what is passed over; see `is_passed_over`.
 
     Raises:
-        DataError: If it is no tar, is truncated, or holds a link, a device, or a path that
-            leaves its folder.
+        DataError: If it is no tar, is truncated, or holds a symbolic link, a device, or a path
+            that leaves its folder.
     """
-    listed = []
+    listed: list[Member] = []
     try:
         with archive.open("rb", buffering=0) as stream:
             whole = os.fstat(stream.fileno()).st_size - start if size is None else size
@@ -73,8 +81,14 @@ def members(archive: Path, start: int = 0, size: int | None = None) -> list[Memb
                     # tarfile would keep all headers, half a kilobyte each.
                     tar.members.clear()  # type: ignore[attr-defined]  # of typeshed
                     _refuse_truncated(archive, info, whole)
-                    if not info.isdir():
-                        _refuse_special(archive, info)
+                    if info.isdir():
+                        continue
+                    if is_passed_over(info.name):
+                        (others if others is not None else []).append(ascii(info.name)[1:-1])
+                    elif info.islnk():
+                        listed.append(_linked(archive, info, listed))
+                    else:
+                        require_plain(archive, info)
                         offset = start + info.offset_data
                         listed.append(Member(info.name, offset, info.size, int(info.mtime)))
                 _refuse_damaged(archive, section, tar.offset)
@@ -85,6 +99,20 @@ def members(archive: Path, start: int = 0, size: int | None = None) -> list[Memb
         require_sound_disk(error, archive)
         raise DataError(mismatch(archive, "a tar", error, "download it again")) from None
     return listed
+
+
+def first_names(archive: Path, num: int) -> list[str]:
+    """Return the paths of the first members of a tar; none if it is no tar."""
+    names: list[str] = []
+    try:
+        with archive.open("rb", buffering=0) as stream:
+            section = _Section(stream.fileno(), 0, os.fstat(stream.fileno()).st_size)
+            with tarfile.open(fileobj=section, mode="r:") as tar:
+                while len(names) < num and (info := tar.next()) is not None:
+                    names += [info.name] if info.isreg() else []
+    except (tarfile.TarError, ValueError, OverflowError, RecursionError):
+        return names
+    return names
 
 
 def read(archive: Path, member: Member) -> bytes:
@@ -143,12 +171,30 @@ def index_digest(listed: list[Member]) -> str:
     return digest.hexdigest()
 
 
-def _refuse_special(archive: Path, info: tarfile.TarInfo) -> None:
-    """Refuse a member that is no regular file, or whose name is unsafe or unprintable."""
+def require_plain(archive: Path, info: tarfile.TarInfo) -> None:
+    """Refuse a member that is no regular file, or whose name is unsafe or unprintable.
+
+    Raises:
+        DataError: If it is.
+    """
     refuse_hostile(archive, info.name)
-    if not info.isreg() or info.issparse():
-        where = f"{archive}: {info.name!a}"
-        raise DataError(mismatch(where, "a plain file", "a link or a device", "download it again"))
+    where, found, advice = f"{archive}: {info.name!a}", "", "download it again"
+    if info.issparse():
+        found, advice = "a sparse one", "pack the tar without --sparse"
+    elif not info.isreg():
+        found = "a link or a device"
+    if found:
+        raise DataError(mismatch(where, "a plain file", found, advice))
+
+
+def _linked(archive: Path, info: tarfile.TarInfo, before: list[Member]) -> Member:
+    """Return a hard link as a member: the bytes of the file of that path before it."""
+    refuse_hostile(archive, info.name)
+    target = next((member for member in reversed(before) if member.path == info.linkname), None)
+    if target is None:
+        where, found = f"{archive}: {info.name!a}", f"a link to {info.linkname!a}, not before it"
+        raise DataError(mismatch(where, "a plain file", found, "pack the tar again"))
+    return Member(info.name, target.offset, target.size, int(info.mtime))
 
 
 def _refuse_truncated(archive: Path, info: tarfile.TarInfo, size: int) -> None:

@@ -3,19 +3,20 @@
 import dataclasses
 import functools
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from alexrep.errors import DataError, examples, mismatch
+from alexrep.files import sha256_bytes
 from alexrep.ilsvrc import archives, counts, patches
 from alexrep.ilsvrc.classes import ClassTable
-from alexrep.ilsvrc.editions import TINY, Edition
+from alexrep.ilsvrc.editions import SPLITS, TINY, Edition
 from alexrep.ilsvrc.folders import Listing
 from alexrep.ilsvrc.ground_truth import GroundTruth
 from alexrep.ilsvrc.layouts.layout import Request
 from alexrep.ilsvrc.member import Member
 from alexrep.ilsvrc.patches import Patches
-from alexrep.ilsvrc.unit import Source, Unit
+from alexrep.ilsvrc.unit import Original, Source, Unit
 
 UNIT = 1000
 """Most images in a unit of val, test or a class folder."""
@@ -65,6 +66,55 @@ def assemble(
         remarks += patched.remarks
         digests[edition.patches] = f"index {archives.index_digest([*patched.by_name.values()])}"
     return Source(edition, truth.classes, tuple(units), digests, tuple(remarks))
+
+
+def unlisted(
+    request: Request,
+    edition: Edition,
+    classes: ClassTable,
+    files: Mapping[str, list[Path]],
+    read: Callable[[Unit], Iterator[Original]],
+) -> Source:
+    """Make a unit of each archive whose images are known only once they are read.
+
+    Counts are checked when all are prepared.
+
+    Args:
+        request: What is asked for.
+        edition: The edition.
+        classes: Its classes.
+        files: The archives of each split, in order.
+        read: Reads the images of a unit.
+
+    Raises:
+        DataError: If train or val is missing.
+    """
+    files = {s: files[s] for s in SPLITS if s in files and (s != "val" or request.own_val)}
+    for split in ("train", "val") if request.own_val else ("train",):
+        if split not in files:
+            advice = "download it, too"
+            raise DataError(mismatch(request.folder, f"archives of {split}", "none", advice))
+    units = []
+    for split, paths in files.items():
+        guess = edition.num_images[split] // len(paths)
+        for path in paths:
+            stem = path.name.partition(".")[0]
+            units.append(Unit(f"{split}/{stem}", path, (), (), reader=read, num_guessed=guess))
+    names = {
+        split: paths[0].name + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")
+        for split, paths in files.items()
+    }
+    digests = {names[split]: _size_digest(paths) for split, paths in files.items()}
+    digests["classes"] = classes.digest()
+    edition = dataclasses.replace(edition, archives=edition.archives | names, patches="")
+    remarks = () if "test" in files else ("no test archives: no test split",)
+    return Source(edition, classes, tuple(units), digests, remarks)
+
+
+def _size_digest(paths: list[Path]) -> str:
+    """Return the size of archives, and a digest of their names and sizes."""
+    sizes = [(path.name, path.stat().st_size) for path in paths]
+    return f"{sum(size for _, size in sizes)} bytes, index {sha256_bytes(repr(sizes).encode())}"
 
 
 def as_found(edition: Edition, listed: Mapping[str, Listing]) -> Edition:

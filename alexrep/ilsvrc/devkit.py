@@ -129,11 +129,9 @@ def _labels(lines: bytes, where: str, classes: ClassTable) -> list[int]:
 
 def locate(raw: Path, edition: Edition) -> Path:
     """Return the devkit's tar, or the folder that it was unpacked to; DataError if none is."""
-    stem = edition.devkit.removesuffix(".tar.gz")
-    unpacked = (raw / stem, raw / stem.removeprefix(f"{edition.prefix}_"))
-    for candidate in (raw / edition.devkit, *unpacked):
-        if candidate.exists():
-            return candidate
+    for name in edition.devkits:
+        if (raw / name).exists():
+            return raw / name
     others = [other.devkit for other in EDITIONS.values() if (raw / other.devkit).exists()]
     found = ", ".join(others) or "none"
     raise DataError(mismatch(raw, edition.devkit, found, f"put the devkit of {edition.name} there"))
@@ -142,8 +140,11 @@ def locate(raw: Path, edition: Edition) -> Path:
 def _member(devkit: Path, suffix: str) -> bytes:
     """Read the file whose path ends in `suffix`."""
     if devkit.is_dir():
-        path = devkit / suffix
-        if not path.is_file():
+        # Unpacked to a folder of its own name, the kit is one folder deeper.
+        path = next(
+            (p for p in (devkit / suffix, *devkit.glob(f"*/{suffix}")) if p.is_file()), None
+        )
+        if path is None:
             raise DataError(_no_devkit(devkit, suffix, sorted(os.listdir(devkit))))
         _require_small(path, path.stat().st_size)
         return path.read_bytes()

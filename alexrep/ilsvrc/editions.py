@@ -27,6 +27,8 @@ class Edition:
     """Number of images of each split."""
     has_test_labels: bool = False
     """Whether the test labels are public."""
+    later_test: str = ""
+    """File name of a later tar of test, in which images were replaced."""
     inner: str = ""
     """Folder between each class folder of train and its images."""
     is_open: bool = False
@@ -39,14 +41,19 @@ class Edition:
 
     @property
     def devkits(self) -> tuple[str, ...]:
-        """Names of the devkit's tar and of the folders it may have been unpacked to."""
+        """Names of the devkit's tar, of folders it may have been unpacked to, and of other tars.
+
+        Some browsers save a tar.gz as a .tgz, or decompress it.
+        """
         stem = self.devkit.removesuffix(".tar.gz")
-        return self.devkit, stem, stem.removeprefix(f"{self.prefix}_")
+        folders = (stem, stem.removeprefix(f"{self.prefix}_"))
+        return (self.devkit, *folders, f"{stem}.tgz", f"{stem}.tar")
 
     def names(self, split: str) -> tuple[str, ...]:
         """Names that a split may have: that of its tar, or of a folder of its images."""
-        tar = self.archives[split]
-        return tuple(dict.fromkeys((tar, split, tar.removesuffix(".tar"))))
+        tar, later = self.archives[split], self.later_test if split == "test" else ""
+        names = (tar, split, tar.removesuffix(".tar"), later, later.removesuffix(".tar"))
+        return tuple(dict.fromkeys(filter(None, names)))
 
 
 EDITIONS = {
@@ -70,6 +77,7 @@ EDITIONS = {
             devkit="ILSVRC2012_devkit_t12.tar.gz",
             patches="patch_images.tar",
             test_ground_truth="ILSVRC2012_test_ground_truth.txt",
+            later_test="ILSVRC2012_img_test_v10102019.tar",
             num_synsets=1000,
             num_images={"train": 1_281_167, "val": 50_000, "test": 100_000},
         ),

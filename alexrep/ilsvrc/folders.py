@@ -9,7 +9,7 @@ from pathlib import Path
 
 from alexrep.errors import DataError, examples, mismatch
 from alexrep.ilsvrc.classes import ClassTable, Synset
-from alexrep.ilsvrc.member import Member
+from alexrep.ilsvrc.member import Member, is_passed_over
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
 """Suffixes of image files, in lower case."""
@@ -36,7 +36,7 @@ class Listing:
     where: Path
     members: list[Member]
     others: list[str] = field(default_factory=list)
-    """Skipped files below a folder: hidden, or not an image by the suffix."""
+    """What is passed over: hidden, or below a folder not an image by the suffix."""
     empty: list[str] = field(default_factory=list)
     """Folders with nothing in them."""
     part: str = ""
@@ -95,7 +95,7 @@ def _visit(listing: Listing, inside: str, kind: type[Member]) -> list[str]:
     with os.scandir(listing.where / inside) as entries:
         for entry in entries:
             path, is_empty = inside + entry.name, False
-            is_hidden = entry.name.startswith(".")
+            is_hidden = is_passed_over(entry.name)
             if entry.is_dir() and not is_hidden:
                 below.append(f"{path}/")
             elif entry.name.lower().endswith(SUFFIXES) and not is_hidden:

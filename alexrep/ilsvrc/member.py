@@ -27,6 +27,19 @@ class Member:
         return PurePosixPath(self.path).name
 
 
+def is_passed_over(path: str) -> bool:
+    """Tell whether a file is passed over in every tar, zip and folder.
+
+    It is, if the file or a folder above it is hidden, as the `._` twins that a Mac packs, or
+    kept by Windows or a Mac for itself.
+    """
+    parts = PurePosixPath(path).parts
+    return any((part.startswith(".") and part != "..") or part in _OWN for part in parts)
+
+
+_OWN = {"__MACOSX", "Thumbs.db", "desktop.ini"}
+
+
 def refuse_hostile(archive: Path, name: str) -> None:
     """Refuse a member whose path is unsafe or unprintable.
 

@@ -11,7 +11,13 @@ from alexrep.ilsvrc.unit import Source
 
 
 def survey(
-    raw: Path, edition: Edition | str | None, partial: bool, *, own_val: bool = True
+    raw: Path,
+    edition: Edition | str | None,
+    partial: bool,
+    *,
+    own_val: bool = True,
+    classes: Path | None = None,
+    labels: Path | None = None,
 ) -> Source:
     """Find the layout, read classes and indices, check the counts, and divide the work.
 
@@ -20,6 +26,8 @@ def survey(
         edition: The edition that it holds, or its name; None: found by the names in the folder.
         partial: Whether fewer images than the edition has are accepted.
         own_val: Whether val is read; without, it is to be taken from train.
+        classes: A list of wnids and words, for data that come without one.
+        labels: A list of images and their classes, for data that come without one.
 
     Raises:
         DataError: If an archive is missing, broken or of another edition, or a
@@ -30,7 +38,8 @@ def survey(
         found = Found(raw, find.layout_of(edition), edition)
     else:
         found = find.find(raw, edition)
-    source = found.layout.survey(Request(found.folder, found.edition, partial, own_val))
+    request = Request(found.folder, found.edition, partial, own_val, classes, labels)
+    source = found.layout.survey(request)
     if found.folder == raw:
         return source
     where = f"read from {found.folder.relative_to(raw)}/ in {raw.resolve().name}/"

@@ -51,7 +51,8 @@ def list_archive(archive: Path, kind: type[Member] = Member) -> Listing:
     """
     if archive.is_dir():
         return folders.scan(archive, kind)
-    return Listing(archive, archives.members(archive))
+    others: list[str] = []
+    return Listing(archive, archives.members(archive, others=others), others)
 
 
 def _find(raw: Path, edition: Edition, own_val: bool) -> tuple[dict[str, Path], list[str]]:

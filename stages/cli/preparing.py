@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 Partial = Annotated[
     bool, typer.Option("--partial", help="Accept fewer images than the edition has.")
 ]
+Classes = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="List of wnids and words, for data that have none."),
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="CSV of names of val images and their classes."),
+]
 Side = Annotated[int, typer.Option(min=32, max=2048, help="Side of the images, pixels.")]
 SmallSide = Annotated[int, typer.Option(min=8, max=2048, help="Side of the images, pixels.")]
 Quality = Annotated[int, typer.Option(min=1, max=100, help="Quality of the JPEGs.")]
@@ -41,8 +49,8 @@ def prepare(
     source: Source,
     data: Path,
     target: Target,
-    *,
     partial: bool,
+    *,
     retry_failed: bool = False,
     part: str | None = None,
     workers: int | None = None,

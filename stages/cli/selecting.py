@@ -65,11 +65,14 @@ def of_raw(
     grouping: Grouping,
     amounts: Amounts,
     devkit: Path | None = None,
+    classes: Path | None = None,
+    labels: Path | None = None,
 ) -> Source:
     """Survey a folder of originals, and select what is asked for; all if nothing is."""
     from alexrep.ilsvrc import source
 
-    whole = source.survey(raw, edition, partial, own_val=amounts.val_fraction is None)
+    own_val = amounts.val_fraction is None
+    whole = source.survey(raw, edition, partial, own_val=own_val, classes=classes, labels=labels)
     return _select(whole, grouping, amounts, functools.partial(_tree, devkit, raw, whole.edition))
 
 

@@ -8,10 +8,26 @@ from pathlib import Path
 from alexrep.errors import ConfigError, DataError, examples, mismatch
 from alexrep.ilsvrc import folders
 from alexrep.ilsvrc.editions import EDITIONS, NAMED, Edition
-from alexrep.ilsvrc.layouts import class_folders, ilsvrc_tars, kaggle, parquet, tiny
+from alexrep.ilsvrc.layouts import (
+    class_folders,
+    hub_tars,
+    ilsvrc_tars,
+    kaggle,
+    parquet,
+    tiny,
+    webdataset,
+)
 from alexrep.ilsvrc.layouts.layout import Layout
 
-LAYOUTS: tuple[Layout, ...] = (ilsvrc_tars, kaggle, parquet, tiny, class_folders)
+LAYOUTS: tuple[Layout, ...] = (
+    ilsvrc_tars,
+    kaggle,
+    parquet,
+    hub_tars,
+    webdataset,
+    tiny,
+    class_folders,
+)
 """All layouts; a folder is in the first that recognises it."""
 DEPTH = 3
 """Most folders between the folder that is named and the data, as ILSVRC/Data/CLS-LOC."""

@@ -1,12 +1,13 @@
 """ILSVRC as distributed: a tar of each split beside the devkit; or folders that were unpacked."""
 
+import contextlib
 import functools
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from alexrep.errors import DataError, examples, mismatch
-from alexrep.ilsvrc import devkit, folders, splits
+from alexrep.ilsvrc import archives, devkit, folders, splits
 from alexrep.ilsvrc.assemble import as_found, assemble
 from alexrep.ilsvrc.editions import EDITIONS as KNOWN
 from alexrep.ilsvrc.editions import Edition
@@ -38,7 +39,22 @@ def survey(request: Request) -> Source:
     edition = as_found(edition, listed)
     truth = _ground_truth(folder, edition)
     of_wnid = _by_wnid(listed["train"])
+    remarks += _passed_over_inside(listed["train"])
     return assemble(request, edition, listed, of_wnid, truth, remarks)
+
+
+def _passed_over_inside(train: Listing) -> list[str]:
+    """Remark on what is passed over in the first of the nested tars: the others will be alike."""
+    others: list[str] = []
+    if train.where.is_file() and train.members:
+        tar = train.members[0]
+        with contextlib.suppress(DataError):  # told when its unit is prepared
+            archives.members(train.where, tar.offset, tar.size, others)
+    if not others:
+        return []
+    return [
+        f"{train.name}: {len(others):,} passed over in its first tar, hidden: {examples(others)}"
+    ]
 
 
 def _is_in(raw: Path, edition: Edition) -> bool:

@@ -18,7 +18,7 @@ from alexrep.ilsvrc.editions import EDITIONS as KNOWN
 from alexrep.ilsvrc.editions import SPLITS, Edition
 from alexrep.ilsvrc.folders import Listing
 from alexrep.ilsvrc.layouts.layout import Request
-from alexrep.ilsvrc.member import Member
+from alexrep.ilsvrc.member import Member, is_passed_over
 from alexrep.ilsvrc.unit import Source
 
 EDITIONS = ("ilsvrc2012",)
@@ -92,7 +92,9 @@ def _in_zip(archive: Path) -> tuple[dict[str, Listing], Text]:
     for member in zips.members(archive):
         split, _, path = member.path.removeprefix(start).partition("/")
         if member.path.startswith(start) and split in listed:
-            if path.lower().endswith(folders.SUFFIXES):
+            if is_passed_over(path) or not path.lower().endswith(folders.SUFFIXES):
+                listed[split].others.append(path)
+            else:
                 listed[split].members.append(dataclasses.replace(member, path=path))
         elif member.path in (SOLUTION, MAPPING):
             lists[member.path] = member
