@@ -223,14 +223,25 @@ def shards(reference: Reference, folder: Path, *, form: str = "cls", named: bool
     return folder
 
 
+def hub_files(reference: Reference, folder: Path) -> Path:
+    """Write flat folders: two of train, one of the others."""
+    for split, num in (("train", 2), ("val", 1), ("test", 1)):
+        for position, (path, content, _) in enumerate(hub_names(reference.originals, split)):
+            place = f"train_images_{position % num}" if num > 1 else split
+            write(folder, {f"{place}/{path}": content})
+    shutil.copy(reference.raw / "DEMO_devkit.tar.gz", folder)
+    return folder
+
+
 LAYOUTS: dict[str, Callable[[Reference, Path], Path]] = {
     "kaggle tree": kaggle_tree,
     "kaggle zip": kaggle_zip,
     "parquet": parquet,
     "hub tars": hub_tars,
+    "hub files": hub_files,
     "webdataset": shards,
 }
-UNLABELLED = {"kaggle tree", "kaggle zip", "parquet", "hub tars"}
+UNLABELLED = {"kaggle tree", "kaggle zip", "parquet", "hub tars", "hub files"}
 """Layouts that have no labels of test."""
 
 
@@ -591,3 +602,62 @@ def test_hard_links_are_the_files_that_they_link_to(tmp_path: Path) -> None:
     assert (second.name, second.size) == ("2.JPEG", 5)
     assert archives.read(tmp_path / "a.tar", second) == b"image"
     assert first.offset == second.offset
+
+
+@pytest.mark.parametrize("flat", [("val",), ("train", "val")])
+def test_labels_of_flat_folders_come_from_a_list(
+    reference: Reference, tmp_path: Path, flat: tuple[str, ...]
+) -> None:
+    raw, rows = tmp_path / "raw", ["filename,label"]
+    for split in ("train", "val"):
+        for number, (content, wnid) in enumerate(reference.originals[split].values()):
+            name = f"{split}-{number}.jpg"
+            write(raw, {f"{split}/{name}" if split in flat else f"{split}/{wnid}/{name}": content})
+            rows += [f"{name},{wnid}"] if split in flat else []
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    data = facts(raw, tmp_path / "data", "--labels", tmp_path / "labels.csv")
+    wanted = sorted(i for (split, _), i in reference.facts.images.items() if split != "test")
+    assert sorted(data.images.values()) == wanted
+    assert data.statistics == reference.facts.statistics
+    with pytest.raises(DataError, match=r"images as <class>/<image>, found \w+-0\.jpg"):
+        source.survey(raw, None, partial=True)
+
+
+@pytest.mark.parametrize("annotated", [True, False])
+@pytest.mark.parametrize("inner", ["", "images/"])
+def test_val_of_tiny_imagenet_may_be_sorted_into_class_folders(
+    reference: Reference, tmp_path: Path, annotated: bool, inner: str
+) -> None:
+    """With and without the annotations; without wnids.txt, too, as class folders."""
+    raw, lines = tmp_path / "raw", []
+    for split in ("train", "val"):
+        for number, (content, wnid) in enumerate(reference.originals[split].values()):
+            within = inner if split == "val" else "images/"
+            write(raw, {f"{split}/{wnid}/{within}{split}_{number}.JPEG": content})
+            lines += [f"val_{number}.JPEG\t{wnid}\t0\t0\t9\t9\n"] if split == "val" else []
+    (raw / "wnids.txt").write_text("\n".join(WNIDS))
+    (raw / "words.txt").write_text("".join(f"{w}\t{t}\n" for w, t in WORDS.items()))
+    if annotated:
+        (raw / "val/val_annotations.txt").write_text("".join(lines))
+    data = facts(raw, tmp_path / "data")
+    wanted = sorted(i for (split, _), i in reference.facts.images.items() if split != "test")
+    assert sorted(data.images.values()) == wanted
+    assert data.classes == reference.facts.classes
+    (raw / "wnids.txt").unlink()
+    bare = source.survey(raw, None, partial=False)
+    assert bare.edition.name == "folder"
+    assert [unit.num_images for unit in bare.units] == [6, 6, 6, 8]
+
+
+def test_val_in_folders_beside_the_tar_of_train_needs_no_devkit(
+    reference: Reference, tmp_path: Path
+) -> None:
+    tars = {f"{wnid}.tar": reference.tar({f"{wnid}_1.JPEG": b"x"}) for wnid in ("n01440764",)}
+    write(tmp_path, {"ILSVRC2012_img_train.tar": reference.tar(tars)})
+    write(tmp_path, {"val/n01443537/ILSVRC2012_val_00000001.JPEG": b"x"})
+    surveyed = source.survey(tmp_path, None, partial=True)
+    assert [unit.labels for unit in surveyed.units] == [(0,), (1,)]
+    assert surveyed.classes.synsets[0].id == 449
+    write(tmp_path, {"val/ILSVRC2012_val_00000002.JPEG": b"x"})
+    with pytest.raises(DataError, match=r"expected ILSVRC2012_devkit_t12\.tar\.gz, found none"):
+        source.survey(tmp_path, None, partial=True)

@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
@@ -129,9 +130,8 @@ def by_class(listing: Listing, inner: str = "") -> dict[str, list[Member]]:
     groups: dict[str, list[Member]] = {}
     strays = []
     for member in listing.members:
-        parent = class_of(member.path)
-        wnid = parent.removesuffix(f"/{inner}") if inner else parent
-        if not wnid or "/" in wnid or (inner and wnid == parent):
+        wnid = class_of(member.path)
+        if not wnid or "/" in wnid or (inner and f"/{inner}/" not in member.path):
             strays.append(member.path)
         groups.setdefault(wnid, []).append(member)
     if strays:
@@ -143,8 +143,13 @@ def by_class(listing: Listing, inner: str = "") -> dict[str, list[Member]]:
 
 
 def class_of(path: str) -> str:
-    """Return the folder of an image, of one in no folder the wnid that its name begins with."""
+    """Return the folder of an image, of one in no folder the wnid that its name begins with.
+
+    A folder `images` in that of the class, as Tiny ImageNet has it, is none of its own.
+    """
     parent, _, name = path.rpartition("/")
+    if parent.count("/") == 1:
+        parent = parent.removesuffix("/images")
     match = WNID_PREFIX.match(name)
     return parent or (match[1] if match else "")
 
@@ -166,7 +171,12 @@ def class_table(train: Listing) -> ClassTable:
         raise DataError(
             mismatch(train.where, "two class folders or more", found, "name the right folder")
         )
-    ranked = enumerate(sorted(groups))
+    return table_of(groups)
+
+
+def table_of(names: Iterable[str]) -> ClassTable:
+    """Make the class table of the names of classes, in any order and any number."""
+    ranked = enumerate(sorted(set(names)))
     # No number of images: there is no devkit, and a subset has the same classes.
     return ClassTable(tuple(Synset(index, name, index + 1, name, 0) for index, name in ranked))
 

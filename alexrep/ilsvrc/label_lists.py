@@ -2,14 +2,22 @@
 
 import csv
 import io
-from collections.abc import Mapping
-from pathlib import PurePosixPath
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePosixPath
 
 from alexrep.errors import DataError, examples, mismatch
 from alexrep.ilsvrc import class_lists, ground_truth
 from alexrep.ilsvrc.classes import ClassTable
 from alexrep.ilsvrc.ground_truth import GroundTruth
 from alexrep.ilsvrc.member import Member
+
+
+def read(path: Path) -> dict[str, str]:
+    """Read a list; see `parse`."""
+    try:
+        return parse(path.read_bytes(), path)
+    except FileNotFoundError:
+        raise DataError(mismatch(path, "a list of labels", "no file", "name one")) from None
 
 
 def parse(content: bytes, where: object) -> dict[str, str]:
@@ -53,8 +61,19 @@ def stem(path: str) -> str:
     return PurePosixPath(path).name.partition(".")[0]
 
 
-def truth(classes: ClassTable, listed: Mapping[str, str], where: object) -> GroundTruth:
-    """Return the labels of val that a list has.
+def truth(
+    classes: ClassTable,
+    listed: Mapping[str, str],
+    where: object,
+    class_of: Callable[[str], str] = lambda path: PurePosixPath(path).parent.name,
+) -> GroundTruth:
+    """Return the labels of val that a list has; those of test as far as it has them.
+
+    Args:
+        classes: The classes.
+        listed: The class of images by their names without suffix.
+        where: The list, for messages.
+        class_of: Returns the class of an image by the folder in its path, if it is in one.
 
     Raises:
         DataError: If it has a class that the table lacks.
@@ -67,9 +86,11 @@ def truth(classes: ClassTable, listed: Mapping[str, str], where: object) -> Grou
 
     def label(split: str, member: Member) -> int:
         wnid = listed.get(stem(member.name))
-        of_folder = index_of_wnid.get(PurePosixPath(member.path).parent.name, -1)
+        of_folder = index_of_wnid.get(class_of(member.path), -1)
         if split == "test":
             return index_of_wnid[wnid] if wnid else of_folder
+        if wnid is None and of_folder >= 0:
+            return of_folder
         if wnid is None:
             advice = "list it or remove the image"
             raise DataError(mismatch(where, f"a line for {member.path}", "none", advice))
@@ -79,4 +100,4 @@ def truth(classes: ClassTable, listed: Mapping[str, str], where: object) -> Grou
         return index_of_wnid[wnid]
 
     digests = {"val labels": ground_truth.digest(sorted(listed.items()))}
-    return GroundTruth(classes, label, {"val": len(listed)}, digests)
+    return GroundTruth(classes, label, digests=digests)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from alexrep.errors import DataError, examples, mismatch
-from alexrep.ilsvrc import folders, splits
+from alexrep.ilsvrc import folders, label_lists, splits
 from alexrep.ilsvrc.assemble import as_found, assemble
 from alexrep.ilsvrc.editions import FOLDER, SPLITS, Edition
 from alexrep.ilsvrc.folders import Listing
@@ -29,8 +29,14 @@ def survey(request: Request) -> Source:
     listed, remarks = splits.list_splits(request.folder, request.edition, own_val=request.own_val)
     numbers = {split: len(listed[split].members) if split in listed else 0 for split in SPLITS}
     edition = dataclasses.replace(as_found(request.edition, listed), num_images=numbers)
-    truth = _ground_truth(listed)
-    of_wnid = folders.by_class(listed["train"]) if "train" in listed else {}
+    if request.labels is not None:
+        labels = label_lists.read(request.labels)
+        of_wnid = _by_list(listed["train"], labels) if "train" in listed else {}
+        classes = folders.table_of(of_wnid or labels.values())
+        truth = label_lists.truth(classes, labels, request.labels, folders.class_of)
+    else:
+        truth = _ground_truth(listed)
+        of_wnid = folders.by_class(listed["train"]) if "train" in listed else {}
     return assemble(request, edition, listed, of_wnid, truth, remarks)
 
 
@@ -57,3 +63,19 @@ def _ground_truth(listed: Mapping[str, Listing]) -> GroundTruth:
 def _label_of_folder(index_of_wnid: Mapping[str, int], _: str, member: Member) -> int:
     wnid = folders.class_of(member.path)
     return index_of_wnid[wnid] if wnid else -1
+
+
+def _by_list(train: Listing, labels: Mapping[str, str]) -> dict[str, list[Member]]:
+    """Group the images of train by their folders, those in none by the list.
+
+    Raises:
+        DataError: If an image is in no folder and not on the list.
+    """
+    of_wnid: dict[str, list[Member]] = {}
+    for member in train.members:
+        wnid = labels.get(label_lists.stem(member.path)) or folders.class_of(member.path)
+        if not wnid:
+            found, advice = "none", "list it or remove the image"
+            raise DataError(mismatch(train.where, f"a class of {member.path}", found, advice))
+        of_wnid.setdefault(wnid, []).append(member)
+    return of_wnid

@@ -10,6 +10,7 @@ from alexrep.ilsvrc import folders
 from alexrep.ilsvrc.editions import EDITIONS, NAMED, Edition
 from alexrep.ilsvrc.layouts import (
     class_folders,
+    hub_files,
     hub_tars,
     ilsvrc_tars,
     kaggle,
@@ -20,6 +21,7 @@ from alexrep.ilsvrc.layouts import (
 from alexrep.ilsvrc.layouts.layout import Layout
 
 LAYOUTS: tuple[Layout, ...] = (
+    hub_files,
     ilsvrc_tars,
     kaggle,
     parquet,
@@ -28,7 +30,8 @@ LAYOUTS: tuple[Layout, ...] = (
     tiny,
     class_folders,
 )
-"""All layouts; a folder is in the first that recognises it."""
+"""All layouts; a folder is in the first that recognises it. A hub's files may lie beside a devkit,
+as the unpacked tars do."""
 DEPTH = 3
 """Most folders between the folder that is named and the data, as ILSVRC/Data/CLS-LOC."""
 MOST = 100

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from alexrep.errors import DataError, examples, mismatch
-from alexrep.ilsvrc import archives, devkit, folders, splits
+from alexrep.ilsvrc import archives, class_lists, devkit, folders, splits
 from alexrep.ilsvrc.assemble import as_found, assemble
 from alexrep.ilsvrc.editions import EDITIONS as KNOWN
 from alexrep.ilsvrc.editions import Edition
@@ -37,7 +37,7 @@ def survey(request: Request) -> Source:
     folder, edition = request.folder, request.edition
     listed, remarks = splits.list_splits(folder, edition, own_val=request.own_val)
     edition = as_found(edition, listed)
-    truth = _ground_truth(folder, edition)
+    truth = _of_folders(folder, edition, listed) or _ground_truth(folder, edition)
     of_wnid = _by_wnid(listed["train"])
     remarks += _passed_over_inside(listed["train"])
     return assemble(request, edition, listed, of_wnid, truth, remarks)
@@ -81,6 +81,27 @@ def _by_wnid(train: Listing) -> dict[str, list[Member]]:
             mismatch(train.where, "each synset once", examples(twice), "download it again")
         )
     return groups
+
+
+def _of_folders(
+    folder: Path, edition: Edition, listed: Mapping[str, Listing]
+) -> GroundTruth | None:
+    """Take the shipped classes of ILSVRC-2012 if there is no devkit and none is needed.
+
+    None is, if val is sorted into folders of wnids, or not read; test has no labels then.
+    """
+    has_kit = any((folder / name).exists() for name in edition.devkits)
+    if has_kit or edition.name != "ilsvrc2012":
+        return None
+    _, classes = class_lists.of_words({}, folder)
+    ranks, val = classes.index_of_wnid, listed.get("val")
+    if val and not all(folders.class_of(member.path) in ranks for member in val.members):
+        return None
+
+    def label(split: str, member: Member) -> int:
+        return ranks[folders.class_of(member.path)] if split == "val" else -1
+
+    return GroundTruth(classes, label)
 
 
 def _ground_truth(folder: Path, edition: Edition) -> GroundTruth:

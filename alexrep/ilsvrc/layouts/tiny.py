@@ -43,7 +43,10 @@ def _ground_truth(raw: Path) -> GroundTruth:
     wnids = [fields[0] for fields in _lines(raw / "wnids.txt", 1)]
     words = {fields[0]: fields[1] for fields in _lines(raw / "words.txt", 2)}
     annotations = raw / "val" / "val_annotations.txt"
-    wnid_of_name = {fields[0]: fields[1] for fields in _lines(annotations, 2)}
+    # Who sorts val into folders often removes them.
+    is_sorted = not annotations.exists() and any((raw / "val" / wnid).is_dir() for wnid in wnids)
+    rows = [] if is_sorted else _lines(annotations, 2)
+    wnid_of_name = {fields[0]: fields[1] for fields in rows}
     classes = of_leaves(
         [(wnid, line, words.get(wnid, wnid), NUM_TRAIN) for line, wnid in enumerate(wnids, 1)]
     )
@@ -56,16 +59,23 @@ def _ground_truth(raw: Path) -> GroundTruth:
     labels = {name: index_of_wnid[wnid] for name, wnid in wnid_of_name.items()}
 
     def label(split: str, member: Member) -> int:
-        return _label(labels, annotations, member) if split == "val" else -1
+        of_folder = index_of_wnid.get(folders.class_of(member.path), -1)
+        if split != "val" or is_sorted:
+            return of_folder
+        return _label(labels, annotations, member, of_folder)
 
     digests = {"val labels": ground_truth.digest(sorted(labels.items()))}
-    return GroundTruth(classes, label, {"val": len(labels)}, digests)
+    return GroundTruth(classes, label, {} if is_sorted else {"val": len(labels)}, digests)
 
 
-def _label(labels: Mapping[str, int], annotations: Path, member: Member) -> int:
+def _label(labels: Mapping[str, int], annotations: Path, member: Member, of_folder: int) -> int:
+    """Return the label in the annotations, with which a class folder must agree."""
     if member.name not in labels:
         wanted = f"a line for {member.name}"
         raise DataError(mismatch(annotations, wanted, "none", "download it again"))
+    if of_folder not in (-1, labels[member.name]):
+        wanted, found = "the class of each folder of val", f"another for {member.path}"
+        raise DataError(mismatch(annotations, wanted, found, "sort val into folders again"))
     return labels[member.name]
 
 
