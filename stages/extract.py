@@ -1,21 +1,30 @@
-"""`alexrep extract`: the prepared images as class folders."""
+"""`alexrep extract`: the prepared images, or the original files, as class folders."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .cli import choices, options
+from .cli import choices, options, originals, preparing
 from .cli.progress import is_quiet, meter
 
 
 def command(
     ctx: typer.Context,
-    data: options.Data,
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="Prepared data; with --original RAW.")
+    ],
     out: Annotated[
         Path, typer.Argument(metavar="OUT", help="Folder for train|val|test/<wnid>/*.JPEG.")
     ],
     layout: choices.Layout = "folders",
+    original: Annotated[
+        bool, typer.Option("--original", help="The files of RAW as they are, patches applied.")
+    ] = False,
+    edition: choices.Edition = None,
+    partial: preparing.Partial = False,
+    classes: preparing.Classes = None,
+    labels: preparing.Labels = None,
     workers: options.Workers = None,
 ) -> None:
     """Write the prepared images as class folders, for any other tool.
@@ -29,7 +38,12 @@ def command(
     from alexrep.prepare import extract, extract_layouts, prepared
 
     options.require("--layout", layout, tuple(extract_layouts.LAYOUTS))
-    options.require_apart(out, data, "OUT")
+    options.require_apart(out, data, "OUT", options.SPLITS if original else ())
+    raw = originals.Raw(data, edition, partial, classes, labels)
+    if original:
+        options.say_counts(originals.extract(ctx, raw, out, workers), out)
+        return
+    raw.require_bare()
     images = prepared.open_prepared(data)
     plan, files = extract.make_plan(images, layout), (out / manifest.NAME, out / "plan.json")
     record, form = manifest.foresee(plan, *files), extract_layouts.LAYOUTS[layout](images)

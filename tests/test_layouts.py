@@ -661,3 +661,36 @@ def test_val_in_folders_beside_the_tar_of_train_needs_no_devkit(
     write(tmp_path, {"val/ILSVRC2012_val_00000002.JPEG": b"x"})
     with pytest.raises(DataError, match=r"expected ILSVRC2012_devkit_t12\.tar\.gz, found none"):
         source.survey(tmp_path, None, partial=True)
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*.JPEG")}
+
+
+@pytest.mark.parametrize("name", ["tars", "parquet"])
+def test_originals_are_extracted_as_they_are_with_patches(
+    reference: Reference, tmp_path: Path, name: str
+) -> None:
+    raw, out = reference.raw, tmp_path / "out"
+    if name != "tars":
+        raw = LAYOUTS[name](reference, tmp_path / "raw")
+    words = ("extract", "--original", raw, out, "--partial", "--workers", "1")
+    assert f"{out}: 18 train images, 8 val images, 4 test images" in alexrep(*words)
+    wanted = {
+        f"{split}/{'unlabelled' if split == 'test' and name != 'tars' else wnid}/{file}": content
+        for split, images in reference.originals.items()
+        for file, (content, wnid) in images.items()
+    }
+    assert files_of(out) == wanted
+    lost, kept = out / "val/n00000020/DEMO_val_00000001.JPEG", next(iter(wanted))
+    lost.unlink()
+    before = (out / kept).stat().st_mtime_ns
+    assert "1 missing or of another size: val; made anew" in alexrep(*words)
+    assert lost.exists()
+    assert (out / kept).stat().st_mtime_ns == before
+    assert "nothing to do" in alexrep(*words)
+
+
+def test_what_is_said_of_originals_is_refused_of_prepared_images(tmp_path: Path) -> None:
+    said = alexrep("extract", tmp_path, tmp_path / "out", "--partial", code=2)
+    assert "--partial: expected --original beside it, found none; leave it out" in said

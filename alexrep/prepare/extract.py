@@ -68,13 +68,14 @@ def lost(prepared: Prepared, out: Path, layout: Layout | None = None) -> list[st
         for split in prepared.splits
         for unit in prepared.units(split)
         for position, verdict in enumerate(prepared.verdicts(unit))
-        if not _is_whole(out / (path := layout.path(unit, position, verdict)), verdict.size)
+        if not is_whole(out / (path := layout.path(unit, position, verdict)), verdict.size)
     ]
     lists = layout.lists().items()
-    return names + [name for name, text in lists if not _is_whole(out / name, len(text.encode()))]
+    return names + [name for name, text in lists if not is_whole(out / name, len(text.encode()))]
 
 
-def _is_whole(path: Path, size: int) -> bool:
+def is_whole(path: Path, size: int) -> bool:
+    """Tell whether a file is there and has its size, in bytes."""
     return path.exists() and path.stat().st_size == size
 
 
@@ -84,14 +85,14 @@ def write_unit(unit: str, prepared: Prepared, out: Path, layout: Layout) -> int:
     for position, (verdict, jpeg) in enumerate(jpegs(prepared, unit)):
         require_unchanged(verdict, jpeg, prepared.tar(unit))
         path = out / layout.path(unit, position, verdict)
-        if not _is_whole(path, verdict.size):
+        if not is_whole(path, verdict.size):
             with files.named(path):
-                _write(path, jpeg)
+                write(path, jpeg)
         count += 1
     return count
 
 
-def _write(path: Path, jpeg: bytes) -> None:
+def write(path: Path, jpeg: bytes) -> None:
     """Write a file whole; `run` syncs once, as an fsync for each of a million would take hours."""
     part = files.partial_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -24,6 +24,13 @@ class Layout(Protocol):
         """Return the content of the files that list classes and labels, by path."""
 
 
+def folder_path(split: str, wnid: str | None, name: str) -> str:
+    """Return the path of an image in class folders; None if its label is not public."""
+    folder = wnid or UNLABELLED
+    # In a group, images of two folders may have the same name.
+    return str(PurePosixPath(split, folder, name.removeprefix(f"{folder}/").replace("/", "_")))
+
+
 @dataclass(frozen=True)
 class ClassFolders:
     """<split>/<wnid>/<name>, with the names as distributed."""
@@ -33,10 +40,8 @@ class ClassFolders:
     def path(self, unit: str, position: int, verdict: Verdict) -> str:
         """See `Layout`; names that came in class folders begin with the folder."""
         del position
-        wnid = self.wnids[verdict.label] if verdict.label >= 0 else UNLABELLED
-        # In a group, images of two folders may have the same name.
-        name = verdict.name.removeprefix(f"{wnid}/").replace("/", "_")
-        return str(PurePosixPath(unit.split("/", 1)[0], wnid, name))
+        wnid = self.wnids[verdict.label] if verdict.label >= 0 else None
+        return folder_path(unit.split("/", 1)[0], wnid, verdict.name)
 
     def lists(self) -> dict[str, str]:
         """See `Layout`: there are none."""

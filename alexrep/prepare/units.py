@@ -102,7 +102,7 @@ def prepare_unit(unit: Unit, images: Path, target: Target) -> int:
     """
     verdicts = []
     with files.whole(images / f"{unit.name}.tar") as part, tarfile.open(part, "w") as tar:
-        for name, label, content, patched in _contents(unit):
+        for name, label, content, patched in contents(unit):
             verdict, result = prepare(name, label, content, target, bool(patched))
             if patched:
                 why = ", ".join(filter(None, (patched, verdict.why)))
@@ -117,10 +117,13 @@ def prepare_unit(unit: Unit, images: Path, target: Target) -> int:
     return len(verdicts)
 
 
-def _contents(unit: Unit) -> Iterator[tuple[str, int, bytes, str]]:
+def contents(unit: Unit) -> Iterator[tuple[str, int, bytes, str]]:
     """Yield name, label, bytes, and "added" or "replaced" if patched.
 
     They come in order of names, those of a mixed unit in that of its archive.
+
+    Raises:
+        DataError: If an archive is broken or the synset's count is wrong.
     """
     if unit.reader is not None:
         yield from _mixed_contents(unit)

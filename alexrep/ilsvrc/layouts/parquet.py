@@ -19,7 +19,7 @@ from alexrep.ilsvrc.classes import ClassTable
 from alexrep.ilsvrc.editions import EDITIONS as KNOWN
 from alexrep.ilsvrc.editions import SPLITS, Edition
 from alexrep.ilsvrc.layouts.layout import Request
-from alexrep.ilsvrc.member import Member
+from alexrep.ilsvrc.member import Member, refuse_hostile
 from alexrep.ilsvrc.unit import Original, Source, Unit
 
 if TYPE_CHECKING:
@@ -131,6 +131,8 @@ def _rows(split: str, path: Path) -> Iterator[_Rows]:
         original_names.of_hub(text) if text else (f"{made_up}-{row}.JPEG", "")
         for row, text in enumerate(paths)
     ]
+    for name, _ in pairs:
+        refuse_hostile(path, name)
     first = number = size = 0
     for position, more in enumerate([*sizes, 0]):
         if size and (position == len(sizes) or size + more > assemble.UNIT):
