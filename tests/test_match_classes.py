@@ -22,6 +22,7 @@ from alexrep.plots import predictions
 from alexrep.runs import checkpoint, contents, log, results, trained
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.results import Result
+from alexrep.shards.labelled import LabelledImages
 from alexrep.shards.read import Split, open_split
 from alexrep.stages import app
 
@@ -73,7 +74,7 @@ def rename(split: Split, new: dict[str, str]) -> None:
     split.classes = ClassTable(tuple(synsets))
 
 
-def match(task: Task, split: Split) -> Split:
+def match(task: Task, split: Split) -> LabelledImages:
     network = trained.load(task.run.checkpoint("last"))
     return matched(split, network, task.run.path, task.data).split
 

@@ -20,7 +20,7 @@ from alexrep.errors import DataError, mismatch
 from alexrep.evaluation.measures import measured
 from alexrep.evaluation.scores import TOP, Scores
 from alexrep.runs import results
-from alexrep.runs.folder import RunFolder
+from alexrep.runs.folder import ORIGINAL, RunFolder
 from alexrep.runs.results import Predictions, Scored
 
 ROWS = 4096
@@ -134,7 +134,8 @@ def search(members: Sequence[Scored]) -> NDArray[np.float64]:
 def _path(runs: Sequence[Path], first: Scored, digest: str) -> Path:
     """Return the file of an ensemble's result, beside the first network's."""
     result = first.result
-    name = "-".join(filter(None, [result.labels, f"ensemble-{len(runs)}-{digest[:8]}"]))
+    parts = [ORIGINAL if result.original else "", result.labels]
+    name = "-".join(filter(None, [*parts, f"ensemble-{len(runs)}-{digest[:8]}"]))
     run = RunFolder(runs[0])
     return run.result(result.split, result.views, result.checkpoint, name, result.average)
 

@@ -17,7 +17,7 @@ from alexrep.evaluation.scores import TOP, Scores
 from alexrep.feed import order, views
 from alexrep.feed.batches import Reader
 from alexrep.feed.normalise import Inputs
-from alexrep.shards.read import Split
+from alexrep.shards.labelled import LabelledImages
 
 AVERAGES = ("probabilities", "logits")
 """What may be averaged over the views of an image."""
@@ -25,7 +25,7 @@ AVERAGES = ("probabilities", "logits")
 
 @dataclass(frozen=True)
 class Outputs:
-    """What the network says of every image, in the order of the shards."""
+    """What the network says of every image, in the order of the split."""
 
     top5: NDArray[np.int64]
     """Class indices, likeliest first, (N, T)."""
@@ -35,6 +35,8 @@ class Outputs:
     """Probability of each image's label, (N,); NaN where the label is unknown."""
     credit: NDArray[np.float64]
     """Each image's credit for top-1 and top-5, (N, 2); NaN where the label is unknown."""
+    indices: NDArray[np.int64]
+    """Index of each image in the split, (N,); originals that proved no images are left out."""
     all_probabilities: NDArray[np.float16] | None = None
     """Probabilities of every class, (N, K), if they were asked for."""
 
@@ -63,7 +65,7 @@ class Averaging:
 
 def evaluate(
     model: nn.Module,
-    split: Split,
+    split: LabelledImages,
     inputs: Inputs,
     kinds: Sequence[str],
     *,
@@ -102,18 +104,20 @@ def evaluate(
     tallies = {kind: _Tally(num_classes, with_all, split.num_quarantined) for kind in kinds}
     shares = [share(batch) for batch in order.batches(indices, batch_size)]
     with _in_evaluation(model), torch.inference_mode(), Reader(split, threads) as reader:
-        for batch in reader.read(shares):
+        for asked, batch in zip(shares, reader.read(shares), strict=True):
+            for tally in tallies.values():
+                tally.scores.num_quarantined += len(asked) - len(batch.indices)
             if len(batch.indices):
                 images = torch.from_numpy(batch.images).to(inputs.mean.device)
                 labels = torch.from_numpy(batch.labels)
                 answers = probabilities_of_views(model, images, kinds, inputs, averaging)
                 for kind, likely in answers.items():
-                    tallies[kind].add(likely.cpu(), labels)
-            done(len(batch.indices))
+                    tallies[kind].add(likely.cpu(), labels, torch.from_numpy(batch.indices))
+            done(len(asked))
     return {kind: (tally.scores, tally.outputs()) for kind, tally in tallies.items()}
 
 
-def require_labels(split: Split, indices: NDArray[np.int64]) -> None:
+def require_labels(split: LabelledImages, indices: NDArray[np.int64]) -> None:
     """Refuse images whose classes are not known.
 
     Raises:
@@ -122,7 +126,7 @@ def require_labels(split: Split, indices: NDArray[np.int64]) -> None:
     num_unknown = np.count_nonzero(split.labels[indices] < 0)
     if num_unknown:
         unknown = f"{num_unknown} images without"
-        raise DataError(mismatch(split.shards[0].path, "labels", unknown, "use the val split"))
+        raise DataError(mismatch(split.where, "labels", unknown, "use the val split"))
 
 
 @dataclass
@@ -137,10 +141,11 @@ class _Tally:
     def __post_init__(self) -> None:
         self.scores = Scores(self.num_quarantined)
         # A part without images: the arrays have their axes even where nothing is scored.
-        self._keep(torch.zeros(0, self.num_classes), torch.zeros(0), torch.zeros(0, 2).double())
+        nothing = torch.zeros(0), torch.zeros(0, 2).double(), torch.zeros(0, dtype=torch.int64)
+        self._keep(torch.zeros(0, self.num_classes), *nothing)
 
-    def add(self, likely: Tensor, labels: Tensor) -> None:
-        """Count in a batch: probabilities (N, K) and labels (N,), -1 where unknown."""
+    def add(self, likely: Tensor, labels: Tensor, indices: Tensor) -> None:
+        """Count in a batch: probabilities (N, K), labels (N,), -1 where unknown, indices (N,)."""
         require_finite(likely)
         own = torch.full((len(labels),), torch.nan)
         credit = torch.full((len(labels), 2), torch.nan, dtype=torch.float64)
@@ -148,12 +153,12 @@ class _Tally:
         if bool(is_known.any()):
             known, its_credits = self.scores.add(likely[is_known], labels[is_known])
             own[is_known], credit[is_known] = known.float(), its_credits
-        self._keep(likely, own, credit)
+        self._keep(likely, own, credit, indices)
 
-    def _keep(self, likely: Tensor, own: Tensor, credit: Tensor) -> None:
+    def _keep(self, likely: Tensor, own: Tensor, credit: Tensor, indices: Tensor) -> None:
         values, classes = likely.topk(min(TOP, self.num_classes))
         everything = [likely.half()] if self.with_all else []
-        self.parts.append((classes, values.float(), own, credit, *everything))
+        self.parts.append((classes, values.float(), own, credit, indices, *everything))
 
     def outputs(self) -> Outputs:
         """Join the batches."""
@@ -209,7 +214,7 @@ def probabilities_of_views(
 
     Args:
         model: The network, in evaluation mode.
-        images: uint8 (N, S, S, 3).
+        images: uint8 (N, H, W, 3), as `views.corners_in` takes them.
         kinds: Kinds of views, of views.VIEWS.
         inputs: Constants, on the images' device.
         averaging: What is averaged over the views, and which classes compete.
@@ -217,8 +222,8 @@ def probabilities_of_views(
     Returns:
         float32 (N, K) of each kind.
     """
-    border = images.shape[1] - inputs.side
-    corners = {kind: views.corners(kind, border) for kind in kinds}
+    height, width = images.shape[1:3]
+    corners = {kind: views.corners_in(kind, height, width, inputs.side) for kind in kinds}
     distinct = dict.fromkeys(corner for kind in kinds for corner in corners[kind])
     logits = {corner: model(views.patch(images, corner, inputs)) for corner in distinct}
     return {kind: averaging.mean([logits[corner] for corner in corners[kind]]) for kind in kinds}

@@ -20,7 +20,7 @@ from alexrep.ilsvrc.classes import ClassTable
 from alexrep.ilsvrc.original_names import UNNAMED
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.results import Scored
-from alexrep.shards.read import Split
+from alexrep.shards.labelled import LabelledImages
 
 THEIRS = "name the labels of these images"
 LIKENESS = 0.5
@@ -32,7 +32,7 @@ def is_real(path: Path) -> bool:
     return path.suffix == ".json"
 
 
-def take_ids(split: Split, path: Path) -> None:
+def take_ids(split: LabelledImages, path: Path) -> None:
     """Give a split the labels of a ground truth: a devkit id a line.
 
     Args:
@@ -97,7 +97,7 @@ def with_real(scored: Scored, path: Path, table: ClassTable) -> Scored:
 def _path(scored: Scored, name: str) -> Path:
     """Return the file of a result by other labels."""
     result = scored.result
-    if result.members or result.wnids or result.labels:
+    if result.members or result.wnids or result.labels or result.original:
         return scored.path.with_stem(f"{scored.path.stem}-{name}")
     run = RunFolder(scored.path.parent.parent)
     return run.result(result.split, result.views, result.checkpoint, name, result.average)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-import simplejpeg
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -21,10 +20,9 @@ from alexrep.compute.precision import Network
 from alexrep.config.recipe import Compute
 from alexrep.evaluation.evaluate import probabilities, require_finite
 from alexrep.feed.normalise import Inputs
+from alexrep.feed.preparation import Squares
 from alexrep.ilsvrc.classes import ClassTable
-from alexrep.pixels import rescale
-from alexrep.pixels.decode import UndecodableError
-from alexrep.prepare.image import Target, prepare
+from alexrep.prepare.image import Target
 from alexrep.runs import trained
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.trained import Trained
@@ -67,9 +65,7 @@ class LoadedRun:
     @property
     def target(self) -> Target:
         """How the images were prepared that it was trained on."""
-        quality = self.trained.quality or rescale.QUALITY
-        trained = self.trained
-        return Target(trained.side, trained.geometry, quality, trained.resampling)
+        return self.trained.target
 
     def pixels(self, name: str, content: bytes) -> Pixels:
         """Prepare the bytes of an image file as `alexrep preprocess` and `pack` do.
@@ -83,10 +79,7 @@ class LoadedRun:
         Raises:
             UndecodableError: If the bytes are no whole image.
         """
-        verdict, prepared = prepare(name, -1, content, self.target)
-        if verdict.verdict == "quarantined":
-            raise UndecodableError(verdict.why)
-        return cast(Pixels, simplejpeg.decode_jpeg(prepared, "RGB"))
+        return Squares(self.target).pixels(name, content)
 
     @contextlib.contextmanager
     def computing(self) -> Iterator[None]:

@@ -13,6 +13,7 @@ from alexrep.evaluation.evaluate import require_labels
 from alexrep.ilsvrc.classes import ClassTable
 from alexrep.runs.trained import Trained
 from alexrep.shards import subset
+from alexrep.shards.labelled import AnyImages, LabelledImages
 from alexrep.shards.read import Split
 
 
@@ -20,7 +21,7 @@ from alexrep.shards.read import Split
 class Matched:
     """What of a split is scored, and which classes compete for it."""
 
-    split: Split
+    split: LabelledImages
     """The split with the run's classes and labels in the order of its logits; -1: unknown, or
     of another class."""
     indices: NDArray[np.int64]
@@ -45,18 +46,25 @@ def matched(
         DataError: If network and data have other classes or other sides, or some labels are
             not known and others are.
     """
-    what = (run, data)
-    if is_shared:
-        known = sharing(split, network.classes, *what)
-    else:
-        known = of_classes(split, network.recipe, network.classes, *what)
+    known = by_classes(split, network, run, data, is_shared)
     if network.side != split.side:
         wanted, advice = f"images of side {network.side}, as in training", "preprocess with --side"
         raise DataError(mismatch(data, wanted, split.side, f"{advice} {network.side}"))
     return known
 
 
-def of_classes(split: Split, recipe: Recipe, table: ClassTable, run: Path, data: Path) -> Matched:
+def by_classes(
+    split: LabelledImages, network: Trained, run: Path, data: Path, is_shared: bool
+) -> Matched:
+    """Return the same of images of any side, as originals are; see `matched`."""
+    if is_shared:
+        return sharing(split, network.classes, run, data)
+    return of_classes(split, network.recipe, network.classes, run, data)
+
+
+def of_classes(
+    split: LabelledImages, recipe: Recipe, table: ClassTable, run: Path, data: Path
+) -> Matched:
     """Match a split with a run that was trained on all of its classes, or on some of them.
 
     The images are all of the split, unless the recipe took some classes only: then the others
@@ -98,7 +106,7 @@ def of_classes(split: Split, recipe: Recipe, table: ClassTable, run: Path, data:
     return Matched(limited, subset.indices(limited))
 
 
-def sharing(split: Split, table: ClassTable, run: Path, data: Path) -> Matched:
+def sharing(split: LabelledImages, table: ClassTable, run: Path, data: Path) -> Matched:
     """Match a split with a run by the classes that both have; only these compete.
 
     As for sets with fewer classes, such as ImageNet-A and -R. Folders that are named by numbers
@@ -138,7 +146,7 @@ def _indices(classes: ClassTable, table: ClassTable) -> NDArray[np.int64]:
     return np.array([index_of_name.get(name, -1) for name in names])
 
 
-def _with(split: Split, table: ClassTable, labels: NDArray[np.int64]) -> Split:
+def _with(split: AnyImages, table: ClassTable, labels: NDArray[np.int64]) -> AnyImages:
     """Return a split with other classes and labels; shares its open files with it."""
     other = copy.copy(split)
     other.classes, other.labels = table, labels
@@ -149,6 +157,6 @@ def _classes_of(run: Path, table: ClassTable) -> str:
     return f"the {len(table)} classes that {run} was trained on"
 
 
-def _no_image(split: Split, run: Path, data: Path) -> DataError:
-    wanted = f"{split.shards[0].split} images of the classes that {run} was trained on"
+def _no_image(split: LabelledImages, run: Path, data: Path) -> DataError:
+    wanted = f"{split.split} images of the classes that {run} was trained on"
     return DataError(mismatch(data, wanted, "none", "choose another split"))

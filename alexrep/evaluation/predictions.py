@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from alexrep import keyed
 from alexrep.evaluation.evaluate import Outputs
+from alexrep.feed import views
 from alexrep.feed.batches import Reader
 from alexrep.runs.results import Predictions
-from alexrep.shards.read import Split
+from alexrep.shards.labelled import LabelledImages
 
 SHEET = 20
 """Images kept for the picture of predictions."""
@@ -18,18 +19,18 @@ SHEET_SAMPLE = 10
 """The first of them are a random sample, the others wrongly classified ones as far as they go."""
 
 
-def of(split: Split, indices: NDArray[np.int64], outputs: Outputs) -> Predictions:
+def of(split: LabelledImages, outputs: Outputs) -> Predictions:
     """Put names, labels and the images of the sheet beside what the network said.
 
     Args:
         split: The split that was scored; the images of the sheet are decoded again.
-        indices: Indices of the images that were scored.
-        outputs: Of these images, in their order.
+        outputs: Of the images that were scored.
     """
+    indices = outputs.indices
     labels = split.labels[indices]
     rows = sheet_rows(outputs.top5[:, 0] != labels)
     with Reader(split, 1) as reader:
-        images = next(reader.read([indices[rows]])).images
+        images = views.shown(next(reader.read([indices[rows]])).images)
     return Predictions(
         names=split.names[indices],
         labels=labels,

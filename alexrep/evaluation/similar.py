@@ -21,7 +21,8 @@ from alexrep.evaluation.named_images import NamedImage
 from alexrep.evaluation.neighbours import nearest
 from alexrep.evaluation.predict import Prediction, prepared_batches
 from alexrep.feed.batches import Reader
-from alexrep.shards.read import Split, open_split
+from alexrep.shards.labelled import LabelledImages
+from alexrep.shards.read import open_split
 
 NUM_QUERIES, NUM_NEAREST = 5, 6
 """Images, and neighbours of each, in the paper's figure 4."""
@@ -165,7 +166,7 @@ def similar(
     ]
 
 
-def pixels_of(split: Split, found: Sequence[Similar]) -> list[Pixels]:
+def pixels_of(split: LabelledImages, found: Sequence[Similar]) -> list[Pixels]:
     """Decode the neighbours of each query, RGB, (K, S, S, 3).
 
     Args:

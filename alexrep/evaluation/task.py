@@ -2,25 +2,26 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from alexrep import files, manifest
 from alexrep.compute import precision
 from alexrep.compute.processes import Processes
-from alexrep.errors import ManifestError, mismatch
-from alexrep.evaluation import labels, loaded, predictions
+from alexrep.errors import DataError, ManifestError, mismatch
+from alexrep.evaluation import labels, loaded, originals, predictions
 from alexrep.evaluation.evaluate import AVERAGES, Averaging, Outputs, evaluate
-from alexrep.evaluation.match_classes import Matched, matched, of_classes, sharing
+from alexrep.evaluation.match_classes import Matched, by_classes, matched, of_classes, sharing
 from alexrep.evaluation.measures import measured
-from alexrep.evaluation.text import MADE
-from alexrep.feed import order
+from alexrep.feed.originals import Originals
+from alexrep.ilsvrc.originals import Raw
 from alexrep.runs import results, trained
-from alexrep.runs.folder import RunFolder
-from alexrep.runs.results import Result, Scored
+from alexrep.runs.folder import ORIGINAL, RunFolder
+from alexrep.runs.results import Predictions, Result, Scored
 from alexrep.runs.trained import Trained
 from alexrep.shards.read import Split, open_split
 
@@ -31,6 +32,7 @@ class Task:
 
     run: RunFolder
     data: Path
+    """A packed data folder, or that of `raw`."""
     split: str
     """"train", "val" or "test"."""
     views: str
@@ -46,12 +48,15 @@ class Task:
 
     labels: Path | None = None
     """A ground truth of ids that stands in the place of the data's labels."""
+    raw: Raw | None = None
+    """The original images to score; None: packed ones."""
 
     @property
     def path(self) -> Path:
         """The file of the result."""
         # Results of other data stand beside those of the run's own.
-        names = [f"subset-{self.data.resolve().name}"] if self.is_shared else []
+        names = [ORIGINAL] if self.raw else []
+        names += [f"subset-{self.data.resolve().name}"] if self.is_shared else []
         names += [self.labels.stem] if self.labels else []
         return self.run.result(self.split, self.views, self.which, "-".join(names), self.averaged)
 
@@ -83,10 +88,11 @@ def find(task: Task, say: Callable[[str], None] = lambda text: None) -> Result |
     shards = _shards_digest(task)
     if result.shards != shards:
         # To remove the result would be bad advice if nothing could come in its place.
-        with contextlib.closing(open_split(task.data, task.split)) as split:
-            matched(split, network, task.run.path, task.data, task.is_shared)
+        with _opened(replace(task, labels=None), network):
+            pass
         advice = "remove the old result to score anew"
-        raise ManifestError(mismatch(task.path, f"shards = {shards!r}", result.shards, advice))
+        what = "images" if task.raw else "shards"
+        raise ManifestError(mismatch(task.path, f"{what} = {shards!r}", result.shards, advice))
     difference = _difference(task, result, network)
     if difference is not None:
         say(mismatch(task.path, *difference, "scored anew, and the old result is replaced"))
@@ -117,6 +123,9 @@ def num_images(task: Task) -> int:
         ManifestError: If pack has not finished, or the data has no such split.
         DataError: If the run or the task takes some classes only, and they cannot be scored.
     """
+    if task.raw:
+        with _opened(task, trained.open_run(task.run, task.which)) as found:
+            return len(found.indices)
     record = manifest.read(task.data / "shards" / manifest.NAME, "pack")
     recipe = task.run.read_recipe()
     if not recipe.limits.classes and not task.is_shared:
@@ -175,12 +184,13 @@ def score_views(
     task, group = tasks[0], processes or Processes()
     run = loaded.load(task.run.path, task.which, device)
     network = run.trained
-    with precision.settled(run.compute), _opened(task, network) as found:
+    kinds = [task.views for task in tasks]
+    with precision.settled(run.compute), _opened(task, network, kinds) as found:
         parts = evaluate(
             run.network,
             found.split,
             run.inputs,
-            [task.views for task in tasks],
+            kinds,
             threads=threads,
             batch_size=batch_size,
             done=done,
@@ -190,13 +200,14 @@ def score_views(
             averaging=Averaging(task.average, _competing(found, device)),
         )
         outputs = {
-            views: _gathered(part, len(found.indices), batch_size, group)
-            for views, (_, part) in parts.items()
+            views: _gathered(part, found.indices, group) for views, (_, part) in parts.items()
         }
+        if not len(outputs[task.views].indices):
+            raise group.common(_nothing(task))
         return [
-            Scored(task.path, measured(_result(task, network, found), kept), kept)
+            Scored(task.path, measured(_result(task, network, found, kept), kept), kept)
             for task in (tasks if group.leads else ())
-            for kept in [predictions.of(found.split, found.indices, outputs[task.views])]
+            for kept in [predictions.of(found.split, outputs[task.views])]
         ]
 
 
@@ -214,12 +225,25 @@ def require_scorable(task: Task) -> None:
 
 
 @contextlib.contextmanager
-def _opened(task: Task, network: Trained) -> Iterator[Matched]:
+def _opened(task: Task, network: Trained, kinds: Sequence[str] = ("centre",)) -> Iterator[Matched]:
     """Open the split, with the labels that are asked for, and match it with the network."""
-    with contextlib.closing(open_split(task.data, task.split)) as whole:
+    packed = None if task.raw else open_split(task.data, task.split)
+    whole = packed or _originals(task, network, kinds)
+    with contextlib.closing(whole):
         if task.labels:
             labels.take_ids(whole, task.labels)
-        yield matched(whole, network, task.run.path, task.data, task.is_shared)
+        rest = network, task.run.path, task.data, task.is_shared
+        yield matched(packed, *rest) if packed else by_classes(whole, *rest)
+
+
+def _originals(task: Task, network: Trained, kinds: Sequence[str]) -> Originals:
+    assert task.raw, "it was looked at before"  # noqa: S101
+    return Originals(task.raw.listed(task.split), originals.rule_of(network, kinds))
+
+
+def _nothing(task: Task) -> DataError:
+    wanted, found = f"{task.split} images", "none that can be decoded"
+    return DataError(mismatch(task.data, wanted, found, "name the right folder"))
 
 
 def _competing(found: Matched, device: torch.device) -> torch.Tensor | None:
@@ -230,20 +254,30 @@ def _competing(found: Matched, device: torch.device) -> torch.Tensor | None:
     return torch.tensor(names, device=device)
 
 
-def _gathered(part: Outputs, num_images: int, batch_size: int, group: Processes) -> Outputs:
-    """Put together what each process has computed; all of it comes to every process."""
+def _gathered(part: Outputs, indices: NDArray[np.int64], group: Processes) -> Outputs:
+    """Put together what each process has computed; all of it comes to every process.
+
+    Args:
+        part: Of the images that were scored here.
+        indices: Indices of all images that were to be scored, ascending, (N,).
+        group: The processes.
+    """
     if group.size == 1:
         return part
-    batches = order.batches(np.arange(num_images), batch_size)
-    rows = np.concatenate([batch[group.share(len(batch))] for batch in batches])
-    arrays = {name: array for name, array in vars(part).items() if array is not None}
+    rows, num_images = np.searchsorted(indices, part.indices), len(indices)
+    is_scored = group.gathered(np.ones(len(rows), np.bool_), rows, num_images)
     return Outputs(
-        **{name: group.gathered(array, rows, num_images) for name, array in arrays.items()}
+        **{
+            name: group.gathered(array, rows, num_images)[is_scored]
+            for name, array in vars(part).items()
+            if array is not None
+        }
     )
 
 
-def _result(task: Task, network: Trained, found: Matched) -> Result:
+def _result(task: Task, network: Trained, found: Matched, kept: Predictions) -> Result:
     """Say what was scored; the numbers come from `measured`."""
+    packed = found.split if isinstance(found.split, Split) else None
     return Result(
         split=task.split,
         views=task.views,
@@ -251,15 +285,16 @@ def _result(task: Task, network: Trained, found: Matched) -> Result:
         epoch=network.epoch,
         mid_epoch_step=network.mid_epoch_step,
         num_images=len(found.indices),
-        num_quarantined=found.split.num_quarantined,
+        num_quarantined=found.split.num_quarantined + len(found.indices) - len(kept.names),
         loss=None,
         top1_error=None,
         top5_error=None,
         weights=network.weights,
         shards=_shards_digest(task),
-        geometry=found.split.geometry,
+        geometry=network.geometry if packed is None else packed.geometry,
         trained_geometry=network.geometry,
-        prepared_otherwise=_otherwise(network, found.split),
+        prepared_otherwise=originals.otherwise(network, packed),
+        original=originals.as_prepared(network) if packed is None else "",
         all_probabilities=task.all_probabilities,
         average=task.averaged,
         wnids=found.wnids,
@@ -269,16 +304,9 @@ def _result(task: Task, network: Trained, found: Matched) -> Result:
     )
 
 
-def _otherwise(network: Trained, split: Split) -> str:
-    """Say in what prepared images differ from those that imported weights are scored on."""
-    if not network.preparation:
-        return ""
-    patch, made = network.recipe.model.side, MADE.get(split.geometry, split.geometry)
-    own = f"the weights' own preparation is: {network.preparation}, from the original"
-    return f"{own}; here: {made} to squares of {split.side} pixels and kept as JPEG, {patch} seen"
-
-
 def _shards_digest(task: Task) -> str:
+    if task.raw:
+        return task.raw.listed(task.split).digest
     path = task.data / "shards" / manifest.NAME
     manifest.read(path, "pack")
     return manifest.digest(path)

@@ -47,6 +47,8 @@ def details(result: Result) -> list[str]:
         lines.append(f"mean negative log likelihood: {result.loss:.4f}")
     if result.ece is not None:
         lines.append(f"expected calibration error: {percent(result.ece)} (15 bins of equal width)")
+    if result.original:
+        lines.append(f"original images: {result.original}")
     if result.prepared_otherwise:
         lines.append(result.prepared_otherwise)
     if result.members:
@@ -113,7 +115,8 @@ def views_of(result: Result) -> str:
     checkpoint = "" if result.checkpoint == "last" else result.checkpoint
     classes = f"{len(result.wnids)} classes" if result.wnids else ""
     networks = f"mean of {len(result.members)} networks" if result.members else ""
-    parts = (result.views, average, checkpoint, result.labels, classes, networks)
+    images = "original images" if result.original else ""
+    parts = (result.views, average, checkpoint, images, result.labels, classes, networks)
     return ", ".join(part for part in parts if part)
 
 

@@ -1,6 +1,6 @@
 """Batches of decoded images, read ahead by threads.
 
-Shapes: N images of a batch, S side of the stored images.
+Shapes: N images of a batch; H, W height and width of an image: S, the side, of packed ones.
 """
 
 from collections import deque
@@ -9,13 +9,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
 
-from alexrep.errors import DataError
 from alexrep.feed.buffers import Buffers
 from alexrep.feed.readahead import Readahead
-from alexrep.shards.read import Split
+from alexrep.pixels.decode import UndecodableError
+from alexrep.shards.labelled import LabelledImages
 
 AHEAD = 3
 """Batches being decoded besides the one in use."""
@@ -32,17 +31,17 @@ class Batch:
     """Images, labels and indices of a batch."""
 
     images: NDArray[np.uint8]
-    """RGB, (N, S, S, 3)."""
+    """RGB, (N, H, W, 3)."""
     labels: NDArray[np.int64]
     """Class index, (N,)."""
     indices: NDArray[np.int64]
-    """Index of each image in the order of the shards, (N,)."""
+    """Index of each image in the order of the split, (N,)."""
 
 
 class Reader:
     """Reads and decodes batches in a given order, with its own threads."""
 
-    def __init__(self, split: Split, threads: int) -> None:
+    def __init__(self, split: LabelledImages, threads: int) -> None:
         """Start the threads.
 
         Args:
@@ -71,10 +70,13 @@ class Reader:
         Args:
             batches: Indices of each batch's images, (N,) each.
 
+        Yields:
+            Each batch; without those originals that proved no images.
+
         Raises:
-            DataError: If an image cannot be read or decoded.
+            DataError: If an image cannot be read, or a packed one not decoded.
         """
-        decoding: deque[tuple[Batch, list[Future[None]]]] = deque()
+        decoding: deque[tuple[Batch, list[Future[list[int]]]]] = deque()
         for indices in self._announced(batches):
             decoding.append(self._start(indices))
             if len(decoding) > AHEAD:
@@ -92,30 +94,26 @@ class Reader:
                 yield announced.popleft()
         yield from announced
 
-    def _start(self, indices: NDArray[np.int64]) -> tuple[Batch, list[Future[None]]]:
-        side = self._split.side
-        images = self._buffers.take((len(indices), side, side, 3), np.uint8, _PAST)
+    def _start(self, indices: NDArray[np.int64]) -> tuple[Batch, list[Future[list[int]]]]:
+        images = self._buffers.take((len(indices), *self._split.shape), np.uint8, _PAST)
         batch = Batch(images, self._split.labels[indices], indices)
         parts = np.array_split(np.arange(len(indices)), self._threads)
         return batch, [self._pool.submit(self._decode, batch, rows) for rows in parts if len(rows)]
 
-    def _decode(self, batch: Batch, rows: NDArray[np.int64]) -> None:
+    def _decode(self, batch: Batch, rows: NDArray[np.int64]) -> list[int]:
+        """Decode some images of a batch; return the rows of those that are to be left out."""
+        unreadable = []
         for row, index in zip(rows.tolist(), batch.indices[rows].tolist(), strict=True):
-            image_bytes, image = self._split.read(index), batch.images[row]
-            if self._split.encoding == "raw":
-                image[...] = np.frombuffer(image_bytes, np.uint8).reshape(image.shape)
-                continue
             try:
-                found: object = simplejpeg.decode_jpeg(image_bytes, "RGB", buffer=image).shape
-            except ValueError as error:
-                found = error
-            # A smaller image fits into the buffer too, and would leave the rest as it was.
-            if found != image.shape:
-                wanted = f"a JPEG of {self._split.side} pixels each way"
-                raise DataError(self._split.fault(index, wanted, found))
+                self._split.decode(index, batch.images[row])
+            except UndecodableError:
+                unreadable.append(row)
+        return unreadable
 
 
-def _wait(batch: Batch, parts: list[Future[None]]) -> Batch:
-    for part in parts:
-        part.result()
-    return batch
+def _wait(batch: Batch, parts: list[Future[list[int]]]) -> Batch:
+    unreadable = [row for part in parts for row in part.result()]
+    if not unreadable:
+        return batch
+    rows = np.delete(np.arange(len(batch.indices)), unreadable)
+    return Batch(batch.images[rows], batch.labels[rows], batch.indices[rows])

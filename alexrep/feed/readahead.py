@@ -5,17 +5,17 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
-from alexrep.shards.read import Split
+from alexrep.shards.labelled import LabelledImages
 
 
 class Readahead:
     """Announces reads of a split; for bytes in the page cache that costs one system call."""
 
-    def __init__(self, split: Split) -> None:
+    def __init__(self, split: LabelledImages) -> None:
         """Open the shards.
 
         Args:
-            split: The split to read.
+            split: The split to read; of originals, which are in no shards, nothing is announced.
         """
         self._shards = split.shards
         self._ends = np.cumsum([len(shard) for shard in split.shards])
@@ -29,6 +29,8 @@ class Readahead:
         Args:
             indices: Indices of the images, (N,).
         """
+        if not self._shards:
+            return
         indices = np.sort(indices)
         numbers = np.searchsorted(self._ends, indices, side="right")
         for number in np.unique(numbers):

@@ -59,7 +59,7 @@ def assemble(
     of_test = [label for unit in units if unit.split == "test" for label in unit.labels]
     remarks += counts.remark_unlabelled(edition, of_test)
     used = ((unit.split, name) for unit in units for name in unit.patches)
-    remarks += patches.check_unused(patched, used, partial)
+    remarks += patches.check_unused(patched, used, partial, request.wanted)
     digests = {listing.name: _digest(listing) for listing in listed.values()}
     digests |= {"classes": truth.classes.digest(), **truth.digests}
     if patched:

@@ -1,6 +1,6 @@
 """Patches: corrected images that replace others or are added to a synset."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -70,7 +70,10 @@ def pick(patches: Patches | None, split: str, wanted: Callable[[str], bool]) -> 
 
 
 def check_unused(
-    patches: Patches | None, used: Iterable[tuple[str, str]], partial: bool
+    patches: Patches | None,
+    used: Iterable[tuple[str, str]],
+    partial: bool,
+    wanted: Collection[str] = SPLITS,
 ) -> list[str]:
     """Refuse patches that no unit uses, or with `partial` remark on them.
 
@@ -78,6 +81,7 @@ def check_unused(
         patches: All patches.
         used: Split and name of each patch that a unit uses.
         partial: Whether fewer images than the edition has are accepted.
+        wanted: The splits that are read; patches of others are not looked at.
 
     Returns:
         A remark on the unused patches, if there are any.
@@ -87,7 +91,8 @@ def check_unused(
     """
     if patches is None:
         return []
-    unused = sorted(f"{split}/{name}" for split, name in patches.by_name.keys() - set(used))
+    idle = [key for key in patches.by_name.keys() - set(used) if key[0] in wanted]
+    unused = sorted(f"{split}/{name}" for split, name in idle)
     if unused and not partial:
         advice = "put the archives of the same edition together"
         raise DataError(mismatch(patches.archive, "a use for each patch", examples(unused), advice))

@@ -16,6 +16,7 @@ def survey(
     partial: bool,
     *,
     own_val: bool = True,
+    only: str | None = None,
     classes: Path | None = None,
     labels: Path | None = None,
 ) -> Source:
@@ -26,6 +27,7 @@ def survey(
         edition: The edition that it holds, or its name; None: found by the names in the folder.
         partial: Whether fewer images than the edition has are accepted.
         own_val: Whether val is read; without, it is to be taken from train.
+        only: The one split that is needed, as for evaluation; all if None.
         classes: A list of wnids and words, for data that come without one.
         labels: A list of images and their classes, for data that come without one.
 
@@ -38,7 +40,7 @@ def survey(
         found = Found(raw, find.layout_of(edition), edition)
     else:
         found = find.find(raw, edition)
-    request = Request(found.folder, found.edition, partial, own_val, classes, labels)
+    request = Request(found.folder, found.edition, partial, own_val, only, classes, labels)
     source = found.layout.survey(request)
     if found.folder == raw:
         return source

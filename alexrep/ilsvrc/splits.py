@@ -1,6 +1,6 @@
 """Finds and lists the tar or folder of each split of an edition."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from alexrep.errors import DataError, examples, mismatch
@@ -11,22 +11,27 @@ from alexrep.ilsvrc.member import Member
 
 
 def list_splits(
-    raw: Path, edition: Edition, *, own_val: bool = True
+    raw: Path, edition: Edition, wanted: Sequence[str] = SPLITS
 ) -> tuple[dict[str, Listing], list[str]]:
     """List the tar or folder of each split that exists; train and val are required.
 
     Class folders need no train where val, or test, is there: such data is for evaluation.
-    Without `own_val`, val is neither required nor listed.
+
+    Args:
+        raw: Folder with the archives, or with folders of images instead.
+        edition: The edition that the folder holds.
+        wanted: Splits to list; others are neither required nor listed. A test split is required
+            where it is the only one.
 
     Returns:
         The listing of each split, in the order of SPLITS, and remarks.
 
     Raises:
-        DataError: If train or val is missing, or one is broken or empty.
+        DataError: If a split that is required is missing, or one is broken or empty.
     """
-    paths, remarks = _find(raw, edition, own_val)
+    paths, remarks = _find(raw, edition, wanted)
     is_for_evaluation = edition.is_open and "val" in paths and "train" not in paths
-    for split in ("train", "val") if own_val else ("train",):
+    for split in required(wanted):
         if split not in paths and not is_for_evaluation:
             raise _absent(raw, edition, split)
     if is_for_evaluation:
@@ -34,6 +39,11 @@ def list_splits(
     listed = {split: _list(path, split, edition) for split, path in paths.items()}
     remarks += [remark for listing in listed.values() for remark in listing.remarks()]
     return listed, remarks
+
+
+def required(wanted: Sequence[str]) -> Sequence[str]:
+    """Return the splits that must be there of those that are read: test only where it is alone."""
+    return [split for split in wanted if split != "test"] or wanted
 
 
 def first(raw: Path, names: Iterable[str]) -> tuple[Path | None, list[str]]:
@@ -55,17 +65,17 @@ def list_archive(archive: Path, kind: type[Member] = Member) -> Listing:
     return Listing(archive, archives.members(archive, others=others), others)
 
 
-def _find(raw: Path, edition: Edition, own_val: bool) -> tuple[dict[str, Path], list[str]]:
+def _find(raw: Path, edition: Edition, wanted: Sequence[str]) -> tuple[dict[str, Path], list[str]]:
     paths, remarks = {}, []
-    for split in SPLITS if own_val else ("train", "test"):
+    for split in wanted:
         path, others = first(raw, edition.names(split))
         if path:
             paths[split] = path
         remarks += others
-    if own_val and edition.is_open and "val" not in paths and "test" in paths:
+    if "val" in wanted and edition.is_open and "val" not in paths and "test" in paths:
         paths["val"] = paths.pop("test")
         remarks.append("no val: the images of test are taken for it, and there is no test split")
-    elif "test" not in paths:
+    elif "test" in wanted and "test" not in paths:
         remarks.append(f"no {edition.archives['test']}: no test split")
     return paths, remarks
 
@@ -77,6 +87,8 @@ def _absent(raw: Path, edition: Edition, split: str) -> DataError:
     if split == "train":
         found, advice = folders.describe(raw)
         return DataError(mismatch(raw, "train/ with class folders", found, advice))
+    if split == "test":
+        return DataError(mismatch(raw, "test/", "no such folder", "put it there"))
     wanted = "val/ or test/" if edition.is_open else "val/"
     advice = "put it there, or take val from train: alexrep shrink --val-fraction 0.1"
     return DataError(mismatch(raw, f"{wanted} beside train/", "no such folder", advice))

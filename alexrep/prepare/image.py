@@ -74,7 +74,7 @@ def prepare(
     """
     digest = sha256_bytes(content)
     try:
-        jpeg, repairs = _unwrap(content)
+        jpeg, repairs = unwrap(content)
         decoded = decode(jpeg)
     except UndecodableError as error:
         return Verdict(name, label, "quarantined", str(error), digest), content
@@ -121,11 +121,14 @@ _MODES = {
 }
 
 
-def _unwrap(content: bytes) -> tuple[bytes, list[str]]:
+def unwrap(content: bytes) -> tuple[bytes, list[str]]:
     """Decompress a gzip-wrapped image, as n02487347_1956 of ILSVRC-2010 is.
 
     Returns:
         The bytes inside, or `content` itself if it is not wrapped, and the repairs made.
+
+    Raises:
+        UndecodableError: If it is empty, damaged, or larger than MAX_UNWRAPPED inside.
     """
     if not content:
         raise UndecodableError("empty file")

@@ -3,7 +3,6 @@
 import io
 import json
 import tarfile
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -11,10 +10,9 @@ from typing import Any, cast
 from pydantic_core import from_json
 
 from alexrep import files, manifest
-from alexrep.errors import DataError, examples, mismatch
-from alexrep.ilsvrc import archives
-from alexrep.ilsvrc.folders import WNID_PREFIX
-from alexrep.ilsvrc.unit import Unit, train_members
+from alexrep.errors import DataError, mismatch
+from alexrep.ilsvrc.entries import entries
+from alexrep.ilsvrc.unit import Unit
 from alexrep.prepare.image import Target, Verdict, prepare
 
 _QUARANTINED = b'"verdict": "quarantined"'
@@ -128,28 +126,8 @@ def contents(unit: Unit) -> Iterator[tuple[str, int, bytes, str]]:
     if unit.reader is not None:
         yield from _mixed_contents(unit)
         return
-    is_train = unit.split == "train"
-    listed = train_members(unit) if is_train else list(unit.members)
-    labels = unit.labels * len(listed) if is_train else unit.labels
-    entries = {member.name: (member, label) for member, label in zip(listed, labels, strict=True)}
-    counts = Counter(member.name for member in listed)
-    duplicates = sorted(name for name, count in counts.items() if count > 1)
-    if duplicates:
-        advice = "download the tar again"
-        raise DataError(
-            mismatch(unit.name, "each image once", f"{examples(duplicates)} twice", advice)
-        )
-    if is_train:
-        _refuse_foreign(unit, list(entries))
-    patched = {name: "replaced" if name in entries else "added" for name in unit.patches}
-    for name, patch in unit.patches.items():
-        entries[name] = (patch, entries[name][1] if name in entries else unit.labels[0])
-    # Patches may add images to those the devkit counts.
-    _check_count(unit, len(listed) if unit.is_partial else len(entries))
-    for name in sorted(entries):
-        member, label = entries[name]
-        archive = unit.patch_archive if name in patched and unit.patch_archive else unit.archive
-        yield name, label, archives.read(archive, member), patched.get(name, "")
+    for entry in entries(unit):
+        yield entry.name, entry.label, entry.read(), entry.patched
 
 
 def _mixed_contents(unit: Unit) -> Iterator[tuple[str, int, bytes, str]]:
@@ -161,32 +139,6 @@ def _mixed_contents(unit: Unit) -> Iterator[tuple[str, int, bytes, str]]:
             raise DataError(mismatch(where, "each image once", f"{name} twice", advice))
         seen.add(name)
         yield name, label, content, ""
-
-
-def _refuse_foreign(unit: Unit, names: list[str]) -> None:
-    """Refuse an image whose name is of another synset than the tar it lies in.
-
-    Only in a set with a devkit: elsewhere, names need not begin with the synset.
-
-    Source: the readmes of the devkits of 2010 and 2012, images are <wnid>_<number>.JPEG.
-    """
-    wnid = unit.name.removeprefix("train/")
-    foreign = sorted(
-        name for name in names if WNID_PREFIX.match(name) and not name.startswith(f"{wnid}_")
-    )
-    if foreign and unit.num_expected is not None:
-        wanted, advice = f"images named {wnid}_*", "download the tar again"
-        raise DataError(mismatch(unit.name, wanted, examples(foreign), advice))
-
-
-def _check_count(unit: Unit, count: int) -> None:
-    """Refuse a count that differs from the devkit's; a partial unit may have fewer."""
-    wanted = unit.num_expected
-    if wanted is None or count == wanted or (unit.is_partial and count < wanted):
-        return
-    expected = f"{'at most ' if unit.is_partial else ''}{wanted:,} images"
-    advice = "download the tar again" + ("" if count > wanted else ", or accept it with --partial")
-    raise DataError(mismatch(unit.name, expected, f"{count:,}", advice))
 
 
 def _append(tar: tarfile.TarFile, name: str, content: bytes) -> int:

@@ -17,6 +17,8 @@ from alexrep.runs import exported
 
 IMPORT, IMPORT_CAFFE = "import", "import-caffe"
 """Stage names in the manifest of a run that was imported, not trained."""
+ORIGINAL = "original"
+"""In the names of results on original images, which are never prepared on disk."""
 EPOCH = re.compile(r"epoch-(\d{5,6})(?:-top1-error-(\d\.\d{4}))?\.pt")
 """Name of an epoch checkpoint: finished epochs, val top-1 error; older ones have no error."""
 

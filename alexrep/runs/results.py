@@ -22,9 +22,10 @@ from alexrep import files
 from alexrep.errors import DataError, mismatch
 from alexrep.shards.layout import GEOMETRY
 
-VERSION = 3
-"""3 since a result has intervals and calibration, and may be of images without labels; 2 since it
-names its version and the digest of its predictions; 1 had neither."""
+VERSION = 4
+"""4 since a result may be of original images; 3 since it has intervals and calibration, and may be
+of images without labels; 2 since it names its version and the digest of its predictions; 1 had
+neither."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +57,16 @@ class Result:
     weights: str
     """Digest of the weights; of an ensemble, of the digests of its networks' weights."""
     shards: str
-    """Digest of the shards' manifest."""
+    """Digest of the shards' manifest; of original images, of their archives' indices and labels."""
     geometry: str = GEOMETRY
     """How the scored images were made square: "crop" or "squash"."""
     trained_geometry: str = GEOMETRY
     """How those were that the network was trained on."""
     prepared_otherwise: str = ""
     """How those who made imported weights prepare an image, and how these images were instead;
-    empty if nothing is known."""
+    empty if nothing is known, or they were prepared as theirs are."""
+    original: str = ""
+    """How the original images were prepared while they were scored; empty if prepared data was."""
     labels: str = ""
     """Name of the labels, if they are not the data's own."""
     labels_digest: str = ""

@@ -22,10 +22,13 @@ from alexrep.ilsvrc import classes
 from alexrep.ilsvrc.classes import ClassTable
 from alexrep.models import registry
 from alexrep.pixels import rescale
+from alexrep.prepare.image import Target
 from alexrep.runs import checkpoint, exported, results
 from alexrep.runs.folder import RunFolder
 from alexrep.shards.layout import GEOMETRY
 
+MADE_FOR = "; made for images with "
+"""What comes before their makers' preparation in the source of weights that were imported."""
 ANOTHER = "name another run or checkpoint"
 """What to do where a checkpoint cannot be used."""
 
@@ -79,6 +82,12 @@ class Trained:
     def geometry(self) -> str:
         """How these images were made square: "crop" or "squash"."""
         return str(self._part("inputs").get("geometry", GEOMETRY))
+
+    @property
+    def target(self) -> Target:
+        """How the images that it was trained on were prepared, of the usual quality if unknown."""
+        quality = self.quality or rescale.QUALITY
+        return Target(self.side, self.geometry, quality, self.resampling)
 
     @property
     def preparation(self) -> str:
@@ -241,5 +250,6 @@ def _exported(folder: Path) -> dict[str, Any]:
             "factors": config.input.factors,
             "side": config.input.prepared_side,
             "geometry": config.input.geometry,
+            "preparation": str(config.recipe.get("source", "")).partition(MADE_FOR)[2],
         },
     }

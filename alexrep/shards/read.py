@@ -11,6 +11,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 
 from alexrep import manifest
@@ -19,6 +20,7 @@ from alexrep.ilsvrc import classes
 from alexrep.ilsvrc.classes import ClassTable
 from alexrep.manifest import Manifest
 from alexrep.shards import layout, outline
+from alexrep.shards.labelled import LabelledImages
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,7 @@ def _check_labels(shard: Shard, num_classes: int) -> None:
         raise DataError(label_fault(shard, wrong.item(0), num_classes))
 
 
-class Split:
+class Split(LabelledImages):
     """All images of a split, by their index in the order of the shards."""
 
     def __init__(
@@ -193,20 +195,15 @@ class Split:
             table: The class table that the labels refer to.
             geometry: How the images were made square, one of pixels.rescale.GEOMETRIES.
         """
-        self.shards = shards
-        self.num_quarantined = num_quarantined
-        self.classes = table
-        self.geometry = geometry
-        self.side = shards[0].side
-        self.encoding = shards[0].encoding
-        self.labels = np.concatenate([shard.labels for shard in shards]).astype(np.int64)
-        self.names = np.concatenate([shard.names for shard in shards])
+        first, side = shards[0], shards[0].side
+        names = np.concatenate([shard.names for shard in shards])
+        labels = np.concatenate([shard.labels for shard in shards]).astype(np.int64)
+        shape = side, side, 3
+        super().__init__(first.split, first.path, names, labels, table, shape, num_quarantined)
+        self.shards: list[Shard] = shards
+        self.geometry, self.side, self.encoding = geometry, side, first.encoding
         self._ends = list(accumulate(len(shard) for shard in shards))
         self._descriptors = [os.open(shard.path, os.O_RDONLY) for shard in shards]
-
-    def __len__(self) -> int:
-        """Return the number of images that can be read."""
-        return len(self.labels)
 
     def read(self, index: int) -> bytes:
         """Read the bytes of image `index`, a JPEG or RGB pixels, and check their crc32.
@@ -226,6 +223,24 @@ class Split:
             found = f"{len(image_bytes)} bytes of another crc32"
             raise DataError(self.fault(index, f"{end - start} bytes as packed", found))
         return image_bytes
+
+    def decode(self, index: int, image: NDArray[np.uint8]) -> None:
+        """Read image `index` into `image`, RGB, (S, S, 3).
+
+        Raises:
+            DataError: If it cannot be read, or is no image of side S.
+        """
+        image_bytes = self.read(index)
+        if self.encoding == "raw":
+            image[...] = np.frombuffer(image_bytes, np.uint8).reshape(image.shape)
+            return
+        try:
+            found: object = simplejpeg.decode_jpeg(image_bytes, "RGB", buffer=image).shape
+        except ValueError as error:
+            found = error
+        # A smaller image fits into the buffer too, and would leave the rest as it was.
+        if found != image.shape:
+            raise DataError(self.fault(index, f"a JPEG of {self.side} pixels each way", found))
 
     def fault(self, index: int, wanted: str, found: object) -> str:
         """Return the message about a fault of image `index`, with its shard and name."""

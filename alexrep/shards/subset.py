@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from alexrep.errors import ConfigError, examples, mismatch
 from alexrep.ilsvrc.classes import ClassTable
-from alexrep.shards.read import Split
+from alexrep.shards.labelled import AnyImages, LabelledImages
 
 
-def limited(split: Split, wnids: Sequence[str]) -> Split:
+def limited(split: AnyImages, wnids: Sequence[str]) -> AnyImages:
     """Limit a split to some classes.
 
     Images keep their indices, so their random draws do not depend on the subset. Images of
@@ -42,11 +42,12 @@ def limited(split: Split, wnids: Sequence[str]) -> Split:
     subset.classes = ClassTable(tuple(replace(s, index=index) for index, s in enumerate(kept)))
     subset.num_quarantined = 0
     if not len(indices(subset)):
-        name = split.shards[0].split
-        raise ConfigError(mismatch("limits.classes", f"{name} images", "none", "add classes"))
+        raise ConfigError(
+            mismatch("limits.classes", f"{split.split} images", "none", "add classes")
+        )
     return subset
 
 
-def indices(split: Split) -> NDArray[np.int64]:
+def indices(split: LabelledImages) -> NDArray[np.int64]:
     """Return the indices of the images whose class is known, ascending, (N,)."""
     return np.flatnonzero(split.labels >= 0)

@@ -20,6 +20,7 @@ from alexrep.models import registry, torchvision
 from alexrep.models.without_values import WithoutValues
 from alexrep.runs import checkpoint
 from alexrep.runs.folder import IMPORT
+from alexrep.runs.trained import MADE_FOR
 from alexrep.shards import layout
 from alexrep.weights import caffe, caffe_layers, fit, imported, ours, outputs, state_dicts
 from alexrep.weights import torchvision as offers
@@ -131,7 +132,7 @@ def _of_state(
     if asked.labels is None:
         remarks += (f"outputs are the {len(table):,} classes in the order of their wnids",)
     if preparation:
-        said += f"; made for images with {preparation}"
+        said += f"{MADE_FOR}{preparation}"
     update = {"source": said, "command": f"alexrep {IMPORT}", "expected": "", "time": ""}
     chosen = chosen.model_copy(update=update)
     return Imported(

@@ -11,6 +11,7 @@ import torch
 
 from alexrep.config.input import Colour, MeanStd
 from alexrep.errors import ConfigError, DataError, mismatch, suggestion
+from alexrep.feed.preparation import ResizeAndCrop
 from alexrep.models.torchvision import names
 from alexrep.weights.state_dicts import DIGEST
 
@@ -21,23 +22,13 @@ TRANSFORMED = ("googlenet", "inception_v3")
 
 
 @dataclass(frozen=True)
-class Preparation:
+class Preparation(ResizeAndCrop):
     """How the weights of a network were scored by those who offer them."""
 
-    resize: int
-    """Length of the shorter side, in pixels, to which an image is resized."""
-    side: int
-    """Side of the central patch."""
-    filter: str
-    """Filter of the resizing, with antialiasing: "bilinear" or "bicubic"."""
     mean: Colour
     """Subtracted from pixels in [0, 1], RGB."""
     deviation: Colour
     """What the rest is divided by."""
-
-    def show(self) -> str:
-        """Return in words what is done to the size of an image."""
-        return f"shorter side to {self.resize} pixels ({self.filter}), centre of {self.side}"
 
 
 @dataclass(frozen=True)

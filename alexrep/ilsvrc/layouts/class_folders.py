@@ -26,7 +26,9 @@ def recognise(folder: Path) -> Edition | None:
 
 def survey(request: Request) -> Source:
     """See `Layout`; without train, as in data for evaluation, val has the classes."""
-    listed, remarks = splits.list_splits(request.folder, request.edition, own_val=request.own_val)
+    # Whatever split is needed, the class folders of train name the classes.
+    wanted = dataclasses.replace(request, only=None).wanted
+    listed, remarks = splits.list_splits(request.folder, request.edition, wanted)
     numbers = {split: len(listed[split].members) if split in listed else 0 for split in SPLITS}
     edition = dataclasses.replace(as_found(request.edition, listed), num_images=numbers)
     if request.labels is not None:

@@ -35,11 +35,12 @@ def recognise(folder: Path) -> Edition | None:
 def survey(request: Request) -> Source:
     """See `Layout`."""
     folder, edition = request.folder, request.edition
-    listed, remarks = splits.list_splits(folder, edition, own_val=request.own_val)
+    listed, remarks = splits.list_splits(folder, edition, request.wanted)
     edition = as_found(edition, listed)
     truth = _of_folders(folder, edition, listed) or _ground_truth(folder, edition)
-    of_wnid = _by_wnid(listed["train"])
-    remarks += _passed_over_inside(listed["train"])
+    train = listed.get("train")
+    of_wnid = _by_wnid(train) if train else {}
+    remarks += _passed_over_inside(train) if train else []
     return assemble(request, edition, listed, of_wnid, truth, remarks)
 
 

@@ -8,11 +8,11 @@ ILSVRC/Data/CLS-LOC/{val,test}/*.JPEG
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from alexrep.errors import DataError, mismatch
-from alexrep.ilsvrc import archives, class_lists, folders, label_lists, zips
+from alexrep.ilsvrc import archives, class_lists, folders, label_lists, splits, zips
 from alexrep.ilsvrc.assemble import as_found, assemble
 from alexrep.ilsvrc.editions import EDITIONS as KNOWN
 from alexrep.ilsvrc.editions import SPLITS, Edition
@@ -44,9 +44,8 @@ def survey(request: Request) -> Source:
         text: Text = functools.partial(_text_near, folder)
     else:
         listed, text = _in_zip(archive)
-    if not request.own_val:
-        listed.pop("val", None)
-    _require(archive or folder, listed, ("train", "val") if request.own_val else ("train",))
+    listed = {split: listing for split, listing in listed.items() if split in request.wanted}
+    _require(archive or folder, listed, splits.required(request.wanted))
     words = class_lists.parse(text(MAPPING) or b"", MAPPING) if text(MAPPING) else {}
     edition, classes = class_lists.choose(folder, request.classes, words)
     labels = label_lists.parse(text(SOLUTION) or b"", SOLUTION)
@@ -54,13 +53,14 @@ def survey(request: Request) -> Source:
     edition = dataclasses.replace(edition, patches="", test_ground_truth="", has_test_labels=False)
     edition = as_found(edition, listed)
     remarks = [remark for listing in listed.values() for remark in listing.remarks()]
-    if "test" not in listed:
+    if "test" in request.wanted and "test" not in listed:
         remarks.append("no test/: no test split")
-    return assemble(request, edition, listed, folders.by_class(listed["train"]), truth, remarks)
+    of_wnid = folders.by_class(listed["train"]) if "train" in listed else {}
+    return assemble(request, edition, listed, of_wnid, truth, remarks)
 
 
-def _require(where: Path, listed: dict[str, Listing], wanted: tuple[str, ...]) -> None:
-    for split in wanted:
+def _require(where: Path, listed: dict[str, Listing], required: Sequence[str]) -> None:
+    for split in required:
         if split not in listed or not listed[split].members:
             advice = "download it again" if where.is_file() else "unpack it all"
             raise DataError(mismatch(where, f"images below {split}/", "none", advice))

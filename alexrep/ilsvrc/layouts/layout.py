@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from alexrep.ilsvrc.editions import Edition
+from alexrep.ilsvrc.editions import SPLITS, Edition
 from alexrep.ilsvrc.unit import Source
 
 
@@ -23,10 +23,19 @@ class Request:
     """Whether fewer images than the edition has are accepted."""
     own_val: bool = True
     """Whether val is read; without, it is to be taken from train."""
+    only: str | None = None
+    """The one split that is needed; a layout reads others, too, if they name its classes."""
     classes: Path | None = None
     """A list of the classes, for data that come without one."""
     labels: Path | None = None
     """A list of images and their classes, for data that come without one."""
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The splits to read, as far as they are there."""
+        if self.only:
+            return (self.only,)
+        return SPLITS if self.own_val else ("train", "test")
 
 
 class Layout(Protocol):

@@ -28,9 +28,10 @@ def recognise(folder: Path) -> Edition | None:
 def survey(request: Request) -> Source:
     """See `Layout`."""
     folder = request.folder
-    listed, remarks = splits.list_splits(folder, request.edition, own_val=request.own_val)
+    listed, remarks = splits.list_splits(folder, request.edition, request.wanted)
     edition, truth = as_found(request.edition, listed), _ground_truth(folder)
-    of_wnid = folders.by_class(listed["train"], edition.inner)
+    train = listed.get("train")
+    of_wnid = folders.by_class(train, edition.inner) if train else {}
     return assemble(request, edition, listed, of_wnid, truth, remarks)
 
 
