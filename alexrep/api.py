@@ -18,7 +18,7 @@ from torch import Tensor
 
 from alexrep.compute.devices import pick
 from alexrep.errors import DataError, mismatch
-from alexrep.evaluation import loaded, similar, task
+from alexrep.evaluation import loaded, scoring, similar
 from alexrep.evaluation import predict as prediction
 from alexrep.evaluation.loaded import LoadedRun
 from alexrep.evaluation.named_images import NamedImage
@@ -149,4 +149,5 @@ def evaluate(
     """
     kind = "ten-crop" if ten_crop else "centre"
     asked = Task(run.folder, Path(data), split, kind, run.checkpoint)
-    return task.score(asked, run.device, default_threads(), batch_size, lambda num: None).result
+    scored = scoring.score(asked, run.device, default_threads(), batch_size, lambda num: None)
+    return scored.result

@@ -9,7 +9,10 @@ from .cli.progress import is_quiet
 def command(
     ctx: typer.Context,
     run: eval_options.Runs,
-    data: eval_options.Data,
+    data: eval_options.Data = None,
+    original: eval_options.Original = None,
+    edition: eval_options.Edition = None,
+    partial: eval_options.Partial = False,
     views: eval_options.Views = None,
     ten_crop: eval_options.TenCrop = False,
     average: eval_options.Average = "probabilities",
@@ -38,14 +41,16 @@ def command(
     from alexrep import signals
 
     signalled = ctx.with_resource(signals.flagged())
-    from .cli import ensembles, evaluating
+    from .cli import ensembles, eval_request, evaluating
 
     options.require("--split", split, ("train", "val", "test"))
     options.require("--checkpoint", checkpoint, ("last", "best"))
     options.require("--average", average, ("probabilities", "logits"))
-    kinds = evaluating.views_of(views or (), ten_crop)
+    kinds = eval_request.views_of(views or (), ten_crop)
     form = (checkpoint, all_probabilities or len(run) > 1, average, subset)
-    request = evaluating.Request(tuple(run), data, split, tuple(kinds), form, labels, submission)
+    images = eval_request.images_of(data, original, edition, partial)
+    what = (tuple(run), images, split, tuple(kinds), form)
+    request = eval_request.Request(*what, labels, submission)
     mixture = ensembles.mixture_of(request, weights)
     rest = (device, workers, batch_size, signalled, is_quiet(ctx))
     if scored := ensembles.score(request, mixture, *rest):

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 from alexrep.errors import DataError
 from alexrep.evaluation.match_classes import matched, of_classes
-from alexrep.evaluation.task import Task, find, num_images, score
+from alexrep.evaluation.scoring import score
+from alexrep.evaluation.task import Task, find, num_images
 from alexrep.feed.dataset import open_data
 from alexrep.ilsvrc.classes import ClassTable
 from alexrep.plots import predictions

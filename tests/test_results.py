@@ -101,7 +101,7 @@ def test_a_result_of_version_1_needs_no_digest(scored: Scored) -> None:
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"version": 4}, "a fault at version"),
+        ({"version": results.VERSION + 1}, "a fault at version"),
         ({"top1_error": "0.5"}, "a fault at top1_error"),
         ({"loss": float("nan")}, "a fault at loss"),
         ({"other": 1}, "a fault at other"),

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from alexrep.config import recipes
 from alexrep.errors import AlexrepError, DataError, ManifestError
-from alexrep.evaluation import predictions, text
-from alexrep.evaluation import task as task_module
+from alexrep.evaluation import predictions, scoring, text
 from alexrep.evaluation.evaluate import evaluate
 from alexrep.evaluation.predictions import sheet_rows
-from alexrep.evaluation.task import Task, find, num_images, score, score_views
+from alexrep.evaluation.scoring import score, score_views
+from alexrep.evaluation.task import Task, find, num_images
 from alexrep.feed.batches import Reader
 from alexrep.feed.dataset import open_data
 from alexrep.runs import checkpoint, log, results, trained
@@ -482,8 +482,8 @@ def test_both_views_are_scored_from_one_decoding(
         return read(split, index)
 
     monkeypatch.setattr(Split, "read", counted)
-    monkeypatch.setattr(predictions, "of", lambda split, indices, outputs: outputs)
-    monkeypatch.setattr(task_module, "measured", lambda result, kept: result)
+    monkeypatch.setattr(predictions, "of", lambda split, outputs: outputs)
+    monkeypatch.setattr(scoring, "measured", lambda result, kept: result)
     both = score_views(tasks, CPU, threads=2, batch_size=3, done=lambda num: None)
     assert sorted(decoded) == list(range(7))
     for one, other in zip(apart, both, strict=True):

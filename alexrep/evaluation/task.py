@@ -1,29 +1,22 @@
-"""A run scored on a split: once for the same weights and shards, and kept in the run."""
+"""What is to be scored of a run: its images, and the result that may be there already."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
 from alexrep import files, manifest
-from alexrep.compute import precision
-from alexrep.compute.processes import Processes
-from alexrep.errors import DataError, ManifestError, mismatch
-from alexrep.evaluation import labels, loaded, originals, predictions
-from alexrep.evaluation.evaluate import AVERAGES, Averaging, Outputs, evaluate
+from alexrep.errors import ManifestError, mismatch
+from alexrep.evaluation import labels, originals
+from alexrep.evaluation.evaluate import AVERAGES
 from alexrep.evaluation.match_classes import Matched, by_classes, matched, of_classes, sharing
-from alexrep.evaluation.measures import measured
 from alexrep.feed.originals import Originals
 from alexrep.ilsvrc.originals import Raw
 from alexrep.runs import results, trained
 from alexrep.runs.folder import ORIGINAL, RunFolder
-from alexrep.runs.results import Predictions, Result, Scored
+from alexrep.runs.results import Result
 from alexrep.runs.trained import Trained
-from alexrep.shards.read import Split, open_split
+from alexrep.shards.read import open_split
 
 
 @dataclass(frozen=True)
@@ -85,10 +78,10 @@ def find(task: Task, say: Callable[[str], None] = lambda text: None) -> Result |
     if not task.path.exists():
         return None
     result, network = results.read(task.path), trained.open_run(task.run, task.which)
-    shards = _shards_digest(task)
+    shards = images_digest(task)
     if result.shards != shards:
         # To remove the result would be bad advice if nothing could come in its place.
-        with _opened(replace(task, labels=None), network):
+        with opened(replace(task, labels=None), network):
             pass
         advice = "remove the old result to score anew"
         what = "images" if task.raw else "shards"
@@ -111,6 +104,8 @@ def _difference(task: Task, result: Result, network: Trained) -> tuple[str, str]
         )
     if result.labels_digest != task.labels_digest:
         return f"the labels of {task.labels}", "others"
+    if task.raw and result.original != (wanted := originals.as_prepared(network)):
+        return f"images prepared so: {wanted}", repr(result.original)
     if not results.has_its_predictions(task.path, result):
         return "its predictions beside it", "none or others"
     return None
@@ -124,7 +119,7 @@ def num_images(task: Task) -> int:
         DataError: If the run or the task takes some classes only, and they cannot be scored.
     """
     if task.raw:
-        with _opened(task, trained.open_run(task.run, task.which)) as found:
+        with opened(task, trained.open_run(task.run, task.which)) as found:
             return len(found.indices)
     record = manifest.read(task.data / "shards" / manifest.NAME, "pack")
     recipe = task.run.read_recipe()
@@ -137,103 +132,27 @@ def num_images(task: Task) -> int:
         return len(of_classes(split, recipe, table, *what).indices)
 
 
-def score(
-    task: Task,
-    device: torch.device,
-    threads: int,
-    batch_size: int,
-    done: Callable[[int], None],
-) -> Scored:
-    """Score a run on a split by one kind of views; see `score_views`."""
-    (scored,) = score_views([task], device, threads, batch_size, done)
-    return scored
-
-
-def score_views(
-    tasks: Sequence[Task],
-    device: torch.device,
-    threads: int,
-    batch_size: int,
-    done: Callable[[int], None],
-    processes: Processes | None = None,
-) -> list[Scored]:
-    """Score a run on a split by one or more kinds of views; nothing is written.
-
-    Every image is decoded once, by one of the processes, for all kinds of views. (The images
-    of the picture are read again once it is known which are wrong.)
-
-    Precision, layout in memory, determinism and form are those of the run's recipe. Nothing is
-    compiled and all towers lie on the one device, so that any machine can score any run.
+@contextlib.contextmanager
+def opened(task: Task, network: Trained, kinds: Sequence[str] = ("centre",)) -> Iterator[Matched]:
+    """Open the split, with the labels that are asked for, and match it with the network.
 
     Args:
-        tasks: What is to be scored; they differ in their views only.
-        device: Where the network is to run.
-        threads: Decoding threads.
-        batch_size: Images at once.
-        done: Told the number of images of each batch that were scored here.
-        processes: Those that share the images; by default this one alone.
-
-    Returns:
-        A result of each task; nothing in processes but the first.
-
-    Raises:
-        ManifestError: If pack has not finished, or the data has no such split.
-        DataError: If network and data have other classes or other sides, or some labels are
-            not known and others are.
-    """
-    task, group = tasks[0], processes or Processes()
-    run = loaded.load(task.run.path, task.which, device)
-    network = run.trained
-    kinds = [task.views for task in tasks]
-    with precision.settled(run.compute), _opened(task, network, kinds) as found:
-        parts = evaluate(
-            run.network,
-            found.split,
-            run.inputs,
-            kinds,
-            threads=threads,
-            batch_size=batch_size,
-            done=done,
-            indices=found.indices,
-            share=lambda batch: batch[group.share(len(batch))],
-            with_all=task.all_probabilities,
-            averaging=Averaging(task.average, _competing(found, device)),
-        )
-        outputs = {
-            views: _gathered(part, found.indices, group) for views, (_, part) in parts.items()
-        }
-        if not len(outputs[task.views].indices):
-            raise group.common(_nothing(task))
-        return [
-            Scored(task.path, measured(_result(task, network, found, kept), kept), kept)
-            for task in (tasks if group.leads else ())
-            for kept in [predictions.of(found.split, outputs[task.views])]
-        ]
-
-
-def require_scorable(task: Task) -> None:
-    """Refuse what `score_views` would refuse before it scores.
-
-    So that of several processes the first can say so for all.
+        task: What is to be scored.
+        network: The run's network.
+        kinds: Kinds of views that originals are prepared for.
 
     Raises:
         ManifestError: If pack has not finished, or the data has no such split.
         DataError: If network, data and labels do not match.
+        ConfigError: If the network's patch is larger than originals are to be resized to.
     """
-    with _opened(task, trained.open_run(task.run, task.which)):
-        pass
-
-
-@contextlib.contextmanager
-def _opened(task: Task, network: Trained, kinds: Sequence[str] = ("centre",)) -> Iterator[Matched]:
-    """Open the split, with the labels that are asked for, and match it with the network."""
     packed = None if task.raw else open_split(task.data, task.split)
-    whole = packed or _originals(task, network, kinds)
+    whole = _originals(task, network, kinds) if packed is None else packed
     with contextlib.closing(whole):
         if task.labels:
             labels.take_ids(whole, task.labels)
         rest = network, task.run.path, task.data, task.is_shared
-        yield matched(packed, *rest) if packed else by_classes(whole, *rest)
+        yield by_classes(whole, *rest) if packed is None else matched(packed, *rest)
 
 
 def _originals(task: Task, network: Trained, kinds: Sequence[str]) -> Originals:
@@ -241,70 +160,13 @@ def _originals(task: Task, network: Trained, kinds: Sequence[str]) -> Originals:
     return Originals(task.raw.listed(task.split), originals.rule_of(network, kinds))
 
 
-def _nothing(task: Task) -> DataError:
-    wanted, found = f"{task.split} images", "none that can be decoded"
-    return DataError(mismatch(task.data, wanted, found, "name the right folder"))
+def images_digest(task: Task) -> str:
+    """Return the digest of the images by which a result names them.
 
-
-def _competing(found: Matched, device: torch.device) -> torch.Tensor | None:
-    """Tell of each class whether it competes, (K,); None if all do."""
-    if not found.wnids:
-        return None
-    names = [synset.wnid in set(found.wnids) for synset in found.split.classes.synsets]
-    return torch.tensor(names, device=device)
-
-
-def _gathered(part: Outputs, indices: NDArray[np.int64], group: Processes) -> Outputs:
-    """Put together what each process has computed; all of it comes to every process.
-
-    Args:
-        part: Of the images that were scored here.
-        indices: Indices of all images that were to be scored, ascending, (N,).
-        group: The processes.
+    Raises:
+        ManifestError: If pack has not finished.
+        DataError: If a folder of originals is not what it should be.
     """
-    if group.size == 1:
-        return part
-    rows, num_images = np.searchsorted(indices, part.indices), len(indices)
-    is_scored = group.gathered(np.ones(len(rows), np.bool_), rows, num_images)
-    return Outputs(
-        **{
-            name: group.gathered(array, rows, num_images)[is_scored]
-            for name, array in vars(part).items()
-            if array is not None
-        }
-    )
-
-
-def _result(task: Task, network: Trained, found: Matched, kept: Predictions) -> Result:
-    """Say what was scored; the numbers come from `measured`."""
-    packed = found.split if isinstance(found.split, Split) else None
-    return Result(
-        split=task.split,
-        views=task.views,
-        checkpoint=task.which,
-        epoch=network.epoch,
-        mid_epoch_step=network.mid_epoch_step,
-        num_images=len(found.indices),
-        num_quarantined=found.split.num_quarantined + len(found.indices) - len(kept.names),
-        loss=None,
-        top1_error=None,
-        top5_error=None,
-        weights=network.weights,
-        shards=_shards_digest(task),
-        geometry=network.geometry if packed is None else packed.geometry,
-        trained_geometry=network.geometry,
-        prepared_otherwise=originals.otherwise(network, packed),
-        original=originals.as_prepared(network) if packed is None else "",
-        all_probabilities=task.all_probabilities,
-        average=task.averaged,
-        wnids=found.wnids,
-        labels=task.labels.stem if task.labels else "",
-        labels_digest=task.labels_digest,
-        version=results.VERSION,
-    )
-
-
-def _shards_digest(task: Task) -> str:
     if task.raw:
         return task.raw.listed(task.split).digest
     path = task.data / "shards" / manifest.NAME

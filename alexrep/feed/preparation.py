@@ -97,7 +97,11 @@ class ResizeAndCrop:
 
 @dataclass(frozen=True)
 class Patches:
-    """Patches of a resized image, one below the other: (P, P, 3), or (5 P, P, 3)."""
+    """Patches of a resized image, one below the other: (P, P, 3), or (5 P, P, 3).
+
+    Ten-crop reflects these five. torchvision's ten_crop cuts the reflected image instead: where
+    the border is odd, its second centre lies a pixel beside the first.
+    """
 
     rule: ResizeAndCrop
     has_corners: bool

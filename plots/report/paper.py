@@ -37,7 +37,7 @@ class Table:
         """Tell whether a result is of this table's images, labels and classes, of all of them."""
         is_split = (edition, result.split) == (self.edition, self.split)
         is_whole = result.num_images == self.num_images and not result.num_unlabelled
-        return is_split and is_whole and not result.labels and not result.wnids
+        return is_split and is_whole and not (result.labels or result.wnids or result.original)
 
     def row_for(self, views: str, num_networks: int = 1) -> Published | None:
         """Return the row that a network's error with these views is to be compared with."""

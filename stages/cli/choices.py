@@ -12,11 +12,12 @@ RecipeArgument = Annotated[
         metavar="RECIPE", help="Name of a recipe, or a TOML file.", autocompletion=complete.recipes
     ),
 ]
+EDITIONS = ("ilsvrc2010", "ilsvrc2012", "folder", "tiny", "demo")
 Edition = Annotated[
     str | None,
     typer.Option(
         help="ilsvrc2010, ilsvrc2012, folder, tiny or demo.",
-        autocompletion=complete.one_of("ilsvrc2010", "ilsvrc2012", "folder", "tiny", "demo"),
+        autocompletion=complete.one_of(*EDITIONS),
     ),
 ]
 Geometry = Annotated[

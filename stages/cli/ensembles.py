@@ -13,7 +13,8 @@ from alexrep.pool import default_threads
 from alexrep.runs.results import Scored
 from alexrep.runs.session import Signal
 
-from .evaluating import Evaluation, Request, keep
+from .eval_request import Request
+from .evaluating import Evaluation, keep
 
 MEMBERS_FIRST = "each network is scored first, with the probabilities of all classes to average"
 Mixture = list[float] | None

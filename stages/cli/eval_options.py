@@ -6,8 +6,28 @@ from typing import Annotated
 import typer
 
 from . import complete
+from .choices import EDITIONS
 
-Data = Annotated[Path, typer.Option("--data", help="Folder with the shards.")]
+Data = Annotated[Path | None, typer.Option("--data", help="Folder with the shards.")]
+Original = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="RAW",
+        help="Tars and devkit, or class folders, in place of --data: each image is prepared as the "
+        "makers of the run's weights do, and nothing is written of it.",
+    ),
+]
+Edition = Annotated[
+    str | None,
+    typer.Option(
+        help="Of --original: ilsvrc2010, ilsvrc2012, folder, tiny or demo.",
+        autocompletion=complete.one_of(*EDITIONS),
+    ),
+]
+Partial = Annotated[
+    bool,
+    typer.Option("--partial", help="Of --original: accept fewer images than the edition has."),
+]
 Views = Annotated[
     list[str] | None,
     typer.Option(

@@ -1,78 +1,29 @@
 """What `alexrep eval` does beside the library: which results are missing, and how they are told."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import torch
 import typer
 
 from alexrep import signals
 from alexrep.compute.processes import Processes
-from alexrep.errors import ConfigError, Interrupted, examples, mismatch
-from alexrep.evaluation import confusion, labels, submission, text
-from alexrep.evaluation.task import Task, find, num_images, require_scorable, score_views
+from alexrep.errors import Interrupted, examples
+from alexrep.evaluation import confusion, submission, text
+from alexrep.evaluation.scoring import require_scorable, score_views
+from alexrep.evaluation.task import Task, find, num_images
+from alexrep.ilsvrc.originals import Listed
 from alexrep.runs import results
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.results import Scored
 
 from . import options
+from .eval_request import Request
 from .progress import meter
 
-VIEWS = ("centre", "ten-crop")
-
-
-def views_of(named: Sequence[str], ten_crop: bool) -> list[str]:
-    """Return the kinds of views that options ask for: named several times, or with commas.
-
-    Raises:
-        ConfigError: If one is unknown.
-    """
-    words = [word.strip() for text in named for word in text.split(",")]
-    for word in words:
-        options.require("--views", word, VIEWS)
-    asked = [*words, *(["ten-crop"] if ten_crop else [])]
-    return list(dict.fromkeys(asked)) or ["centre"]
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the command was asked for."""
-
-    runs: tuple[Path, ...]
-    data: Path
-    split: str
-    views: tuple[str, ...]
-    form: tuple[str, bool, str, bool]
-    """Checkpoint, whether all probabilities are kept, what is averaged, whether classes are
-    shared: as `Task` takes them."""
-    labels: Path | None
-    """File of labels in the place of the data's."""
-    submission: Path | None
-    """File to write the predictions to."""
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be, before anything is scored."""
-        for run in self.runs:
-            RunFolder(run).read_recipe()
-        if self.submission and len(self.views) > 1:
-            wanted, found = "one kind of views to write", ", ".join(self.views)
-            raise ConfigError(mismatch("--submission", wanted, found, "name one with --views"))
-
-    def task(self, run: Path) -> Task:
-        """Return what is to be scored of a run, by the first kind of views."""
-        return Task(RunFolder(run), self.data, self.split, self.views[0], *self.form)
-
-    @property
-    def real(self) -> Path | None:
-        """The labels, if an image may have several."""
-        return self.labels if self.labels and labels.is_real(self.labels) else None
-
-    @property
-    def ids(self) -> Path | None:
-        """The labels, if they are a ground truth of ids."""
-        return None if self.real else self.labels
+SHOWN = 10
+"""Images in quarantine that are named."""
 
 
 class Evaluation:
@@ -93,6 +44,7 @@ class Evaluation:
         self._signalled, self._is_quiet = signalled, is_quiet
         self.before = ""
         """Said once, before the first network is scored."""
+        self._said: set[str] = set()
 
     @property
     def leads(self) -> bool:
@@ -114,6 +66,8 @@ class Evaluation:
         there: dict[str, Scored] = {}
         if group.leads:
             with group.failure_shared():
+                if task.raw:
+                    self._note_once(task.raw.listed(task.split).source.remarks)
                 there = {each.views: found for each in tasks if (found := self._kept(each))}
                 if group.size > 1 and len(there) < len(tasks):
                     require_scorable(tasks[0])
@@ -140,7 +94,16 @@ class Evaluation:
     def _scored(self, tasks: Sequence[Task]) -> list[Scored]:
         group, resources = self._processes, (self._device, self._threads, self._batch_size)
         with self._progress(num_images(tasks[0])) as done:
-            return score_views(tasks, *resources, done, group)
+            scored = score_views(tasks, *resources, done, group)
+        if tasks[0].raw:
+            self._note_once(quarantined(tasks[0].raw.listed(tasks[0].split)))
+        return scored
+
+    def _note_once(self, texts: Iterable[str]) -> None:
+        for line in texts:
+            if line not in self._said:
+                options.note(line)
+            self._said.add(line)
 
     @contextlib.contextmanager
     def _progress(self, total: int) -> Iterator[Callable[[int], None]]:
@@ -158,6 +121,14 @@ class Evaluation:
                 yield signals.watch(done, signal)
         except Interrupted as interrupted:
             raise group.common(interrupted) from None
+
+
+def quarantined(listed: Listed) -> list[str]:
+    """Say which original images could not be decoded, and why."""
+    names = sorted(listed.unreadable)
+    lines = [f"quarantined: {listed.split}/{name}: {listed.unreadable[name]}" for name in names]
+    rest = len(lines) - SHOWN
+    return [*lines[:SHOWN], *([f"and {rest:,} more of {listed.split}"] if rest > 0 else [])]
 
 
 def keep(scored: Scored) -> Scored:

@@ -24,7 +24,7 @@ from alexrep.training.rehearsal import rehearse
 from alexrep.training.request import Request, Resources, require_runnable
 from alexrep.training.start import open_inputs
 
-from . import ensembles, evaluating, options, printing, training_screen
+from . import ensembles, eval_request, evaluating, options, printing, training_screen
 from .progress import is_quiet
 
 ROOT = Path("runs")
@@ -140,7 +140,7 @@ def score(
         wanted, advice = "the run to score", "name it with --run, --resume or --resume-last"
         raise ConfigError(mismatch("--evaluate", wanted, "none", advice))
     form = ("last", False, "probabilities", False)
-    request = evaluating.Request((choice.run,), data, "val", ("centre",), form, None, None)
+    request = eval_request.Request((choice.run,), data, "val", ("centre",), form, None, None)
     rest = (device, workers, BATCH_SIZE, signal, is_quiet(ctx))
     if scored := ensembles.score(request, [1.0], *rest):
         evaluating.say(scored, request, as_json=False, per_class=False)
