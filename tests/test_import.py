@@ -311,6 +311,53 @@ def test_unknown_offers_are_one_line(source: str, wanted: str, data: Path, tmp_p
     assert wanted in refused(imports(source, tmp_path / "run", data), code=2)
 
 
+@pytest.mark.parametrize(
+    ("source", "words", "wanted"),
+    [
+        (TORCHVISION, ARCH, "--arch: expected a file that does not say its network, found "),
+        (TORCHVISION, ("--recipe", "demo"), "--recipe: expected a file that does not say its"),
+        ("net.caffemodel", ARCH, "--arch: expected a file that does not say its network, found "),
+        ("net.pth", (*ARCH, "--recipe", "demo"), "--recipe: expected no --arch beside it, found "),
+        ("net.pth", (*ARCH, "--file", "a.pth"), "--file: expected weights of torchvision:NAME "),
+    ],
+)
+def test_options_that_decide_nothing_are_refused(
+    data: Path, tmp_path: Path, source: str, words: tuple[str, ...], wanted: str
+) -> None:
+    line = refused(imports(source, tmp_path / "run", data, *words), code=2)
+    assert wanted in line
+    assert "leave " in line
+
+
+def test_a_training_starts_from_an_imported_run(data: Path, tmp_path: Path) -> None:
+    path, run, new = digested(of_1000(), tmp_path), tmp_path / "run", tmp_path / "new"
+    wnids = [f"n{number:08}\n" for number in range(1000)]
+    (tmp_path / "wnids.txt").write_text("".join(wnids))
+    result = imports(path, run, data, *ARCH, "--labels", tmp_path / "wnids.txt")
+    assert result.exit_code == 0, result.output
+    words = ("--weights", run, "-a", "squeezenet1_1", "--epochs", 1, "-b", 9, "--device", "cpu")
+    result = alexrep("train", data, "--run", new, *words, "--set", 'start.frozen=["features.0"]')
+    assert result.exit_code == 0, result.output
+    assert "classifier.1 is drawn anew" in result.output
+    mine, theirs = (trained.open_run(RunFolder(one)).content["state_dict"] for one in (new, run))
+    assert mine["classifier.1.weight"].shape == (3, 512, 1, 1)
+    kept = {name for name in theirs if torch.equal(mine[name], theirs[name])}
+    assert kept == {"features.0.weight", "features.0.bias"}
+    assert RunFolder(new).read_recipe().statistics == ()
+    scored = alexrep("eval", new, "--data", data, "--device", "cpu")
+    assert "own preparation" not in scored.stdout
+
+
+def test_a_file_that_is_not_caffes_is_said_before_the_data_is_looked_at(
+    data: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "junk.caffemodel"
+    path.write_bytes(bytes(range(256)) * 40)
+    for name in ("import", "import-caffe"):
+        line = refused(alexrep(name, path, "--run", tmp_path / "run", "--data", data))
+        assert line.startswith(f"alexrep: {path}: expected ")
+
+
 def test_caffes_files_are_imported_by_either_name(tmp_path: Path, data: Path) -> None:
     words = (tmp_path / "none.caffemodel", "--run", tmp_path / "run", "--data", data)
     lines = [refused(alexrep(name, *words)) for name in ("import", "import-caffe")]

@@ -53,12 +53,13 @@ def survey(
     """
     chosen = recipes.load(RECIPE, settings)
     content = caffe_layers.content_of(weights)
+    read = caffe_layers.arrays_of(content, weights)
     record, side = packed(data, chosen.model)
     table = classes.read(data / "shards" / layout.CLASSES)
     order = list(range(len(table))) if labels is None else outputs.order(labels, table)
     image = mean_image(mean, data, record, side)
     own = constants(chosen.input, image, None)
-    arrays = _in_order(caffe_layers.arrays_of(content, weights), order)
+    arrays = _in_order(read, order)
     network = registry.build(chosen.model, len(table), chosen.seed)
     loaded = caffe_layers.load(network, arrays, weights)
     if not allow_missing:

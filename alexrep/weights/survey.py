@@ -64,6 +64,7 @@ def survey(asked: Asked) -> Imported:
             the file does not say it; if the patch is larger than the images.
     """
     path = Path(asked.source)
+    _refuse_idle(asked)
     if path.suffix in caffe_layers.SUFFIXES and not asked.source.startswith(offers.PREFIX):
         rest = (asked.mean, asked.labels, asked.allow_missing, asked.settings)
         return caffe.survey(path, asked.data, *rest)
@@ -84,6 +85,22 @@ def survey(asked: Asked) -> Imported:
     usual = offers.offered(f"{offers.PREFIX}{asked.arch}").preparation
     remark = f"images are taken to be prepared as torchvision's {asked.arch} has them"
     return _of_state(state, _recipe(asked, asked.arch, usual), said, asked, usual.show(), (remark,))
+
+
+def _refuse_idle(asked: Asked) -> None:
+    """Refuse options that would decide nothing."""
+    is_offered, path = asked.source.startswith(offers.PREFIX), Path(asked.source)
+    is_known = is_offered or path.suffix in caffe_layers.SUFFIXES or ours.is_ours(path)
+    advice = "leave it out"
+    for option, value in ("--recipe", asked.recipe), ("--arch", asked.arch):
+        if value is not None and is_known:
+            wanted, found = "a file that does not say its network", f"{asked.source}, which says it"
+            raise ConfigError(mismatch(option, wanted, found, advice))
+    if asked.recipe is not None and asked.arch is not None:
+        raise ConfigError(mismatch("--recipe", "no --arch beside it", asked.arch, "leave one out"))
+    if asked.file is not None and not is_offered:
+        wanted = f"weights of {offers.PREFIX}NAME beside it"
+        raise ConfigError(mismatch("--file", wanted, asked.source, advice))
 
 
 def _of_torchvision(asked: Asked) -> Imported:

@@ -28,7 +28,12 @@ Recipe = Annotated[
 ]
 Arch = Annotated[
     str | None,
-    typer.Option("-a", "--arch", metavar="NAME", help="Or a network of torchvision, or a recipe."),
+    typer.Option(
+        "-a",
+        "--arch",
+        metavar="NAME",
+        help="Or a network of torchvision, or a recipe; alexnet is torchvision's here.",
+    ),
 ]
 File = Annotated[
     Path | None, typer.Option(help="The file of torchvision:NAME; that in the cache if not given.")

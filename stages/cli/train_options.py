@@ -22,7 +22,8 @@ Arch = Annotated[
         "-a",
         "--arch",
         metavar="NAME",
-        help="Network to make a recipe of: a recipe's name, or a network of torchvision.",
+        help="Network to make a recipe of: a recipe's name, or a network of torchvision; alexnet "
+        "is that of 2012, alexnet-torchvision torchvision's.",
         autocompletion=complete.recipes,
     ),
 ]
