@@ -78,9 +78,10 @@ def result_rows(runs: Sequence[RunContents]) -> list[Cells]:
 def _result_rows(runs: Sequence[RunContents]) -> Iterator[Cells]:
     for number, run in enumerate(runs, start=1):
         for result in run.results.values():
+            images = "original images" if result.original else ""
             yield {
                 "link": f"run-{number}",
-                "split": f"{result.split}, {result.labels}" if result.labels else result.split,
+                "split": ", ".join(filter(None, [result.split, images, result.labels])),
                 "views": result.views,
                 "network": _network(run, result),
                 "images": f"{result.num_images:,}",
