@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,9 @@ from alexrep.evaluation.task import Task, opened
 from alexrep.feed import views
 from alexrep.feed.batches import Reader
 from alexrep.feed.preparation import Patches, ResizeAndCrop
-from alexrep.ilsvrc import archives
+from alexrep.ilsvrc import archives, source
 from alexrep.ilsvrc.originals import Raw
+from alexrep.ilsvrc.unit import Source
 from alexrep.pixels.decode import UndecodableError
 from alexrep.runs import results, trained
 from alexrep.runs.folder import RunFolder
@@ -306,6 +308,22 @@ def test_what_cannot_be_scored_is_one_line(
     assert f"{noise}: expected val images, found none that can be decoded; " in refused(1, *words)
     assert "expected test images, found none" in refused(1, *words, "--split", "test")
     assert not (run / "results").exists()
+
+
+def test_images_that_are_read_in_one_piece_are_refused(
+    raw: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = source.survey
+
+    def mixed(*args: Any, **words: Any) -> Source:
+        found = usual(*args, **words)
+        units = [replace(unit, reader=lambda unit: iter([])) for unit in found.units]
+        return replace(found, units=tuple(units))
+
+    monkeypatch.setattr(source, "survey", mixed)
+    wanted = "expected images that can be read one by one, found DEMO_img_val.tar; prepare them"
+    with pytest.raises(DataError, match=wanted):
+        Raw(raw, None, True).listed("val")
 
 
 def test_a_patch_that_is_larger_than_the_resized_image_is_refused(imported_run: Path) -> None:

@@ -52,7 +52,8 @@ class Raw:
         All are in memory by name and place, some 400 bytes an image.
 
         Raises:
-            DataError: If an archive is missing, broken or of another edition, or a count is wrong.
+            DataError: If an archive is missing, broken or of another edition, a count is wrong, or
+                the images are rows of parquet files or otherwise read in one piece.
             ConfigError: If there is no edition of the name.
         """
         if split not in self._listed:
@@ -65,5 +66,10 @@ class Raw:
         if not units:
             advice = "choose another split"
             raise DataError(mismatch(self.folder, f"{split} images", "none", advice))
+        mixed = [unit for unit in units if unit.is_mixed]
+        if mixed:
+            wanted, name = "images that can be read one by one", mixed[0].archive.name
+            advice = "prepare them with alexrep preprocess, and score with --data"
+            raise DataError(mismatch(self.folder, wanted, name, advice))
         images = [entry for unit in units for entry in entries(unit)]
         return Listed(self.folder, split, found, images)

@@ -19,7 +19,7 @@ from alexrep.ilsvrc.classes import ClassTable
 from alexrep.models import registry, torchvision
 from alexrep.models.without_values import WithoutValues
 from alexrep.runs import checkpoint
-from alexrep.runs.folder import IMPORT
+from alexrep.runs.folder import IMPORT, RunFolder
 from alexrep.runs.trained import MADE_FOR
 from alexrep.shards import layout
 from alexrep.weights import caffe, caffe_layers, fit, imported, ours, outputs, state_dicts
@@ -90,7 +90,8 @@ def survey(asked: Asked) -> Imported:
 def _refuse_idle(asked: Asked) -> None:
     """Refuse options that would decide nothing."""
     is_offered, path = asked.source.startswith(offers.PREFIX), Path(asked.source)
-    is_known = is_offered or path.suffix in caffe_layers.SUFFIXES or ours.is_ours(path)
+    is_own = ours.is_ours(path) and (path.is_file() or RunFolder(path).is_exported)
+    is_known = is_offered or path.suffix in caffe_layers.SUFFIXES or is_own
     advice = "leave it out"
     for option, value in ("--recipe", asked.recipe), ("--arch", asked.arch):
         if value is not None and is_known:
