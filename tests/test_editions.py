@@ -75,6 +75,13 @@ def test_a_missing_folder_is_one_line(tmp_path: Path) -> None:
             find.find(tmp_path / "raw", name)
 
 
+def test_a_file_is_answered_with_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").touch()
+    message = r"a\.zip: expected a folder with originals, found a file; name the folder that it"
+    with pytest.raises(DataError, match=message):
+        find.find(tmp_path / "a.zip")
+
+
 def test_an_empty_folder_is_one_line(tmp_path: Path) -> None:
     message = r"expected ILSVRC2010_images_train\.tar or .*, found neither; put one edition's"
     with pytest.raises(DataError, match=message):

@@ -59,6 +59,9 @@ def find(raw: Path, name: str | None = None) -> Found:
     if name is not None and name not in NAMED:
         known = "one of " + ", ".join(NAMED)
         raise ConfigError(mismatch("--edition", known, repr(name), "choose"))
+    if raw.is_file():
+        wanted, advice = "a folder with originals", "name the folder that it is in"
+        raise DataError(mismatch(raw, wanted, "a file", advice))
     if not raw.is_dir():
         raise DataError(mismatch(raw, "a folder with the ILSVRC tars", "no folder", "see devkit/"))
     named, level = NAMED[name] if name else None, [raw]

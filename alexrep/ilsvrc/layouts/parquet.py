@@ -4,17 +4,15 @@ Columns are `image`, a struct of `bytes` and `path`, and `label`, the rank of th
 in test. The paths are original names, but for the wnid of the image at their end.
 """
 
-import contextlib
 import dataclasses
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from alexrep.errors import AlexrepError, DataError, examples, mismatch
+from alexrep.errors import DataError, mismatch
 from alexrep.files import sha256_bytes
-from alexrep.ilsvrc import assemble, class_lists, counts, original_names
+from alexrep.ilsvrc import assemble, class_lists, counts, original_names, parquet_files
 from alexrep.ilsvrc.classes import ClassTable
 from alexrep.ilsvrc.editions import EDITIONS as KNOWN
 from alexrep.ilsvrc.editions import SPLITS, Edition
@@ -22,16 +20,9 @@ from alexrep.ilsvrc.layouts.layout import Request
 from alexrep.ilsvrc.member import Member, refuse_hostile
 from alexrep.ilsvrc.unit import Original, Source, Unit
 
-if TYPE_CHECKING:
-    from pyarrow import Schema
-    from pyarrow.parquet import ParquetFile
-
 EDITIONS = ("ilsvrc2012",)
 """Names of the editions in this form."""
 _NAME = re.compile(r"(train|validation|val|test)-(\d{5})-of-(\d{5})(?:-[0-9a-f]{16})?\.parquet")
-_BATCH = 64
-"""Images that are read from a row group at a time."""
-_POINTER = b"version https://git-lfs"
 
 
 @dataclass(frozen=True)
@@ -121,7 +112,7 @@ def _require_all(paths: list[Path], partial: bool) -> list[str]:
 
 def _rows(split: str, path: Path) -> Iterator[_Rows]:
     """Yield the rows of a file, divided into units."""
-    with _opened(path) as file:
+    with parquet_files.opened(path) as file:
         sizes = [file.metadata.row_group(n).num_rows for n in range(file.metadata.num_row_groups)]
         table = file.read(columns=["image.path", "label"], use_threads=False)
         paths = table.column("image").combine_chunks().field("path").to_pylist()
@@ -187,61 +178,14 @@ def _read(unit: Unit) -> Iterator[Original]:
     """Read the rows of a unit; a missing image is empty bytes."""
     labelled = zip(unit.members, unit.labels, strict=True)
     wanted = {member.offset: (member.name, label) for member, label in labelled}
-    with _opened(unit.archive) as file:
+    with parquet_files.opened(unit.archive) as file:
         row = 0
         for group in range(file.metadata.num_row_groups):
             size = file.metadata.row_group(group).num_rows
             if not any(number in wanted for number in range(row, row + size)):
                 row += size
                 continue
-            for image_bytes in _images(file, group):
+            for image_bytes in parquet_files.images(file, group):
                 if row in wanted:
                     yield Original(*wanted[row], image_bytes)
                 row += 1
-
-
-def _images(file: "ParquetFile", group: int) -> Iterator[bytes]:
-    columns = ["image.bytes"]
-    for batch in file.iter_batches(_BATCH, row_groups=[group], columns=columns, use_threads=False):
-        for image_bytes in batch.column(0).field("bytes"):
-            yield image_bytes.as_py() or b""
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> "Iterator[ParquetFile]":
-    """Open a file as a ParquetFile, without threads, which a forked process would wait for.
-
-    Raises:
-        AlexrepError: If pyarrow is not installed.
-        DataError: If it is no parquet file with these columns, or damaged.
-    """
-    try:
-        import pyarrow as pa  # noqa: PLC0415 (an extra)
-        from pyarrow import parquet  # noqa: PLC0415
-    except ImportError:
-        advice = "pip install 'alexrep[parquet]'"
-        raise AlexrepError(mismatch(path, "pyarrow to read it", "none", advice)) from None
-    with path.open("rb") as stream:
-        if stream.read(len(_POINTER)) == _POINTER:
-            advice = "git lfs pull brings the file"
-            raise DataError(mismatch(path, "a parquet file", "a pointer of Git LFS", advice))
-    try:
-        with parquet.ParquetFile(
-            path, buffer_size=1 << 20, pre_buffer=False, page_checksum_verification=True
-        ) as file:
-            _require_columns(path, file.schema_arrow)
-            yield file
-    except pa.ArrowException as error:
-        found = str(error).splitlines()[0]
-        raise DataError(mismatch(path, "a parquet file", found, "download it again")) from None
-
-
-def _require_columns(path: Path, schema: "Schema") -> None:
-    names = set(schema.names)
-    image = schema.field("image").type if "image" in names else None
-    fields = {field.name for field in image} if image is not None and image.num_fields else set()
-    if "label" not in names or not {"bytes", "path"} <= fields:
-        wanted = "columns image, of bytes and path, and label"
-        found = examples(sorted(names)) or "none"
-        advice = "leave only the files of images there"
-        raise DataError(mismatch(path, wanted, found, advice))
