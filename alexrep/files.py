@@ -16,23 +16,8 @@ from alexrep.owner import is_running
 PARTIAL = ".partial"
 _LONGEST = 255
 """Longest file name in bytes; the limit of Linux file systems."""
-ENVIRONMENT = (
-    errno.EIO,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EMFILE,
-    errno.ENFILE,
-    errno.ENOMEM,
-    errno.ENOLCK,
-    errno.ESTALE,
-    errno.ETIMEDOUT,
-    errno.EROFS,
-    errno.ENODEV,
-    errno.ENXIO,
-    errno.ENOTCONN,
-    errno.EREMOTEIO,
-)
-"""Error numbers of disks, permissions and limits, which say nothing about the bytes of a file."""
+UNFLUSHED = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
+"""What disks say that do not flush folders."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Error numbers of a full disk, quota or file table."""
 
@@ -89,29 +74,18 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def named(path: Path) -> Iterator[None]:
-    """Let the error of a full disk in the block name `path`, if it does not name a file itself."""
+    """Let an error of the system in the block name `path`, if it does not name a file itself."""
     try:
         yield
+    except BrokenPipeError:
+        raise  # of a reader that has gone, not of a file
     except OSError as error:
         # Copying names its source first, whose disk has room enough.
-        if error.errno in FULL and (error.filename is None or error.filename2 is not None):
+        is_full = error.errno in FULL and error.filename2 is not None
+        if error.errno is not None and (error.filename is None or is_full):
             error.filename = str(path)
             del error.filename2
         raise
-
-
-def require_sound_disk(error: BaseException, path: Path) -> None:
-    """Raise an error of the disk or the system again, with the file's name.
-
-    It says nothing about the file's bytes, whoever reads them.
-
-    Args:
-        error: What was raised while the file was read.
-        path: The file.
-    """
-    if isinstance(error, OSError) and error.errno in ENVIRONMENT:
-        error.filename = error.filename or str(path)
-        raise error
 
 
 def partial_path(path: Path) -> Path:
@@ -171,6 +145,10 @@ def _flush(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        # Some network disks flush files only, and say of a folder that it cannot be.
+        if error.errno not in UNFLUSHED or not path.is_dir():
+            raise
     finally:
         os.close(descriptor)
 
@@ -200,7 +178,7 @@ def sha256_bytes(content: bytes | memoryview) -> str:
 
 def sha256_file(path: Path) -> str:
     """Return the SHA-256 of a file's content in hexadecimal."""
-    with path.open("rb") as stream:
+    with named(path), path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

@@ -21,6 +21,7 @@ from concurrent.futures import (
 )
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.context import SpawnContext
 from typing import Protocol, TypeVar
 
 from alexrep.errors import AlexrepError, mismatch
@@ -130,6 +131,7 @@ def _threads(workers: int) -> Iterator[tuple[Executor, _Look]]:
 def _processes(workers: int) -> Iterator[tuple[Executor, _Look]]:
     """Yield a pool of processes, and a check for signals and dead workers."""
     context = multiprocessing.get_context("spawn")
+    _require_locks(context)
     others = multiprocessing.active_children()
     with (
         _recorded_signals() as received,
@@ -146,6 +148,20 @@ def _processes(workers: int) -> Iterator[tuple[Executor, _Look]]:
                 raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
         yield pool, look
+
+
+def _require_locks(context: SpawnContext) -> None:
+    """Refuse a machine on which processes cannot have a lock in common.
+
+    Raises:
+        AlexrepError: If it is so, as where /dev/shm cannot be written to.
+    """
+    try:
+        context.Lock()
+    except OSError as error:
+        advice = "let it be writable, or do without it with --workers 1"
+        wanted = "room for the locks of worker processes"
+        raise AlexrepError(mismatch("/dev/shm", wanted, repr(error.strerror), advice)) from None
 
 
 @contextmanager

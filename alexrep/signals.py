@@ -8,7 +8,8 @@ from types import FrameType
 
 from alexrep.errors import Interrupted
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2, signal.SIGHUP)
+"""SIGHUP, of a terminal that is closed, only where it is not ignored, as nohup has it."""
 
 
 @contextlib.contextmanager
@@ -17,8 +18,8 @@ def flagged(
 ) -> Iterator[Callable[[], str | None]]:
     """Yield a function that returns the name of the signal received, or None.
 
-    The handler records the first signal and says so; a second one has its default
-    effect at once. The previous handlers are restored afterwards.
+    The handler records the first signal and says so; a second one, but for SIGHUP, has its
+    default effect at once. The previous handlers are restored afterwards.
 
     Args:
         unit: What is finished before the work stops, for the message.
@@ -27,13 +28,17 @@ def flagged(
     received: list[int] = []
 
     def record(number: int, _: FrameType | None) -> None:
+        if received and number == signal.SIGHUP:
+            return  # a terminal that is closed may say so twice: shell and system
         if received:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         received.append(number)
         _acknowledge(number, unit)
 
-    previous = {number: signal.signal(number, record) for number in numbers}
+    is_kept = signal.SIGHUP in numbers and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    handled = [number for number in numbers if not (number == signal.SIGHUP and is_kept)]
+    previous = {number: signal.signal(number, record) for number in handled}
     try:
         yield lambda: signal.Signals(received[0]).name if received else None
     finally:

@@ -1,5 +1,6 @@
 """The application: one command per stage, registered here and nowhere else."""
 
+import os
 import sys
 from collections.abc import Callable
 from types import TracebackType
@@ -46,6 +47,7 @@ from . import (  # noqa: E402
     train,
     verify,
 )
+from .cli import terminal  # noqa: E402
 from .cli.help import CONTEXT, Command  # noqa: E402
 from .cli.shell import Shell  # noqa: E402
 
@@ -133,4 +135,7 @@ app.add_typer(runs.app, name="runs")
 
 def run() -> None:
     """Run the application on the command line's arguments and exit."""
+    terminal.outlive()
+    # A notebook names a window of its own here; the commands draw into files.
+    os.environ["MPLBACKEND"] = "agg"
     app(prog_name="alexrep")

@@ -255,10 +255,7 @@ def test_a_link_to_nothing_where_a_folder_should_be_is_one_line(tmp_path: Path) 
     assert f"{tmp_path}/x: expected a file that can be used, found '" in str(explain(caught.value))
 
 
-NAMED = (
-    *(errno.ENOENT, errno.EIO, errno.ELOOP, errno.ENAMETOOLONG, errno.ESTALE),
-    *(errno.EISDIR, errno.EMFILE),
-)
+NAMED = (errno.ENOENT, errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR, errno.EMFILE)
 
 
 @pytest.mark.parametrize("number", NAMED)
@@ -276,7 +273,7 @@ def test_a_broken_pipe_is_left_to_who_expects_it() -> None:
     assert explain(BrokenPipeError(errno.EPIPE, "gone", "x")) is None
 
 
-@pytest.mark.parametrize("error", [OSError(errno.EIO, "no name"), KeyError("x")])
+@pytest.mark.parametrize("error", [OSError(errno.ECHILD, "no name"), KeyError("x")])
 def test_any_other_error_keeps_its_traceback(error: Exception) -> None:
     assert leave_by(error).exception is error
 

@@ -81,7 +81,7 @@ def test_the_next_work_starts_without_a_flag() -> None:
         assert signalled() is None
 
 
-@pytest.mark.parametrize("second", SIGNALS)
+@pytest.mark.parametrize("second", [one for one in SIGNALS if one != signal.SIGHUP])
 def test_a_second_signal_ends_at_once(child: subprocess.Popen[str], second: signal.Signals) -> None:
     child.send_signal(signal.SIGTERM)
     assert next_line(child) == "SIGTERM"
@@ -129,3 +129,21 @@ def test_work_with_nothing_to_save_ends_at_its_next_part() -> None:
         with pytest.raises(Interrupted, match="scoring: stopped by Ctrl-C, nothing kept; start"):
             checked(2)
     assert done == [1, 2]
+
+
+def test_a_terminal_that_is_closed_may_say_so_twice() -> None:
+    with flagged("step") as signalled:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert signalled() == "SIGHUP"
+
+
+def test_a_hangup_that_is_ignored_stays_so() -> None:
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with flagged("step") as signalled:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signalled() is None
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, former)

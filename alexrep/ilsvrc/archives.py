@@ -11,9 +11,10 @@ import zlib
 from pathlib import Path
 
 from alexrep.errors import DataError, mismatch
-from alexrep.files import require_sound_disk
+from alexrep.files import named
 from alexrep.ilsvrc import zips
 from alexrep.ilsvrc.member import Member, is_passed_over, refuse_hostile
+from alexrep.system import require_sound_disk
 
 MOST = 1 << 28
 """Largest size of an image, in bytes; the largest of ILSVRC has 15 MB."""
@@ -144,7 +145,7 @@ def is_zip(archive: Path) -> bool:
 
 
 def _read_part(archive: Path, member: Member) -> bytes:
-    with archive.open("rb", buffering=0) as stream:
+    with named(archive), archive.open("rb", buffering=0) as stream:
         return os.pread(stream.fileno(), member.size, member.offset)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from alexrep.errors import DataError, mismatch
 from alexrep.files import sha256_bytes, to_json
 from alexrep.ilsvrc import synsets
+from alexrep.system import require_sound_disk
 
 
 @dataclass(frozen=True)
@@ -140,4 +141,5 @@ def read(path: Path) -> ClassTable:
     try:
         return of_rows(json.loads(path.read_text(encoding="utf-8")), path)
     except (OSError, ValueError) as error:
+        require_sound_disk(error, path)
         raise DataError(mismatch(path, "a class table", error, "run the stage again")) from None

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from alexrep import guarded
 from alexrep.errors import DataError, examples, mismatch
-from alexrep.files import require_sound_disk
 from alexrep.ilsvrc.classes import ClassTable, of_leaves
 from alexrep.ilsvrc.editions import EDITIONS, Edition
+from alexrep.system import require_sound_disk
 
 META = "data/meta.mat"
 MOST = 1 << 29

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from alexrep.errors import DataError, mismatch
-from alexrep.files import require_sound_disk
 from alexrep.ilsvrc.archives import MOST, require_plain
 from alexrep.ilsvrc.folders import SUFFIXES
 from alexrep.ilsvrc.member import is_passed_over
+from alexrep.system import require_sound_disk
 
 
 def images(archive: Path) -> Iterator[tuple[str, bytes]]:

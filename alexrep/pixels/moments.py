@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from alexrep import files
+from alexrep import files, system
 from alexrep.errors import DataError, mismatch
 
 _MASKS = np.array([[0xFF], [0xFF00], [0xFF0000]], np.int32)
@@ -149,6 +149,7 @@ class Moments:
             with path.open("rb") as stream, np.load(stream) as sums:
                 return cls(int(sums["num_images"]), sums["sums"], sums["products"])
         except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            system.require_sound_disk(error, path)
             advice = "remove it and run the stage again"
             raise DataError(mismatch(path, "the sums of a unit", error, advice)) from None
 

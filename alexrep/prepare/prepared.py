@@ -178,7 +178,8 @@ def read_at(descriptor: int, verdict: Verdict, tar: Path) -> bytes:
     Raises:
         DataError: If the tar ends before the image does.
     """
-    content = os.pread(descriptor, verdict.size, verdict.offset)
+    with files.named(tar):
+        content = os.pread(descriptor, verdict.size, verdict.offset)
     if len(content) != verdict.size:
         where = f"{tar}: {verdict.name}"
         wanted, found = f"{verdict.size} bytes", f"{len(content)} bytes"

@@ -67,7 +67,8 @@ def read_verdicts(record: Path, digest: str = "") -> Iterator[Verdict]:
         DataError: If they are missing, were changed, or a line is not a verdict.
     """
     try:
-        content = record.read_bytes()
+        with files.named(record):
+            content = record.read_bytes()
     except FileNotFoundError:
         advice = "run preprocess again"
         raise DataError(mismatch(record, "verdicts", "no file", advice)) from None

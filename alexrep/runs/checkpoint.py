@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from alexrep import files
+from alexrep import files, system
 from alexrep.errors import DataError, mismatch
 from alexrep.runs.folder import RunFolder
 
@@ -87,6 +87,7 @@ def load(path: Path) -> dict[str, Any]:
     except pickle.UnpicklingError:
         raise DataError(mismatch(path, "plain data", "other objects", advice)) from None
     except FAULTS as error:
+        system.require_sound_disk(error, path)
         raise DataError(mismatch(path, "a whole checkpoint", fault(path, error), advice)) from None
     if not isinstance(content, dict) or not isinstance(content.get("format_version"), int):
         raise DataError(mismatch(path, "a checkpoint of alexrep", "something else", advice))

@@ -26,7 +26,7 @@ class Log:
         content = path.read_bytes() if path.exists() else b""
         if content and not content.endswith(b"\n"):
             cut(path, content.rfind(b"\n") + 1)
-        self._stream = path.open("ab")
+        self._path, self._stream = path, path.open("ab")
 
     def append(self, row: Mapping[str, JsonValue]) -> None:
         """Write `row` as one line, flushed to the operating system.
@@ -35,13 +35,15 @@ class Log:
             ValueError: If a number in it is not finite.
         """
         line = json.dumps(row, sort_keys=False, allow_nan=False)
-        self._stream.write(line.encode() + b"\n")
-        self._stream.flush()
+        with files.named(self._path):
+            self._stream.write(line.encode() + b"\n")
+            self._stream.flush()
 
     def tell(self) -> int:
         """Flush the log to disk and return its size in bytes, for `cut` after a restart."""
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
+        with files.named(self._path):
+            self._stream.flush()
+            os.fsync(self._stream.fileno())
         return self._stream.tell()
 
     def close(self) -> None:

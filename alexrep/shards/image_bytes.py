@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import resource
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
+from alexrep import system
 from alexrep.errors import DataError, mismatch
 from alexrep.prepare.prepared import REPREPARE, lost
 from alexrep.shards.listing import Images
@@ -33,10 +33,7 @@ class Tars:
 
     def __init__(self) -> None:
         """Raise the soft limit on open files; tars are opened when they are first read."""
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        soft = max(soft, min(hard, _FILES))
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        self._most_open = max(0, soft - _OTHERS)
+        self._most_open = max(0, system.allow_open_files(_FILES) - _OTHERS)
         self._descriptors: dict[Path, int] = {}
 
     def read(self, tar: Path, memory: NDArray[np.uint8], offset: int) -> int:

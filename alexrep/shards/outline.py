@@ -31,7 +31,7 @@ class Outline(NamedTuple):
 
 def of_file(path: Path, start: int, end: int) -> Outline:
     """Read the outline of a shard whose image bytes lie from `start` to `end`."""
-    with path.open("rb") as stream:
+    with files.named(path), path.open("rb") as stream:
         head = stream.read(start)
         stream.seek(end)
         return Outline(start, end, files.sha256_bytes(head + stream.read()))

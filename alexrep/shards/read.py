@@ -14,7 +14,7 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
-from alexrep import manifest
+from alexrep import manifest, system
 from alexrep.errors import DataError, ManifestError, mismatch
 from alexrep.ilsvrc import classes
 from alexrep.ilsvrc.classes import ClassTable
@@ -77,6 +77,7 @@ def open_shard(path: Path) -> Shard:
                 crc32=_column(file, "crc32", "u"),
             )
     except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        system.require_sound_disk(error, path)
         if not path.exists():
             raise DataError(mismatch(path, "a shard", "no file", "pack again")) from None
         found = " ".join(str(error).split())
@@ -218,7 +219,11 @@ class Split(LabelledImages):
         shard = self.shards[number]
         # item() gives Python ints: numpy scalars cost more here than the read itself.
         start, end = shard.offsets.item(row), shard.offsets.item(row + 1)
-        image_bytes = os.pread(self._descriptors[number], end - start, shard.start + start)
+        try:
+            image_bytes = os.pread(self._descriptors[number], end - start, shard.start + start)
+        except OSError as error:
+            error.filename = str(shard.path)
+            raise
         if len(image_bytes) != end - start or zlib.crc32(image_bytes) != shard.crc32.item(row):
             found = f"{len(image_bytes)} bytes of another crc32"
             raise DataError(self.fault(index, f"{end - start} bytes as packed", found))
@@ -284,6 +289,7 @@ def open_split(data: Path, split: str) -> Split:
         packed = ", ".join(sorted({name.split("-")[0] for name in record.outputs if "-" in name}))
         raise ManifestError(mismatch(folder, f"shards of {split}", packed, "choose one of these"))
     paths = [folder / name for name in sorted(names)]
+    system.allow_open_files()  # one a shard
     _require_outlines(paths, record)
     shards = [open_shard(path) for path in paths]
     table = classes.read(folder / layout.CLASSES)

@@ -15,7 +15,7 @@ from alexrep.errors import ConfigError, mismatch
 
 from . import complete
 from .progress import with_quarantined
-from .shell import REFUSED
+from .system_errors import REFUSED
 
 if TYPE_CHECKING:  # pydantic would take a fifth of the time of --help
     from alexrep.manifest import Manifest

@@ -1,6 +1,5 @@
 """The manners of every command: an expected error is one line and an exit code."""
 
-import errno
 import io
 import os
 import re
@@ -12,15 +11,10 @@ from typing import Any, cast
 import typer
 
 from alexrep.errors import AlexrepError, mismatch
-from alexrep.files import FULL, PARTIAL
 
+from . import system_errors
 from .help import Group
 
-REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
-UNNAMED = "the output"
-"""What an error is about that names no file."""
-MISPLACED = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY)
-"""What the system says of a file where a folder should be, and the other way round."""
 NUMBERS = {
     r"Input should be a valid integer.*": "a whole number",
     r"Input should be a valid number.*": "a number",
@@ -37,6 +31,11 @@ NUMBERS = {
 # Typer gives this class no name of its own, and keeps it in another place in each version.
 UsageError = cast(type[typer.BadParameter], typer.BadParameter.__bases__[0])
 """What Typer raises for a wrong command line."""
+
+
+Expected = AlexrepError | OSError | UnicodeEncodeError | MemoryError | ImportError
+EXPECTED = AlexrepError, OSError, UnicodeEncodeError, MemoryError, ImportError
+"""What may be explained in one line."""
 
 
 class Shell(Group):
@@ -70,12 +69,12 @@ class Shell(Group):
             raise typer.Exit(130) from None
         except UsageError as error:
             raise refusal(error, f"{ctx.command_path} {ctx.invoked_subcommand}") from None
-        except (AlexrepError, OSError, UnicodeEncodeError) as error:
+        except EXPECTED as error:
             raise leave(error, is_verbose=ctx.params["verbose"]) from None
         return result
 
 
-def leave(error: AlexrepError | OSError | UnicodeEncodeError, *, is_verbose: bool) -> Exception:
+def leave(error: Expected, *, is_verbose: bool) -> Exception:
     """Say an expected error on one line; return what leaves with its exit code.
 
     An unexpected one is returned as it is.
@@ -158,62 +157,13 @@ def _write_utf8() -> None:
             sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
 
 
-def explain(error: AlexrepError | OSError | UnicodeEncodeError) -> str | None:
+def explain(error: Expected) -> str | None:
     """Return the one line that an expected error deserves; None if it is not expected."""
+    if isinstance(error, MemoryError | ImportError):
+        return system_errors.of_memory(error)
     if isinstance(error, UnicodeEncodeError):  # nothing but paths is written in another encoding
         wanted, advice = f"an encoding that has {error.object!a}", "set LC_ALL=C.UTF-8"
         return mismatch("names of files", wanted, error.encoding, advice)
     if isinstance(error, AlexrepError):
         return str(error).replace("\n", " ")
-    if error.errno in FULL:
-        advice = "make room, then start it again: it goes on where it stopped"
-        return mismatch(_path_of(error), "room on the disk", "none", advice)
-    if error.errno in REFUSED:
-        advice = "change its permissions or name another"
-        found = f"{error.strerror!r}" if error.filename else "a refusal"
-        return mismatch(_refusing(_path_of(error)), "permission to use it", found, advice)
-    if error.errno is None or error.filename is None or isinstance(error, BrokenPipeError):
-        return None
-    return (error.errno in MISPLACED and _misplaced(error)) or _unusable(error)
-
-
-def _refusing(path: str) -> str:
-    """Return a file that is there, or else the folder that it was to be made in.
-
-    Which files a command makes in a folder is nothing that its user has named.
-    """
-    folder = Path(path).parent
-    is_new = not Path(path).exists() and folder.is_dir() and folder != Path()
-    return str(folder) if is_new else path
-
-
-def _misplaced(error: OSError) -> str | None:
-    """Say of a file or a folder that the other should be there; None if neither is."""
-    # Of a rename the second name is the one that was taken.
-    path = Path(str(error.filename2 or _path_of(error)))
-    # Where a folder is needed on the way, it is the file in its place that is wrong.
-    path = next((parent for parent in reversed(path.parents) if parent.is_file()), path)
-    if not path.exists():
-        return None
-    kinds = ("a file", "a folder") if path.is_dir() else ("a folder", "a file")
-    return mismatch(path, *kinds, "move it away, then start again")
-
-
-def _unusable(error: OSError) -> str:
-    """Pass on what the system says of a file."""
-    advice = "look at the path and its disk, then start again"
-    if error.errno in (errno.EMFILE, errno.ENFILE):
-        advice = "allow more open files with ulimit -n, then start again"
-    wanted = "a file that can be used"
-    return mismatch(_path_of(error), wanted, repr(error.strerror), advice)
-
-
-def _path_of(error: OSError) -> str:
-    """Name the file; h5py has it in the text only."""
-    said = re.search(r"filename = '([^']+)'", str(error))
-    path = str(error.filename or (said and said[1]) or UNNAMED)
-    # A partial name means nothing to the user: the file that it was to become does.
-    host = re.escape(os.uname().nodename)
-    path = re.sub(rf"\.{host}-\d+{re.escape(PARTIAL)}$", "", path)
-    # The lock's look at the clock of the disk.
-    return re.sub(r"/\.lock-clock-[0-9a-f]{16}$", "", path)
+    return system_errors.explain(error)
