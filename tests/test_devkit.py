@@ -261,6 +261,13 @@ def test_lines_may_end_as_on_windows(write: Write, table: ClassTable) -> None:
     assert devkit.read_val_labels(write({TRUTH: b"1\r\n2\r\n3"}), DEMO, table) == [1, 2, 0]
 
 
+def test_a_byte_order_mark_and_trailing_blanks_are_passed_over(
+    write: Write, table: ClassTable
+) -> None:
+    written = write({TRUTH: b"\xef\xbb\xbf1 \n2\t\n3  \n"})
+    assert devkit.read_val_labels(written, DEMO, table) == [1, 2, 0]
+
+
 def test_a_wrong_id_in_the_test_ground_truth_is_named(tmp_path: Path, table: ClassTable) -> None:
     (tmp_path / DEMO.test_ground_truth).write_text("1\n5\n")
     with pytest.raises(DataError, match=r"DEMO_test_ground_truth\.txt: .* in line 2, found '5'"):

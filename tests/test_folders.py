@@ -586,3 +586,12 @@ def test_a_flat_name_without_a_wnid_is_refused(tmp_path: Path, drawn: dict[str, 
     raw = write(tmp_path / "raw", drawn | {"train/fish_1.jpg": b""})
     with pytest.raises(DataError, match=r"images as <class>/<image>, found fish_1\.jpg; sort"):
         survey(raw)
+
+
+def test_a_class_in_another_unicode_form_is_told(tmp_path: Path, drawn: dict[str, bytes]) -> None:
+    image = next(iter(drawn.values()))
+    one, two = "caf\u00e9", "cafe\u0301"  # a Mac writes the second
+    images = {f"train/{one}/a.jpg": image, "train/dog/a.jpg": image, f"val/{two}/b.jpg": image}
+    write(tmp_path / "raw", images)
+    with pytest.raises(DataError, match="the same letters in another Unicode form"):
+        survey(tmp_path / "raw")

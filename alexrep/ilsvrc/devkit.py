@@ -5,6 +5,7 @@ import io
 import os
 import tarfile
 import zlib
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ def read_cost_matrix(devkit: Path) -> NDArray[np.integer]:
 def _labels(lines: bytes, where: str, classes: ClassTable) -> list[int]:
     index_of_line = {b"%d" % number: index for number, index in classes.index_of_id.items()}
     labels = []
-    for number, line in enumerate(lines.split(), start=1):
+    for number, line in enumerate(lines.removeprefix(BOM_UTF8).split(), start=1):
         if line not in index_of_line:
             wanted = f"an id of the {len(classes)} classes in line {number}"
             raise DataError(

@@ -39,7 +39,7 @@ def read(path: Path) -> GroupFile:
     """
     text = ""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         file = GroupFile.model_validate(tomllib.loads(text))
     except OSError as error:
         advice = "name a file of groups"

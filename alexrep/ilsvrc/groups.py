@@ -127,7 +127,7 @@ def _selected(grouping: Grouping, names: Names) -> list[str]:
 def _lines(path: Path, known: Collection[str]) -> Iterator[str]:
     """Yield the wnid of each line; what follows it is a remark, as in lists with words."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except ValueError:
         raise DataError(mismatch(path, "a text file", "other bytes", group_file.ADVICE)) from None
     for line in map(str.strip, lines):

@@ -2,7 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from alexrep.errors import DataError, examples, mismatch
@@ -57,6 +58,7 @@ def _ground_truth(listed: Mapping[str, Listing]) -> GroundTruth:
             continue
         foreign = sorted(folders.by_class(listed[split]).keys() - index_of_wnid.keys())
         if foreign:
+            _refuse_other_forms(foreign[0], index_of_wnid, listed[split].where)
             where, advice = listed[split].where, "add it to train or remove it"
             raise DataError(mismatch(where, "classes of train", examples(foreign), advice))
     return GroundTruth(classes, functools.partial(_label_of_folder, index_of_wnid))
@@ -81,3 +83,17 @@ def _by_list(train: Listing, labels: Mapping[str, str]) -> dict[str, list[Member
             raise DataError(mismatch(train.where, f"a class of {member.path}", found, advice))
         of_wnid.setdefault(wnid, []).append(member)
     return of_wnid
+
+
+def _refuse_other_forms(name: str, known: Collection[str], where: object) -> None:
+    """Say of a class that it is one of train in another spelling of the same letters.
+
+    A Mac writes an accented letter as two characters, other systems as one.
+    """
+    same = unicodedata.normalize("NFC", name)
+    twin = next((wnid for wnid in known if unicodedata.normalize("NFC", wnid) == same), None)
+    if twin is not None:
+        found = f"{name!a} (the same letters in another Unicode form)"
+        raise DataError(
+            mismatch(where, f"the class {twin!a}", found, "rename the one as the other")
+        )

@@ -83,7 +83,9 @@ def _label(labels: Mapping[str, int], annotations: Path, member: Member, of_fold
 def _lines(path: Path, num: int) -> list[list[str]]:
     """Read lines of at least `num` fields."""
     try:
-        rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines() if line]
+        rows = [
+            line.split("\t") for line in path.read_text(encoding="utf-8-sig").splitlines() if line
+        ]
     except (OSError, ValueError) as error:
         raise DataError(mismatch(path, "a text file", error, "download it again")) from None
     short = next((row for row in rows if len(row) < num), None)
