@@ -694,3 +694,24 @@ def test_originals_are_extracted_as_they_are_with_patches(
 def test_what_is_said_of_originals_is_refused_of_prepared_images(tmp_path: Path) -> None:
     said = alexrep("extract", tmp_path, tmp_path / "out", "--partial", code=2)
     assert "--partial: expected --original beside it, found none; leave it out" in said
+
+
+def test_a_file_that_is_nearly_what_is_wanted_is_named(
+    reference: Reference, tmp_path: Path
+) -> None:
+    raw = Path(shutil.copytree(reference.raw, tmp_path / "raw"))
+    (raw / "DEMO_devkit.tar.gz").rename(raw / "DEMO_devkit (1).tar.gz")
+    with pytest.raises(DataError, match=r"DEMO_devkit\.tar\.gz, found DEMO_devkit \(1\)\.tar\.gz"):
+        source.survey(raw, None, partial=True)
+    (raw / "DEMO_img_val.tar").rename(raw / "DEMO_img_val.tar.part")
+    with pytest.raises(DataError, match=r"DEMO_img_val\.tar, found only DEMO_img_val\.tar\.part"):
+        source.survey(raw, None, partial=True)
+
+
+def test_flat_val_of_ilsvrc_is_not_to_be_sorted_by_hand(tmp_path: Path) -> None:
+    names = ("train/n01440764/n01440764_1.JPEG", "train/n01443537/n01443537_1.JPEG")
+    write(tmp_path, dict.fromkeys((*names, "val/ILSVRC2012_val_00000001.JPEG"), b""))
+    with pytest.raises(DataError, match=r"; put the devkit or LOC_val_solution\.csv beside it, or"):
+        source.survey(tmp_path, None, partial=True)
+    write(tmp_path, {"LOC_val_solution.csv": b"ILSVRC2012_val_00000001,n01443537 1 1 2 2\n"})
+    assert source.survey(tmp_path, None, partial=True).units[-1].labels == (1,)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from alexrep import guarded
 from alexrep.errors import DataError, examples, mismatch
 from alexrep.ilsvrc.classes import ClassTable, of_leaves
-from alexrep.ilsvrc.editions import EDITIONS, Edition
+from alexrep.ilsvrc.editions import Edition
 from alexrep.system import require_sound_disk
 
 META = "data/meta.mat"
@@ -133,8 +133,7 @@ def locate(raw: Path, edition: Edition) -> Path:
     for name in edition.devkits:
         if (raw / name).exists():
             return raw / name
-    others = [other.devkit for other in EDITIONS.values() if (raw / other.devkit).exists()]
-    found = ", ".join(others) or "none"
+    found = examples(sorted(path.name for path in raw.glob("*devkit*"))) or "none"
     raise DataError(mismatch(raw, edition.devkit, found, f"put the devkit of {edition.name} there"))
 
 

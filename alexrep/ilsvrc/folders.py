@@ -136,9 +136,11 @@ def by_class(listing: Listing, inner: str = "") -> dict[str, list[Member]]:
         groups.setdefault(wnid, []).append(member)
     if strays:
         form = "/".join(filter(None, ("<class>", inner, "<image>")))
-        raise DataError(
-            mismatch(listing.where, f"images as {form}", examples(strays), "sort them into folders")
-        )
+        # In a flat val of ILSVRC, only the devkit, or Kaggle's list, knows the classes.
+        is_flat = any("_val_" in stray for stray in strays)
+        beside = "put the devkit or LOC_val_solution.csv beside it, or name its --labels"
+        advice = beside if is_flat else "sort them into folders"
+        raise DataError(mismatch(listing.where, f"images as {form}", examples(strays), advice))
     return groups
 
 

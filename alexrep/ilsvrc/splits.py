@@ -83,7 +83,9 @@ def _find(raw: Path, edition: Edition, wanted: Sequence[str]) -> tuple[dict[str,
 def _absent(raw: Path, edition: Edition, split: str) -> DataError:
     if edition.archives[split] != split:  # it has a tar
         wanted, advice = edition.archives[split], "put it there; see devkit/"
-        return DataError(mismatch(raw, wanted, "no such file", advice))
+        near = sorted(path.name for path in raw.glob(f"{wanted.removesuffix('.tar')}*"))
+        found = f"only {examples(near)}" if near else "no such file"
+        return DataError(mismatch(raw, wanted, found, advice))
     if split == "train":
         found, advice = folders.describe(raw)
         return DataError(mismatch(raw, "train/ with class folders", found, advice))
