@@ -262,6 +262,15 @@ def test_a_network_that_parts_its_maps_is_not_exported(tmp_path: Path) -> None:
     assert result.stderr.count("\n") == 1
 
 
+def test_mnasnet_is_loaded_from_plain_data_which_has_no_versions_of_layers() -> None:
+    network = build("mnasnet0_5")
+    state = {name: tensor + 1 for name, tensor in network.state_dict().items()}
+    checkpoint.lay(state, network)
+    assert checkpoint.weights_digest(network.state_dict()) == checkpoint.weights_digest(state)
+    with pytest.raises(RuntimeError, match="Missing key"):
+        checkpoint.lay({}, network)
+
+
 def test_its_outputs_in_training_are_the_logits_and_those_of_its_heads() -> None:
     network = Network(build("googlenet"), Compute(), CPU).train()
     assert [tuple(logits.shape) for logits in network.outputs(torch.randn(2, 3, 64, 64))] == [

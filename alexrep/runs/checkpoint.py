@@ -11,13 +11,14 @@ import io
 import pickle
 import zipfile
 import zlib
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from alexrep import files, system
 from alexrep.errors import DataError, mismatch
@@ -193,6 +194,20 @@ def require_sound(stream: BinaryIO) -> None:
         spoilt = archive.testzip()
     if spoilt is not None:
         raise zipfile.BadZipFile(f"another crc32 of {spoilt}")
+
+
+def lay(state: Mapping[str, Any], model: nn.Module) -> None:
+    """Give a network the parameters and buffers of a state dict, by the same names.
+
+    The versions of its layers are the model's own: plain data has none, and MNASNet of
+    torchvision refuses a state dict without.
+
+    Raises:
+        RuntimeError: If names or shapes differ.
+    """
+    versioned: Any = OrderedDict(state)
+    versioned._metadata = getattr(model.state_dict(), "_metadata", None)
+    model.load_state_dict(versioned)
 
 
 def weights_digest(state: Mapping[str, Tensor]) -> str:

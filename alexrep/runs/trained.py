@@ -117,7 +117,7 @@ class Trained:
         found = {name: tuple(part.shape) for name, part in self._part("state_dict").items()}
         if own != found:
             raise DataError(_of_another_network(self.path, own, found))
-        model.load_state_dict(self._part("state_dict"))
+        checkpoint.lay(self._part("state_dict"), model)
         return model
 
     def inputs(self) -> Inputs:

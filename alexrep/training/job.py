@@ -22,6 +22,7 @@ from alexrep.feed import draws
 from alexrep.feed.dataset import TrainingData
 from alexrep.feed.normalise import Inputs
 from alexrep.models import registry
+from alexrep.runs import checkpoint
 from alexrep.runs.session import Session
 from alexrep.shards import subset
 from alexrep.shards.read import Split
@@ -199,7 +200,7 @@ def assemble(
 
 def restore(job: Job, content: Mapping[str, Any]) -> None:
     """Put weights, velocities, averages and generators into the states of a checkpoint."""
-    job.model.load_state_dict(content["state_dict"])
+    checkpoint.lay(content["state_dict"], job.model)
     optimisers.restore(job.optimiser, content["optimizer"])
     generators.restore(content["rng"], job.device, job.processes.rank)
     if job.average is not None:
