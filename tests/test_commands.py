@@ -24,7 +24,7 @@ from scipy.io import savemat
 from typer.testing import CliRunner, Result
 from waiting import PATIENCE_S
 
-from alexrep import files, locks
+from alexrep import files, locks, seal
 from alexrep.runs import log, state
 from alexrep.runs.folder import RunFolder
 from alexrep.stages import app
@@ -217,6 +217,7 @@ def test_what_was_made_of_other_images_is_refused(chain: Chain, tmp_path: Path, 
     data = shutil.copytree(chain.data, tmp_path / "data")
     record = data / "images" / "manifest.json"
     record.write_text(record.read_text().replace('"program": "', '"program": "0'))
+    seal.write(record, record.read_bytes())
     words = [data if word == chain.data else word for word in chain.words(stage)]
     assert "expected inputs.images = '" in refused(*words)
 
