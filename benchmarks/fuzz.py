@@ -1,0 +1,242 @@
+"""Mutates every format that the program reads, and sorts what comes of it.
+
+    python benchmarks/fuzz.py FOLDER [--cases 100] [--seed 1] [--formats tar,zip] [--keep]
+
+A case is one mutated file of a small example, which lies below FOLDER, read by the library's own
+functions in a child with limits of memory and time. The child is forked from a process that has
+loaded torch, so that it takes milliseconds. Outcomes:
+
+    same         what was read is what the sound file gives
+    one line     an expected error
+    traceback    any other exception
+    crash        a signal ended the child
+    hang         its time was over
+    memory       it asked for over 2 GiB
+    other value  something else was read, without a word
+
+Every case is a line of FOLDER/cases-SEED.jsonl; a run that was stopped goes on behind the last. To
+see one again: --formats F --again NUMBER, with its traceback. --keep writes results/fuzz.json.
+"""
+
+import argparse
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fuzz_example
+import fuzz_mutations
+from fuzz_readers import FORMATS, Format, files_of
+from pydantic import JsonValue
+from record import keep
+
+from alexrep.errors import AlexrepError
+from alexrep.stages.cli.shell import explain
+
+OUTCOMES = ("same", "one line", "traceback", "crash", "hang", "memory", "other value")
+BAD = ("traceback", "crash", "hang", "memory")
+MEMORY = 2 << 30
+"""Address space that a case may take beyond its parent's, in bytes."""
+CPU_S = 20
+"""Processor seconds that a case may take: what a sound file takes, a hundred times."""
+WALL_S = 120
+"""Seconds that it may take on a busy machine."""
+
+Case = dict[str, Any]
+
+
+def main() -> None:
+    """Run the cases that are not yet done, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--cases", type=int, default=100, help="cases of each format")
+    parser.add_argument("--slow-cases", type=int, help="of those that start a process; a tenth")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--formats", default=",".join(FORMATS))
+    parser.add_argument("--again", type=int, help="run one case and show its traceback")
+    parser.add_argument("--keep", action="store_true")
+    options = parser.parse_args()
+    names = options.formats.split(",")
+    slow = options.cases // 10 if options.slow_cases is None else options.slow_cases
+    work = prepare(options.folder)
+    if options.again is not None:
+        print(json.dumps(run_case(work, names[0], options.seed, options.again, is_told=True)))
+        return
+    cases = done_before(options.folder / f"cases-{options.seed}.jsonl")
+    known = {(case["format"], case["number"]) for case in cases}
+    with (options.folder / f"cases-{options.seed}.jsonl").open("a", encoding="utf-8") as out:
+        for name in names:
+            for number in range(slow if FORMATS[name].is_slow else options.cases):
+                if (name, number) not in known:
+                    cases.append(run_case(work, name, options.seed, number))
+                    out.write(json.dumps(cases[-1]) + "\n")
+                    out.flush()
+    print(table(cases))
+    if options.keep:
+        keep("fuzz", {"seed": options.seed, "cases": len(cases), "outcomes": counts(cases)})
+    sys.exit(any(case["outcome"] in BAD for case in cases))
+
+
+def prepare(folder: Path) -> Path:
+    """Make the example, once, and return a new copy of it to mutate."""
+    example, work = folder / "example", folder / "work"
+    if not example.exists():
+        part = folder / "example.part"
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        # In a child: the commands start threads, and with threads no case could be forked.
+        child = os.fork()
+        if not child:
+            leave_with(lambda: fuzz_example.make(part.resolve()))
+        if os.waitpid(child, 0)[1]:
+            raise RuntimeError(f"{part}: the example could not be made")
+        part.rename(example)
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.copytree(example, work)
+    return work
+
+
+def leave_with(act: Callable[[], None]) -> None:
+    """Act, and end this process without returning: 0, or 1 and a traceback."""
+    code = 1
+    try:
+        act()
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def done_before(path: Path) -> list[Case]:
+    """Return the cases of a run that was stopped; a line that was cut short is removed."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        path.write_text(whole, encoding="utf-8")
+    return [json.loads(line) for line in whole.splitlines()]
+
+
+def run_case(work: Path, name: str, seed: int, number: int, *, is_told: bool = False) -> Case:
+    """Mutate a file, have it read by a child, and put the sound file back."""
+    chance, form = random.Random(f"{seed} {name} {number}"), FORMATS[name]
+    path = chance.choice(files_of(form, work))
+    sound = path.read_bytes()
+    start = time.perf_counter()
+    try:
+        expected = SOUND.setdefault(name, "") or attempt(form, work, is_told=True)[1]
+        SOUND[name] = expected
+        path.write_bytes(fuzz_mutations.mutate(sound, chance))
+        outcome, what = attempt(form, work, is_told=is_told)
+    finally:
+        path.write_bytes(sound)
+    if outcome == "read":
+        outcome, what = ("same" if what == expected else "other value"), ""
+    seconds = round(time.perf_counter() - start, 3)
+    row = {"format": name, "number": number, "file": path.name, "outcome": outcome}
+    return {**row, "what": what, "seconds": seconds}
+
+
+SOUND: dict[str, str] = {}
+"""Digest of what is read of the sound example, by format."""
+
+
+def attempt(form: Format, work: Path, *, is_told: bool) -> tuple[str, str]:
+    """Read in a child; return "read" and the digest of what was read, or a bad end and its text."""
+    receive, send = os.pipe()
+    limit = address_space() + MEMORY
+    child = os.fork()
+    if not child:
+        os.close(receive)
+        leave_with(lambda: _answer(send, _read(form, work, limit, is_told)))
+    os.close(send)
+    with os.fdopen(receive, "rb") as stream:
+        answer = stream.read()
+    status = os.waitpid(child, 0)[1]
+    shutil.rmtree(work / "out", ignore_errors=True)
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        is_late = number in (signal.SIGALRM, signal.SIGXCPU, signal.SIGKILL)
+        return ("hang" if is_late else "crash"), signal.Signals(number).name
+    outcome, what = json.loads(answer)
+    return outcome, what
+
+
+def _answer(pipe: int, answer: bytes) -> None:
+    os.write(pipe, answer)
+
+
+def _read(form: Format, work: Path, limit: int, is_told: bool) -> bytes:
+    """Read under limits, in the child; return the outcome and a text, as JSON."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends C code, too
+    signal.alarm(WALL_S)
+    try:
+        ended = "read", form.read(work)
+    except (AlexrepError, OSError, UnicodeEncodeError) as error:
+        line = explain(error)
+        ended = ("one line", line) if line else ("traceback", _where(error))
+        if is_told:
+            traceback.print_exc()
+    except BaseException as error:
+        is_memory = isinstance(error, MemoryError) or "allocate memory" in str(error)
+        ended = "memory" if is_memory else "traceback", _where(error)
+        if is_told:
+            traceback.print_exc()
+    return json.dumps([ended[0], ended[1][:300]]).encode()
+
+
+def _where(error: BaseException) -> str:
+    """Return the kind of an exception and the last line of alexrep that it went through."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [f for f in frames if "/alexrep/" in f.filename or "/stages/" in f.filename]
+    last = (ours or list(frames))[-1]
+    return f"{type(error).__name__}: {str(error)[:120]} ({Path(last.filename).name}:{last.lineno})"
+
+
+def address_space() -> int:
+    """Return the address space of this process, in bytes."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    return pages * resource.getpagesize()
+
+
+def counts(cases: list[Case]) -> dict[str, JsonValue]:
+    """Count the outcomes of each format, those that came."""
+    total = Counter((case["format"], case["outcome"]) for case in cases)
+    return {
+        name: {outcome: total[name, outcome] for outcome in OUTCOMES if total[name, outcome]}
+        for name in FORMATS
+        if any(case["format"] == name for case in cases)
+    }
+
+
+def table(cases: list[Case]) -> str:
+    """Return the outcomes of each format, and the bad ones by their kinds, in Markdown."""
+    lines = [f"| format | {' | '.join(OUTCOMES)} |", "| --- " * (len(OUTCOMES) + 1) + "|"]
+    for name, row in counts(cases).items():
+        cells = (str(row.get(outcome, "")) for outcome in OUTCOMES)  # type: ignore[union-attr]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    seen: dict[tuple[str, str, str], list[int]] = {}
+    for case in cases:
+        if case["outcome"] in BAD:
+            key = case["format"], case["outcome"], case["what"]
+            seen.setdefault(key, []).append(case["number"])
+    texts = (f"{': '.join(key)} {numbers[:5]}" for key, numbers in seen.items())
+    return "\n".join([*lines, "", *texts])
+
+
+if __name__ == "__main__":
+    main()
