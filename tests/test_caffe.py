@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
-from alexrep import files, locks
+from alexrep import files, locks, seal
 from alexrep.config import recipes
 from alexrep.config.model import AlexNetModel
 from alexrep.evaluation.evaluate import probabilities
@@ -199,6 +199,7 @@ def test_a_mean_of_other_images_is_refused(weights: Path, data: Path, tmp_path: 
     record = json.loads((other / "mean.manifest.json").read_text())
     record["inputs"]["images"] = "0" * 64
     (other / "mean.manifest.json").write_text(json.dumps(record))
+    seal.path_of(other / "mean.manifest.json").unlink()
     words = ("--run", weights.with_name("run"), "--data", other, *SMALL)
     assert "mean.npy: expected that of the packed" in refused(
         alexrep("import-caffe", weights, *words)

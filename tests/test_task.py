@@ -15,6 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alexrep import seal
 from alexrep.config import recipes
 from alexrep.errors import AlexrepError, DataError, ManifestError
 from alexrep.evaluation import predictions, scoring, text
@@ -87,6 +88,7 @@ def packed_anew(task: Task, other: Path) -> Path:
     record = json.loads((other / "shards" / "manifest.json").read_text())
     record["program"] = "0.0"
     (other / "shards" / "manifest.json").write_text(json.dumps(record))
+    seal.path_of(other / "shards" / "manifest.json").unlink()
     return other
 
 
@@ -196,6 +198,7 @@ def test_records_that_name_no_geometry_mean_cropped_images(task: Task, tmp_path:
     record = json.loads((other / "shards" / "manifest.json").read_text())
     del record["details"]["geometry"]
     (other / "shards" / "manifest.json").write_text(json.dumps(record))
+    seal.path_of(other / "shards" / "manifest.json").unlink()
     path = task.run.checkpoint("last")
     content = checkpoint.load(path)
     del content["inputs"]["geometry"], content["format_version"]
