@@ -89,6 +89,7 @@ def load(path: Path) -> dict[str, Any]:
         raise DataError(mismatch(path, "plain data", "other objects", advice)) from None
     except FAULTS as error:
         system.require_sound_disk(error, path)
+        files.sha256_file(path)  # torch hides the error of a disk, which says so itself here
         raise DataError(mismatch(path, "a whole checkpoint", fault(path, error), advice)) from None
     if not isinstance(content, dict) or not isinstance(content.get("format_version"), int):
         raise DataError(mismatch(path, "a checkpoint of alexrep", "something else", advice))

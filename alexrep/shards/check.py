@@ -170,7 +170,7 @@ def _unchanged(prepared: Prepared, split: str) -> Iterator[str]:
 def _between(prepared: Prepared, unit: str) -> Iterator[str]:
     """Compare a tar's headers and padding with what preprocess writes."""
     tar = prepared.tar(unit)
-    with tar.open("rb") as stream:
+    with files.named(tar), tar.open("rb") as stream:
         for name, offset, wanted in between(prepared.verdicts(unit)):
             stream.seek(offset)
             if stream.read(len(wanted)) != wanted:
