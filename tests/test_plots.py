@@ -206,6 +206,11 @@ def test_steps_are_placed_between_the_epochs_around_them_and_go_on_at_their_pace
     assert history.from_rows(rows).step_at.tolist() == [0.5, 1.0, 1.5, 2.5]
 
 
+def test_an_epoch_that_a_log_has_twice_moves_no_step() -> None:
+    rows = [epoch_row(0), step_row(2), epoch_row(1), epoch_row(1), step_row(6)]
+    assert history.from_rows(rows).step_at.tolist() == [0.5, 1.5]
+
+
 def test_before_the_first_epoch_ends_steps_are_placed_by_their_number() -> None:
     placed = history.from_rows([epoch_row(0), step_row(1), step_row(3)])
     assert (placed.step_at.tolist(), placed.in_epochs) == ([1.0, 3.0], False)

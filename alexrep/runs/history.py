@@ -130,7 +130,9 @@ def number(row: Row, key: str) -> float:
 def _in_epochs(steps: Floats, marks: Floats, epochs: Floats) -> tuple[Floats, bool]:
     """Return where each step is in epochs, and whether the length of an epoch is known."""
     is_later = marks > 0
-    marks, epochs = np.append(0.0, marks[is_later]), np.append(0.0, epochs[is_later])
+    # Each once: a log may have been put together of two.
+    marks, firsts = np.unique(np.append(0.0, marks[is_later]), return_index=True)
+    epochs = np.append(0.0, epochs[is_later])[firsts]
     if len(marks) < 2:
         return steps, False
     inside = np.interp(steps, marks, epochs)
