@@ -15,7 +15,7 @@ from alexrep.config import recipes
 from alexrep.feed.dataset import open_data
 from alexrep.ilsvrc import class_lists, group_file, label_lists, source
 from alexrep.prepare import image, units
-from alexrep.prepare.prepared import jpegs, open_prepared
+from alexrep.prepare.prepared import jpegs, open_prepared, require_unchanged
 from alexrep.runs import contents, listing, log, results
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.trained import open_run
@@ -66,7 +66,11 @@ def prepared(name: str) -> Reader:
     def read(folder: Path) -> str:
         images = open_prepared(folder / name)
         named = [unit for split in images.splits for unit in images.units(split)]
-        read = [part for unit in named for pair in jpegs(images, unit) for part in pair]
+        read: list[object] = []
+        for unit in named:
+            for verdict, jpeg in jpegs(images, unit):
+                require_unchanged(verdict, jpeg, images.tar(unit))
+                read += [verdict, jpeg]
         return digest(images.classes, images.side, images.quarantine, *read)
 
     return read
