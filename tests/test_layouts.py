@@ -411,6 +411,19 @@ def test_a_file_of_parquet_that_is_missing_or_broken_is_named(
         source.survey(raw, None, partial=False)
 
 
+@pytest.mark.parametrize("start", [4, 40])
+def test_damaged_pages_of_a_file_of_parquet_are_one_line(
+    reference: Reference, tmp_path: Path, start: int
+) -> None:
+    raw = parquet(reference, tmp_path / "raw")
+    content = bytearray((raw / PARQUET).read_bytes())
+    content[start : start + 300] = b"\xff" * 300
+    (raw / PARQUET).write_bytes(content)
+    small = ("--partial", "--side", "32", "--workers", "1")
+    output = alexrep("preprocess", raw, tmp_path / "data", *small, code=1)
+    assert "00001-of-00002.parquet: expected a parquet file, found" in output
+
+
 def test_without_pyarrow_one_line_says_how_to_get_it(
     reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

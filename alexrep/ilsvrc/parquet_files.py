@@ -48,7 +48,9 @@ def opened(path: Path) -> "Iterator[ParquetFile]":
         ) as file:
             _require_columns(path, file.schema_arrow)
             yield file
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the system; pyarrow raises one without a number for damaged pages
         found = str(error).splitlines()[0]
         raise DataError(mismatch(path, "a parquet file", found, "download it again")) from None
 
