@@ -22,7 +22,7 @@ from concurrent.futures import (
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.context import SpawnContext
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from alexrep.errors import AlexrepError, mismatch
 
@@ -76,12 +76,13 @@ def run(
                 result = work(item)
             yield item, result
         return
-    with (_processes if ending is None else _threads)(workers) as (pool, look):
+    with _processes(work, workers) if ending is None else _threads(work, workers) as pool_of:
+        pool, call, look = pool_of
         pending: dict[Future[Result], Item] = {}
         rest = iter(items)
         try:
             while True:
-                _refill(pool, work, rest, pending, workers)
+                _refill(pool, call, rest, pending, workers)
                 if not pending:
                     return
                 for future in wait(pending, LOOK_S, return_when=FIRST_COMPLETED).done:
@@ -120,22 +121,26 @@ class _Look(Protocol):
     def __call__(self, *, is_broken: bool = False) -> None: ...
 
 
+_PoolOf = tuple[Executor, Callable[[Item], Result], _Look]
+"""A pool, what it calls on each item, and a check for signals and dead workers."""
+
+
 @contextmanager
-def _threads(workers: int) -> Iterator[tuple[Executor, _Look]]:
+def _threads(work: Callable[[Item], Result], workers: int) -> Iterator[_PoolOf[Item, Result]]:
     """Yield a pool of threads; signals raise in the main thread as usual."""
     with ThreadPoolExecutor(workers) as pool:
-        yield pool, lambda *, is_broken=False: None
+        yield pool, work, lambda *, is_broken=False: None
 
 
 @contextmanager
-def _processes(workers: int) -> Iterator[tuple[Executor, _Look]]:
-    """Yield a pool of processes, and a check for signals and dead workers."""
+def _processes(work: Callable[[Item], Result], workers: int) -> Iterator[_PoolOf[Item, Result]]:
+    """Yield a pool of processes; `work`, which may hold a large index, is sent once to each."""
     context = multiprocessing.get_context("spawn")
     _require_locks(context)
     others = multiprocessing.active_children()
     with (
         _recorded_signals() as received,
-        ProcessPoolExecutor(workers, context, _watch_parent) as pool,
+        ProcessPoolExecutor(workers, context, _begin, (work,)) as pool,
     ):
 
         def look(*, is_broken: bool = False) -> None:
@@ -147,7 +152,7 @@ def _processes(workers: int) -> Iterator[tuple[Executor, _Look]]:
                 number = received[0]
                 raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
-        yield pool, look
+        yield pool, _do, look
 
 
 def _require_locks(context: SpawnContext) -> None:
@@ -231,12 +236,22 @@ def _submit(pool: Executor, work: Callable[[Item], Result], item: Item) -> Futur
         raise
 
 
-def _watch_parent() -> None:
-    """Ignore Ctrl-C, which the parent handles, and end as soon as the parent has ended."""
+_work: Callable[[Any], Any]
+"""What this process, a worker, does with each item."""
+
+
+def _begin(work: Callable[[Any], Any]) -> None:
+    """Become a worker: ignore Ctrl-C, which the parent handles, and end as soon as it has ended."""
+    global _work  # noqa: PLW0603
+    _work = work
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _do(item: Any) -> Any:  # noqa: ANN401
+    return _work(item)
 
 
 def _end_with(sentinel: int) -> None:
