@@ -175,10 +175,13 @@ def read(manifest: Path, stage: str) -> Manifest:
 
 def _missing(manifest: Path, stage: str) -> str:
     """Say what is missing; in the place of prepared data a run or raw images are called so."""
-    advice = f"run alexrep {stage} first"
-    if stage == "train":
-        return mismatch(manifest, "a finished train", "no manifest", advice)
-    data = manifest.parent if manifest.name.startswith(stage) else manifest.parent.parent
+    nothing = mismatch(manifest, f"a finished {stage}", "no manifest", f"run alexrep {stage} first")
+    if manifest.name.startswith(stage):
+        data = manifest.parent
+    elif manifest.parent.name in ("images", "shards"):
+        data = manifest.parent.parent
+    else:
+        return nothing
     wanted, other = "a folder of prepared data", "name the one that alexrep preprocess wrote"
     if not data.is_dir():
         return mismatch(data, wanted, "a file" if data.exists() else "no such folder", other)
@@ -186,7 +189,7 @@ def _missing(manifest: Path, stage: str) -> str:
         return mismatch(data, wanted, "a run", other)
     if (data / "train").is_dir() or list(data.glob("*.tar")):
         return mismatch(data, wanted, "raw images", _how_to_prepare(data))
-    return mismatch(manifest, f"a finished {stage}", "no manifest", advice)
+    return nothing
 
 
 def _how_to_prepare(raw: Path) -> str:

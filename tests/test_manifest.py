@@ -136,9 +136,11 @@ def test_the_libraries_that_touch_the_data_are_recorded() -> None:
 
 
 def test_a_missing_manifest_names_the_stage_to_run(tmp_path: Path) -> None:
+    """Whatever lies beside it: a folder `train` in the parent is none of its business."""
+    (tmp_path / "train").mkdir()
     message = r"manifest\.json: expected a finished pack, found no manifest; run alexrep pack first"
     with pytest.raises(ManifestError, match=message):
-        manifest.read(tmp_path / manifest.NAME, "pack")
+        manifest.read(tmp_path / "own" / manifest.NAME, "pack")
 
 
 def test_the_manifest_of_another_stage_is_refused(tmp_path: Path) -> None:
