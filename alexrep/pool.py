@@ -136,10 +136,10 @@ def _threads(work: Callable[[Item], Result], workers: int) -> Iterator[_PoolOf[I
 def _processes(work: Callable[[Item], Result], workers: int) -> Iterator[_PoolOf[Item, Result]]:
     """Yield a pool of processes; `work`, which may hold a large index, is sent once to each."""
     context = multiprocessing.get_context("spawn")
-    _require_locks(context)
     others = multiprocessing.active_children()
     with (
         _recorded_signals() as received,
+        _locks(context),
         ProcessPoolExecutor(workers, context, _begin, (work,)) as pool,
     ):
 
@@ -155,8 +155,11 @@ def _processes(work: Callable[[Item], Result], workers: int) -> Iterator[_PoolOf
         yield pool, _do, look
 
 
-def _require_locks(context: SpawnContext) -> None:
+@contextmanager
+def _locks(context: SpawnContext) -> Iterator[None]:
     """Refuse a machine on which processes cannot have a lock in common.
+
+    The first lock starts a process: signals must be recorded by then.
 
     Raises:
         AlexrepError: If it is so, as where /dev/shm cannot be written to.
@@ -167,6 +170,7 @@ def _require_locks(context: SpawnContext) -> None:
         advice = "let it be writable, or do without it with --workers 1"
         wanted = "room for the locks of worker processes"
         raise AlexrepError(mismatch("/dev/shm", wanted, repr(error.strerror), advice)) from None
+    yield
 
 
 @contextmanager
