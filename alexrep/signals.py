@@ -46,6 +46,17 @@ def flagged(
             signal.signal(number, handler)
 
 
+def settle(code: int) -> None:
+    """Let a signal that comes while Python shuts down end the process with the code it has earned.
+
+    By its default it would make a failure of work that is done: Slurm's warning, say, that the
+    time is nearly over, at the end of a training.
+    """
+    for number in SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda *_: os._exit(code))
+
+
 def spoken(name: str) -> str:
     """Return what a user calls a signal: Ctrl-C for SIGINT."""
     return "Ctrl-C" if name == signal.SIGINT.name else name

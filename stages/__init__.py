@@ -20,6 +20,8 @@ sys.excepthook = _end_on_ctrl_c
 
 import typer  # noqa: E402
 
+from alexrep import signals  # noqa: E402
+
 from . import (  # noqa: E402
     classes,
     demo,
@@ -138,4 +140,8 @@ def run() -> None:
     terminal.outlive()
     # A notebook names a window of its own here; the commands draw into files.
     os.environ["MPLBACKEND"] = "agg"
-    app(prog_name="alexrep")
+    try:
+        app(prog_name="alexrep")
+    except SystemExit as left:
+        signals.settle(left.code if isinstance(left.code, int) else 0)
+        raise

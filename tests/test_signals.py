@@ -147,3 +147,20 @@ def test_a_hangup_that_is_ignored_stays_so() -> None:
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, former)
+
+
+SHUTDOWN = """
+import atexit, os, sys
+from alexrep.stages import run
+atexit.register(os.kill, os.getpid(), int(sys.argv.pop()))
+run()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR2, signal.SIGTERM])
+@pytest.mark.parametrize(("words", "code"), [(("--help",), 0), (("no-such-command",), 2)])
+def test_a_signal_while_python_shuts_down_changes_no_exit_code(
+    number: signal.Signals, words: tuple[str, ...], code: int
+) -> None:
+    command = [sys.executable, "-P", "-c", SHUTDOWN, *words, str(int(number))]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == code
