@@ -55,6 +55,7 @@ def suggestion(found: str, known: list[str], likeness: float = 0.7) -> str:
 
     Of those that it begins, the first is that which most others are variants of.
     """
+    known = list(dict.fromkeys(known))
     near = sorted(
         (name for name in known if name.startswith(found)),
         key=lambda name: -sum(other.startswith(name) for other in known),

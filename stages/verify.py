@@ -45,4 +45,4 @@ def command(
         num_faults = verifying.recount(data, sample, is_quiet(ctx))
     if num_faults:
         raise DigestError(mismatch(data, "no fault", num_faults, "see the lines above"))
-    typer.echo(verifying.verdict(data, deep, statistics))
+    typer.echo(verifying.verdict(data, deep, statistics, sample))

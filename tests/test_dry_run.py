@@ -55,6 +55,9 @@ def test_a_dry_run_of_a_begun_a_finished_and_another_run_changes_no_byte(
         return {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
 
     whole = bytes_of()
+    words = ("--dry-run", "--weights", str(run), "--set", 'start.frozen=["conv1"]')
+    begun = train(data, tmp_path / "other", recipe, *words)
+    assert begun.stdout.startswith(f"begins: from the weights of {run}\nnot trained: conv1\n")
     assert "nothing to do" in train(data, run, recipe, "--dry-run").stdout
     refused = train(data, run, recipe, "--dry-run", "--batch-size", "2")
     assert (refused.exit_code, refused.stdout) == (1, "")

@@ -62,4 +62,5 @@ def test_a_near_name_is_asked_about(found: str, text: str) -> None:
 
 def test_of_the_names_begun_the_one_with_most_variants_comes_first() -> None:
     names = ["net-09", "net-10", "net-10-b", "net-12-b", "net-12-c", "net-12", "net-paper"]
+    assert suggestion("layer9", ["layer4", "layer4"]) == "did you mean layer4?"
     assert suggestion("net", names) == "did you mean net-12 or net-10 or net-09?"

@@ -279,6 +279,14 @@ def test_the_folder_of_images_in_kaggles_tree_is_as_good_as_its_top(
     assert surveys[1].remarks == surveys[0].remarks[1:]
 
 
+def test_a_few_classes_of_kaggles_tree_promise_no_number_of_images(
+    reference: Reference, tmp_path: Path
+) -> None:
+    raw = kaggle_tree(reference, tmp_path / "raw")
+    found = source.survey(raw, None, partial=False)
+    assert not [remark for remark in found.remarks if "instead of" in remark]
+
+
 def test_two_data_sets_below_a_folder_are_named(tmp_path: Path) -> None:
     write(tmp_path, dict.fromkeys(("a/x/train/n/0.jpg", "b/y/train/n/0.jpg"), b""))
     write(tmp_path, dict.fromkeys(("b/images/train/n.tar", "b/images/plan.json"), b""))

@@ -68,7 +68,19 @@ def verify(*words: str | Path) -> Result:
 def test_the_command_says_that_they_agree(data: Path) -> None:
     result = verify(data, "--statistics", "--sample", "30")
     assert result.exit_code == 0
-    assert "agrees, and mean and colour axes with scikit-learn's; the prepared" in result.stdout
+    assert "and mean image and colour axes with scikit-learn's; the prepared" in result.stdout
+
+
+def test_the_command_names_what_it_compared_only(data: Path, tmp_path: Path) -> None:
+    own = shutil.copytree(data, tmp_path / "own")
+    for path in own.glob("pca.*"):
+        path.unlink()
+    assert "agrees, and mean image with scikit-learn's; the" in verify(own, "--statistics").stdout
+    for path in own.glob("mean.*"):
+        path.unlink()
+    result = verify(own, "--statistics")
+    assert result.exit_code == 1
+    assert "expected a mean image or colour axes, found neither; run alexrep mean" in result.stderr
 
 
 def test_a_mean_that_its_manifest_vouches_for_is_found_all_the_same(own: Path) -> None:

@@ -38,7 +38,9 @@ def write_text(predictions: Iterable[Prediction], out: TextIO) -> None:
         out.write(f"{prediction.image}\n")
         for likely in prediction.likely:
             share = f"{100 * likely.probability:.2f} %"
-            out.write(f"{share:>10}  {likely.wnid}  {likely.name}\n")
+            # Classes of class folders are called by their folders alone.
+            names = dict.fromkeys((likely.wnid, likely.name))
+            out.write(f"{share:>10}  {'  '.join(names)}\n")
 
 
 def write_csv(predictions: Iterable[Prediction], out: TextIO) -> None:

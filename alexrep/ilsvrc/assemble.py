@@ -123,6 +123,14 @@ def as_found(edition: Edition, listed: Mapping[str, Listing]) -> Edition:
     return dataclasses.replace(edition, archives=edition.archives | names)
 
 
+def as_open(edition: Edition, listed: Mapping[str, Listing]) -> Edition:
+    """Return an edition of any images with the numbers that are there; others as they are."""
+    if not edition.is_open:
+        return edition
+    numbers = {split: len(listed[split].members) if split in listed else 0 for split in SPLITS}
+    return dataclasses.replace(edition, num_images=numbers)
+
+
 def _digest(listing: Listing) -> str:
     """Return size and index digest of an archive; a folder has the size of its images."""
     where, members = listing.where, listing.members

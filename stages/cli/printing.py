@@ -109,8 +109,14 @@ def say_pruned(run: Path, sizes: dict[str, int], is_dry: bool) -> None:
 def say_rehearsal(rehearsal: Rehearsal, recipe: Recipe, run: Path) -> None:
     """Print what a training would do and take: the median step, and the range of them."""
     measured, epochs = rehearsal.measured, recipe.schedule.epochs
-    begins = f"from epoch {rehearsal.epoch}, step {rehearsal.step}"
-    typer.echo(f"begins: {begins if rehearsal.step else 'from nothing'}")
+    start, begins = recipe.start, "from nothing"
+    if rehearsal.step:
+        begins = f"from epoch {rehearsal.epoch}, step {rehearsal.step}"
+    elif start is not None and start.weights:
+        begins = f"from the weights of {start.weights}"
+    typer.echo(f"begins: {begins}")
+    if start is not None and start.frozen:
+        typer.echo(f"not trained: {', '.join(start.frozen)}")
     batch = counted(recipe.feed.batch_size, "images")
     typer.echo(f"recipe: {recipe.name}, batches of {batch}, rate of weights {rehearsal.rate:g}")
     steps = rehearsal.steps_an_epoch

@@ -26,8 +26,12 @@ def num_images(data: Path) -> int:
 
 def recount(data: Path, sample: int | None, quiet: bool) -> int:
     """Compute mean and colour axes anew; say how they differ, and return in how many ways."""
+    from alexrep.errors import ManifestError, mismatch
     from alexrep.prepare import prepared, recount
 
+    if not _compared(data):
+        advice = "run alexrep mean or alexrep pca first"
+        raise ManifestError(mismatch(data, "a mean image or colour axes", "neither", advice))
     images, num_faults = prepared.open_prepared(data), 0
     with meter(images.num_train, "images", quiet, where=data, keeps=False) as done:
         for fault in recount.compare(images, data, done, sample):
@@ -36,13 +40,25 @@ def recount(data: Path, sample: int | None, quiet: bool) -> int:
     return num_faults
 
 
-def verdict(data: Path, deep: bool, statistics: bool) -> str:
+def _compared(data: Path) -> list[str]:
+    """Return the names of what scikit-learn's can be compared with."""
+    from alexrep.shards import check
+
+    names = {"mean": "mean image", "pca": "colour axes"}
+    finished = check.finished_outputs(data)
+    return [name for stage, name in names.items() if stage in finished]
+
+
+def verdict(data: Path, deep: bool, statistics: bool, sample: int | None) -> str:
     """Say what agrees, and what was not looked at."""
+    from alexrep.prepare import prepared
     from alexrep.shards import check
 
     text = f"{data}: every digest and count of {', '.join(check.finished_outputs(data))} agrees"
     if statistics:
-        text += ", and mean and colour axes with scikit-learn's"
+        text += f", and {' and '.join(_compared(data))} with scikit-learn's"
+        if sample is not None and sample < prepared.open_prepared(data).num_train:
+            text += f" of {sample:,} images drawn, within six standard errors"
     if not deep:
         text += "; the prepared images were not read (--deep)"
     if missing := check.unfinished_stages(data):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from alexrep.errors import DataError, examples, mismatch
 from alexrep.ilsvrc import class_lists, folders, original_names
-from alexrep.ilsvrc.assemble import as_found, assemble
+from alexrep.ilsvrc.assemble import as_found, as_open, assemble
 from alexrep.ilsvrc.editions import EDITIONS as KNOWN
 from alexrep.ilsvrc.editions import SPLITS, Edition
 from alexrep.ilsvrc.folders import Listing
@@ -74,9 +74,7 @@ def survey(request: Request) -> Source:
         return ranks.get(wnid, -1)
 
     edition = as_found(dataclasses.replace(edition, patches="", has_test_labels=False), listed)
-    if edition.is_open:
-        numbers = {s: len(listed[s].members) if s in listed else 0 for s in SPLITS}
-        edition = dataclasses.replace(edition, num_images=numbers)
+    edition = as_open(edition, listed)
     if "test" not in listed:
         remarks.append("no test/: no test split")
     return assemble(request, edition, listed, of_wnid, GroundTruth(classes, label), remarks)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from alexrep.errors import DataError, mismatch
 from alexrep.ilsvrc import archives, class_lists, folders, label_lists, splits, zips
-from alexrep.ilsvrc.assemble import as_found, assemble
+from alexrep.ilsvrc.assemble import as_found, as_open, assemble
 from alexrep.ilsvrc.editions import EDITIONS as KNOWN
 from alexrep.ilsvrc.editions import SPLITS, Edition
 from alexrep.ilsvrc.folders import Listing
@@ -51,7 +51,7 @@ def survey(request: Request) -> Source:
     labels = label_lists.parse(text(SOLUTION) or b"", SOLUTION)
     truth = label_lists.truth(classes, labels, SOLUTION)
     edition = dataclasses.replace(edition, patches="", test_ground_truth="", has_test_labels=False)
-    edition = as_found(edition, listed)
+    edition = as_open(as_found(edition, listed), listed)
     remarks = [remark for listing in listed.values() for remark in listing.remarks()]
     if "test" in request.wanted and "test" not in listed:
         remarks.append("no test/: no test split")
