@@ -6,12 +6,12 @@ Pictures are arithmetic; there are three classes, with four images of train and 
 import io
 import json
 import shutil
-import tarfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import layouts
 import numpy as np
 import torch
 from PIL import Image
@@ -56,20 +56,7 @@ def _image(blue: int, number: int, form: str = "JPEG", **options: Any) -> bytes:
 
 
 def _tar(contents: Mapping[str, bytes], mode: str = "w") -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode=cast(Any, mode)) as archive:
-        for name, content in contents.items():
-            header = tarfile.TarInfo(name)
-            header.size = len(content)
-            archive.addfile(header, io.BytesIO(content))
-    return stream.getvalue()
-
-
-def _write(folder: Path, contents: Mapping[str, bytes]) -> None:
-    for name, content in contents.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+    return layouts.tar(contents.items(), mode)
 
 
 def _meta() -> bytes:
@@ -95,8 +82,8 @@ def _originals(
         "DEMO_img_train.tar": _tar({f"{wnid}.tar": _tar(train[wnid]) for wnid in WNIDS}),
         "DEMO_img_val.tar": _tar(val),
     }
-    _write(folder / "raw", {**tars, "DEMO_devkit.tar.gz": _tar(kit, "w:gz")})
-    _write(folder / "unpacked", {**tars, **kit})
+    layouts.write(folder / "raw", {**tars, "DEMO_devkit.tar.gz": _tar(kit, "w:gz")})
+    layouts.write(folder / "unpacked", {**tars, **kit})
 
 
 def _other_layouts(
@@ -125,7 +112,7 @@ def _other_layouts(
     of_val = {f"{Path(name).stem}_{truth[name]}.JPEG": content for name, content in val.items()}
     kit = {"DEMO_devkit.tar.gz": (folder / "raw/DEMO_devkit.tar.gz").read_bytes()}
     for layout in ("parquet", "hub", "webdataset"):
-        _write(folder / layout, kit)
+        layouts.write(folder / layout, kit)
     (folder / "parquet/data").mkdir()
     for split, images in (("train", named), ("validation", of_val)):
         cells = [{"bytes": content, "path": name} for name, content in images.items()]
@@ -133,7 +120,7 @@ def _other_layouts(
         table = pyarrow.table({"image": cells, "label": ranks})
         path = folder / f"parquet/data/{split}-00000-of-00001.parquet"
         parquet.write_table(table, path, row_group_size=5)
-    _write(
+    layouts.write(
         folder / "hub",
         {"train_images_0.tar.gz": _tar(named, "w:gz"), "val_images.tar.gz": _tar(of_val, "w:gz")},
     )
@@ -142,7 +129,7 @@ def _other_layouts(
         for name, content in images.items():
             stem, _, wnid = name.removesuffix(".JPEG").rpartition("_")
             pairs |= {f"{stem}.jpg": content, f"{stem}.cls": str(WNIDS.index(wnid)).encode()}
-        _write(folder / "webdataset", {f"imagenet-{split}-000000.tar": _tar(pairs)})
+        layouts.write(folder / "webdataset", {f"imagenet-{split}-000000.tar": _tar(pairs)})
 
 
 def _alexrep(*words: str | Path, accept: tuple[int, ...] = (0,)) -> None:
@@ -154,7 +141,7 @@ def _alexrep(*words: str | Path, accept: tuple[int, ...] = (0,)) -> None:
 def _data_and_run(folder: Path) -> None:
     """Prepare the images and train on them, by the commands; copy the data without digests."""
     data, run, one = folder / "data", folder / "run", ("--workers", "1")
-    _write(folder, {"lists/tiny.toml": RECIPE.encode()})
+    layouts.write(folder, {"lists/tiny.toml": RECIPE.encode()})
     _alexrep("preprocess", folder / "raw", data, "--partial", "--side", str(SIDE), *one)
     _alexrep("mean", data, *one)
     _alexrep("pca", data, *one)
@@ -179,12 +166,12 @@ def _single_files(folder: Path) -> None:
         "progressive.JPEG": _image(1, 1, progressive=True),
         "a.png": _image(2, 1, "PNG"),
     }
-    _write(folder / "images", images)
+    layouts.write(folder / "images", images)
     words = "".join(f"{wnid} {text}\n" for wnid, text in WORDS.items())
     labels = "image,class\n" + "".join(f"v{n}.jpg,{WNIDS[n % 3]}\n" for n in range(6))
     groups = 'others = "keep"\n[groups]\npets = ["n00000020", "n00000030"]\n'
     lists = {"classes.txt": words, "labels.csv": labels, "groups.toml": groups}
-    _write(folder / "lists", {name: text.encode() for name, text in lists.items()})
+    layouts.write(folder / "lists", {name: text.encode() for name, text in lists.items()})
     weights = {"conv1.weight": torch.ones(4, 3, 3, 3), "conv1.bias": torch.zeros(4)}
     (folder / "weights").mkdir()
     torch.save(weights, folder / "weights/a.pth")
@@ -192,7 +179,9 @@ def _single_files(folder: Path) -> None:
     arrays: dict[str, Any] = {name: tensor.numpy() for name, tensor in weights.items()}
     np.savez(folder / "weights/a.npz", **arrays)
     np.save(folder / "weights/mean.npy", np.full((8, 8, 3), 9, np.float32))
-    _write(folder / "weights", {"a.caffemodel": _caffemodel(), "mean.binaryproto": _mean_blob()})
+    layouts.write(
+        folder / "weights", {"a.caffemodel": _caffemodel(), "mean.binaryproto": _mean_blob()}
+    )
 
 
 def _varint(value: int) -> bytes:

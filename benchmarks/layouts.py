@@ -16,10 +16,10 @@ import sys
 import tarfile
 import time
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 import h5py
 from pydantic import JsonValue
@@ -75,10 +75,10 @@ def hub_name(image: Image) -> str:
     return name if split == "test" else f"{name.removesuffix('.JPEG')}_{wnid}.JPEG"
 
 
-def tar(contents: Iterable[tuple[str, bytes]]) -> bytes:
-    """Return a tar."""
+def tar(contents: Iterable[tuple[str, bytes]], mode: str = "w") -> bytes:
+    """Return a tar; with mode "w:gz" compressed."""
     stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as archive:
+    with tarfile.open(fileobj=stream, mode=cast(Any, mode)) as archive:
         for name, content in contents:
             info = tarfile.TarInfo(name)
             info.size = len(content)
@@ -86,7 +86,7 @@ def tar(contents: Iterable[tuple[str, bytes]]) -> bytes:
     return stream.getvalue()
 
 
-def write(folder: Path, files: dict[str, bytes]) -> None:
+def write(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write files below a folder."""
     for path, content in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """Finds and lists the tar or folder of each split of an edition."""
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -8,6 +9,31 @@ from alexrep.ilsvrc import archives, folders
 from alexrep.ilsvrc.editions import SPLITS, Edition
 from alexrep.ilsvrc.folders import ClassFile, Listing
 from alexrep.ilsvrc.member import Member
+
+
+def of_name(word: str) -> str:
+    """Return the split that a file calls `train`, `val`, `validation` or `test`."""
+    return "val" if word.startswith("val") else word
+
+
+def named(folder: Path, glob: str, name: re.Pattern[str]) -> dict[str, list[Path]]:
+    """Return the files of each split in a folder, in the order of their names.
+
+    Args:
+        folder: The folder.
+        glob: Shell pattern of names that are looked at.
+        name: What the whole name must be; its first group is what `of_name` takes.
+    """
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.glob(glob)):
+        if match := name.fullmatch(path.name):
+            found.setdefault(of_name(match[1]), []).append(path)
+    return {split: found[split] for split in SPLITS if split in found}
+
+
+def named_below(folder: Path, glob: str, name: re.Pattern[str]) -> dict[str, list[Path]]:
+    """Do as `named` does, for a folder or else for data/ in it."""
+    return named(folder, glob, name) or named(folder / "data", glob, name)
 
 
 def list_splits(

@@ -51,14 +51,14 @@ def _compared(data: Path) -> list[str]:
 
 def verdict(data: Path, deep: bool, statistics: bool, sample: int | None) -> str:
     """Say what agrees, and what was not looked at."""
-    from alexrep.prepare import prepared
+    from alexrep.prepare import prepared, recount
     from alexrep.shards import check
 
     text = f"{data}: every digest and count of {', '.join(check.finished_outputs(data))} agrees"
     if statistics:
         text += f", and {' and '.join(_compared(data))} with scikit-learn's"
         if sample is not None and sample < prepared.open_prepared(data).num_train:
-            text += f" of {sample:,} images drawn, within six standard errors"
+            text += f" of {sample:,} images drawn, within {recount.ERRORS:g} standard errors"
     if not deep:
         text += "; the prepared images were not read (--deep)"
     if missing := check.unfinished_stages(data):

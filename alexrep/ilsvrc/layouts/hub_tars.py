@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from alexrep.errors import DataError, mismatch
-from alexrep.ilsvrc import class_lists, original_names, streams
+from alexrep.ilsvrc import class_lists, original_names, splits, streams
 from alexrep.ilsvrc.assemble import unlisted
 from alexrep.ilsvrc.editions import EDITIONS as KNOWN
-from alexrep.ilsvrc.editions import SPLITS, Edition
+from alexrep.ilsvrc.editions import Edition
 from alexrep.ilsvrc.layouts.layout import Request
 from alexrep.ilsvrc.unit import Original, Source, Unit
 
@@ -37,16 +37,7 @@ def survey(request: Request) -> Source:
 
 def _files(folder: Path) -> dict[str, list[Path]]:
     """Return the files of each split, in the folder or in data/ there."""
-    for place in (folder, folder / "data"):
-        found: dict[str, list[Path]] = {}
-        for path in sorted(place.glob("*_images*gz")):
-            match = _NAME.fullmatch(path.name)
-            if match:
-                split = "val" if match[1].startswith("val") else match[1]
-                found.setdefault(split, []).append(path)
-        if found:
-            return {split: found[split] for split in SPLITS if split in found}
-    return {}
+    return splits.named_below(folder, "*_images*gz", _NAME)
 
 
 def _read(index_of_wnid: Mapping[str, int], unit: Unit) -> Iterator[Original]:

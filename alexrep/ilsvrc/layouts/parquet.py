@@ -12,7 +12,7 @@ from pathlib import Path
 
 from alexrep.errors import DataError, mismatch
 from alexrep.files import sha256_bytes
-from alexrep.ilsvrc import assemble, class_lists, counts, original_names, parquet_files
+from alexrep.ilsvrc import assemble, class_lists, counts, original_names, parquet_files, splits
 from alexrep.ilsvrc.classes import ClassTable
 from alexrep.ilsvrc.editions import EDITIONS as KNOWN
 from alexrep.ilsvrc.editions import SPLITS, Edition
@@ -89,16 +89,7 @@ def survey(request: Request) -> Source:
 
 def _files(folder: Path) -> dict[str, list[Path]]:
     """Return the files of each split, in order of their numbers."""
-    for place in (folder, folder / "data"):
-        found: dict[str, list[Path]] = {}
-        for path in sorted(place.glob("*-of-*.parquet")):
-            match = _NAME.fullmatch(path.name)
-            if match:
-                split = "val" if match[1].startswith("val") else match[1]
-                found.setdefault(split, []).append(path)
-        if found:
-            return {split: found[split] for split in SPLITS if split in found}
-    return {}
+    return splits.named_below(folder, "*-of-*.parquet", _NAME)
 
 
 def _require_all(paths: list[Path], partial: bool) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from alexrep.errors import DataError, mismatch
-from alexrep.ilsvrc import archives, class_lists, original_names
+from alexrep.ilsvrc import archives, class_lists, original_names, splits
 from alexrep.ilsvrc.assemble import unlisted
 from alexrep.ilsvrc.classes import ClassTable
 from alexrep.ilsvrc.editions import EDITIONS as KNOWN
@@ -46,20 +46,12 @@ def survey(request: Request) -> Source:
 
 def _files(folder: Path) -> dict[str, list[Path]]:
     """Return the shards of each split, by their names or the folders that they are in."""
-    found: dict[str, list[Path]] = {}
-    for path in sorted(folder.glob("*.tar")):
-        match = _NAME.fullmatch(path.name)
-        if match:
-            found.setdefault(_split(match[1]), []).append(path)
+    found = splits.named(folder, "*.tar", _NAME)
     for name in ("train", "val", "validation", "test"):
         shards = [p for p in sorted((folder / name).glob("*.tar")) if _NUMBER.fullmatch(p.name)]
         if shards:
-            found.setdefault(_split(name), shards)
+            found.setdefault(splits.of_name(name), shards)
     return {split: found[split] for split in SPLITS if split in found}
-
-
-def _split(name: str) -> str:
-    return "val" if name.startswith("val") else name
 
 
 def _has_samples(shard: Path) -> bool:
