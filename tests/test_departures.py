@@ -6,7 +6,7 @@ import pytest
 
 from alexrep.config import departures, recipes
 
-SPEED = ("channels_last", "compile", "deterministic", "form", "towers", "accumulate")
+SPEED = (*("channels_last", "compile", "kernels", "deterministic", "form", "towers", "accumulate"),)
 NEUTRAL = (
     *("name", "source", "expected", "time", "command", "seed", "checkpoints.", "log."),
     *(f"compute.{key}" for key in SPEED),

@@ -37,7 +37,9 @@ def test_a_dry_run_tells_what_a_run_takes_and_makes_no_folder(
         "recipe: tiny, batches of 4 images, rate of weights 0.01\n"
         "train: 18 images an epoch, 5 steps\n"
     )
-    assert "\nval: 8 images (1 of them in quarantine)\n" in result.stdout
+    assert (
+        "\nval: 8 images (1 of them in quarantine)\nkernels: plain forms: no GPU\n" in result.stdout
+    )
     assert re.search(r"\nloss: \d\.\d{4} after 5 steps\nmemory: \d\.\d\d GB\n", result.stdout)
     number, time = r"[\d.,]+", r"\d:\d\d"
     speed = rf"{number} images/s \({number} to {number}\); 2 epochs without val: {time} to {time}"

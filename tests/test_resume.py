@@ -271,3 +271,11 @@ def test_conditions_of_older_checkpoints_which_had_the_wish_are_compared(
     now = resume_conditions.describe(recipes.load("demo"), torch.device("cpu"))
     before = {key: value for key, value in now.items() if key != "compiled"} | {"compile": wish}
     assert resume_conditions.difference(before, now | {"compiled": is_compiled}) == others
+
+
+def test_older_checkpoints_had_no_fused_kernels() -> None:
+    now = resume_conditions.describe(recipes.load("demo"), torch.device("cpu"))
+    before = {key: value for key, value in now.items() if key != "fused"}
+    assert resume_conditions.difference(before, now) == []
+    others = resume_conditions.difference(before, now | {"fused": ["dropout"]})
+    assert others == ["fused: [] -> ['dropout']"]

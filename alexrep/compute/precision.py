@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from alexrep.config.recipe import Compute
 from alexrep.errors import ConfigError, mismatch
+from alexrep.kernels import choice
 
 _COMPILERS = ("c++", "g++", "clang++")
 
@@ -145,7 +146,7 @@ def require_places(model: nn.Module, compute: Compute) -> None:
 
 @contextlib.contextmanager
 def settled(compute: Compute) -> Iterator[None]:
-    """Set torch's switches for a run, and put them back at the end."""
+    """Set torch's switches for a run and allow its kernels, and put all back at the end."""
     # Their types do not know all of their names.
     backends, memory = cast(Any, torch.backends), cast(Any, torch.utils.deterministic)
     matmul, cudnn = backends.cuda.matmul, backends.cudnn
@@ -158,7 +159,8 @@ def settled(compute: Compute) -> Iterator[None]:
     # Nothing here reads memory that nobody has written.
     memory.fill_uninitialized_memory = False
     try:
-        yield
+        with choice.allowed(compute.kernels):
+            yield
     finally:
         matmul.fp32_precision, conv.fp32_precision = before[:2]
         cudnn.benchmark, cudnn.deterministic = before[2:]
@@ -175,6 +177,7 @@ def facts(compute: Compute, device: torch.device, num_processes: int) -> dict[st
         "precision": compute.precision,
         "channels_last": compute.channels_last,
         "compiled": is_compiled(compute, device),
+        "kernels": choice.explained(compute.kernels, device),
         "deterministic": compute.deterministic,
         "form": compute.form,
         "towers": list(compute.towers),

@@ -24,6 +24,10 @@ class Compute(Strict):
     """Whether activations lie with their channels last in memory."""
     compile: bool = False
     """Whether torch.compile makes the step."""
+    kernels: Literal["auto", "plain"] = "auto"
+    """Whether the normalisations, dropout, augmentation and the update of 2012 are computed by
+    fused kernels, where there is an NVIDIA GPU on which they have shown that they work, or as
+    everywhere else. The outcomes are equal within rounding."""
     deterministic: bool = True
     """Use algorithms that give the same bits each time, where the device offers others."""
     form: Literal["towers", "joined"] = "towers"

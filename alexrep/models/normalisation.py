@@ -3,12 +3,18 @@
 Shapes: N images, C maps (kernels) that are normalised together, H rows, W columns.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
+
+from alexrep.kernels import choice
+
+ACROSS = "normalisation across maps"
+"""Name of its fused kernel."""
 
 CONSTANTS = {"code": (1e-4, 2.0), "paper": (5e-4, 2.0), "caffe": (1e-4, 1.0)}
 """Scale and base across maps: the released source's, the paper's letter, Caffe's defaults."""
@@ -103,8 +109,38 @@ def _normalise(
         raise ValueError(f"size: expected an odd number, found {size}; the window has a centre")
     if torch.compiler.is_compiling():
         return _formula(maps, axes, size // 2, factor, base)
+    if (kernel := _kernel(maps, axes, size)) is not None:
+        return kernel(maps, factor, base)
     out: Tensor = _Normalise.apply(maps, axes, size // 2, factor, base)
     return out
+
+
+def _kernel(maps: Tensor, axes: tuple[int, ...], size: int) -> Callable[..., Tensor] | None:
+    """Return the fused kernel that computes this, if one does and may run here."""
+    if not choice.is_fused(ACROSS, maps):
+        return None
+    from alexrep.kernels import across_maps  # noqa: PLC0415 (Triton is not everywhere)
+
+    is_known = axes == (-3,) and size == across_maps.SIZE and across_maps.takes(maps)
+    return across_maps.normalise if is_known else None
+
+
+def _try_across_maps(device: torch.device) -> list[tuple[Tensor, Tensor]]:
+    """Compute a small example by the kernel and by the plain form, both ways."""
+    from alexrep.kernels import across_maps  # noqa: PLC0415 (Triton is not everywhere)
+
+    pairs = []
+    values = torch.arange(2 * 10 * 11 * 9, device=device).sin().mul(60).view(2, 10, 11, 9)
+    grouped = values.contiguous(memory_format=torch.channels_last).unflatten(1, (2, 5))
+    for example in (values, values.bfloat16(), grouped, grouped.bfloat16()):
+        maps = example.detach().requires_grad_()
+        out = across_maps.normalise(maps, 2e-5, 2.0), normalise_across_maps(maps)
+        gradient = example.roll(1, 0)
+        pairs += [out, *zip(*(torch.autograd.grad(o, maps, gradient) for o in out), strict=True)]
+    return pairs
+
+
+choice.register(ACROSS, _try_across_maps)
 
 
 def _formula(maps: Tensor, axes: tuple[int, ...], reach: int, factor: float, base: float) -> Tensor:

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from alexrep.compute import precision
 from alexrep.config.recipe import Recipe
+from alexrep.kernels import choice
 
 LIBRARIES = ("numpy", "simplejpeg")
 """Libraries beside torch that make numbers: draws, pixels."""
@@ -30,6 +31,7 @@ def describe(recipe: Recipe, device: torch.device, num_processes: int = 1) -> Co
         "torch_threads": torch.get_num_threads() if on_cpu else None,
         "processes": num_processes,
         "compiled": precision.is_compiled(recipe.compute, device),
+        "fused": list[JsonValue](choice.fused(recipe.compute.kernels, device)),
         "torch": str(torch.__version__),
         **{name: metadata.version(name) for name in LIBRARIES},
     }
@@ -49,8 +51,9 @@ def _as_recorded_now(before: Conditions, now: Conditions) -> Conditions:
     """Return the conditions of an older checkpoint under the names of today.
 
     It had the wish to compile as `compile`. Without it nothing was compiled; with it, whether a
-    compiler was there is not known, and no difference is claimed.
+    compiler was there is not known, and no difference is claimed. None had fused kernels.
     """
+    before = {"fused": [], **before}
     if "compile" not in before:
         return before
     rest = {key: value for key, value in before.items() if key != "compile"}

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from alexrep.config.rates import rates_at
+from alexrep.kernels import choice
 from alexrep.runs import resume_conditions
 from alexrep.runs.log import Row
 from alexrep.runs.session import Session, Signal
@@ -28,6 +29,8 @@ class Rehearsal:
     """Images of val, those in quarantine among them."""
     num_quarantined: int
     """Images of val in quarantine: each counts as an error."""
+    kernels: str
+    """Which form of the fused kernels runs, and why."""
     measured: Row
     """`loss`, `steps`, `seconds` of a step with its range, and `memory_bytes`; see
     `loop.rehearse`."""
@@ -63,5 +66,6 @@ def rehearse(request: Request, signal: Signal) -> Rehearsal:
         steps_an_epoch=len(epoch.batches(recipe, data.train, 0)),
         num_val=len(subset.indices(data.val)) + data.val.num_quarantined,
         num_quarantined=data.val.num_quarantined,
+        kernels=choice.explained(recipe.compute.kernels, resources.device),
         measured=loop.rehearse(job),
     )

@@ -18,8 +18,9 @@ from alexrep.training.job import Position
 
 MODES = ("auto", "never", "must")
 """Go on if there is a run, else begin; only begin; only go on."""
-MAY_CHANGE = ("schedule.", "checkpoints.", "log.")
-"""Fields of the recipe that may change in the middle of a run; the log then tells it."""
+MAY_CHANGE = ("schedule.", "checkpoints.", "log.", "compute.kernels")
+"""Fields of the recipe that may change in the middle of a run; the log then tells it. Which kernels
+run is among the conditions of the same bits."""
 ADVICE = "ask for the same, or name another run"
 """What to do where a folder holds another run."""
 DETERMINISTIC = "compute.deterministic"

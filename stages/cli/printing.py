@@ -126,6 +126,7 @@ def say_rehearsal(rehearsal: Rehearsal, recipe: Recipe, run: Path) -> None:
     )
     val = with_quarantined(rehearsal.num_val, rehearsal.num_quarantined, "images")
     typer.echo(f"val: {val}")
+    typer.echo(f"kernels: {rehearsal.kernels}")
     typer.echo(f"loss: {measured['loss']:.4f} after {num_steps}")
     typer.echo(f"memory: {float(str(measured['memory_bytes'])) / 1e9:.2f} GB")
     if measured["seconds"] is not None:

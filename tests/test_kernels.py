@@ -1,0 +1,120 @@
+"""Fused kernels equal their plain forms: in Triton's interpreter, and on a GPU if there is one."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from triton_kernels import CPU, ON_GPU, interpreted
+
+from alexrep.kernels import choice
+from alexrep.models.normalisation import normalise_across_maps
+
+UNIT = {torch.float32: 2.0**-22, torch.bfloat16: 2.0**-7, torch.float16: 2.0**-10}
+"""One unit in the last place of a type, or two of float32, beside a value."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _in_the_interpreter() -> Iterator[None]:
+    with interpreted(), choice.allowed("untried"):
+        yield
+
+
+def require_close(computed: Tensor, plain: Tensor) -> None:
+    """Compare to a unit in the last place; of sums, of the largest term."""
+    unit, largest = UNIT[plain.dtype], float(plain.detach().abs().max())
+    torch.testing.assert_close(computed, plain, rtol=unit, atol=unit / 4 * largest)
+    assert computed.stride() == plain.stride()
+
+
+def both_ways(maps: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """Normalise `maps` across themselves; return the outcome and the gradient of `maps`."""
+    seen = maps.detach().requires_grad_()
+    out = normalise_across_maps(seen)
+    return out.detach(), torch.autograd.grad(out, seen, gradient)[0]
+
+
+def some_maps(shape: tuple[int, ...], dtype: torch.dtype, channels_last: bool, seed: int) -> Tensor:
+    maps = 60 * torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    if channels_last:
+        flat = maps.flatten(1, -3).contiguous(memory_format=torch.channels_last)
+        maps = flat.unflatten(1, shape[1:-2])
+    return maps.to(dtype)
+
+
+groups = st.sampled_from([(), (1,), (2,)])
+dtypes = st.sampled_from(list(UNIT))
+small = st.integers(1, 7)
+
+
+@settings(max_examples=6)
+@given(groups, st.tuples(small, small, small, small), dtypes, st.booleans(), st.integers(0, 99))
+def test_across_maps_equals_the_plain_form_both_ways(
+    group: tuple[int, ...],
+    sides: tuple[int, int, int, int],
+    dtype: torch.dtype,
+    channels_last: bool,
+    seed: int,
+) -> None:
+    num, *rest = sides
+    maps = some_maps((num, *group, *rest), dtype, channels_last, seed)
+    # A gradient need not lie in memory as the maps do.
+    gradient = some_maps((num, *group, *rest), dtype, not channels_last, seed + 1)
+    computed = both_ways(maps, gradient)
+    with choice.allowed("plain"):
+        plain = both_ways(maps, gradient)
+    for one, other in zip(computed, plain, strict=True):
+        require_close(one, other)
+
+
+def test_across_maps_may_begin_with_a_relu() -> None:
+    from alexrep.kernels import across_maps
+
+    maps = some_maps((2, 9, 3, 4), torch.float32, channels_last=True, seed=0).requires_grad_()
+    gradient = some_maps((2, 9, 3, 4), torch.float32, channels_last=True, seed=1)
+    computed = across_maps.normalise(maps, 2e-5, 2.0, after_relu=True)
+    with choice.allowed("plain"):
+        plain = normalise_across_maps(maps.relu())
+    require_close(computed, plain)
+    ways = [torch.autograd.grad(out, maps, gradient)[0] for out in (computed, plain)]
+    require_close(ways[0], ways[1])
+
+
+def test_across_maps_lets_what_is_not_a_number_through() -> None:
+    from alexrep.kernels import across_maps
+
+    maps = torch.ones(1, 7, 1, 1)
+    maps[0, 0] = torch.nan
+    for after_relu in (False, True):
+        out = across_maps.normalise(maps, 2e-5, 2.0, after_relu=after_relu)
+        assert out.isnan().flatten().tolist() == [True] * 3 + [False] * 4
+
+
+def test_maps_of_other_types_windows_and_layouts_have_the_plain_form(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from alexrep.kernels import across_maps
+
+    monkeypatch.setattr(across_maps, "normalise", None)
+    maps = some_maps((2, 6, 4, 4), torch.float32, channels_last=False, seed=0)
+    for odd in (maps.double(), maps[:, ::2], maps[..., 1:], maps.transpose(2, 3)):
+        with choice.allowed("plain"):
+            plain = normalise_across_maps(odd)
+        torch.testing.assert_close(normalise_across_maps(odd), plain, rtol=0, atol=0)
+    assert normalise_across_maps(maps, size=3).isfinite().all()
+
+
+@pytest.mark.parametrize("name", sorted(choice.TRIALS))
+def test_a_trial_of_a_kernel_passes_where_the_kernel_is_right(name: str) -> None:
+    with choice.allowed("plain"):
+        for computed, plain in choice.TRIALS[name](CPU):
+            choice.require_equal(computed, plain)
+
+
+@pytest.mark.gpu
+@ON_GPU
+@pytest.mark.parametrize("name", sorted(choice.TRIALS))
+def test_a_kernel_works_on_this_gpu(name: str) -> None:
+    assert choice.fault(name, torch.device("cuda:0")) is None
