@@ -8,7 +8,16 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from alexrep.kernels.launch import DTYPES, LARGEST, Saving, blocks, laid_out_as, places_of, relu
+from alexrep.kernels.launch import (
+    DTYPES,
+    LARGEST,
+    Saving,
+    blocks,
+    laid_out_as,
+    lost,
+    places_of,
+    relu,
+)
 
 SIZE = 5
 """Maps in the window; the kernels know no other."""
@@ -203,24 +212,16 @@ def _backward(
     d2 = _divisor(s2, s1, x3 * x3, s0, x4 * x4, factor, base)
     g0 = tl.load(gradient + places, mask=inside, other=0.0).to(tl.float32)
     direct = tl.rsqrt(tl.sqrt(d0) * d0) * g0
-    through = _lost(g0, x0, d0)
+    through = lost(g0, x0, d0)
     g = _read(gradient, places, channel, inside, -1, STEP, CHANNELS, False)
-    through += _lost(g, x_1, d_1)
+    through += lost(g, x_1, d_1)
     g = _read(gradient, places, channel, inside, 1, STEP, CHANNELS, False)
-    through += _lost(g, x1, d1)
+    through += lost(g, x1, d1)
     g = _read(gradient, places, channel, inside, -2, STEP, CHANNELS, False)
-    through += _lost(g, x_2, d_2)
+    through += lost(g, x_2, d_2)
     g = _read(gradient, places, channel, inside, 2, STEP, CHANNELS, False)
-    through += _lost(g, x2, d2)
+    through += lost(g, x2, d2)
     result = direct - 1.5 * factor * (through * x0)
     if AFTER_RELU:
         result = tl.where(x0 <= 0, 0.0, result)
     tl.store(out + places, result.to(out.dtype.element_ty), mask=inside)
-
-
-@triton.jit
-def _lost(gradient: tl.tensor, values: tl.tensor, divisor: tl.tensor) -> tl.tensor:
-    """Compute gradient * value * divisor^-1.75, by two roots and no division."""
-    root = tl.sqrt(divisor)
-    power = tl.rsqrt(root * divisor)
-    return power * gradient * values * (power * power * root)

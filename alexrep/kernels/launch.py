@@ -49,3 +49,14 @@ def places_of(WIDE: tl.constexpr, BLOCK: tl.constexpr) -> tl.tensor:
 def relu(values: tl.tensor) -> tl.tensor:
     """Let NaN pass, as torch does; `tl.maximum` gives 0 for it."""
     return tl.where(values < 0, 0.0, values)
+
+
+@triton.jit
+def lost(gradient: tl.tensor, values: tl.tensor, divisor: tl.tensor) -> tl.tensor:
+    """Compute gradient * value * divisor^-1.75, by two roots and no division.
+
+    What a normalisation's gradient loses by its divisors is a window's sum of it.
+    """
+    root = tl.sqrt(divisor)
+    power = tl.rsqrt(root * divisor)
+    return power * gradient * values * (power * power * root)

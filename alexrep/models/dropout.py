@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from alexrep import keyed
+from alexrep.kernels import choice
+
+DROPOUT = "dropout"
+"""Name of its fused kernel."""
 
 _LOW_32 = 0xFFFFFFFF
 # Keeps these keys apart from those of the draws that share the seed.
@@ -67,9 +71,24 @@ class MaskDropout(nn.Module):
                 "call set_keys(model, keys) with one key per image before each training batch"
             )
         there, shape = self.keys.to(units.device), units.shape[1:]
+        if choice.is_fused(DROPOUT, units):
+            from alexrep.kernels import dropout  # noqa: PLC0415 (Triton is not everywhere)
+
+            if dropout.takes(units, there):
+                return self._fused(units, there)
         chosen = mask(there, self.layer, self.first_unit, shape.numel(), self.rate)
         masked: Tensor = units * chosen.unflatten(1, shape)
         return masked * (1 / (1 - self.rate)) if self.is_inverted else masked
+
+    def _fused(self, units: Tensor, keys: Tensor) -> Tensor:
+        """Do the same in one pass."""
+        from alexrep.kernels import dropout  # noqa: PLC0415 (Triton is not everywhere)
+
+        start, is_half = self.first_unit + (self.layer << 24), self.rate == 0.5
+        threshold = 0 if is_half else round(self.rate * 2**32)
+        scale = 1 / (1 - self.rate) if self.is_inverted else 1.0
+        out: Tensor = dropout.masked(units, keys, start, threshold, scale, is_half)
+        return out
 
     def extra_repr(self) -> str:
         """Show the layer, the first unit, the form and the rate."""
@@ -140,3 +159,22 @@ def _mix(words: Tensor) -> Tensor:
     words = ((words ^ (words >> 16)) * 0x21F0AAAD) & _LOW_32
     words = ((words ^ (words >> 15)) * 0x735A2D97) & _LOW_32
     return words ^ (words >> 15)
+
+
+def _try(device: torch.device) -> list[tuple[Tensor, Tensor]]:
+    """Compute a small example by the kernel and by the plain form, both ways."""
+    pairs, own = [], keys(1, 0, np.arange(3)).to(device)
+    values = torch.arange(3 * 500, device=device).cos().view(3, 500)
+    for dtype in (torch.float32, torch.bfloat16):
+        for layer in (MaskDropout(6), MaskDropout(127, 1 << 20, is_inverted=True, rate=0.3)):
+            layer.keys = own
+            units = values.to(dtype).requires_grad_()
+            out = layer._fused(units, own), layer(units)
+            pairs += [
+                out,
+                *zip(*(torch.autograd.grad(o, units, values.to(dtype)) for o in out), strict=True),
+            ]
+    return pairs
+
+
+choice.register(DROPOUT, _try)

@@ -14,7 +14,8 @@ from torch.nn import functional
 from alexrep.kernels import choice
 
 ACROSS = "normalisation across maps"
-"""Name of its fused kernel."""
+WITHIN = "normalisation within maps"
+"""Names of their fused kernels."""
 
 CONSTANTS = {"code": (1e-4, 2.0), "paper": (5e-4, 2.0), "caffe": (1e-4, 1.0)}
 """Scale and base across maps: the released source's, the paper's letter, Caffe's defaults."""
@@ -117,12 +118,12 @@ def _normalise(
 
 def _kernel(maps: Tensor, axes: tuple[int, ...], size: int) -> Callable[..., Tensor] | None:
     """Return the fused kernel that computes this, if one does and may run here."""
-    if not choice.is_fused(ACROSS, maps):
+    if not choice.is_fused(ACROSS if axes == (-3,) else WITHIN, maps):
         return None
-    from alexrep.kernels import across_maps  # noqa: PLC0415 (Triton is not everywhere)
+    from alexrep.kernels import across_maps, within_map  # noqa: PLC0415 (Triton is not everywhere)
 
-    is_known = axes == (-3,) and size == across_maps.SIZE and across_maps.takes(maps)
-    return across_maps.normalise if is_known else None
+    kernel = across_maps if axes == (-3,) else within_map
+    return kernel.normalise if size == kernel.SIZE and kernel.takes(maps) else None
 
 
 def _try_across_maps(device: torch.device) -> list[tuple[Tensor, Tensor]]:
@@ -140,7 +141,24 @@ def _try_across_maps(device: torch.device) -> list[tuple[Tensor, Tensor]]:
     return pairs
 
 
+def _try_within_map(device: torch.device) -> list[tuple[Tensor, Tensor]]:
+    """Do the same for the kernel within maps."""
+    from alexrep.kernels import within_map  # noqa: PLC0415 (Triton is not everywhere)
+
+    values = torch.arange(15 * 3 * 9, device=device).sin().mul(60).view(1, 15, 3, 9)
+    pairs = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        for dtype in (torch.float32, torch.bfloat16):
+            maps = values.to(dtype, memory_format=layout).detach().requires_grad_()
+            out = within_map.normalise(maps, 0.001 / 25, 1.0), normalise_within_map(maps)
+            gradient = values.to(dtype).roll(1, 1)
+            ways = (torch.autograd.grad(each, maps, gradient) for each in out)
+            pairs += [out, *zip(*ways, strict=True)]
+    return pairs
+
+
 choice.register(ACROSS, _try_across_maps)
+choice.register(WITHIN, _try_within_map)
 
 
 def _formula(maps: Tensor, axes: tuple[int, ...], reach: int, factor: float, base: float) -> Tensor:
