@@ -138,6 +138,16 @@ def test_eval_export_and_import_of_the_export_work(
     assert alexrep("eval", again, "--data", data, "--device", "cpu").exit_code == 0
 
 
+def test_an_imported_network_is_not_held_against_a_recipe_of_its_name(
+    weights: Path, data: Path, tmp_path: Path
+) -> None:
+    assert imports(weights, tmp_path / "run", data, *ARCH, "--set", "name=demo").exit_code == 0
+    said = alexrep("runs", "show", tmp_path / "run").stdout
+    assert said.startswith(f"{tmp_path / 'run'}: demo, ")
+    assert "expected" not in said
+    assert "differs" not in said
+
+
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[Path]:
     """Return the folder of the cache of torch's hub, empty."""
@@ -221,8 +231,9 @@ def test_outputs_of_more_classes_are_refused_or_named(data: Path, tmp_path: Path
         ("", ("--arch", "resnet18"), "no conv1.weight (64, 3, 7, 7), no bn1.weight (64,), no bn1"),
         ("", ("--arch", "squeezenet1_0"), "features.0.weight (64, 3, 3, 3) for (96, 3, 7, 7), "),
         ("", ("--recipe", "demo", "--set", "model.conv1=[5,2]"), "no towers.0.conv1.weight "),
-        ("", ("--arch", "resnet"), "no such recipe"),
-        ("", (*ARCH, "--set", "model.side=80"), "model.side: expected at most 72"),
+        ("", ("--arch", "resnet"), "a network of torchvision or a recipe, found"),
+        ("", ("--arch", "squeezenet1"), "'squeezenet1'; did you mean squeezenet1_0 or squeezenet1_1"),
+        ("", (*ARCH, "--set", "model.side=80"), "larger ones, or take patches of 63 with --set model.side=63"),
         ("gone", ARCH, "expected a file of weights, found no file"),
         ("folder", ARCH, "expected a file of weights or an exported folder, found another"),
     ],

@@ -287,6 +287,12 @@ def test_a_few_classes_of_kaggles_tree_promise_no_number_of_images(
     assert not [remark for remark in found.remarks if "instead of" in remark]
 
 
+def test_an_edition_that_is_named_has_its_own_classes(reference: Reference, tmp_path: Path) -> None:
+    raw = kaggle_tree(reference, tmp_path / "raw")
+    with pytest.raises(DataError, match="classes of ilsvrc2012, found 3 classes of folder, from n0"):
+        source.survey(raw, "ilsvrc2012", partial=True)
+
+
 def test_two_data_sets_below_a_folder_are_named(tmp_path: Path) -> None:
     write(tmp_path, dict.fromkeys(("a/x/train/n/0.jpg", "b/y/train/n/0.jpg"), b""))
     write(tmp_path, dict.fromkeys(("b/images/train/n.tar", "b/images/plan.json"), b""))

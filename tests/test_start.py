@@ -177,6 +177,14 @@ def test_the_input_of_torchvisions_weights_is_compared() -> None:
     assert start.input_remark(recipes.load("demo", (name, f"input={kind}"))) == ""
 
 
+def test_the_input_of_a_runs_weights_is_compared(before: Path) -> None:
+    for source in (before, RunFolder(before).checkpoint("last")):
+        name = f"start.weights={source}"
+        said = start.input_remark(recipes.load("demo", (name, "input={kind='none'}")))
+        assert said.endswith("on grey levels less the mean image; this recipe has grey levels")
+        assert start.input_remark(recipes.load("demo", (name,))) == ""
+
+
 def test_a_checkpoint_can_be_named_and_may_have_moved_when_the_run_goes_on(
     data: Path, recipe: Path, before: Path, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+from alexrep.errors import DataError, mismatch
 from alexrep.ilsvrc.editions import Edition
 from alexrep.ilsvrc.layouts import find
 from alexrep.ilsvrc.layouts.find import Found
@@ -42,7 +43,16 @@ def survey(
         found = find.find(raw, edition)
     request = Request(found.folder, found.edition, partial, own_val, only, classes, labels)
     source = found.layout.survey(request)
+    if isinstance(edition, str) and source.edition.name != edition:
+        raise _another(found.folder, edition, source)
     if found.folder == raw:
         return source
     where = f"read from {found.folder.relative_to(raw)}/ in {raw.resolve().name}/"
     return dataclasses.replace(source, remarks=(where, *source.remarks))
+
+
+def _another(folder: Path, named: str, source: Source) -> DataError:
+    """Return the error of a folder whose classes are those of another edition than was named."""
+    synsets = source.classes.synsets
+    what = f"{len(synsets)} classes of {source.edition.name}, from {synsets[0].wnid} to {synsets[-1].wnid}"
+    return DataError(mismatch(folder, f"the classes of {named}", what, "leave --edition out"))

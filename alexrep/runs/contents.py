@@ -16,7 +16,7 @@ from alexrep.config.recipe import Recipe
 from alexrep.errors import ConfigError, DataError, ManifestError, mismatch
 from alexrep.runs import csv_log, description, log, results, trained
 from alexrep.runs.description import Description
-from alexrep.runs.folder import IMPORT, IMPORT_CAFFE, RunFolder
+from alexrep.runs.folder import RunFolder
 from alexrep.runs.history import History, from_rows
 from alexrep.runs.results import Scored
 from alexrep.runs.trained import Trained
@@ -70,10 +70,8 @@ def need_training(path: Path, what: str, advice: str) -> Path:
     Raises:
         NothingToShow: If it is not; of an imported network it never is.
     """
-    for stage in (IMPORT, IMPORT_CAFFE):
-        with suppress(ManifestError):
-            manifest.read(path.with_name(manifest.NAME), stage)
-            advice = "a network that was imported has none"
+    if RunFolder(path.parent).is_imported:
+        advice = "a network that was imported has none"
     if RunFolder(path.parent).is_exported:
         advice = "an exported network has none"
     return need(path, what, advice)

@@ -62,7 +62,7 @@ def describe(folder: RunFolder) -> Description:
         rows=rows[-NUM_ROWS:],
         results={name: asdict(result) for name, result in results.read_all(folder.path).items()},
         notes=notes.lines(folder),
-        unlike=_unlike(recipe),
+        unlike=[] if folder.is_imported else _unlike(recipe),
         network=_totals(folder),
     )
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from alexrep import manifest
 from alexrep.config import recipes
 from alexrep.config.recipe import Recipe
-from alexrep.errors import DataError, mismatch
+from alexrep.errors import DataError, ManifestError, mismatch
 from alexrep.ilsvrc import classes
 from alexrep.ilsvrc.classes import ClassTable
 from alexrep.manifest import NAME, Manifest
@@ -73,6 +74,15 @@ class RunFolder:
     def is_exported(self) -> bool:
         """Whether `alexrep export` wrote it: it has one set of weights, and no training."""
         return not self.recipe.is_file() and (self.path / exported.CONFIG).is_file()
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether it holds weights that were trained elsewhere."""
+        for stage in (IMPORT, IMPORT_CAFFE):
+            with suppress(ManifestError):
+                manifest.read(self.manifest, stage)
+                return True
+        return False
 
     def checkpoint(self, which: str) -> Path:
         """Return the file of checkpoint "last", "previous" or "best"; if exported, the weights."""

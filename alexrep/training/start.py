@@ -12,7 +12,6 @@ from alexrep.feed.dataset import TrainingData, open_data
 from alexrep.runs import checkpoint
 from alexrep.training import frozen, groups
 from alexrep.weights import fit, initial
-from alexrep.weights import torchvision as offers
 
 
 def open_inputs(data: Path, recipe: Recipe) -> TrainingData:
@@ -89,13 +88,14 @@ def _remarks(found: fit.Fit, where: str, num_classes: int) -> Iterator[str]:
 
 
 def input_remark(recipe: Recipe) -> str:
-    """Say how the recipe's input differs from that of weights of torchvision; "" if it does not."""
+    """Say how the recipe's input differs from that of the weights; "" if it does not.
+
+    Raises:
+        DataError: If a checkpoint of ours is damaged.
+    """
     name = "" if recipe.start is None else recipe.start.weights
-    if not name.startswith(offers.PREFIX):
-        return ""
-    offer = offers.offered(name)
-    wanted = offers.input_of(offer.preparation)
-    if recipe.input.show() == wanted.show():
+    wanted = initial.input_of(name)
+    if wanted is None or recipe.input.show() == wanted.show():
         return ""
     return f"{name} was trained on {wanted.show()}; this recipe has {recipe.input.show()}"
 

@@ -132,6 +132,8 @@ def packed(data: Path, model: Model) -> tuple[Manifest, int]:
     assert isinstance(side, int), "written as one"  # noqa: S101
     if model.side > side:
         wanted, advice = f"at most {side}, the side of the prepared images", "prepare larger ones"
+        if model.name == "torchvision":  # its networks take patches of other sides, too
+            advice += f", or take patches of {side * 7 // 8} with --set model.side={side * 7 // 8}"
         raise ConfigError(mismatch("model.side", wanted, model.side, advice))
     return record, side
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from alexrep.config.input import Input
 from alexrep.config.recipe import Recipe
 from alexrep.models import registry
 from alexrep.runs import trained
@@ -34,6 +35,24 @@ def read(source: str, recipe: Recipe) -> dict[str, Tensor]:
         return state_dicts.read(path)
     weights: dict[str, Tensor] = trained.load(_checkpoint(path)).content["state_dict"]
     return weights
+
+
+def input_of(source: str) -> Input | None:
+    """Return the input that weights were trained on; None where they do not say it.
+
+    Args:
+        source: As in `read`.
+
+    Raises:
+        ConfigError: If torchvision offers nothing of this name.
+        DataError: If a file is missing or damaged, or a folder is no run.
+    """
+    if source.startswith(offers.PREFIX):
+        return offers.input_of(offers.offered(source).preparation)
+    path = Path(source)
+    if not source or path.suffix in caffe_layers.SUFFIXES or not ours.is_ours(path):
+        return None
+    return trained.load(_checkpoint(path)).recipe.input
 
 
 def _checkpoint(path: Path) -> Path:

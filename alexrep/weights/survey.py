@@ -12,7 +12,7 @@ from torch import Tensor
 from alexrep import files
 from alexrep.config import fitted, overrides, recipes
 from alexrep.config.recipe import Recipe
-from alexrep.errors import ConfigError, mismatch
+from alexrep.errors import ConfigError, mismatch, suggestion
 from alexrep.feed.constants import constants
 from alexrep.ilsvrc import classes
 from alexrep.ilsvrc.classes import ClassTable
@@ -80,11 +80,21 @@ def survey(asked: Asked) -> Imported:
         wanted, advice = "the network of the weights", "name it with --arch or --recipe"
         raise ConfigError(mismatch(path, wanted, "none", advice))
     if asked.arch not in torchvision.names():
-        name = fitted.SHORT_NAMES.get(asked.arch, asked.arch)
+        name = _recipe_named(asked.arch)
         return _of_state(state, recipes.load(name, asked.settings), said, asked)
     usual = offers.offered(f"{offers.PREFIX}{asked.arch}").preparation
     remark = f"images are taken to be prepared as torchvision's {asked.arch} has them"
     return _of_state(state, _recipe(asked, asked.arch, usual), said, asked, usual.show(), (remark,))
+
+
+def _recipe_named(arch: str) -> str:
+    """Return the recipe that a network's name means."""
+    name = fitted.SHORT_NAMES.get(arch, arch)
+    if name not in (known := recipes.names()):
+        advice = suggestion(arch, [*torchvision.names(), *known], 0.5) or "see alexrep models"
+        wanted = "a network of torchvision or a recipe"
+        raise ConfigError(mismatch("--arch", wanted, repr(arch), advice))
+    return name
 
 
 def _refuse_idle(asked: Asked) -> None:
@@ -136,7 +146,6 @@ def _of_state(
     remarks: tuple[str, ...] = (),
 ) -> Imported:
     """Lay a state dict into the recipe's network, and gather the rest."""
-    packed, side = caffe.packed(asked.data, chosen.model)
     table = _table(asked)
     if asked.labels is not None:
         state = _in_order(state, chosen, outputs.order(asked.labels, table))
@@ -144,6 +153,7 @@ def _of_state(
     found = fit.compare(network.state_dict(), state, len(table))
     _require_whole(found, asked, len(table))
     fit.take(network, state, found, asked.source)
+    packed, side = caffe.packed(asked.data, chosen.model)
     image = np.zeros((side, side, 3), np.float32)
     if needs_mean := "mean" in chosen.statistics:
         image = caffe.mean_image(asked.mean, asked.data, packed, side)

@@ -57,7 +57,7 @@ def say_description(run: Description) -> None:
         typer.echo(f"this run differs from it in: {', '.join(run.unlike)}")
     elif run.state != "finished":
         typer.echo(f"expected at the end: {run.expected}")
-    else:
+    elif run.expected:
         typer.echo(f"expected: {run.expected}")
     if run.time:
         typer.echo(f"time: {run.time}")
