@@ -6,6 +6,7 @@ it is written last. Neither holds times, host names or worker counts: equal work
 gives equal files.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +19,8 @@ from alexrep.errors import ManifestError, mismatch
 from alexrep.files import nothing, sha256_file, to_json, write_bytes
 
 NAME = "manifest.json"
+DIGEST = re.compile("[0-9a-f]{64}")
+"""A SHA-256, as inputs are named by."""
 SEALED = ("preprocess", "mean", "pca", "pack")
 """Stages of data folders, whose manifests others trust: each has its digest beside it."""
 LIBRARIES = ("h5py", "numpy", "pillow", "pillow-simd", "scipy", "simplejpeg", "torch")
@@ -246,8 +249,14 @@ def _compare(plan: Plan, existing: Plan, path: Path, advice: str, remarks: Colle
     # A record of another format may have other fields.
     for key in sorted(compared, key=lambda key: (key != "format", key)):
         if wanted.get(key) != recorded.get(key):
-            expected = f"{key} = {wanted.get(key)!r}"
-            raise ManifestError(mismatch(path, expected, repr(recorded.get(key)), advice))
+            expected = f"{key} = {_shown(wanted.get(key))}"
+            raise ManifestError(mismatch(path, expected, _shown(recorded.get(key)), advice))
+
+
+def _shown(value: object) -> str:
+    """Show a field; of a digest, as many digits as tell two apart."""
+    is_digest = isinstance(value, str) and DIGEST.fullmatch(value)
+    return repr(value[:12] if isinstance(value, str) and is_digest else value)
 
 
 def _of_another_stage(path: Path, wanted: str, found: str) -> str:

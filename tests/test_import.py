@@ -232,8 +232,16 @@ def test_outputs_of_more_classes_are_refused_or_named(data: Path, tmp_path: Path
         ("", ("--arch", "squeezenet1_0"), "features.0.weight (64, 3, 3, 3) for (96, 3, 7, 7), "),
         ("", ("--recipe", "demo", "--set", "model.conv1=[5,2]"), "no towers.0.conv1.weight "),
         ("", ("--arch", "resnet"), "a network of torchvision or a recipe, found"),
-        ("", ("--arch", "squeezenet1"), "'squeezenet1'; did you mean squeezenet1_0 or squeezenet1_1"),
-        ("", (*ARCH, "--set", "model.side=80"), "larger ones, or take patches of 63 with --set model.side=63"),
+        (
+            "",
+            ("--arch", "squeezenet1"),
+            "'squeezenet1'; did you mean squeezenet1_0 or squeezenet1_1",
+        ),
+        (
+            "",
+            (*ARCH, "--set", "model.side=80"),
+            "larger ones, or take patches of 63 with --set model.side=63",
+        ),
         ("gone", ARCH, "expected a file of weights, found no file"),
         ("folder", ARCH, "expected a file of weights or an exported folder, found another"),
     ],

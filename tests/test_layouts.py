@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from alexrep.errors import DataError
+from alexrep.errors import ConfigError, DataError
 from alexrep.evaluation import labels
 from alexrep.ilsvrc import archives, source, splits
 from alexrep.ilsvrc.editions import EDITIONS
@@ -289,7 +289,7 @@ def test_a_few_classes_of_kaggles_tree_promise_no_number_of_images(
 
 def test_an_edition_that_is_named_has_its_own_classes(reference: Reference, tmp_path: Path) -> None:
     raw = kaggle_tree(reference, tmp_path / "raw")
-    with pytest.raises(DataError, match="classes of ilsvrc2012, found 3 classes of folder, from n0"):
+    with pytest.raises(DataError, match="of ilsvrc2012, found 3 classes of folder, n0"):
         source.survey(raw, "ilsvrc2012", partial=True)
 
 
@@ -742,3 +742,17 @@ def test_flat_val_of_ilsvrc_is_not_to_be_sorted_by_hand(tmp_path: Path) -> None:
         source.survey(tmp_path, None, partial=True)
     write(tmp_path, {"LOC_val_solution.csv": b"ILSVRC2012_val_00000001,n01443537 1 1 2 2\n"})
     assert source.survey(tmp_path, None, partial=True).units[-1].labels == (1,)
+
+
+def test_a_list_that_decides_nothing_is_refused(reference: Reference, tmp_path: Path) -> None:
+    missing = tmp_path / "none.txt"
+    with pytest.raises(ConfigError, match="--classes: expected data that come without classes"):
+        source.survey(reference.raw, None, partial=True, classes=missing)
+    with pytest.raises(ConfigError, match="--labels: expected data that come without labels"):
+        source.survey(reference.raw, None, partial=True, labels=missing)
+
+
+def test_prepared_data_in_place_of_originals_is_named(tmp_path: Path) -> None:
+    write(tmp_path, {"images/manifest.json": b"{}"})
+    with pytest.raises(DataError, match="found prepared data; name the folder of the originals"):
+        find.find(tmp_path)

@@ -181,7 +181,7 @@ def test_eval_scores_imported_weights_as_their_makers_do(
     result = done(*words, "--all-probabilities", "--device", "cpu", "--batch-size", "3")
     assert "val, centre, original images: top-1 error" in result.stdout
     assert "(8 images, 1 of them in quarantine, counted as an error)" in result.stdout
-    how = "original images: shorter side to 256 pixels (bilinear), patches of 64, as its makers do"
+    how = "original images: shorter side to 256 pixels (bilinear), as the weights' makers do, patches of 64"
     assert how in result.stdout
     assert "centre of 224, from the original; here: patches of 64" in result.stdout
     assert "quarantined: val/DEMO_val_00000005.JPEG: " in result.stderr
@@ -340,7 +340,10 @@ def test_an_export_of_imported_weights_keeps_their_preparation(
     done("export", imported_run, tmp_path / "out")
     words = ("--original", raw, "--partial", "--device", "cpu")
     result = done("eval", tmp_path / "out", *words)
-    assert "shorter side to 256 pixels (bilinear), patches of 64, as its makers do" in result.stdout
+    assert (
+        "shorter side to 256 pixels (bilinear), as the weights' makers do, patches of 64"
+        in result.stdout
+    )
 
 
 def test_a_signal_leaves_nothing_behind(

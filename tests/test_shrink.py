@@ -166,7 +166,7 @@ def test_the_tree_of_the_devkit_makes_groups(sound: Path, prepared: Path, tmp_pa
 
 def test_images_in_quarantine_are_left_out_and_patches_are_used(data: Path, tmp_path: Path) -> None:
     told = run("shrink", data, tmp_path / "out", "--images", "6", "--side", "16")
-    assert "in quarantine, and left out: 1 of the images" in told
+    assert "of the prepared images, 1 in quarantine cannot be taken" in told
     assert open_prepared(tmp_path / "out").manifest.counts["val images"] == 7
 
 
@@ -189,7 +189,7 @@ def test_preprocess_prepares_selected_classes_and_images(sound: Path, tmp_path: 
     assert Counter(images(small, "train").values()) == {CAT: 2, DOG: 2}
     assert [synset.id for synset in small.classes.synsets] == [3, 1]
     refused = run(*words, "--select", listed, "--images", "3", code=1)
-    assert "settings.images = 3, found 2; ask for the same, or name another folder" in refused
+    assert "settings.images = 3, found 2; ask for the same images and classes, or" in refused
 
 
 def test_preprocess_of_whole_classes_needs_no_listing_and_counts_them(

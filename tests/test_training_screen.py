@@ -62,7 +62,7 @@ def test_a_log_has_a_line_an_epoch_and_says_what_takes_time(
     clock = Clock()
     train(LineScreen(3, 1000, clock), clock)
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "scores the untrained network on 300 prepared val images"
+    assert lines[0] == "scores the network before its first step, on 300 prepared val images"
     assert lines[1] == "untrained: val loss 2.368, top-1 90.00 %, top-5 49.33 %"
     assert lines[-1] == (
         "epoch 1/3: train loss 2.465, top-1 89.82 %, top-5 52.97 %; "

@@ -35,7 +35,8 @@ def as_prepared(network: Trained) -> str:
     if isinstance(rule, Patches):
         own = rule.rule
         patches = f"patches of {own.side}"
-        return f"shorter side to {own.resize} pixels ({own.filter}), {patches}, as its makers do"
+        resized = f"shorter side to {own.resize} pixels ({own.filter})"
+        return f"{resized}, as the weights' makers do, {patches}"
     own_target = network.target
     made = MADE.get(own_target.geometry, own_target.geometry)
     square = f"{made} to squares of {own_target.side} pixels ({own_target.resampling})"

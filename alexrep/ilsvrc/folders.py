@@ -11,6 +11,7 @@ from pathlib import Path
 from alexrep.errors import DataError, examples, mismatch
 from alexrep.ilsvrc.classes import ClassTable, Synset
 from alexrep.ilsvrc.member import Member, is_passed_over
+from alexrep.manifest import NAME
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
 """Suffixes of image files, in lower case."""
@@ -185,6 +186,8 @@ def table_of(names: Iterable[str]) -> ClassTable:
 
 def describe(raw: Path) -> tuple[str, str]:
     """Say what a folder without train/ has instead, and what to do."""
+    if (raw / "images" / NAME).is_file():
+        return "prepared data", "name the folder of the originals (for these, eval has --data)"
     inside = sorted(path.name for path in raw.iterdir() if path.is_dir())
     classes = [name for name in inside if _has_images(raw / name)]
     if classes or _has_images(raw):

@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from alexrep.errors import DataError, mismatch
+from alexrep.errors import ConfigError, DataError, mismatch
 from alexrep.ilsvrc.editions import Edition
 from alexrep.ilsvrc.layouts import find
 from alexrep.ilsvrc.layouts.find import Found
@@ -35,13 +35,17 @@ def survey(
     Raises:
         DataError: If an archive is missing, broken or of another edition, or a
             count is wrong.
-        ConfigError: If there is no such edition.
+        ConfigError: If there is no such edition, or a list is named for data that have none.
     """
     if isinstance(edition, Edition):
         found = Found(raw, find.layout_of(edition), edition)
     else:
         found = find.find(raw, edition)
     request = Request(found.folder, found.edition, partial, own_val, only, classes, labels)
+    for name, path in ("classes", classes), ("labels", labels):
+        if path is not None and name not in found.layout.LISTS:
+            wanted, what = f"data that come without {name}", f"{found.folder}, which has its own"
+            raise ConfigError(mismatch(f"--{name}", wanted, what, "leave it out"))
     source = found.layout.survey(request)
     if isinstance(edition, str) and source.edition.name != edition:
         raise _another(found.folder, edition, source)
@@ -54,5 +58,6 @@ def survey(
 def _another(folder: Path, named: str, source: Source) -> DataError:
     """Return the error of a folder whose classes are those of another edition than was named."""
     synsets = source.classes.synsets
-    what = f"{len(synsets)} classes of {source.edition.name}, from {synsets[0].wnid} to {synsets[-1].wnid}"
+    names = f"{synsets[0].wnid} to {synsets[-1].wnid}"
+    what = f"{len(synsets)} classes of {source.edition.name}, {names}"
     return DataError(mismatch(folder, f"the classes of {named}", what, "leave --edition out"))

@@ -20,7 +20,7 @@ from alexrep.prepare.image import Target
 from alexrep.prepare.parts import WHOLE, Part
 from alexrep.prepare.units import is_whole, prepare_unit, read_verdicts, record_of
 
-ADVICE = "ask for the same, or name another folder"
+ADVICE = "ask for the same images and classes, or name another folder"
 """What to do where a folder holds other prepared images; they may be worth hours."""
 
 

@@ -36,7 +36,7 @@ def of_prepared(prepared: Prepared) -> Source:
     name = str(facts["edition"])
     edition = dataclasses.replace(NAMED.get(name, FOLDER), name=name, num_images=numbers)
     num = len(prepared.quarantine)
-    left_out = f"in quarantine, and left out: {num:,} of the images"
+    left_out = f"of the prepared images, {num:,} in quarantine cannot be taken"
     kept = ("side", "geometry", "quality", "filter")
     settings = prepared.manifest.settings
     details: dict[str, JsonValue] = {"prepared": {key: settings.get(key) for key in kept}}

@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from alexrep import manifest
 from alexrep.config.recipe import Recipe
-from alexrep.errors import ConfigError, DataError, ManifestError, mismatch
+from alexrep.errors import ConfigError, DataError, mismatch
 from alexrep.runs import csv_log, description, log, results, trained
 from alexrep.runs.description import Description
 from alexrep.runs.folder import RunFolder

@@ -118,12 +118,13 @@ def of_number(text: str, cause: object) -> str | None:
         text: What Typer says: in one version as click does, in others as pydantic.
         cause: pydantic's error, which knows what was found.
     """
-    said = re.fullmatch(r"Invalid value for '([^']*)': (.*)", text)
+    said = re.fullmatch(r"Invalid value for '([^:]*)': (.*)", text)
     for pattern, wanted in NUMBERS.items() if said else ():
         if said and (fault := re.fullmatch(pattern, said[2])):
             parts = fault.groupdict()
             found = parts.get("found") or _input_of(cause) or "another"
-            option = said[1].split(" / ")[0]
+            names = re.split(r"[ '/]+", said[1])
+            option = next((name for name in names if name.startswith("--")), names[0])
             return f"{option}: expected {wanted.format(**parts)}, found {found}"
     return None
 

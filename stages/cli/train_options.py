@@ -35,9 +35,9 @@ Run = Annotated[
         help="Folder of the run, gone on with if begun; runs/RECIPE-TIME if not given.",
     ),
 ]
-Epochs = Annotated[int | None, typer.Option(help="Short for schedule.epochs.")]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Short for schedule.epochs.")]
 BatchSize = Annotated[
-    int | None, typer.Option("-b", "--batch-size", help="Short for feed.batch_size.")
+    int | None, typer.Option("-b", "--batch-size", min=1, help="Short for feed.batch_size.")
 ]
 Rate = Annotated[
     float | None,
@@ -56,7 +56,7 @@ WeightDecay = Annotated[
 ]
 PrintFreq = Annotated[
     int | None,
-    typer.Option("--print-freq", metavar="STEPS", help="Short for log.every_steps."),
+    typer.Option("--print-freq", metavar="STEPS", min=1, help="Short for log.every_steps."),
 ]
 Seed = Annotated[int | None, typer.Option(help="Short for seed.")]
 Weights = Annotated[

@@ -152,9 +152,12 @@ def _run_of(asked: Asked) -> tuple[Path | None, str]:
     if not is_path:
         options.require("--resume", asked.mode, (*resume.MODES, "a checkpoint's path"))
     if asked.newest_below is not None:
-        if asked.run is not None or is_path or asked.mode == "never":
-            wanted, found = "no other option that names a run", "one"
-            raise ConfigError(mismatch("--resume-last", wanted, found, "leave one out"))
+        other = "" if asked.run is None else f"--run {asked.run}"
+        if is_path or asked.mode == "never":
+            other = f"--resume {asked.mode}"
+        if other:
+            wanted = "no other option that says where to go on"
+            raise ConfigError(mismatch("--resume-last", wanted, other, "leave one out"))
         run = listing.newest(asked.newest_below).path
         options.note(f"goes on with {run}")
         return run, "must"

@@ -75,7 +75,9 @@ class Screen(Watcher):
         """Say that val is scored."""
         self._val_start, self._to_score, self._scored = self._clock(), num_images, 0
         if epoch == 0:
-            self.keep(f"scores the untrained network on {num_images:,} prepared val images")
+            self.keep(
+                f"scores the network before its first step, on {num_images:,} prepared val images"
+            )
         self.refresh()
 
     def scored(self, num_images: int) -> None:

@@ -18,6 +18,8 @@ from alexrep.ilsvrc.unit import Source
 
 EDITIONS = (FOLDER.name,)
 """Names of the editions in this form."""
+LISTS = ("labels",)
+"""Lists that a user may name for what this form may lack."""
 
 
 def recognise(folder: Path) -> Edition | None:

@@ -24,6 +24,8 @@ from alexrep.ilsvrc.unit import Source
 
 EDITIONS = ("ilsvrc2012",)
 """Names of the editions in this form."""
+LISTS = ("classes",)
+"""Lists that a user may name for what this form may lack."""
 _FIRST = 20
 """Names that are looked at."""
 

@@ -20,6 +20,8 @@ from alexrep.ilsvrc.unit import Original, Source, Unit
 
 EDITIONS = ("ilsvrc2012",)
 """Names of the editions in this form."""
+LISTS = ("classes",)
+"""Lists that a user may name for what this form may lack."""
 _NAME = re.compile(r"(train|val|validation|test)_images(?:_\d+)?\.(?:tar\.gz|tgz)")
 
 

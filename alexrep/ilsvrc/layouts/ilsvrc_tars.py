@@ -19,6 +19,8 @@ from alexrep.ilsvrc.unit import Source
 
 EDITIONS = tuple(KNOWN)
 """Names of the editions in this form."""
+LISTS: tuple[str, ...] = ()
+"""Lists that a user may name for what this form may lack."""
 
 
 def recognise(folder: Path) -> Edition | None:

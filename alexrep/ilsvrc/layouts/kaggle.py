@@ -23,6 +23,8 @@ from alexrep.ilsvrc.unit import Source
 
 EDITIONS = ("ilsvrc2012",)
 """Names of the editions in this form."""
+LISTS = ("classes",)
+"""Lists that a user may name for what this form may lack."""
 SOLUTION = "LOC_val_solution.csv"
 MAPPING = "LOC_synset_mapping.txt"
 

@@ -45,6 +45,10 @@ class Layout(Protocol):
     def EDITIONS(self) -> tuple[str, ...]:  # noqa: N802 (a constant of the module)
         """Names of the editions that people have in this form."""
 
+    @property
+    def LISTS(self) -> tuple[str, ...]:  # noqa: N802 (a constant of the module)
+        """Fields of a request that this form has a use for: "classes", "labels"."""
+
     def recognise(self, folder: Path) -> Edition | None:
         """Return the edition that lies in this form in a folder, by a look at a few names there.
 

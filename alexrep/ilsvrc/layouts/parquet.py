@@ -22,6 +22,8 @@ from alexrep.ilsvrc.unit import Original, Source, Unit
 
 EDITIONS = ("ilsvrc2012",)
 """Names of the editions in this form."""
+LISTS = ("classes",)
+"""Lists that a user may name for what this form may lack."""
 _NAME = re.compile(r"(train|validation|val|test)-(\d{5})-of-(\d{5})(?:-[0-9a-f]{16})?\.parquet")
 
 

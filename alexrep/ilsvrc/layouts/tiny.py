@@ -15,6 +15,8 @@ from alexrep.ilsvrc.unit import Source
 
 EDITIONS = (TINY.name,)
 """Names of the editions in this form."""
+LISTS: tuple[str, ...] = ()
+"""Lists that a user may name for what this form may lack."""
 NUM_TRAIN = 500
 """Training images of each class."""
 

@@ -25,6 +25,8 @@ from alexrep.ilsvrc.unit import Original, Source, Unit
 
 EDITIONS = ("ilsvrc2012",)
 """Names of the editions in this form."""
+LISTS = ("classes",)
+"""Lists that a user may name for what this form may lack."""
 _NAME = re.compile(r"(?:.*[-_.])?(train|validation|val|test)[-_.]?[0-9]+(?:[-_]of[-_][0-9]+)?\.tar")
 _NUMBER = re.compile(r"(?:.*[-_])?[0-9]+\.tar")
 """Of shards in a folder that is named by the split."""
