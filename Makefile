@@ -22,7 +22,7 @@ alexrep = .venv/bin/alexrep
 help:
 	@echo 'make install   set up .venv, with pillow-simd if it can be built'
 	@echo 'make demo      make install, then the whole pipeline on the demo edition'
-	@echo 'make test      make install with the test extras, then all tests; as root, with Slurm'
+	@echo 'make test      make install with the test extras, then all tests (root can run those of Slurm)'
 	@echo 'make check     make lint, then the quick tests: before each commit'
 	@echo 'make coverage  make test, and the share of lines that it ran, by folder'
 	@echo 'make docs      docs/cli.md from the help of the commands'

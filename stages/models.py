@@ -35,8 +35,10 @@ def command(
                 typer.echo(model_text.HEADER)
             typer.echo(model_text.line(rows[-1]))
     if not rows:
-        near = suggestion(pattern.strip("*"), catalogue.names())
-        advice = near or "see alexrep models for all of them"
+        bare, known = pattern.strip("*"), catalogue.names()
+        advice = suggestion(bare, known) or "see alexrep models for all of them"
+        if bare and any(name.startswith(bare) for name in known):
+            advice = f"alexrep models '{bare}*' lists all whose names begin so"
         raise ConfigError(mismatch("PATTERN", "the name of a network", repr(pattern), advice))
     if as_json:
         printing.say_json(rows)

@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 
-from .cli import options
-
 
 def command(
     runs: Annotated[
@@ -40,7 +38,8 @@ def command(
     from alexrep.errors import ConfigError, mismatch
     from alexrep.plots.report import page
     from alexrep.prepare.prepared import open_prepared
-    from alexrep.runs.contents import NothingToShow
+
+    from .cli import pictures
 
     if out is None and len(runs) > 1:
         advice = "name the page, as in --out report.html"
@@ -51,8 +50,6 @@ def command(
         raise ConfigError(mismatch("--out", "a name that ends in .html", path, "name the page so"))
     prepared = None if data is None else open_prepared(data)
     missing = page.write(runs, path, prepared, photographs=photographs)
-    faults = [error for error in missing.values() if not isinstance(error, NothingToShow)]
-    for name, error in missing.items():
-        (options.note if error in faults else typer.echo)(f"left out: {name}: {error}")
+    has_fault = pictures.say_left_out(missing)
     typer.echo(path)
-    raise typer.Exit(1 if faults else 0)
+    raise typer.Exit(1 if has_fault else 0)

@@ -181,8 +181,8 @@ def test_eval_scores_imported_weights_as_their_makers_do(
     result = done(*words, "--all-probabilities", "--device", "cpu", "--batch-size", "3")
     assert "val, centre, original images: top-1 error" in result.stdout
     assert "(8 images, 1 of them in quarantine, counted as an error)" in result.stdout
-    how = "original images: shorter side to 256 pixels (bilinear), as the weights' makers do, patches of 64"
-    assert how in result.stdout
+    how = "shorter side to 256 pixels (bilinear), as the weights' makers do, patches of 64"
+    assert f"original images: {how}" in result.stdout
     assert "centre of 224, from the original; here: patches of 64" in result.stdout
     assert "quarantined: val/DEMO_val_00000005.JPEG: " in result.stderr
     for number, kind in enumerate(("centre", "ten-crop")):

@@ -268,7 +268,7 @@ def test_the_command_writes_the_page_into_the_run(run: RunFolder) -> None:
         path.unlink()
     result = CliRunner().invoke(app, ["report", str(run.path)])
     assert (run.path / "report.html").is_file()
-    assert "left out: first, classes: " in result.output
+    assert "; first, classes: " in result.output
     assert result.exit_code == 1, "its checkpoints are damaged"
 
 

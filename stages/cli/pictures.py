@@ -116,3 +116,19 @@ def _say(drawn: Mapping[str, Path | AlexrepError]) -> int:
     for why, names in lacking.items():
         typer.echo(f"not drawn: {', '.join(names)} ({why})")
     return code
+
+
+def say_left_out(missing: Mapping[str, AlexrepError]) -> bool:
+    """Say what a report lacks, the parts that lack the same thing together.
+
+    Args:
+        missing: What kept each part out, by the part's name.
+
+    Returns:
+        Whether there is something to mend.
+    """
+    for text in dict.fromkeys(map(str, missing.values())):
+        parts = [part for part, error in missing.items() if str(error) == text]
+        is_plain = all(isinstance(missing[part], NothingToShow) for part in parts)
+        (typer.echo if is_plain else options.note)(f"left out: {'; '.join(parts)}: {text}")
+    return not all(isinstance(error, NothingToShow) for error in missing.values())
