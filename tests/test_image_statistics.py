@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from alexrep import files, manifest
 from alexrep.errors import DataError, ManifestError
 from alexrep.pixels.moments import Moments
-from alexrep.prepare import image_statistics
+from alexrep.prepare import estimate, image_statistics
 from alexrep.prepare.prepared import Prepared, jpegs, open_prepared
 
 UNITS = ["train/n00000020", "train/n00000030", "train/n00000040"]
@@ -143,7 +143,7 @@ def test_an_image_that_changed_is_named(own: Prepared, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=message):
         image_statistics.moments(own, tmp_path / "statistics", 1, nothing)
     with pytest.raises(DataError, match=message):
-        image_statistics.estimate(own, 10_000, seed=1)
+        estimate.estimate(own, 10_000, seed=1)
     assert not (tmp_path / "statistics" / "train" / "n00000030.npz").exists()
 
 
@@ -223,7 +223,7 @@ def test_a_jpeg_that_its_digest_vouches_for_and_that_cannot_be_decoded_is_named(
     with pytest.raises(DataError, match=wanted):
         image_statistics.sum_unit(UNITS[0], prepared, tmp_path)
     with pytest.raises(DataError, match=wanted):
-        image_statistics.estimate(prepared, 3, seed=1)
+        estimate.estimate(prepared, 3, seed=1)
 
 
 def test_sums_of_fewer_images_than_there_are_are_refused(own: Prepared, tmp_path: Path) -> None:

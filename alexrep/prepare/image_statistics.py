@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import simplejpeg
-from numpy.typing import NDArray
 from pydantic import JsonValue
 
-from alexrep import files, keyed, manifest, pool
+from alexrep import files, manifest, pool
 from alexrep.errors import DataError, mismatch
 from alexrep.manifest import Manifest, Plan
 from alexrep.pixels.moments import Moments, colour_axes
-from alexrep.prepare.prepared import REPREPARE, Prepared, jpegs, read_at, require_unchanged
+from alexrep.prepare.prepared import REPREPARE, Prepared, jpegs, require_unchanged
 
 NOTHING_VARIES = 1e-6
 """If the largest standard deviation is below this, in grey levels, the images are all alike."""
@@ -141,57 +140,3 @@ def _finish(prepared: Prepared, data: Path, total: Moments, stage: str, name: st
 
 def _sums_path(folder: Path, unit: str) -> Path:
     return folder / f"{unit}.npz"
-
-
-def estimate(prepared: Prepared, num_images: int, seed: int) -> dict[str, JsonValue]:
-    """Estimate channel means, covariance and colour axes; nothing is written.
-
-    Args:
-        prepared: The images.
-        num_images: Number of training images to draw, without replacement; all if there are fewer.
-        seed: Seed of the draw.
-
-    Returns:
-        As in pca.json, marked as an estimate, with the number of images drawn.
-
-    Raises:
-        DataError: If there are no training images, or one cannot be read.
-    """
-    units = prepared.units("train")
-    ends = np.cumsum([len(prepared.verdicts(unit)) for unit in units])
-    total = int(ends[-1]) if len(ends) else 0
-    if not total:
-        raise DataError(mismatch(prepared.folder, "training images", "none", "look at quarantine"))
-    drawn = np.sort(keyed.permutation(total, seed)[:num_images])
-    sums = Moments.zero(prepared.side)
-    for index, unit in enumerate(units):
-        start = int(ends[index - 1]) if index else 0
-        _add(sums, prepared, unit, drawn[(drawn >= start) & (drawn < ends[index])] - start)
-    axes = colour_axes(sums.covariance())
-    return {
-        "estimate": True,
-        "num_images": sums.num_images,
-        "of": total,
-        "seed": seed,
-        "mean": sums.channel_means().tolist(),
-        "covariance": sums.covariance().tolist(),
-        "axes": axes.axes.tolist(),
-        "stds": axes.stds.tolist(),
-        "unit": "grey levels (0-255)",
-    }
-
-
-def _add(sums: Moments, prepared: Prepared, unit: str, rows: NDArray[np.int64]) -> None:
-    """Add to `sums` the images of a unit at `rows` of its verdicts."""
-    if not len(rows):
-        return
-    verdicts, tar = prepared.verdicts(unit), prepared.tar(unit)
-    with tar.open("rb", buffering=0) as stream:
-        for row in rows:
-            jpeg = read_at(stream.fileno(), verdicts[row], tar)
-            require_unchanged(verdicts[row], jpeg, tar)
-            try:
-                sums.add(simplejpeg.decode_jpeg(jpeg, "RGBX"))
-            except ValueError as error:
-                where = f"{tar}: {verdicts[row].name}"
-                raise DataError(mismatch(where, "a sound JPEG", error, REPREPARE)) from None

@@ -19,7 +19,7 @@ def moments_stage(
     """Finish one of the two stages, or print an estimate."""
     from alexrep import files, locks, manifest, pool
     from alexrep.prepare import image_statistics, prepared
-    from alexrep.prepare.image_statistics import estimate
+    from alexrep.prepare.estimate import estimate
 
     images = prepared.open_prepared(data)
     if sample is not None:
