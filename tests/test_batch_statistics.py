@@ -69,6 +69,13 @@ def test_a_batch_is_divided_into_even_pieces_none_of_them_empty() -> None:
     assert divided(1, 2, accumulate=2) == [[], [[0]]]
 
 
+def test_how_a_batch_is_divided_is_said() -> None:
+    assert pieces.describe(1, 1, 1) == "1 image"
+    assert pieces.describe(1024, 1, 1) == "1,024 images"
+    assert pieces.describe(128, 2, 4) == "128 images, 64 a process, in 4 pieces"
+    assert pieces.describe(128, 3, 1) == "128 images, 42 or 43 a process"
+
+
 def test_with_synchronised_statistics_all_ranks_have_as_many_pieces() -> None:
     together: dict[str, Any] = {"batch_statistics": "synchronised"}
     assert divided(3, 2, accumulate=2, **together) == [[[0], []], [[1], [2]]]

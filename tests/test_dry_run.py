@@ -70,6 +70,24 @@ def test_a_dry_run_of_a_begun_a_finished_and_another_run_changes_no_byte(
     assert bytes_of() == whole
 
 
+def test_a_lack_of_memory_names_batch_pieces_and_workers(
+    data: Path, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make(*_: object) -> None:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has")
+
+    monkeypatch.setattr("alexrep.training.step.make", make)
+    words = ("--dry-run", "--workers", "3", "--set", "compute.accumulate=2")
+    refused = train(data, tmp_path / "run", recipe, *words)
+    assert refused.exit_code == 1
+    assert refused.stderr == (
+        "alexrep: memory: expected enough for batches of 4 images, in 2 pieces "
+        "(feed.batch_size 4, compute.accumulate 2) with 3 workers on cpu, "
+        "found none left on the GPU for 20.00 MiB more; "
+        "raise compute.accumulate or lower --batch-size; --workers if the machine is short\n"
+    )
+
+
 def test_a_dry_run_heeds_what_resume_asks_for(data: Path, recipe: Path, tmp_path: Path) -> None:
     refused = train(data, tmp_path / "run", recipe, "--dry-run", "--resume", "must")
     assert refused.exit_code == 1

@@ -45,6 +45,50 @@ def test_a_lack_of_memory_is_one_line() -> None:
     assert explain(ImportError("no module named x")) is None
 
 
+CUDA = (
+    "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 79.2 GiB of "
+    "which 1.00 MiB is free. See documentation for Memory Management"
+)
+CPU = (
+    "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you "
+    "tried to allocate 4503599627370496 bytes. Error code 12 (Cannot allocate memory)"
+)
+MPS = (
+    "MPS backend out of memory (MPS allocated: 9 GB, max allowed: 9 GB). Tried to allocate 64.00 MB"
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        (CUDA, "none left on the GPU for 20.00 MiB more"),
+        (CPU, "none left on the machine for 4503599627370496 bytes more"),
+        (MPS, "none left on the GPU for 64.00 MB more"),
+        ("CUDA error: out of memory", "none left on the GPU"),
+    ],
+)
+def test_a_lack_of_memory_for_tensors_names_the_work(said: str, found: str) -> None:
+    work = "batches of 128 images (feed.batch_size 128, compute.accumulate 1) with 2 workers on cpu"
+    with pytest.raises(AlexrepError) as caught, system_errors.memory_for(work, "lower it"):
+        raise RuntimeError(said)
+    assert str(caught.value) == f"memory: expected enough for {work}, found {found}; lower it"
+    assert found in str(explain(RuntimeError(said)))
+
+
+def test_other_errors_of_torch_keep_their_traceback() -> None:
+    assert explain(RuntimeError("mat1 and mat2 shapes cannot be multiplied")) is None
+    with pytest.raises(RuntimeError, match="shapes"), system_errors.memory_for("work", "less"):
+        raise RuntimeError("shapes")
+
+
+def test_what_torch_says_of_memory_today_is_understood() -> None:
+    import torch
+
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 60, dtype=torch.uint8)
+    assert str(1 << 60) in str(system_errors.shortage(caught.value))
+
+
 def test_a_reader_of_images_names_the_tar(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = open_prepared(data)
     monkeypatch.setattr(os, "pread", failing(errno.EIO))

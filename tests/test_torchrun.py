@@ -66,6 +66,7 @@ def test_two_processes_make_the_errors_of_one(data: Path, recipe: Path, tmp_path
         assert done.returncode == 0, done.stderr
         # One process prints: the counts and the errors.
         assert len(done.stdout.splitlines()) == 2
+        assert ("batches of 4 images, 2 a process" in done.stderr) == (name == "two")
         details.append(json.loads((tmp_path / name / "manifest.json").read_text())["details"])
     alone, shared = details
     assert {k: v for k, v in alone.items() if k != "weights"} == {

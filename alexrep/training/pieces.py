@@ -34,6 +34,15 @@ def of_batch(num_images: int, processes: Processes, compute: Compute) -> list[ND
     return np.array_split(share, num) if num else []
 
 
+def describe(batch_size: int, num_processes: int, accumulate: int) -> str:
+    """Say how a batch is divided: "128 images, 64 a process, in 4 pieces"."""
+    least, most = batch_size // num_processes, -(-batch_size // num_processes)
+    text = f"{batch_size:,} image{'s' * (batch_size != 1)}"
+    if num_processes > 1:
+        text += f", {least:,} {f'or {most:,} ' * (most > least)}a process"
+    return text + (f", in {accumulate:,} pieces" if accumulate > 1 else "")
+
+
 def require_enough(
     network: nn.Module, recipe: Recipe, num_train: int, num_processes: int = 1
 ) -> None:

@@ -15,6 +15,7 @@ from alexrep.runs.session import Signal
 
 from .eval_request import Request
 from .evaluating import Evaluation, keep
+from .system_errors import memory_for
 
 MEMBERS_FIRST = "each network is scored first, with the probabilities of all classes to average"
 Mixture = list[float] | None
@@ -68,8 +69,11 @@ def score(
         quiet: Whether no progress is shown.
     """
     with meeting(device) as (where, group):
-        resources = (where, group, workers or default_threads(), batch_size)
-        return all_results(Evaluation(*resources, signalled, quiet), request, mixture)
+        threads = workers or default_threads()
+        scoring = Evaluation(where, group, threads, batch_size, signalled, quiet)
+        work = f"batches of {batch_size:,} images (--batch-size) with {threads} workers on {where}"
+        with memory_for(work, "lower --batch-size, or --workers for the machine's memory"):
+            return all_results(scoring, request, mixture)
 
 
 def all_results(scoring: Evaluation, request: Request, mixture: Mixture) -> list[Scored]:

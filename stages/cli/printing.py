@@ -106,8 +106,10 @@ def say_pruned(run: Path, sizes: dict[str, int], is_dry: bool) -> None:
     typer.echo(f"{run}: {num} {said}, {sum(sizes.values()) / 1e6:,.1f} MB")
 
 
-def say_rehearsal(rehearsal: Rehearsal, recipe: Recipe, run: Path) -> None:
+def say_rehearsal(rehearsal: Rehearsal, recipe: Recipe, run: Path, num_processes: int) -> None:
     """Print what a training would do and take: the median step, and the range of them."""
+    from alexrep.training import pieces
+
     measured, epochs = rehearsal.measured, recipe.schedule.epochs
     start, begins = recipe.start, "from nothing"
     if rehearsal.step:
@@ -117,7 +119,7 @@ def say_rehearsal(rehearsal: Rehearsal, recipe: Recipe, run: Path) -> None:
     typer.echo(f"begins: {begins}")
     if start is not None and start.frozen:
         typer.echo(f"not trained: {', '.join(start.frozen)}")
-    batch = counted(recipe.feed.batch_size, "images")
+    batch = pieces.describe(recipe.feed.batch_size, num_processes, recipe.compute.accumulate)
     typer.echo(f"recipe: {recipe.name}, batches of {batch}, rate of weights {rehearsal.rate:g}")
     steps = rehearsal.steps_an_epoch
     num_steps = counted(int(str(measured["steps"])), "steps")

@@ -33,7 +33,7 @@ UsageError = cast(type[typer.BadParameter], typer.BadParameter.__bases__[0])
 """What Typer raises for a wrong command line."""
 
 
-Expected = AlexrepError | OSError | UnicodeEncodeError | MemoryError | ImportError
+Expected = AlexrepError | OSError | UnicodeEncodeError | MemoryError | ImportError | RuntimeError
 EXPECTED = AlexrepError, OSError, UnicodeEncodeError, MemoryError, ImportError
 """What may be explained in one line."""
 
@@ -70,6 +70,10 @@ class Shell(Group):
         except UsageError as error:
             raise refusal(error, f"{ctx.command_path} {ctx.invoked_subcommand}") from None
         except EXPECTED as error:
+            raise leave(error, is_verbose=ctx.params["verbose"]) from None
+        except RuntimeError as error:  # PyTorch's where memory runs out; others keep their causes
+            if system_errors.of_memory(error) is None:
+                raise
             raise leave(error, is_verbose=ctx.params["verbose"]) from None
         return result
 
@@ -160,7 +164,7 @@ def _write_utf8() -> None:
 
 def explain(error: Expected) -> str | None:
     """Return the one line that an expected error deserves; None if it is not expected."""
-    if isinstance(error, MemoryError | ImportError):
+    if isinstance(error, MemoryError | ImportError | RuntimeError):
         return system_errors.of_memory(error)
     if isinstance(error, UnicodeEncodeError):  # nothing but paths is written in another encoding
         wanted, advice = f"an encoding that has {error.object!a}", "set LC_ALL=C.UTF-8"

@@ -1,11 +1,13 @@
 """Errors of the system in one line: full and failing disks, permissions, limits, memory."""
 
+import contextlib
 import errno
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
-from alexrep.errors import mismatch
+from alexrep.errors import AlexrepError, mismatch
 from alexrep.files import FULL, PARTIAL
 from alexrep.system import ENVIRONMENT
 
@@ -16,6 +18,13 @@ UNNAMED = "the output"
 """What an error is about that names no file."""
 MISPLACED = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY)
 """What the system says of a file where a folder should be, and the other way round."""
+GPU_IS_FULL = r"(?:CUDA|HIP|MPS|XPU)\b.* out of memory"
+SHORTAGES = {
+    rf"{GPU_IS_FULL}.*?(?i:tried to allocate) (?P<size>[\d.]+ \w+)": "the GPU",
+    GPU_IS_FULL: "the GPU",
+    r"can't allocate memory: you tried to allocate (?P<size>\d+ bytes)": "the machine",
+}
+"""What PyTorch says where memory runs out, and whose memory it is."""
 
 
 def explain(error: OSError) -> str | None:
@@ -34,14 +43,45 @@ def explain(error: OSError) -> str | None:
     return (error.errno in MISPLACED and _misplaced(error)) or _unusable(error)
 
 
-def of_memory(error: MemoryError | ImportError) -> str | None:
+def of_memory(error: MemoryError | ImportError | RuntimeError) -> str | None:
     """Say that memory is short, also of a library that could not be loaded for want of it."""
-    if isinstance(error, ImportError) and "failed to map" not in str(error):
+    if (found := shortage(error)) is None:
         return None
-    advice = "allow more memory (ulimit -v, --mem), or use fewer workers"
-    return mismatch(
-        "memory", "enough for this command", " ".join(str(error).split()) or "none left", advice
-    )
+    advice = "allow more memory (ulimit -v, --mem), or use fewer workers or smaller batches"
+    return mismatch("memory", "enough for this command", found, advice)
+
+
+def shortage(error: BaseException) -> str | None:
+    """Return what an error says of memory that is short; None if it is of something else."""
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        return text or "none left"
+    if isinstance(error, ImportError):
+        return text if "failed to map" in text else None
+    for pattern, owner in SHORTAGES.items() if isinstance(error, RuntimeError) else ():
+        if said := re.search(pattern, text):
+            size = said.groupdict().get("size")
+            return f"none left on {owner}" + (f" for {size} more" if size else "")
+    return None
+
+
+@contextlib.contextmanager
+def memory_for(work: str, advice: str) -> Iterator[None]:
+    """Turn an error that says that memory has run out into one that names what it was for.
+
+    Args:
+        work: What is computed, with the numbers that decide how much memory it takes.
+        advice: How to need less.
+
+    Raises:
+        AlexrepError: If it has.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if (found := shortage(error)) is None:
+            raise
+        raise AlexrepError(mismatch("memory", f"enough for {work}", found, advice)) from error
 
 
 def _refusing(path: str) -> str:

@@ -18,19 +18,21 @@ from alexrep.pool import default_threads
 from alexrep.runs import copying, fresh, listing
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.session import Signal
-from alexrep.training import resume
+from alexrep.training import pieces, resume
 from alexrep.training import run as training
 from alexrep.training.rehearsal import rehearse
 from alexrep.training.request import Request, Resources, require_runnable
 from alexrep.training.start import open_inputs
 
-from . import ensembles, eval_request, evaluating, options, printing, training_screen
+from . import ensembles, eval_request, evaluating, options, printing, system_errors, training_screen
 from .progress import is_quiet
 
 ROOT = Path("runs")
 """Where the runs are that were given no folder."""
 BATCH_SIZE = 64
 """Images in a batch that is only scored."""
+LESS_MEMORY = "raise compute.accumulate or lower --batch-size; --workers if the machine is short"
+"""What to do where a training has too little memory."""
 
 
 @dataclass(frozen=True)
@@ -111,16 +113,35 @@ def train(
         run = choice.folder(writes=not dry_run)
         resources = Resources(own, workers or default_threads(), group, options.note)
         request = Request(chosen, inputs, run, resources, choice.mode)
-        if not group.leads:
-            training.follow(request, signal, dry_run)
-        elif options.is_finished(record := training.finished(request), run):
-            options.say_errors(None if dry_run else record, run)
-        elif dry_run:
-            printing.say_rehearsal(rehearse(request, signal), chosen, run)
-        else:
-            with training_screen.shown(request, is_quiet(ctx)) as screen:
-                record = training.lead(request, signal, screen.progress, screen.before, screen)
-            options.say_errors(record, run)
+        with system_errors.memory_for(_memory_use(request), LESS_MEMORY):
+            _take_part(ctx, request, signal, dry_run)
+
+
+def _take_part(ctx: typer.Context, request: Request, signal: Signal, dry_run: bool) -> None:
+    """Train or rehearse in one of the processes; the first one says what came of it."""
+    recipe, run, group = request.recipe, request.run, request.resources.processes
+    if not group.leads:
+        training.follow(request, signal, dry_run)
+    elif options.is_finished(record := training.finished(request), run):
+        options.say_errors(None if dry_run else record, run)
+    elif dry_run:
+        printing.say_rehearsal(rehearse(request, signal), recipe, run, group.size)
+    else:
+        if group.size > 1:
+            batch, accumulate = recipe.feed.batch_size, recipe.compute.accumulate
+            options.note(f"batches of {pieces.describe(batch, group.size, accumulate)}")
+        with training_screen.shown(request, is_quiet(ctx)) as screen:
+            record = training.lead(request, signal, screen.progress, screen.before, screen)
+        options.say_errors(record, run)
+
+
+def _memory_use(request: Request) -> str:
+    """Say what decides how much memory a training takes."""
+    recipe, resources = request.recipe, request.resources
+    batch, accumulate = recipe.feed.batch_size, recipe.compute.accumulate
+    divided = pieces.describe(batch, resources.processes.size, accumulate)
+    fields = f"(feed.batch_size {batch}, compute.accumulate {accumulate})"
+    return f"batches of {divided} {fields} with {resources.threads} workers on {resources.device}"
 
 
 def score(
