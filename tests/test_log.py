@@ -5,10 +5,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from log_page import require_schema, schema
 
 from alexrep.errors import AlexrepError, DataError
 from alexrep.runs import log
 
+ROOT = Path(__file__).parent.parent
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -115,3 +117,16 @@ def test_a_line_that_is_not_a_json_object_is_named(tmp_path: Path, line: bytes) 
     path.write_bytes(b'{"n": 1}\n' + line + b'\n{"n": 2}\n')
     with pytest.raises(DataError, match=r"log\.jsonl line 2: expected"):
         log.read(path)
+
+
+def test_a_shipped_log_is_as_the_page_says() -> None:
+    rows = log.read(ROOT / "docs/runs/cifar10-80sec/log.jsonl")
+    assert {row["kind"] for row in rows} == {"step", "epoch"} <= schema().keys()
+    require_schema(rows)
+
+
+def test_what_the_page_does_not_know_is_found() -> None:
+    rows = log.read(ROOT / "docs/runs/cifar10-80sec/log.jsonl")[:2]
+    for spoilt in ({"more": 1}, {"step": "one"}, {"memory_bytes": None}):
+        with pytest.raises((AssertionError, KeyError)):
+            require_schema([rows[0] | spoilt])

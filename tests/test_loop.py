@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from log_page import require_schema
 from recipes import tiny_recipe
 from sessions import Memory
 from torch import Tensor, nn
@@ -418,6 +419,7 @@ def test_the_average_is_scored_beside_the_weights(make_job: MakeJob, rows: list[
     """An average this slow still equals the initial weights, with the error before training."""
     job = make_job("compute.ema=0.9999999", "schedule.epochs=3")
     loop.train(job)
+    require_schema([row | {"clock": "2012"} for row in rows])
     epochs = of_kind(rows, "epoch")
     assert {row["val_top1_error_ema"] for row in epochs} == {epochs[0]["val_top1_error"]}
     assert job.position.best_error == min(row["val_top1_error"] for row in epochs)
@@ -441,6 +443,7 @@ def test_a_missing_compiler_is_said_and_logged_once(
     (event,) = of_kind(rows, "event")
     assert event["text"] == "not compiled: no C++ compiler (no-such-compiler); the run goes on"
     assert messages == [event["text"]]
+    require_schema([row | {"clock": "2012"} for row in rows])
 
 
 def test_the_first_batches_come_over_and_over(
