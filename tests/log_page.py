@@ -22,8 +22,14 @@ def schema() -> dict[str, dict[str, str]]:
 
 
 def is_of_kind(value: object, kinds: str) -> bool:
-    types = {"integer": int, "number": (int, float), "text": str, "null": type(None)}
-    return any(isinstance(value, types[kind]) for kind in kinds.split(" or "))
+    types = {
+        "integer": (int,),
+        "number": (int, float),
+        "boolean": (bool,),
+        "text": (str,),
+        "null": (type(None),),
+    }
+    return any(type(value) in types[kind] for kind in kinds.split(" or "))
 
 
 def require_schema(rows: Sequence[log.Row]) -> None:

@@ -12,6 +12,7 @@ from alexrep.runs import log
 
 ROOT = Path(__file__).parent.parent
 
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "run" / "log.jsonl"
@@ -127,6 +128,7 @@ def test_a_shipped_log_is_as_the_page_says() -> None:
 
 def test_what_the_page_does_not_know_is_found() -> None:
     rows = log.read(ROOT / "docs/runs/cifar10-80sec/log.jsonl")[:2]
-    for spoilt in ({"more": 1}, {"step": "one"}, {"memory_bytes": None}):
+    spoils: tuple[log.Row, ...] = ({"more": 1}, {"step": "one"}, {"memory_bytes": None})
+    for spoilt in spoils:
         with pytest.raises((AssertionError, KeyError)):
             require_schema([rows[0] | spoilt])

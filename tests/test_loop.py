@@ -12,8 +12,8 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from log_page import require_schema
+from PIL import Image
 from recipes import tiny_recipe
 from sessions import Memory
 from torch import Tensor, nn
