@@ -7,6 +7,8 @@ import resource
 import subprocess
 import sys
 
+from alexrep import system
+
 SECONDS = 6
 """Processor time that an attempt may take, and a second more for each of its arguments: ten times
 what a sound file takes. The system ends it then, whoever waits for it."""
@@ -37,9 +39,9 @@ def fault(function: str, *arguments: str, content: bytes = b"") -> str | None:
 
 def _attempt(seconds: str, function: str, *arguments: str) -> None:
     """Call the function, in the new process."""
-    resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds)))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    limits = (resource.RLIMIT_CPU, int(seconds)), (resource.RLIMIT_CORE, 0)
+    for kind, value in (*limits, (resource.RLIMIT_AS, MEMORY)):
+        system.limit(kind, value)
     import importlib  # noqa: PLC0415 (after the limits)
 
     module, name = function.split(":")

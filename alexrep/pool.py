@@ -34,13 +34,15 @@ LOOK_S = 0.1
 
 
 def available() -> int:
-    """Return the number of processors that this process may use."""
-    return len(os.sched_getaffinity(0))
+    """Return the number of processors that this process may use; all where none can be kept off."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def default_threads() -> int:
     """Return the default number of decoding threads."""
-    return min(8, len(os.sched_getaffinity(0)))
+    return min(8, available())
 
 
 def run(

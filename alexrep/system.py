@@ -1,9 +1,14 @@
 """The system below: errors that say nothing about a file, and limits of this process."""
 
+import contextlib
 import errno
+import os
 import resource
+import sys
 from pathlib import Path
 
+REMOTE_IO = getattr(errno, "EREMOTEIO", errno.EIO)
+"""What Linux says of a disk elsewhere; other systems have no such number."""
 ENVIRONMENT = (
     errno.EIO,
     errno.EACCES,
@@ -18,7 +23,7 @@ ENVIRONMENT = (
     errno.ENODEV,
     errno.ENXIO,
     errno.ENOTCONN,
-    errno.EREMOTEIO,
+    REMOTE_IO,
 )
 """Error numbers of disks, permissions and limits, which say nothing about the bytes of a file."""
 
@@ -47,3 +52,25 @@ def allow_open_files(num: int = 4096) -> int:
     soft = max(soft, min(hard, num))
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     return soft
+
+
+def advise(descriptor: int, start: int, size: int, *, is_wanted: bool) -> None:
+    """Tell the kernel that bytes of a file are wanted soon, or no more; macOS cannot be told."""
+    if hasattr(os, "posix_fadvise"):
+        advice = os.POSIX_FADV_WILLNEED if is_wanted else os.POSIX_FADV_DONTNEED
+        os.posix_fadvise(descriptor, start, size, advice)
+
+
+def peak_memory() -> int:
+    """Return the largest resident memory of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def limit(kind: int, value: int) -> None:
+    """Lower a limit of this process; where the system does not take it, nothing is limited.
+
+    macOS refuses to limit the address space, of which a process holds more from its start.
+    """
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(kind, (value, value))

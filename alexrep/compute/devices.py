@@ -12,7 +12,9 @@ from alexrep.errors import ConfigError, mismatch
 
 
 def pick(name: str) -> torch.device:
-    """Return the device; "auto" takes the first GPU if there is one.
+    """Return the device; "auto" takes the first GPU of CUDA if there is one.
+
+    Apple's GPUs ("mps") have to be asked for: nobody has tried alexrep on one yet.
 
     Raises:
         ConfigError: If there is no such device.
@@ -25,8 +27,12 @@ def pick(name: str) -> torch.device:
     except RuntimeError:
         device = None
     # torch knows more kinds, on which the network does not run or was never tried.
-    if device is None or device.type not in ("cpu", "cuda"):
-        raise ConfigError(mismatch("--device", "auto, cpu or cuda:N", repr(name), "choose one"))
+    if device is None or device.type not in ("cpu", "cuda", "mps"):
+        wanted = "auto, cpu, cuda:N or mps"
+        raise ConfigError(mismatch("--device", wanted, repr(name), "choose one"))
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        wanted, found = "an Apple GPU that PyTorch can use, for mps", "none on this machine"
+        raise ConfigError(mismatch("--device", wanted, found, "take --device cpu, or auto"))
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ConfigError(mismatch("--device", *_lacking(name, torch.cuda.device_count())))
     return device
@@ -38,6 +44,11 @@ def _lacking(name: str, num_gpus: int) -> tuple[str, str, str]:
         advice = "take --device cpu, or auto"
         return f"a GPU that PyTorch can use, for {name}", "none on this machine", advice
     return name, f"cuda:0 to cuda:{num_gpus - 1}", "choose one of these, or auto"
+
+
+def widest_float(device: torch.device) -> torch.dtype:
+    """Return float64, or float32 on Apple's GPUs, which have nothing wider."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 @contextlib.contextmanager

@@ -170,7 +170,7 @@ def settled(compute: Compute) -> Iterator[None]:
 
 def facts(compute: Compute, device: torch.device, num_processes: int) -> dict[str, JsonValue]:
     """Return what a run's numbers depend on beside the recipe, for environment.json."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return {
         "device": name,
         "processes": num_processes,

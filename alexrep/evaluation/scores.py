@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from alexrep.compute.devices import widest_float
+
 TOP = 5
 
 
@@ -43,7 +45,7 @@ class Scores:
         self.num_scored += len(labels)
         self.top1_credit += float(both[:, 0].sum())
         self.top5_credit += float(both[:, 1].sum())
-        self.loss_sum += float(-own.clamp_min(tiny).double().log().sum())
+        self.loss_sum += float(-own.clamp_min(tiny).to(widest_float(own.device)).log().sum())
         return own, both
 
     @property
@@ -84,4 +86,4 @@ def credit(probabilities: Tensor, labels: Tensor, top: int) -> Tensor:
     own = probabilities.gather(1, labels[:, None])
     above = (probabilities > own).sum(dim=1)
     tied = (probabilities == own).sum(dim=1)
-    return ((top - above).double() / tied).clamp(0, 1)
+    return ((top - above).to(widest_float(own.device)) / tied).clamp(0, 1)

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
+from alexrep.compute.devices import widest_float
+
 
 def gather(images: Tensor, offsets: Tensor, reflect: Tensor, side: int) -> Tensor:
     """Cut a patch from each image, all at once.
@@ -80,7 +82,7 @@ def _taps(starts: Tensor, sizes: Tensor, side: int, num: int) -> tuple[Tensor, T
 
     The filter is a triangle as wide as a result's pixel, but no narrower than a source pixel.
     """
-    scale = (sizes.double() / side)[:, None, None]
+    scale = (sizes.to(widest_float(sizes.device)) / side)[:, None, None]
     support = scale.clamp(min=1)
     centres = scale * (torch.arange(side, device=starts.device)[:, None] + 0.5)
     pixels = (centres - support + 0.5).floor() + torch.arange(num, device=starts.device)

@@ -5,6 +5,7 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
+from alexrep import system
 from alexrep.shards.labelled import LabelledImages
 
 
@@ -41,9 +42,7 @@ class Readahead:
             starts, ends = shard.offsets[rows[first]], shard.offsets[rows[last] + 1]
             for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
                 offset = shard.start + start
-                os.posix_fadvise(
-                    self._descriptors[number], offset, end - start, os.POSIX_FADV_WILLNEED
-                )
+                system.advise(self._descriptors[number], offset, end - start, is_wanted=True)
 
     def close(self) -> None:
         """Close the shards."""

@@ -2,7 +2,6 @@
 
 import functools
 import hashlib
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -15,7 +14,7 @@ from typing import NamedTuple
 
 from pydantic import JsonValue
 
-from alexrep import files, manifest, pool
+from alexrep import files, manifest, pool, system
 from alexrep.manifest import Manifest, Plan
 from alexrep.prepare.prepared import Prepared
 from alexrep.shards import layout, outline
@@ -237,7 +236,7 @@ def _put(stream: RawIOBase, piece: bytearray | memoryview) -> None:
     while rest:
         rest = rest[stream.write(rest) :]
     # Starts writing to the disk at once, so that the flush at the end is short.
-    os.posix_fadvise(stream.fileno(), start, len(piece), os.POSIX_FADV_DONTNEED)
+    system.advise(stream.fileno(), start, len(piece), is_wanted=False)
 
 
 def _attributes(

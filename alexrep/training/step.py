@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from alexrep.compute.devices import widest_float
 from alexrep.config.rates import Rates
 from alexrep.errors import AlexrepError, mismatch
 from alexrep.evaluation.scores import TOP, credit
@@ -34,7 +35,8 @@ class Outcome:
     num_images: int
     """Images of the batch, over all processes."""
     sums: Tensor
-    """This rank's part of the mean loss, and its top-1 and top-5 credits, float64 (3,)."""
+    """This rank's part of the mean loss, and its top-1 and top-5 credits, (3,), in float64; on
+    Apple's GPUs in float32."""
     loss: float = field(init=False)
     """Mean loss of the batch before the update, over all ranks; set by `settle`."""
 
@@ -86,7 +88,7 @@ def make(job: Job, indices: NDArray[np.int64], batch: Batch, rates: Rates) -> Ou
         AlexrepError: If the loss is not finite; then the update is not made, or not kept.
     """
     position = job.position
-    sums = torch.zeros(3, dtype=torch.float64, device=job.device)
+    sums = torch.zeros(3, dtype=widest_float(job.device), device=job.device)
     job.gradients.clear()
     pieces = of_batch(len(indices), job.processes, job.recipe.compute)
     for number, piece in enumerate(pieces, start=1):
@@ -131,7 +133,7 @@ def _learn(
         total = total + job.network.auxiliary_weight * _loss(others, labels, num_images)
     torch.autograd.backward(total)
     credited = [credit(logits.detach(), labels, top).sum() for top in (1, TOP)]
-    return torch.stack([loss.detach().double(), *credited])
+    return torch.stack([loss.detach().to(widest_float(job.device)), *credited])
 
 
 def _loss(logits: Tensor, labels: Tensor, num_images: int) -> Tensor:

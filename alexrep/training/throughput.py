@@ -1,6 +1,5 @@
 """Speed of a run: images per second, time spent waiting for the feed, memory."""
 
-import resource
 import time
 from collections.abc import Iterator
 from typing import TypeVar
@@ -8,6 +7,7 @@ from typing import TypeVar
 import torch
 
 from alexrep.runs.log import Row
+from alexrep.system import peak_memory
 
 Item = TypeVar("Item")
 
@@ -56,4 +56,4 @@ def memory_bytes(device: torch.device) -> int:
     """Return the peak memory in bytes: of tensors on a GPU, else of the whole process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return peak_memory()

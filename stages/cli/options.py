@@ -59,8 +59,8 @@ Settings = Annotated[
 Device = Annotated[
     str,
     typer.Option(
-        help="auto, cpu, cuda, cuda:1 and so on.",
-        autocompletion=complete.one_of("auto", "cpu", "cuda"),
+        help="auto, cpu, cuda, cuda:1 and so on, or mps (untried).",
+        autocompletion=complete.one_of("auto", "cpu", "cuda", "mps"),
     ),
 ]
 

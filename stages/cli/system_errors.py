@@ -9,10 +9,10 @@ from pathlib import Path
 
 from alexrep.errors import AlexrepError, mismatch
 from alexrep.files import FULL, PARTIAL
-from alexrep.system import ENVIRONMENT
+from alexrep.system import ENVIRONMENT, REMOTE_IO
 
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
-FAILING = (errno.EIO, errno.ENOLCK, errno.ESTALE, errno.ETIMEDOUT, errno.ENXIO, errno.EREMOTEIO)
+FAILING = (errno.EIO, errno.ENOLCK, errno.ESTALE, errno.ETIMEDOUT, errno.ENXIO, REMOTE_IO)
 """What the system says of a disk, or of a server, that does not work."""
 UNNAMED = "the output"
 """What an error is about that names no file."""
