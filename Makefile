@@ -17,7 +17,7 @@ PORT ?= 6006
 ARGS ?=
 alexrep = .venv/bin/alexrep
 
-.PHONY: help install demo test check coverage lint docs gallery report tensorboard
+.PHONY: help install demo test check coverage lint constraints docs gallery notebook visualize report tensorboard
 
 help:
 	@echo 'make install   set up .venv, with pillow-simd if it can be built'
@@ -27,6 +27,7 @@ help:
 	@echo 'make coverage  make test, and the share of lines that it ran, by folder'
 	@echo 'make docs      docs/cli.md from the help of the commands'
 	@echo 'make gallery   docs/gallery: the report of the demo, and some pictures'
+	@echo 'make constraints  constraints.txt of what is installed, for PIP_CONSTRAINT'
 	@echo 'make lint      make install with the test extras, then linters and types only'
 	@echo
 	@echo 'With DATA=$(DATA) RUNS=$(RUNS) ARGS=..., for any RECIPE of alexrep recipes:'
@@ -34,6 +35,8 @@ help:
 	@echo 'make background-RECIPE  the same in the background: prints its process and its log'
 	@echo 'make resume-RECIPE      go on with $(RUNS)/RECIPE, by the recipe that it began with'
 	@echo 'make eval-RECIPE        score it, centre and ten-crop'
+	@echo 'make notebook           open the notebooks in Jupyter'
+	@echo 'make visualize          all pictures of the runs there'
 	@echo 'make report             $(RUNS)/report.html of all runs there'
 	@echo 'make tensorboard        curves of all runs there, on port $(PORT)'
 
@@ -67,6 +70,10 @@ lint:
 	.venv/bin/lint-imports --no-logo
 	.venv/bin/python tests/typecheck.py
 
+constraints:
+	@./install.sh test
+	.venv/bin/python tests/constraints.py > constraints.txt
+
 docs:
 	@./install.sh
 	.venv/bin/python -m alexrep.stages.cli.reference > docs/cli.md
@@ -94,6 +101,14 @@ eval-%:
 
 report:
 	$(alexrep) report $(dir $(wildcard $(RUNS)/*/recipe.toml)) --out $(RUNS)/report.html $(ARGS)
+
+# Of several runs: the curves of all in one picture, and a folder of pictures for each.
+visualize:
+	$(alexrep) plot $(dir $(wildcard $(RUNS)/*/recipe.toml)) --out $(RUNS)/plots $(ARGS)
+
+notebook:
+	@./install.sh notebook
+	.venv/bin/jupyter lab notebooks $(ARGS)
 
 tensorboard:
 	.venv/bin/tensorboard --logdir $(RUNS) --port $(PORT) $(ARGS)

@@ -3,6 +3,7 @@
 #
 #   ./install.sh [EXTRA]              EXTRA: an extra of pyproject.toml, as in: test
 #   PYTHON=python3.12 ./install.sh
+#   PIP_CONSTRAINT=constraints.txt ./install.sh    the versions that the tests ran on
 #
 # pillow-simd goes in last, in the place of pillow: both install the folder PIL, and
 # every pip install that wants pillow brings it back.
@@ -25,23 +26,31 @@ stop() {
 
 pip() { "$python" -m pip --disable-pip-version-check "$@"; }
 
+# The command that installs $1 with Homebrew on a Mac, or $2 on Debian and Ubuntu.
+from_system() {
+    if [[ $(uname) == Darwin ]]; then echo "brew install $1"; else echo "apt-get install $2"; fi
+}
+
 # True if site-packages has a name like $1.
 has() { compgen -G ".venv/lib/python*/site-packages/$1" >/dev/null; }
 
 make_venv() {
     local creator=${PYTHON:-python3}
     command -v "$creator" >/dev/null ||
-        stop "$creator: expected Python 3.11 or newer, found none; install it or set PYTHON"
+        stop "$creator: expected Python 3.11 or newer, found none; install it or set PYTHON" \
+            "($(from_system python@3.13 'python3 python3-venv'))"
     "$creator" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-        stop "$creator: expected 3.11 or newer, found $("$creator" -V); set PYTHON to another"
+        stop "$creator: expected 3.11 or newer, found $("$creator" -V); set PYTHON to another" \
+            "($(from_system python@3.13 'python3 python3-venv'))"
     "$creator" -c 'import ensurepip, venv' 2>/dev/null ||
-        stop "$creator: expected its module venv, found none; apt-get install python3-venv"
+        stop "$creator: expected its module venv, found none;" \
+            "$(from_system python@3.13 python3-venv)"
     "$creator" -m venv --clear .venv
 }
 
 install_packages() {
     local wanted quiet=()
-    wanted=$(cat pyproject.toml install.sh | cksum)
+    wanted=$(cat pyproject.toml install.sh "${PIP_CONSTRAINT:-/dev/null}" | cksum)
     if [[ -x .venv/bin/alexrep && -f $stamp && $(head -n 1 "$stamp") == "$wanted" ]] &&
         { [[ -z $extra ]] || grep -qx "$extra" "$stamp"; }; then
         return
@@ -56,7 +65,8 @@ install_packages() {
     fi
     # pip would lay pillow over the files of pillow-simd.
     if has '[Pp]illow_*.dist-info'; then remove_pillows; fi
-    pip install "${quiet[@]}" --editable ".${extra:+[$extra]}"
+    # bash 3.2, which a Mac has, takes an empty array for an unset one.
+    pip install ${quiet[@]+"${quiet[@]}"} --editable ".${extra:+[$extra]}"
     printf '%s\n' "$wanted" ${extra:+"$extra"} >"$stamp"
 }
 
@@ -98,14 +108,15 @@ try_simd() {
 }
 
 swap_pillow() {
-    local pillow='' simd='' debian='gcc python3-dev libjpeg-dev zlib1g-dev'
+    local pillow='' simd='' build
+    build=$(from_system jpeg-turbo 'gcc python3-dev libjpeg-dev zlib1g-dev')
     if has '[Pp]illow-*.dist-info'; then pillow=yes; fi
     if has '[Pp]illow_*.dist-info'; then simd=yes; fi
     if [[ $simd && ! $pillow ]]; then return; fi
     if [[ $(uname -m) != x86_64 || -f $failed ]]; then
         say "Pillow stays: pillow-simd does not build or run here"
     elif ! can_build; then
-        say "Pillow stays; for 1.7 times its speed: apt-get install $debian, then make install"
+        say "Pillow stays; for 1.7 times its speed: $build, then make install"
     elif try_simd >"$log" 2>&1; then
         say "pillow-simd is in the place of Pillow"
         return

@@ -2,14 +2,17 @@
 
 import ast
 import graphlib
+import re
 import shutil
 import subprocess
 import sys
 import tomllib
+import venv
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import constraints
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -66,8 +69,10 @@ def test_every_package_folder_has_an_init() -> None:
     assert [str(folder) for folder in folders if not (folder / "__init__.py").exists()] == []
 
 
-@pytest.mark.slow
-def test_the_wheel_built_through_the_sdist_ships_every_module(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel through the sdist, by the setuptools that is installed."""
+    tmp_path = tmp_path_factory.mktemp("wheel")
     tree = tmp_path / "tree"
     for name in ("alexrep", "stages", "plots"):
         leave = shutil.ignore_patterns("__pycache__")
@@ -77,15 +82,63 @@ def test_the_wheel_built_through_the_sdist_ships_every_module(tmp_path: Path) ->
     build("sdist", tree, tmp_path)
     shutil.unpack_archive(next(tmp_path.glob("*.tar.gz")), tmp_path / "sdist", filter="data")
     build("wheel", next((tmp_path / "sdist").iterdir()), tmp_path)
-    names = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()
+    return next(tmp_path.glob("*.whl"))
+
+
+@pytest.mark.slow
+def test_the_wheel_built_through_the_sdist_ships_every_module(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
     assert {name for name in names if ".dist-info/" not in name} == shipped()
+
+
+@pytest.mark.slow
+def test_the_wheel_works_in_an_environment_of_its_own(wheel: Path, tmp_path: Path) -> None:
+    """The other libraries are seen from where the tests have them; alexrep is the wheel's."""
+    home = tmp_path / "venv"
+    venv.create(home, with_pip=False, symlinks=True)
+    pip = [sys.executable, "-m", "pip", "--python", str(home / "bin/python"), "install", "-q"]
+    run(*pip, "--no-deps", "--no-index", str(wheel))
+    (packages,) = home.glob("lib/python*/site-packages")
+    # Plain folders: a .pth in them, as an editable alexrep has, is not followed.
+    folders = [path for path in sys.path if path.endswith("site-packages")]
+    (packages / "libraries.pth").write_text("\n".join(folders) + "\n")
+    alexrep = str(home / "bin/alexrep")
+    assert "Usage: alexrep" in run(alexrep, "--help", cwd=tmp_path)
+    assert "input.kind" in run(alexrep, "recipes", "--fields", cwd=tmp_path)
+    code = "import alexrep, alexrep.plots; print(alexrep.__file__, alexrep.plots.__file__)"
+    for place in run(str(home / "bin/python"), "-c", code, cwd=tmp_path).split():
+        assert Path(place).is_relative_to(packages)
+
+
+def run(*command: str, cwd: Path = ROOT) -> str:
+    result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 def build(kind: str, tree: Path, out: Path) -> None:
     code = f"from setuptools import build_meta; build_meta.build_{kind}({str(out)!r})"
     command = [sys.executable, "-W", "ignore", "-c", code]
-    result = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
+    run(*command, cwd=tree)
+
+
+def test_the_constraints_name_one_version_of_what_is_needed_and_no_address() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    head, *rest = lines
+    assert head.startswith("# The versions that the tests ran on, with Python 3.")
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*", line) for line in rest)
+    versions = dict(line.split("==") for line in rest)
+    assert len(versions) == len(rest)
+    for need in constraints.wanted():
+        # Of both pillows none is named, and these two were not there.
+        if need.name not in {*constraints.PILLOWS, "coverage", "pytest-randomly"}:
+            assert need.specifier.contains(versions[need.name]), need
+
+
+def test_the_constraints_hold_what_the_needed_libraries_need_and_no_pillow() -> None:
+    names = {line.split("==")[0] for line in constraints.constraints()}
+    assert {"torch", "sympy", "pytest", "tornado", "pydantic-core"} <= names
+    assert not names & {*constraints.PILLOWS, "alexrep"}
 
 
 def test_no_module_shadows_the_standard_library() -> None:

@@ -25,6 +25,7 @@ def make(*words: str) -> str:
         ("resume-demo", "train some data --run R/demo --resume must -q"),
         ("eval-demo", "eval R/demo --data some data --views centre,ten-crop -q"),
         ("report", "report R/one/ --out R/report.html -q"),
+        ("visualize", "plot R/one/ --out R/plots -q"),
     ],
 )
 def test_a_task_is_a_command_with_the_paths_of_its_variables(
