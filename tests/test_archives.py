@@ -5,7 +5,7 @@ import random
 import string
 import tarfile
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from alexrep.errors import DataError
 from alexrep.ilsvrc import archives
-from alexrep.ilsvrc.member import Member, is_passed_over
+from alexrep.ilsvrc.member import Member, is_passed_over, refuse_hostile
 
 MakeTar = Callable[..., bytes]
 
@@ -315,3 +315,20 @@ def test_only_headers_are_read(tmp_path: Path, make_tar: MakeTar) -> None:
 def _bytes_read() -> int:
     lines = Path("/proc/self/io").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("rchar")).split()[1])
+
+
+@settings(max_examples=100)
+@given(st.text("a./D_", max_size=6) | st.sampled_from(["__MACOSX", "a/Thumbs.db", "//", "a/."]))
+def test_a_name_alone_is_what_pathlib_makes_of_it(path: str) -> None:
+    pure = PurePosixPath(path)
+    assert Member(path, 0, 0, 0).name == pure.name
+    own = {"__MACOSX", "Thumbs.db", "desktop.ini"}
+    hidden = [p for p in pure.parts if (p.startswith(".") and p != "..") or p in own]
+    assert is_passed_over(path) == bool(hidden)
+    leaves = path.startswith("/") or ".." in pure.parts or not pure.name
+    try:
+        refuse_hostile(Path("a.tar"), path)
+    except DataError:
+        assert leaves
+    else:
+        assert not leaves

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import tarfile
 from pathlib import Path
 
 import h5py
@@ -13,7 +12,7 @@ import pytest
 from alexrep import manifest, seal
 from alexrep.errors import ManifestError
 from alexrep.files import sha256_file, write_json
-from alexrep.prepare import units
+from alexrep.prepare import tar_blocks, units
 from alexrep.prepare.image import Verdict
 from alexrep.prepare.prepared import open_prepared
 from alexrep.shards import check, read
@@ -239,10 +238,12 @@ def test_a_prepared_tar_that_is_too_long_is_found_by_the_deep_check(own: Path) -
 @pytest.mark.parametrize("name", ["a" * 150, "b\u00e4r", "cat/n_1", os.fsdecode(b"c\xff")])
 def test_the_deep_check_knows_the_header_of_any_name(tmp_path: Path, name: str) -> None:
     verdicts = []
-    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+    with (tmp_path / "x.tar").open("wb") as stream:
+        tar = tar_blocks.Writer(stream)
         for size in (0, 1, 512, 700):
-            offset = units._append(tar, f"{name}{size}", b"x" * size)
+            offset = tar.append(f"{name}{size}", b"x" * size)
             verdicts.append(Verdict(f"{name}{size}", 0, "ok", "", "", offset=offset, size=size))
+        tar.close()
     content, rest = (tmp_path / "x.tar").read_bytes(), b""
     for _, start, wanted in units.between(verdicts):
         assert content[start : start + len(wanted)] == wanted

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from alexrep.pixels import decode
+from alexrep.pixels import decode, header
 from alexrep.pixels.decode import UndecodableError
 
 Pixels = NDArray[np.uint8]
@@ -319,3 +319,50 @@ def test_fewer_scans_of_a_large_image_are_refused(encoded: Encode) -> None:
     content = encoded(np.zeros((4000, 4000), np.uint8), progressive=True)
     with pytest.raises(UndecodableError, match=r"JPEG of 20[0-9] scans of 16,000,000 pixels"):
         decode.decode(with_scans(content, 200))
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    place=st.integers(0, 700),
+    cut=st.integers(0, 3),
+    insert=st.binary(max_size=3),
+    progressive=st.booleans(),
+)
+def test_the_short_way_says_what_the_long_one_does(
+    place: int, cut: int, insert: bytes, progressive: bool
+) -> None:
+    gradient = np.add.outer(np.arange(40), np.arange(3 * 48)).reshape(40, 48, 3).astype(np.uint8)
+    content = saved(Image.fromarray(gradient), "JPEG", progressive=progressive)
+    assert header.plain_pixels(content) == 40 * 48
+    damaged = content[:place] + insert + content[place + cut :]
+    with pytest.MonkeyPatch.context() as patch:
+        short = outcome(damaged)
+        patch.setattr(decode, "_plain", lambda image_bytes: None)
+        assert short == outcome(damaged)
+
+
+def outcome(content: bytes) -> object:
+    """Return all that is known of an image, or why it cannot be decoded."""
+    try:
+        found = decode.decode(content)
+    except UndecodableError as error:
+        return str(error)
+    return (
+        found.picture.tobytes(),
+        *(getattr(found, name) for name in ("format", "mode")),
+        found.is_clean,
+        found.complaint,
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "is_plain"),
+    [({}, True), ({"comment": b"made by hand"}, False), ({"exif": b"Exif\0\0broken"}, False)],
+)
+def test_the_short_way_is_for_headers_without_extras(
+    picture: Draw, options: dict[str, bytes], is_plain: bool
+) -> None:
+    content = saved(Image.fromarray(picture(40, 48)), "JPEG", **options)
+    assert bool(header.plain_pixels(content)) is is_plain
+    gray = saved(Image.fromarray(picture(40, 48)).convert("L"), "JPEG")
+    assert header.plain_pixels(gray) == 0

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from alexrep import files, manifest
-from alexrep.prepare import units
+from alexrep.prepare import tar_blocks, units
 from alexrep.stages import app
 
 
@@ -138,7 +138,7 @@ def test_a_tar_has_the_size_that_its_last_file_tells(tmp_path: Path, end: int) -
         if end:
             tar.addfile(header, io.BytesIO(bytes(header.size)))
             end = 512 + header.size
-    assert (tmp_path / "a.tar").stat().st_size == units._tar_size(end)
+    assert (tmp_path / "a.tar").stat().st_size == tar_blocks.size_of(end)
 
 
 def test_a_unit_with_all_images_in_quarantine_is_whole(

@@ -24,7 +24,7 @@ from alexrep.ilsvrc import archives, source
 from alexrep.ilsvrc.editions import EDITIONS
 from alexrep.ilsvrc.unit import Source
 from alexrep.manifest import Manifest
-from alexrep.prepare import expected, finish, preprocess, units
+from alexrep.prepare import expected, finish, preprocess, tar_blocks, units
 from alexrep.prepare.image import Target, Verdict
 
 MakeRaw = Callable[..., Path]
@@ -476,12 +476,13 @@ def test_no_disk_is_needed_beside_input_and_output(
     elsewhere.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
 
-    def add(*wanted: object) -> None:
-        addfile(*wanted)
+    def append_and_look(*wanted: Any) -> int:
+        offset: int = append(*wanted)
         seen.append(sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()))
+        return offset
 
-    addfile: Any = tarfile.TarFile.addfile
-    monkeypatch.setattr(tarfile.TarFile, "addfile", add)
+    append: Any = tar_blocks.Writer.append
+    monkeypatch.setattr(tar_blocks.Writer, "append", append_and_look)
     folder = prepare(raw, tmp_path / "data")
     output = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     assert len(seen) > 18

@@ -3,11 +3,14 @@
 An archive is a tar, a zip or a folder; the files of a folder are members like those of a tar.
 """
 
+import contextlib
+import functools
 import hashlib
 import io
 import os
 import tarfile
 import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from alexrep.errors import DataError, mismatch
@@ -117,18 +120,45 @@ def first_names(archive: Path, num: int) -> list[str]:
 
 
 def read(archive: Path, member: Member) -> bytes:
-    """Read one member of a tar, or one file below a folder.
+    """Read one member of a tar or zip, or one file below a folder; see `reader`."""
+    with reader(archive) as read_member:
+        return read_member(member)
 
-    Raises:
-        DataError: If it is larger than MOST, the file ends before it, its CRC-32 is another,
-            or it has changed since it was listed.
+
+@contextlib.contextmanager
+def reader(archive: Path) -> Iterator[Callable[[Member], bytes]]:
+    """Yield what reads one member of an archive after the other; a tar is opened once.
+
+    It raises a DataError if the member is larger than MOST, the file ends before it, its CRC-32
+    is another, or it has changed since it was listed.
     """
+    if archive.is_dir():
+        yield functools.partial(_read_file, archive)
+    elif is_zip(archive):
+        yield functools.partial(_read_checked, archive, functools.partial(zips.read, archive))
+    else:
+        with named(archive):
+            stream = archive.open("rb", buffering=0)
+        with stream:
+            part = functools.partial(_part, archive, stream.fileno())
+            yield functools.partial(_read_checked, archive, part)
+
+
+def _part(archive: Path, descriptor: int, member: Member) -> bytes:
+    with named(archive):
+        return os.pread(descriptor, member.size, member.offset)
+
+
+def _require_small(archive: Path, member: Member) -> None:
     if member.size > MOST:
         where, found = f"{archive}: {member.path}", f"{member.size} bytes"
         raise DataError(mismatch(where, f"at most {MOST} bytes", found, "remove it"))
-    if archive.is_dir():
-        return _read_file(archive, member)
-    image_bytes = (zips.read if is_zip(archive) else _read_part)(archive, member)
+
+
+def _read_checked(archive: Path, part: Callable[[Member], bytes], member: Member) -> bytes:
+    """Read a member of a tar or zip, which must have its size and CRC-32."""
+    _require_small(archive, member)
+    image_bytes = part(member)
     if len(image_bytes) != member.size:
         found = f"{len(image_bytes)} bytes"
         where = f"{archive}: {member.path}"
@@ -144,13 +174,9 @@ def is_zip(archive: Path) -> bool:
     return archive.suffix.lower() == ".zip"
 
 
-def _read_part(archive: Path, member: Member) -> bytes:
-    with named(archive), archive.open("rb", buffering=0) as stream:
-        return os.pread(stream.fileno(), member.size, member.offset)
-
-
 def _read_file(folder: Path, member: Member) -> bytes:
     """Read a file that must have the size it was listed with."""
+    _require_small(folder, member)
     path, advice = folder / member.path, "leave the folder unchanged and start again"
     try:
         image_bytes = path.read_bytes()

@@ -104,8 +104,9 @@ class Unit:
 
 def read_members(unit: Unit) -> Iterator[Original]:
     """Read the members of a mixed unit one by one, in their order."""
-    for member, label in zip(unit.members, unit.labels, strict=True):
-        yield Original(member.name, label, archives.read(unit.archive, member))
+    with archives.reader(unit.archive) as read:
+        for member, label in zip(unit.members, unit.labels, strict=True):
+            yield Original(member.name, label, read(member))
 
 
 def train_members(unit: Unit) -> list[Member]:

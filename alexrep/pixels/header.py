@@ -9,6 +9,37 @@ HIERARCHICAL = {0xC5, 0xC6, 0xCD, 0xCE}
 BARE = {0x01, *range(0xD0, 0xD9)}
 """Markers without a segment after them."""
 
+_JFIF = b"\xff\xd8\xff\xe0\x00\x10JFIF\0"
+"""Start of a JPEG whose first segment is JFIF's without a thumbnail."""
+_TABLES = {0xC4, 0xDB, 0xDD}
+"""Markers of Huffman tables, quantisation tables and the restart interval."""
+_SOS = 0xDA
+
+
+def plain_pixels(image_bytes: bytes) -> int:
+    """Return the number of pixels of a JPEG in colour with a header that is read in one way only.
+
+    It has JFIF's segment, tables, and a baseline or progressive frame of three components of 8
+    bits, up to its first scan. Return 0 for any other file.
+    """
+    if not image_bytes.startswith(_JFIF):
+        return 0
+    offset, pixels = 20, 0
+    while offset + 10 <= len(image_bytes) and image_bytes[offset] == 0xFF:
+        marker = image_bytes[offset + 1]
+        length = int.from_bytes(image_bytes[offset + 2 : offset + 4])
+        if marker == _SOS:
+            return pixels
+        if marker in (0xC0, 0xC2):
+            if pixels or (length, image_bytes[offset + 4], image_bytes[offset + 9]) != (17, 8, 3):
+                return 0
+            height, width = (int.from_bytes(image_bytes[offset + at :][:2]) for at in (5, 7))
+            pixels = height * width
+        elif marker not in _TABLES or length < 2:
+            return 0
+        offset += 2 + length
+    return 0
+
 
 def describe(image_bytes: bytes) -> str:
     """Say in a few words what a file is that Pillow does not recognise."""

@@ -2,7 +2,6 @@
 
 import io
 import json
-import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -11,12 +10,16 @@ from pydantic_core import from_json
 
 from alexrep import files, manifest
 from alexrep.errors import DataError, mismatch
+from alexrep.ilsvrc import archives
 from alexrep.ilsvrc.entries import entries
 from alexrep.ilsvrc.unit import Unit
+from alexrep.prepare import tar_blocks
 from alexrep.prepare.image import Target, Verdict, prepare
 
 _QUARANTINED = b'"verdict": "quarantined"'
 """Marks the line of a quarantined image; names cannot hold it, as JSON escapes their quotes."""
+_BUFFER = 1 << 20
+"""Bytes of a tar that are written at a time."""
 
 
 def record_of(images: Path, unit: str) -> Path:
@@ -45,15 +48,9 @@ def is_whole(images: Path, unit: str, sizes: Mapping[str, int]) -> bool:
         return False
     names = [f"quarantine/{split}/{name}" for name in quarantined]
     size = (images / f"{unit}.tar").stat().st_size
-    return size == _tar_size(end.offset + end.size) and all(
+    return size == tar_blocks.size_of(end.offset + end.size) and all(
         manifest.is_held(images, name, sizes) for name in names
     )
-
-
-def _tar_size(end: int) -> int:
-    """Return the size of a tar whose last file ends at `end`, as `tarfile` closes it."""
-    blocks = -(-end // tarfile.BLOCKSIZE) + 2
-    return -(-blocks * tarfile.BLOCKSIZE // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
 
 
 def read_verdicts(record: Path, digest: str = "") -> Iterator[Verdict]:
@@ -100,7 +97,8 @@ def prepare_unit(unit: Unit, images: Path, target: Target) -> int:
         DataError: If an archive is broken or the synset's count is wrong.
     """
     verdicts = []
-    with files.whole(images / f"{unit.name}.tar") as part, tarfile.open(part, "w") as tar:
+    with files.whole(images / f"{unit.name}.tar") as part, part.open("wb", _BUFFER) as stream:
+        tar = tar_blocks.Writer(stream)
         for name, label, content, patched in contents(unit):
             verdict, result = prepare(name, label, content, target, bool(patched))
             if patched:
@@ -109,8 +107,9 @@ def prepare_unit(unit: Unit, images: Path, target: Target) -> int:
             if verdict.verdict == "quarantined":
                 files.write_bytes(images / "quarantine" / unit.split / name, result)
             else:
-                verdict = verdict._replace(offset=_append(tar, name, result))
+                verdict = verdict._replace(offset=tar.append(name, result))
             verdicts.append(verdict)
+        tar.close()
     lines = "".join(json.dumps(verdict._asdict()) + "\n" for verdict in verdicts)
     files.write_bytes(record_of(images, unit.name), lines.encode())
     return len(verdicts)
@@ -127,8 +126,12 @@ def contents(unit: Unit) -> Iterator[tuple[str, int, bytes, str]]:
     if unit.reader is not None:
         yield from _mixed_contents(unit)
         return
-    for entry in entries(unit):
-        yield entry.name, entry.label, entry.read(), entry.patched
+    listed = entries(unit)
+    with archives.reader(unit.archive) as read:
+        for entry in listed:
+            is_own = entry.archive == unit.archive
+            content = read(entry.member) if is_own else entry.read()
+            yield entry.name, entry.label, content, entry.patched
 
 
 def _mixed_contents(unit: Unit) -> Iterator[tuple[str, int, bytes, str]]:
@@ -142,20 +145,6 @@ def _mixed_contents(unit: Unit) -> Iterator[tuple[str, int, bytes, str]]:
         yield name, label, content, ""
 
 
-def _append(tar: tarfile.TarFile, name: str, content: bytes) -> int:
-    """Add a file to a tar, without times or owners, and return the offset of its bytes."""
-    info = tarfile.TarInfo(name)
-    info.size = len(content)
-    offset = tar.offset + len(_header(info))
-    tar.addfile(info, io.BytesIO(content))
-    return offset
-
-
-def _header(info: tarfile.TarInfo) -> bytes:
-    """Return the header blocks of a file, as `tarfile` writes them."""
-    return info.tobuf(tarfile.DEFAULT_FORMAT, tarfile.ENCODING, "surrogateescape")
-
-
 def between(verdicts: Iterable[Verdict]) -> Iterator[tuple[str, int, bytes]]:
     """Yield expected headers and padding, for verification.
 
@@ -167,8 +156,7 @@ def between(verdicts: Iterable[Verdict]) -> Iterator[tuple[str, int, bytes]]:
     """
     end = 0
     for verdict in verdicts:
-        info = tarfile.TarInfo(verdict.name)
-        info.size = verdict.size
-        yield f"header of {verdict.name}", end, bytes(-end % tarfile.BLOCKSIZE) + _header(info)
+        header = tar_blocks.header(verdict.name, verdict.size)
+        yield f"header of {verdict.name}", end, tar_blocks.padding(end) + header
         end = verdict.offset + verdict.size
-    yield "end of the tar", end, bytes(_tar_size(end) - end)
+    yield "end of the tar", end, tar_blocks.closing(end)
