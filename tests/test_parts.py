@@ -52,6 +52,20 @@ def test_parts_in_any_order_make_the_bytes_of_the_whole(
     assert tree(tmp_path / "parts/images") == tree(tmp_path / "whole/images")
 
 
+def test_what_comes_after_the_last_unit_is_said_where_it_takes_long(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    surveyed = source.survey(raw, EDITIONS["demo"], partial=True)
+    begun = preprocess.begin(surveyed, tmp_path / "images", TARGET, True, False)
+    num = sum(unit.num_images for unit in surveyed.units)
+    monkeypatch.setattr(preprocess, "MANY", num)
+    for part in (Part(0, 2), Part(1, 2)):
+        assert said == []
+        preprocess.complete(begun, 1, lambda num: None, part, say=said.append)
+    assert said == ["every image is prepared; counting the verdicts and digesting their lists"]
+
+
 def test_finishing_before_all_parts_names_what_is_missing(raw: Path, tmp_path: Path) -> None:
     run_part(raw, tmp_path, Part(0, 2))
     surveyed = source.survey(raw, EDITIONS["demo"], partial=True)

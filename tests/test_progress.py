@@ -192,3 +192,22 @@ def test_another_thread_has_progress_too() -> None:
 )
 def test_one_thing_is_no_plural(count: int, noun: str, text: str) -> None:
     assert counted(count, noun) == text
+
+
+@pytest.mark.parametrize(("quiet", "said"), [(False, "counting\n"), (True, "")])
+def test_a_line_is_shown_at_once_unless_quiet(
+    quiet: bool, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with meter(10, "images", quiet) as advance:
+        advance(10)
+        advance.note("counting")
+        assert capsys.readouterr().err == said
+
+
+def test_a_line_stands_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with meter(10, "images") as advance:
+        advance(10)
+        advance.note("counting")
+    assert "\rcounting\n" in terminal.getvalue().replace(" ", "")

@@ -54,16 +54,24 @@ def tally(source: Source, images: Path) -> Tally:
     for unit in source.units:
         record = record_of(images, unit.name)
         total.records[str(record.relative_to(images))] = files.sha256_file(record)
+        of_unit: Counter[tuple[str, str]] = Counter()
         for verdict in read_verdicts(record):
-            total.counts[f"{unit.split} images"] += 1
-            total.counts[f"{unit.split} {verdict.verdict}"] += 1
-            reason = f"{verdict.verdict}: {verdict.why}" if verdict.why else verdict.verdict
-            total.reasons.setdefault(unit.split, Counter())[reason] += 1
+            of_unit[verdict.verdict, verdict.why] += 1
             if verdict.verdict == "quarantined":
                 split, name, why = unit.split, verdict.name, verdict.why
                 total.quarantine.append({"split": split, "name": name, "why": why})
                 total.kept.append(f"quarantine/{split}/{name}")
+        _add(total, unit.split, of_unit)
     return total
+
+
+def _add(total: Tally, split: str, of_unit: Counter[tuple[str, str]]) -> None:
+    """Add how often each pair of verdict and reason came in a unit."""
+    reasons = total.reasons.setdefault(split, Counter()) if of_unit else Counter()
+    for (verdict, why), num in of_unit.items():
+        total.counts[f"{split} images"] += num
+        total.counts[f"{split} {verdict}"] += num
+        reasons[f"{verdict}: {why}" if why else verdict] += num
 
 
 def write_manifest(plan: Plan, source: Source, images: Path, partial: bool) -> Manifest:

@@ -22,6 +22,8 @@ from alexrep.prepare.units import is_whole, prepare_unit, read_verdicts, record_
 
 ADVICE = "ask for the same images and classes, or name another folder"
 """What to do where a folder holds other prepared images; they may be worth hours."""
+MANY = 100_000
+"""From so many images on, counting their verdicts takes seconds."""
 
 
 @dataclass(frozen=True)
@@ -83,21 +85,27 @@ def complete(
     done: Callable[[int], None],
     part: Part = WHOLE,
     before: Callable[[int], None] = lambda num: None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Manifest | None:
     """Prepare a part's units and finish if no other part has any left; see `run`.
 
-    What another process has finished since the look before the lock is not done again.
+    What another process has finished since the look before the lock is not done again. `say` is
+    told when the last unit is done and there is something to wait for yet.
     """
     if begun.record is not None and not manifest.lost(begun.record, begun.images):
         return begun.record
     run(begun.source, begun.images, begun.target, workers, done, part, before)
-    return finish_if_last(begun)
+    return finish_if_last(begun, say)
 
 
-def finish_if_last(begun: Preparation) -> Manifest | None:
+def finish_if_last(
+    begun: Preparation, say: Callable[[str], None] = lambda text: None
+) -> Manifest | None:
     """Finish if no other part has units left; None if one has."""
     if finish.missing(begun.source, begun.images):
         return None
+    if expected.total(begun.source) >= MANY:
+        say("every image is prepared; counting the verdicts and digesting their lists")
     with locks.in_turn(begun.images.parent):
         record = _begin(begun.plan, begun.images)
         # A manifest that stood before the work does not vouch for what was made anew.

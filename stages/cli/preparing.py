@@ -70,5 +70,5 @@ def prepare(
             begun, total = preprocess.begin(*arguments), expected.total(source, own_part)
             with meter(total, "images", is_quiet(ctx), check=check, where=images) as done:
                 num = workers or pool.available()
-                record = preprocess.complete(begun, num, done, own_part, done.before)
+                record = preprocess.complete(begun, num, done, own_part, done.before, done.note)
     return record

@@ -40,7 +40,7 @@ def meter(
     check: Callable[[], None] = lambda: None,
     where: object = "alexrep",
     keeps: bool = True,
-) -> Iterator[Progress]:
+) -> Iterator["Counter"]:
     """Yield what is told how many more of `total` are done.
 
     A first Ctrl-C is acknowledged at once, and ends the work when it next tells of a part that
@@ -58,7 +58,7 @@ def meter(
     Raises:
         KeyboardInterrupt: After Ctrl-C; its text says what is kept.
     """
-    counter = _Counter(check)
+    counter = Counter(check)
     try:
         with _shown(total, unit, quiet, clock) as counter.progress, _stoppable() as counter.stopped:
             yield counter
@@ -96,7 +96,7 @@ def _shown(total: int, unit: str, quiet: bool, clock: Callable[[], float]) -> It
         yield _Lines(total, unit, clock)
 
 
-class _Counter:
+class Counter:
     """Counts, and looks at the lock and for Ctrl-C after each part of the work."""
 
     progress: Progress
@@ -107,12 +107,21 @@ class _Counter:
         self.done = 0
 
     def __call__(self, more: int, /) -> None:
+        """Count in `more`."""
         self.progress(more)
         self._count(more)
 
     def before(self, more: int, /) -> None:
+        """Count in those that an earlier start has done."""
         self.progress.before(more)
         self._count(more)
+
+    def note(self, text: str, /) -> None:
+        """Show a line, above the bar if there is one."""
+        from tqdm import tqdm
+
+        if not isinstance(self.progress, _Silence):
+            tqdm.write(text, file=sys.stderr)
 
     def _count(self, more: int) -> None:
         self.done += more
