@@ -8,6 +8,7 @@ another order; every conversion goes through this table. Wnids are unique, words
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 from alexrep.errors import DataError, mismatch
@@ -72,6 +73,11 @@ class ClassTable:
 
     def digest(self) -> str:
         """Return the SHA-256 that identifies this table in shards and checkpoints."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
+        """The digest, made once: every shard is compared with it."""
         return sha256_bytes(to_json(self.rows()).encode())
 
     def short_names(self) -> list[str]:
