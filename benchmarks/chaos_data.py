@@ -98,7 +98,7 @@ def manifests(stage: str) -> list[str]:
 def remove(data: Path, stage: str) -> None:
     """Remove the outputs of a finished stage, so that there is something to kill again."""
     outputs = {"preprocess": ["images"], "pack": ["shards"]}
-    sums = ["statistics/train", f"statistics/{stage}.plan.json"]
+    sums = ["statistics/train", "statistics/total.npz", f"statistics/{stage}.plan.json"]
     for name in [*outputs.get(stage, sums), *manifests(stage)]:
         path = data / name
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

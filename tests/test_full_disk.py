@@ -196,7 +196,9 @@ def goes_on(command: list[str | Path], disk: Disk, states: dict[str, Path], make
     other = {name for name in resumed if resumed[name] != whole.get(name)}
     # A run's log grows; its table and its last checkpoints are replaced after each epoch.
     checkpoints = {f"first/checkpoints/{name}.pt" for name in ("last", "previous", "best")}
-    assert other <= {"first/log.jsonl", "first/log.csv", *checkpoints}
+    # The sums of units are removed once those of all are whole.
+    sums = {name for name in resumed if name.startswith("data/statistics/train/")}
+    assert other <= {"first/log.jsonl", "first/log.csv", *checkpoints, *sums}
     assert all(checkpoint.is_whole(disk.path / name) for name in checkpoints & resumed.keys())
     assert LAST[stage] not in resumed
     assert resumed.keys() >= tree(states[stage]).keys()
@@ -408,6 +410,7 @@ def full_device(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         ("preprocess", "n00000030.tar"),
         ("preprocess", "n00000030.jsonl"),
         ("mean", "n00000030.npz"),
+        ("mean", "total.npz"),
         ("mean", "mean.npy"),
         ("pca", "pca.json"),
         ("pca", "pca.manifest.json"),

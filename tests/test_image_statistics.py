@@ -80,14 +80,16 @@ def test_a_second_pass_reads_no_image(
     progress, before = list[int](), list[int]()
     second = image_statistics.moments(prepared, tmp_path, 1, progress.append, before.append)
     np.testing.assert_array_equal(second.sums, first.sums)
-    assert (progress, before) == ([], [6, 6, 6])
+    assert (progress, before) == ([], [18])
 
 
 def test_a_killed_pass_goes_on_with_the_missing_unit(
     prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = image_statistics.moments(prepared, tmp_path, 1, nothing)
-    (tmp_path / "train" / "n00000030.npz").unlink()
+    (tmp_path / image_statistics.TOTAL).unlink()
+    for unit in (UNITS[0], UNITS[2]):
+        image_statistics.sum_unit(unit, prepared, tmp_path)
     summed, sum_unit = list[str](), image_statistics.sum_unit
 
     def watched(unit: str, prepared: Prepared, folder: Path) -> int:
@@ -110,12 +112,30 @@ def test_the_sums_of_other_images_are_refused(
         image_statistics.moments(other, tmp_path / "statistics", 1, nothing)
 
 
-def test_the_parts_are_of_the_training_images_only(data: Path) -> None:
-    kept = sorted(path.name for path in (data / "statistics").rglob("*.npz"))
-    assert kept == ["n00000020.npz", "n00000030.npz", "n00000040.npz"]
-    assert [Moments.load(data / "statistics" / f"{unit}.npz").num_images for unit in UNITS] == [
-        6
-    ] * 3
+def test_only_the_sums_of_all_training_images_stay(data: Path) -> None:
+    assert [path.name for path in (data / "statistics").rglob("*.npz")] == ["total.npz"]
+    assert Moments.load(data / "statistics/total.npz").num_images == 18
+
+
+def test_sums_of_units_that_versions_before_left_are_used_and_removed(
+    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = image_statistics.moments(prepared, tmp_path / "new", 1, nothing)
+    for unit in UNITS:
+        image_statistics.sum_unit(unit, prepared, tmp_path / "old")
+    monkeypatch.setattr(image_statistics, "jpegs", None)
+    before = list[int]()
+    second = image_statistics.moments(prepared, tmp_path / "old", 1, nothing, before.append)
+    assert before == [6, 6, 6]
+    np.testing.assert_array_equal(second.sums, first.sums)
+    assert [path.name for path in (tmp_path / "old").rglob("*.npz")] == ["total.npz"]
+
+
+def test_what_a_kill_left_of_the_units_is_removed(prepared: Prepared, tmp_path: Path) -> None:
+    image_statistics.moments(prepared, tmp_path, 1, nothing)
+    image_statistics.sum_unit(UNITS[1], prepared, tmp_path)
+    image_statistics.moments(prepared, tmp_path, 1, nothing)
+    assert [path.name for path in tmp_path.rglob("*.npz")] == ["total.npz"]
 
 
 def test_the_manifests_name_the_images_and_the_outputs(data: Path, prepared: Prepared) -> None:
@@ -228,7 +248,8 @@ def test_a_jpeg_that_its_digest_vouches_for_and_that_cannot_be_decoded_is_named(
 
 def test_sums_of_fewer_images_than_there_are_are_refused(own: Prepared, tmp_path: Path) -> None:
     """Versions before took them of a list that had lost its end."""
-    image_statistics.moments(own, tmp_path / "statistics", 1, nothing)
+    for unit in UNITS:
+        image_statistics.sum_unit(unit, own, tmp_path / "statistics")
     Moments.zero(72).save(tmp_path / "statistics/train/n00000030.npz")
     wanted = "statistics: expected the sums of 18 images, found 12; remove it and start again"
     with pytest.raises(DataError, match=wanted):

@@ -19,6 +19,9 @@ from alexrep.prepare.prepared import REPREPARE, Prepared, jpegs, require_unchang
 NOTHING_VARIES = 1e-6
 """If the largest standard deviation is below this, in grey levels, the images are all alike."""
 
+TOTAL = "total.npz"
+"""Name of the sums of all units."""
+
 
 def make_plan(prepared: Prepared, stage: str) -> Plan:
     """Return the plan of the pass itself, or of one of its two stages."""
@@ -39,11 +42,13 @@ def moments(
     done: Callable[[int], None],
     before: Callable[[int], None] = lambda num: None,
 ) -> Moments:
-    """Sum over all training images; the sums of each finished unit are kept in `folder`.
+    """Sum over all training images.
+
+    The sums of each finished unit are kept in `folder` until those of all are.
 
     Args:
         prepared: The images.
-        folder: Where the sums of units are kept, for the other stage and for a restart.
+        folder: Where sums are kept, for the other stage and for a restart.
         workers: Number of worker processes.
         done: Called with the number of images of each unit that is summed.
         before: Called with the number of images of each unit summed by an earlier start.
@@ -53,16 +58,42 @@ def moments(
         DataError: If an image does not match its record, or there is none.
     """
     manifest.begin(make_plan(prepared, "statistics"), folder / manifest.NAME, folder / "plan.json")
-    units = prepared.units("train")
+    units, whole = prepared.units("train"), folder / TOTAL
+    if whole.exists():
+        total = Moments.load(whole)
+        before(total.num_images)
+    else:
+        _sum_units(prepared, units, folder, workers, done, before)
+        total = Moments.zero(prepared.side)
+        for unit in units:
+            total += Moments.load(_sums_path(folder, unit))
+    _require_all(total, prepared, folder)
+    if not whole.exists():
+        total.save(whole)
+    for unit in units:  # a megabyte and a half each at side 256
+        _sums_path(folder, unit).unlink(missing_ok=True)
+    return total
+
+
+def _sum_units(
+    prepared: Prepared,
+    units: list[str],
+    folder: Path,
+    workers: int,
+    done: Callable[[int], None],
+    before: Callable[[int], None],
+) -> None:
+    """Sum over the units that no earlier start has summed."""
     todo = [unit for unit in units if not _sums_path(folder, unit).exists()]
     for unit in set(units) - set(todo):
         before(Moments.load(_sums_path(folder, unit)).num_images)
     work = functools.partial(sum_unit, prepared=prepared, folder=folder)
     for _, count in pool.run(work, todo, workers, str):
         done(count)
-    total = Moments.zero(prepared.side)
-    for unit in units:
-        total += Moments.load(_sums_path(folder, unit))
+
+
+def _require_all(total: Moments, prepared: Prepared, folder: Path) -> None:
+    """Refuse the sums of no images, or of others than there are."""
     if total.num_images == 0:
         advice = "look at its quarantine; data for evaluation alone needs none"
         raise DataError(mismatch(prepared.folder, "training images", "none", advice))
@@ -70,7 +101,6 @@ def moments(
         # Versions before took the sums of a list that had been cut short.
         wanted, advice = f"the sums of {prepared.num_train:,} images", "remove it and start again"
         raise DataError(mismatch(folder, wanted, f"{total.num_images:,}", advice))
-    return total
 
 
 def sum_unit(unit: str, prepared: Prepared, folder: Path) -> int:
