@@ -5,6 +5,7 @@ or SIGTERM; nor joblib, which does so too, cannot name the item of a killed work
 hundreds of items ahead of a slow reader.
 """
 
+import functools
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -105,6 +106,23 @@ def run(
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def run_in_order(
+    work: Callable[[Item], Result], items: Iterable[Item], workers: int, name: Callable[[Item], str]
+) -> Iterator[Result]:
+    """Do as `run` does, and yield the results in the order of the items."""
+    waiting, following = dict[int, Result](), 0
+    second = functools.partial(_second, work)
+    for (number, _), result in run(second, enumerate(items), workers, lambda pair: name(pair[1])):
+        waiting[number] = result
+        while following in waiting:
+            yield waiting.pop(following)
+            following += 1
+
+
+def _second(work: Callable[[Item], Result], pair: tuple[int, Item]) -> Result:
+    return work(pair[1])
 
 
 @contextmanager

@@ -20,6 +20,7 @@ def command(
     sample: Annotated[
         int | None, typer.Option(min=30, help="With --statistics, so many images only.")
     ] = None,
+    workers: verifying.Workers = None,
 ) -> None:
     """Check the digests and counts of all finished stages of DATA; exit code 4 on a fault.
 
@@ -34,11 +35,10 @@ def command(
 
     if sample is not None and not statistics:
         raise typer.BadParameter("expected --statistics with it", param_hint="--sample")
-    total, num_faults = verifying.num_images(data), 0
-    with meter(
-        total * (2 if deep else 1), "images", is_quiet(ctx), where=data, keeps=False
-    ) as done:
-        for fault in check.check(data, deep, done):
+    total, num_faults = verifying.num_images(data) * (2 if deep else 1), 0
+    workers = workers or verifying.default_workers(total)
+    with meter(total, "images", is_quiet(ctx), where=data, keeps=False) as done:
+        for fault in check.check(data, deep, done, workers):
             options.note(fault)
             num_faults += 1
     if statistics and not num_faults:

@@ -308,3 +308,17 @@ def test_of_a_list_that_lost_its_end_only_the_digest_is_said(own: Path) -> None:
     path.write_bytes(path.read_bytes()[:-700])
     (fault,) = faults(own, deep=True)
     assert "n00000030.jsonl: expected sha256" in fault
+
+
+@pytest.mark.slow
+def test_several_workers_report_the_same_faults_in_the_same_order(own: Path) -> None:
+    for path in ("images/train/n00000020.tar", "images/val/00000.tar"):
+        flip(own / path, 3000)
+    for shard in sorted((own / "shards").glob("*.h5")):
+        flip(shard, shard.stat().st_size // 2)
+    (own / "images/train/n00000040.tar").unlink()
+    alone = faults(own, deep=True)
+    progress: list[int] = []
+    assert list(check.check(own, True, progress.append, 3)) == alone
+    assert len(alone) > 6
+    assert sum(progress) < 58

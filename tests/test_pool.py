@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +18,7 @@ from waiting import PATIENCE_S, wait_until
 from alexrep import pool
 from alexrep.errors import AlexrepError, DataError
 
+Pair = tuple[int, int]
 WORK_S = 120
 """Seconds of work of a worker that the test kills before it is done."""
 
@@ -319,3 +320,21 @@ def test_as_many_processors_as_this_process_may_use() -> None:
         assert pool.available() == 1
     finally:
         os.sched_setaffinity(0, allowed)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 1, 0, 2)])
+def test_results_that_come_in_any_order_are_yielded_in_that_of_the_items(
+    order: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(
+        work: Callable[[Pair], int],
+        items: Iterable[Pair],
+        workers: int,
+        name: Callable[[Pair], str],
+    ) -> Iterator[tuple[Pair, int]]:
+        pairs = list(items)
+        assert [name(pair) for pair in pairs] == ["0", "1", "2", "3"]
+        yield from ((pairs[place], work(pairs[place])) for place in order)
+
+    monkeypatch.setattr(pool, "run", run)
+    assert list(pool.run_in_order(lambda item: item * 10, range(4), 2, str)) == [0, 10, 20, 30]

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from alexrep import pool
 from alexrep.stages import app
+from alexrep.stages.cli import verifying
 
 FAULT = re.compile(r"alexrep: (?P<path>[^\n:]+)[^\n]*: expected [^\n]+, found [^\n]+; ([^\n]+)")
 
@@ -164,3 +166,16 @@ def test_the_advice_about_what_was_made_of_other_images_works(own: Path, raw: Pa
     follow(of_images[0], raw, own)
     follow(of_images[2], raw, own)
     assert verify(own).exit_code == 0
+
+
+def test_the_number_of_workers_may_be_given(data: Path) -> None:
+    for words in ([], ["--deep"]):
+        result = alexrep("verify", data, "--workers", "1", *words)
+        assert result.exit_code == 0
+        assert result.stdout == alexrep("verify", data, *words).stdout
+    assert alexrep("verify", data, "--workers", "0").exit_code == 2
+
+
+def test_processes_are_started_where_there_is_much_to_read() -> None:
+    assert verifying.default_workers(verifying.MANY - 1) == 1
+    assert verifying.default_workers(verifying.MANY) == pool.available()

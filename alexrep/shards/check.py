@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from alexrep import files, manifest, seal
+from alexrep import files, manifest, pool, seal
 from alexrep.errors import AlexrepError, DataError, ManifestError, mismatch
+from alexrep.ilsvrc.classes import ClassTable
 from alexrep.manifest import Manifest
+from alexrep.prepare import check as prepared_images
+from alexrep.prepare.check import compare
 from alexrep.prepare.image_statistics import removal
-from alexrep.prepare.prepared import REPREPARE, Prepared, jpegs, open_unchecked
-from alexrep.prepare.units import between
+from alexrep.prepare.prepared import Prepared, open_unchecked
 from alexrep.shards import outline, read, write
 from alexrep.shards.layout import REPACK
 from alexrep.shards.listing import Images, list_images
@@ -22,32 +24,33 @@ MOST = 10
 """Wrong labels reported for one shard; the rest are counted."""
 
 
-def check(data: Path, deep: bool, done: Callable[[int], None]) -> Iterator[str]:
-    """Yield one line for each fault found in a data folder.
+def check(data: Path, deep: bool, done: Callable[[int], None], workers: int = 1) -> Iterator[str]:
+    """Yield one line for each fault found in a data folder, in the same order for any `workers`.
 
     Args:
         data: The data folder.
         deep: Whether to read every byte of the prepared tars, too.
         done: Called with the number of images read since the last call.
+        workers: Processes at work.
 
     Raises:
         ManifestError: If preprocess has not finished.
     """
     record = manifest.read(data / "images" / manifest.NAME, "preprocess")
-    yield from _compare(record.outputs, data / "images", "preprocess")
+    yield from compare(record.outputs, data / "images", "preprocess")
     try:
         prepared = open_unchecked(data)
     except (DataError, ManifestError) as error:
         yield str(error)
         return  # the later stages refer to the class table
-    yield from _images(prepared, done) if deep else _tars(prepared)
+    yield from prepared_images.check(prepared, deep, workers if deep else 1, done)
     for stage, path in _manifests(data).items():
         if stage != "preprocess" and path.exists():
-            yield from _stage(stage, path, prepared, done)
+            yield from _stage(stage, path, prepared, done, workers)
 
 
 def _stage(
-    stage: str, path: Path, prepared: Prepared, done: Callable[[int], None]
+    stage: str, path: Path, prepared: Prepared, done: Callable[[int], None], workers: int
 ) -> Iterator[str]:
     """Compare a later stage's outputs with its manifest, and the manifest with the images."""
     try:
@@ -58,9 +61,9 @@ def _stage(
     yield from _chain(record, prepared, path)
     if stage == "pack":
         yield from _foreign(record, path.parent)
-        yield from _shards(record, path.parent, prepared, done)
+        yield from _shards(record, path.parent, prepared, done, workers)
     else:
-        yield from _compare(record.outputs, path.parent, stage)
+        yield from compare(record.outputs, path.parent, stage)
         yield from _num_images(record, path, prepared)
 
 
@@ -72,17 +75,6 @@ def _num_images(record: Manifest, path: Path, prepared: Prepared) -> Iterator[st
         if record.counts.get(key) != wanted:
             advice = f"{removal(path.parent)}, and run mean and pca again"
             yield mismatch(path, f"{wanted:,} {key}", record.counts.get(key), advice)
-
-
-def _compare(digests: dict[str, str], folder: Path, stage: str) -> Iterator[str]:
-    """Compare a stage's files with their digests."""
-    for name, digest in digests.items():
-        path = folder / name
-        if not path.is_file():
-            yield mismatch(path, "a file", "none", f"run {stage} again")
-        elif files.sha256_file(path) != digest:
-            advice = f"remove it and run {stage} again"
-            yield mismatch(path, f"sha256 {digest[:12]}", "another", advice)
 
 
 def _chain(record: Manifest, prepared: Prepared, path: Path) -> Iterator[str]:
@@ -122,63 +114,6 @@ def _manifests(data: Path) -> dict[str, Path]:
     }
 
 
-def _tars(prepared: Prepared) -> Iterator[str]:
-    """Check that every tar exists and reaches to the end of its last image, without reading it."""
-    for split in prepared.splits:
-        for unit in _unchanged(prepared, split):
-            try:
-                ends = [image.offset + image.size for image in prepared.verdicts(unit)]
-                end, num_bytes = max(ends, default=0), prepared.num_bytes(unit)
-            except AlexrepError as error:
-                yield str(error)
-                continue
-            if num_bytes < end:
-                wanted = f"at least {end:,} bytes"
-                yield mismatch(prepared.tar(unit), wanted, f"{num_bytes:,}", REPREPARE)
-
-
-def _images(prepared: Prepared, done: Callable[[int], None]) -> Iterator[str]:
-    """Compare the prepared and the quarantined images with their digests."""
-    for split in prepared.splits:
-        for unit in _unchanged(prepared, split):
-            try:
-                for verdict, jpeg in jpegs(prepared, unit):
-                    done(1)
-                    if files.sha256_bytes(jpeg) != verdict.sha256:
-                        where = f"{prepared.tar(unit)}: {verdict.name}"
-                        wanted = f"sha256 {verdict.sha256[:12]}"
-                        yield mismatch(where, wanted, "another", REPREPARE)
-                yield from _between(prepared, unit)
-                digests = {
-                    f"quarantine/{split}/{verdict.name}": verdict.source_sha256
-                    for verdict in prepared.all_verdicts(unit)
-                    if verdict.verdict == "quarantined"
-                }
-                yield from _compare(digests, prepared.folder, "preprocess")
-            except AlexrepError as error:
-                yield str(error)
-
-
-def _unchanged(prepared: Prepared, split: str) -> Iterator[str]:
-    """Yield the units of a split but for those whose lists were changed, which is reported."""
-    for unit in prepared.units(split):
-        list_of = {f"{unit}.jsonl": prepared.manifest.outputs[f"{unit}.jsonl"]}
-        if not any(_compare(list_of, prepared.folder, "preprocess")):
-            yield unit
-
-
-def _between(prepared: Prepared, unit: str) -> Iterator[str]:
-    """Compare a tar's headers and padding with what preprocess writes."""
-    tar = prepared.tar(unit)
-    with files.named(tar), tar.open("rb") as stream:
-        for name, offset, wanted in between(prepared.verdicts(unit)):
-            stream.seek(offset)
-            if stream.read(len(wanted)) != wanted:
-                yield mismatch(f"{tar}: {name}", "the bytes written there", "others", REPREPARE)
-        if stream.read(1):
-            yield mismatch(tar, f"{offset + len(wanted):,} bytes", "more", REPREPARE)
-
-
 def _foreign(packed: Manifest, shards: Path) -> Iterator[str]:
     """Report shards that the manifest does not list."""
     for path in sorted(shards.glob("*.h5")):
@@ -187,29 +122,57 @@ def _foreign(packed: Manifest, shards: Path) -> Iterator[str]:
 
 
 def _shards(
-    packed: Manifest, shards: Path, prepared: Prepared, done: Callable[[int], None]
+    packed: Manifest,
+    shards: Path,
+    prepared: Prepared,
+    done: Callable[[int], None],
+    workers: int,
 ) -> Iterator[str]:
     """Read every image of every shard, and compare the counts."""
     counts: Counter[str] = Counter()
     expected = _expected(packed, prepared)
-    for name, digest in packed.outputs.items():
-        path = shards / name
-        if not path.is_file():
-            yield mismatch(path, "a file", "none", "pack again")
-            continue
-        faults, num = list[str](), 0
-        if path.suffix == ".h5":
-            if unreadable := _unreadable(packed, path, digest):
-                yield unreadable
-                continue
-            faults, num = _shard(path, prepared, expected.get(name), done)
+    work = partial(_file, packed=packed, shards=shards, table=prepared.classes)
+    # Lists are made as they are taken: those of all shards would take gigabytes.
+    files_of_pack = (
+        (name, expected[name]() if name in expected else None) for name in packed.outputs
+    )
+    for name, (faults, num) in zip(
+        packed.outputs,
+        pool.run_in_order(work, files_of_pack, workers, lambda item: item[0]),
+        strict=True,
+    ):
         counts[f"{name.split('-')[0]} images"] += num
         yield from faults
-        if not faults and files.sha256_file(path) != digest:
-            yield mismatch(path, f"sha256 {digest[:12]}", "another", REPACK)
+        if num:
+            done(num)
     for key, wanted in packed.counts.items():
         if key.endswith("images") and counts[key] != wanted:
             yield mismatch(shards, f"{wanted} {key}", counts[key], "pack again")
+
+
+def _file(
+    item: tuple[str, Images | None], packed: Manifest, shards: Path, table: ClassTable
+) -> tuple[list[str], int]:
+    """Return the faults of one file of pack, and its number of images.
+
+    Args:
+        item: Its name, and the images that it should hold, in order; None if that is not known.
+        packed: The manifest of pack.
+        shards: The folder of both.
+        table: The class table.
+    """
+    name, expected = item
+    path, digest = shards / name, packed.outputs[name]
+    if not path.is_file():
+        return [mismatch(path, "a file", "none", "pack again")], 0
+    faults, num = list[str](), 0
+    if path.suffix == ".h5":
+        if unreadable := _unreadable(packed, path, digest):
+            return [unreadable], 0
+        faults, num = _shard(path, table, expected)
+    if not faults and files.sha256_file(path) != digest:
+        faults = [mismatch(path, f"sha256 {digest[:12]}", "another", REPACK)]
+    return faults, num
 
 
 def _unreadable(packed: Manifest, path: Path, digest: str) -> str | None:
@@ -240,7 +203,7 @@ def _expected(packed: Manifest, prepared: Prepared) -> dict[str, Callable[[], Im
     assert isinstance(num, int), "set by write.make_plan"  # noqa: S101
     for split in prepared.splits:
         lists = {k: v for k, v in prepared.manifest.outputs.items() if k.startswith(f"{split}/")}
-        if any(_compare(lists, prepared.folder, "preprocess")):
+        if any(compare(lists, prepared.folder, "preprocess")):
             continue
         listing = list_images(prepared, split, packed.seed or 0)
         for name, _, start, end in write.divide({split: listing}, num):
@@ -264,14 +227,9 @@ def _foreign_images(shard: read.Shard, images: Images) -> list[str]:
     return [mismatch(where, wanted, f"{found}{more}", advice)]
 
 
-def _shard(
-    path: Path,
-    prepared: Prepared,
-    expected: Callable[[], Images] | None,
-    done: Callable[[int], None],
-) -> tuple[list[str], int]:
+def _shard(path: Path, table: ClassTable, expected: Images | None) -> tuple[list[str], int]:
     """Return the faults of one shard and its number of images."""
-    faults, table = list[str](), prepared.classes
+    faults = list[str]()
     try:
         shard = read.open_shard(path)
     except AlexrepError as error:
@@ -288,6 +246,5 @@ def _shard(
     if len(wrong) > MOST:
         faults.append(f"{path}: and {len(wrong) - MOST} more such labels")
     if not wrong and expected is not None:
-        faults += _foreign_images(shard, expected())
-    done(len(shard))
+        faults += _foreign_images(shard, expected)
     return faults, len(shard)

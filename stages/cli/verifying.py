@@ -1,9 +1,31 @@
 """What `alexrep verify` needs beside the library's checks: totals, second look, last line."""
 
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from . import options
 from .progress import meter
+
+MANY = 50_000
+"""From so many images on, worker processes are worth the half second that they start in."""
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        max=1024,
+        help="Processes; if not given one, or from 50,000 images on all processors.",
+    ),
+]
+
+
+def default_workers(total: int) -> int:
+    """Return how many processes look at so many images."""
+    from alexrep import pool
+
+    return pool.available() if total >= MANY else 1
 
 
 def num_images(data: Path) -> int:
