@@ -93,6 +93,12 @@ class Network(nn.Module):
         ]
 
     @property
+    def takes(self) -> dict[str, Any]:
+        """What its input is made into at first, for `feed.augment.augment`."""
+        dtype = torch.bfloat16 if self.is_half else torch.float32
+        return {"dtype": dtype, "margin": int(getattr(self.model, "margin", 0))}
+
+    @property
     def auxiliary_weight(self) -> float:
         """Weight of the loss of each auxiliary output; the network may say its own."""
         return float(getattr(self.model, "auxiliary_weight", AUXILIARY))

@@ -9,14 +9,27 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from alexrep.feed import cuts
 from alexrep.feed.draws import Draws
 from alexrep.feed.listed import stepped
 from alexrep.feed.normalise import Inputs, normalise
+from alexrep.kernels import choice
+
+PATCHES = "augmentation"
+"""Name of its fused kernel."""
 
 
-def augment(images: Tensor, draws: Draws, inputs: Inputs, noisy: bool) -> Tensor:
+def augment(
+    images: Tensor,
+    draws: Draws,
+    inputs: Inputs,
+    noisy: bool,
+    *,
+    dtype: torch.dtype = torch.float32,
+    margin: int = 0,
+) -> Tensor:
     """Cut, reflect, subtract the mean, add the colour noise, divide, scale.
 
     Args:
@@ -24,10 +37,12 @@ def augment(images: Tensor, draws: Draws, inputs: Inputs, noisy: bool) -> Tensor
         draws: The random draws for these N images.
         inputs: Constants, on the images' device.
         noisy: Whether to add colour noise; without it nothing is divided either.
+        dtype: What the network would round its input to; only the fused kernel does it here.
+        margin: Zeros that the network would add at the right and at the bottom; likewise.
 
     Returns:
         Network input, float32 (N, 3, P, P), as the recipe's `input` says; by default grey levels
-        about zero.
+        about zero. Of the kernel `dtype`, (N, 3, P + margin, P + margin).
 
     Source: Krizhevsky et al. 2012, section 4.1. Departure: the released source
     draws from each worker's generator; here every draw is keyed by (seed, epoch, image).
@@ -37,6 +52,8 @@ def augment(images: Tensor, draws: Draws, inputs: Inputs, noisy: bool) -> Tensor
     shift = None
     if noisy:
         shift = torch.from_numpy(draws.alphas).to(images.device) @ inputs.noise.T  # (N, 3)
+    if choice.is_fused(PATCHES, images) and images.is_contiguous():
+        return _fused(images, draws, inputs, shift, dtype, margin).permute(0, 3, 1, 2)
     offsets, reflect = torch.from_numpy(draws.offsets), torch.from_numpy(draws.reflect)
     return _patches(images, offsets, reflect, inputs, shift).permute(0, 3, 1, 2)
 
@@ -102,6 +119,24 @@ def _patches(
     return out
 
 
+def _fused(
+    images: Tensor,
+    draws: Draws,
+    inputs: Inputs,
+    shift: Tensor | None,
+    dtype: torch.dtype,
+    margin: int,
+) -> Tensor:
+    """Do the same in one pass, to (N, P + margin, P + margin, 3) of `dtype`."""
+    from alexrep.kernels import patches  # noqa: PLC0415 (Triton is not everywhere)
+
+    corners = torch.from_numpy(np.column_stack([draws.offsets, draws.reflect]))
+    tables = corners.to(images.device), inputs.mean, shift, inputs.factors
+    numbers = inputs.side, margin, inputs.follows, inputs.divisor, inputs.is_bgr
+    out: Tensor = patches.make(images, *tables, *numbers, dtype)
+    return out
+
+
 def _whole_batch(
     images: Tensor, offsets: Tensor, reflect: Tensor, inputs: Inputs, shift: Tensor | None
 ) -> Tensor:
@@ -145,3 +180,34 @@ def _means(offsets: Tensor, reflect: Tensor, inputs: Inputs) -> Tensor:
     if not inputs.follows:
         return inputs.mean
     return cuts.gather(inputs.mean.expand(len(offsets), -1, -1, -1), offsets, reflect, inputs.side)
+
+
+def _try(device: torch.device) -> list[tuple[Tensor, Tensor]]:
+    """Augment a small batch by the kernel and by the plain form on the CPU."""
+    num, stored, side = 3, 20, 13
+    images = torch.arange(num * stored * stored * 3).mul(7).to(torch.uint8)
+    images = images.view(num, stored, stored, 3)
+    offsets = np.array([[0, 0], [7, 3], [2, 7]])
+    alphas = np.linspace(-2, 2, 3 * num, dtype=np.float32).reshape(num, 3)
+    draws = Draws(offsets, np.array([False, True, True]), alphas)
+    pairs = []
+    for follows in (False, True):
+        mean = torch.linspace(0, 255, (stored if follows else side) ** 2 * 3)
+        here = Inputs(
+            mean=mean.view(-1, stored if follows else side, 3),
+            noise=torch.linspace(-9, 9, 9).view(3, 3),
+            divisor=1.1,
+            side=side,
+            follows=follows,
+            is_bgr=follows,
+            factors=torch.linspace(0.5, 1, 3 * side) if follows else None,
+        )
+        shift = torch.from_numpy(alphas) @ here.noise.T
+        there = None if follows else shift.to(device)
+        fused = _fused(images.to(device), draws, here.to(device), there, torch.float32, 2).cpu()
+        plain = augment(images, draws, here, noisy=not follows).permute(0, 2, 3, 1)
+        pairs.append((fused, functional.pad(plain, (0, 0, 0, 2, 0, 2))))
+    return pairs
+
+
+choice.register(PATCHES, _try)

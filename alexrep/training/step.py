@@ -126,7 +126,7 @@ def _learn(
     labels = torch.from_numpy(job.labels[indices]).to(job.device, non_blocking=True)
     keys = dropout.keys(job.recipe.seed, job.position.step, piece)
     dropout.set_keys(job.model, keys.to(job.device, non_blocking=True))
-    patches = augment(images, draw(job, indices), job.inputs, rates.noise)
+    patches = augment(images, draw(job, indices), job.inputs, rates.noise, **job.network.takes)
     logits, *auxiliary = job.network.outputs(patches)
     loss = total = _loss(logits, labels, num_images)
     for others in auxiliary:

@@ -82,7 +82,7 @@ class AlexNet(nn.Module):
 
         Args:
             images: RGB patches in grey levels less the mean image, unscaled, floating point,
-                (N, 3, S, S).
+                (N, 3, S, S); or with the `margin` at the right and at the bottom already.
 
         Returns:
             The logits, (N, classes), on the first tower's device.
@@ -138,11 +138,13 @@ class AlexNet(nn.Module):
 
     def _enter(self, images: Tensor, columns: Sequence[Column]) -> list[Tensor]:
         """Check the images and hand them to each column."""
-        if images.shape[1:] != (3, self.side, self.side):
+        wide = self.side + self.margin
+        if images.shape[1:] not in ((3, self.side, self.side), (3, wide, wide)):
             expected = f"(N, 3, {self.side}, {self.side})"
             raise ValueError(f"images: expected {expected}, found {tuple(images.shape)}")
         # Zeros at the right and at the bottom only: 224 gives 55 x 55.
-        padded = functional.pad(images, (0, self.margin, 0, self.margin))
+        beyond = wide - images.shape[-1]
+        padded = functional.pad(images, (0, beyond, 0, beyond)) if beyond else images
         return [padded.to(column.device) for column in columns]
 
     def _leave(self, columns: Sequence[Column], parts: list[Tensor]) -> Tensor:
