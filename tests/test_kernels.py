@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from triton_kernels import CPU, ON_GPU, interpreted
 
@@ -19,9 +19,10 @@ from alexrep.kernels import choice
 from alexrep.models.alexnet import network as alexnet
 from alexrep.models.dropout import MaskDropout, keys
 from alexrep.models.normalisation import normalise_across_maps, normalise_within_map
+from alexrep.training.optimiser import Momentum2012
 
 UNIT = {torch.float32: 2.0**-20, torch.bfloat16: 2.0**-7, torch.float16: 2.0**-10}
-"""One unit in the last place of a type, beside a value; of float32, in which all is summed, eight."""
+"""A unit in the last place of a type, beside a value; of float32, in which all is summed, eight."""
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -194,6 +195,49 @@ def test_a_network_takes_patches_that_have_their_margin() -> None:
     assert network.margin > 0
     with choice.allowed("plain"):
         assert torch.equal(network(padded), network(patches))
+
+
+def updated(shapes: list[tuple[int, ...]], num_steps: int, frozen: bool) -> list[Tensor]:
+    """Make steps of the rule of 2012; return the weights and the velocities."""
+    generator = torch.Generator().manual_seed(len(shapes))
+    parts = [nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
+    groups = [
+        {"params": parts[::2], "rate": 0.1, "weight_decay": 0.01},
+        {"params": parts[1::2], "rate": 0.0 if frozen else 0.2},
+    ]
+    optimiser = Momentum2012([group for group in groups if group["params"]])
+    for _ in range(num_steps):
+        for part in parts:
+            part.grad = torch.randn(part.shape, generator=generator)
+        optimiser.step()
+    velocities = [state["velocity"] for state in optimiser.state.values()]
+    return [part.detach() for part in parts] + velocities
+
+
+shapes = st.lists(st.tuples(small, small), min_size=1, max_size=4)
+
+
+@settings(max_examples=5)
+@given(shapes, st.booleans())
+def test_the_update_of_2012_is_the_plain_form(shapes: list[tuple[int, ...]], frozen: bool) -> None:
+    shapes = [*shapes, (4100,)]  # more than one program's share
+    computed = updated(shapes, 2, frozen)
+    with choice.allowed("plain"):
+        plain = updated(shapes, 2, frozen)
+    for one, other in zip(computed, plain, strict=True):
+        require_close(one, other)
+
+
+def test_parameters_with_gaps_or_of_other_types_have_the_plain_update() -> None:
+    from alexrep.kernels.momentum_2012 import takes
+
+    whole, last = torch.zeros(2, 3, 4, 4), torch.zeros(2, 4, 4, 3).permute(0, 3, 1, 2)
+    assert takes([whole, last], [whole, last], [whole, last])
+    for odd in (last, whole.double(), torch.zeros(2, 3, 4, 8)[..., ::2]):
+        assert not takes([whole], [whole], [odd])
+        assert not takes([whole], [odd], [whole])
+    gaps = torch.zeros(2, 8)[:, ::2]
+    assert not takes([gaps], [gaps], [gaps])
 
 
 @pytest.mark.parametrize("name", sorted(choice.TRIALS))

@@ -20,8 +20,12 @@ from alexrep.config.optimiser import (
     SgdRule,
 )
 from alexrep.errors import ConfigError, ManifestError, mismatch
+from alexrep.kernels import choice
 from alexrep.training import torch_rules
 from alexrep.training.groups import Group, parameter_groups
+
+UPDATE = "update of 2012"
+"""Name of its fused kernel."""
 
 R = TypeVar("R", bound=Optimiser)
 
@@ -157,6 +161,13 @@ class Momentum2012(Optimizer):
     def _update(self, parameters: list[Tensor], rate: float, momentum: float, decay: float) -> None:
         velocities = [self._velocity(parameter) for parameter in parameters]
         gradients = [p.grad for p in parameters if p.grad is not None]
+        if choice.is_fused(UPDATE, parameters[0]):
+            from alexrep.kernels import momentum_2012  # noqa: PLC0415 (Triton is not everywhere)
+
+            if momentum_2012.takes(parameters, velocities, gradients):
+                parts = parameters, velocities, gradients
+                momentum_2012.update(*parts, momentum, decay * rate, rate)
+                return
         torch._foreach_mul_(velocities, momentum)
         if decay != 0:
             torch._foreach_add_(velocities, parameters, alpha=-decay * rate)
@@ -194,6 +205,34 @@ def shape_gradients(optimiser: Optimizer, rule: Optimiser) -> None:
 def _momentum_2012(rule: Momentum2012Rule, groups: list[Group]) -> Optimizer:
     return Momentum2012(groups, rule.momentum)
 
+
+def _try(device: torch.device) -> list[tuple[Tensor, Tensor]]:
+    """Update a few parameters by the kernel and by the plain form."""
+    from alexrep.kernels import momentum_2012  # noqa: PLC0415 (Triton is not everywhere)
+
+    made: list[list[Tensor]] = []
+    for is_fused in (True, False):
+        values = torch.arange(3 * 5000, device=device).sin().view(3, 5000)
+        weights = [
+            nn.Parameter(values[0].clone()),
+            nn.Parameter(values[1, :6].view(1, 2, 3).clone()),
+        ]
+        optimiser = Momentum2012([{"params": weights, "rate": 0.1, "weight_decay": 0.05}])
+        for step in range(2):
+            gradients = [(values[2] + step)[: w.numel()].view(w.shape) for w in weights]
+            if is_fused:
+                velocities = [optimiser._velocity(weight) for weight in weights]
+                parts = [weight.detach() for weight in weights], velocities, gradients
+                momentum_2012.update(*parts, 0.9, 0.05 * 0.1, 0.1)
+            else:
+                for weight, gradient in zip(weights, gradients, strict=True):
+                    weight.grad = gradient
+                optimiser.step()
+        made.append([*weights, *(optimiser._velocity(weight) for weight in weights)])
+    return list(zip(*made, strict=True))
+
+
+choice.register(UPDATE, _try)
 
 register(Momentum2012Rule, _momentum_2012)
 register(SgdRule, torch_rules.sgd)
