@@ -41,7 +41,7 @@ def test_a_step_up_to_its_loss_mixes_no_devices(
         choice.allowed(setting),
         FakeTensorMode(allow_non_fake_inputs=True),
     ):
-        values = {
+        values: dict[str, Tensor] = {
             name: torch.nn.Parameter(torch.empty_like(parameter, device=GPU))
             for name, parameter in network.named_parameters()
         }
