@@ -26,6 +26,8 @@ def command(
     dry_run: train_options.DryRun = False,
     device: options.Device = "auto",
     workers: options.Threads = None,
+    copy_to: train_options.CopyTo = None,
+    keep_copy: train_options.KeepCopy = False,
 ) -> None:
     """Train a network by a recipe; started again, go on from the last checkpoint.
 
@@ -43,7 +45,8 @@ def command(
     short |= {"weight_decay": weight_decay, "weights": weights, "print_freq": print_freq}
     named = (data, run, recipe, arch, mode, resume_last)
     choice = training.choose(training.Asked(*named, short, rate, tuple(setting or ())))
+    order = training.order(data, copy_to, keep_copy, is_training=not (evaluate or dry_run))
     if evaluate:
         training.score(ctx, choice, data, device, workers, signal)
     else:
-        training.train(ctx, choice, data, dry_run, device, workers, signal)
+        training.train(ctx, choice, order or data, dry_run, device, workers, signal)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from alexrep.compute.processes import Processes, joined
+from alexrep.compute.processes import START_S, Processes, joined
 from alexrep.compute.rank import ProcessRank, own_towers
 from alexrep.errors import ConfigError, mismatch
 
@@ -52,12 +52,15 @@ def widest_float(device: torch.device) -> torch.dtype:
 
 
 @contextlib.contextmanager
-def meeting(name: str, towers: Sequence[str] = ()) -> Iterator[tuple[torch.device, Processes]]:
+def meeting(
+    name: str, towers: Sequence[str] = (), start_s: float = START_S
+) -> Iterator[tuple[torch.device, Processes]]:
     """Join the ranks that torchrun or Slurm started, each on its device.
 
     Args:
         name: As for `pick`; "auto" and "cuda" give each process a GPU of its own.
         towers: Devices of the first process's towers; a process computes where its first one is.
+        start_s: Seconds that the first process waits for the last one.
 
     Raises:
         ConfigError: If there is no such device, or the environment is incomplete.
@@ -67,5 +70,5 @@ def meeting(name: str, towers: Sequence[str] = ()) -> Iterator[tuple[torch.devic
     device = process.device(pick(name))
     if towers:
         device = torch.device(own_towers(towers, process.local_rank)[0])
-    with joined(process, device) as processes:
+    with joined(process, device, start_s=start_s) as processes:
         yield device, processes

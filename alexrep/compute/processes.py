@@ -154,7 +154,10 @@ class Processes:
 
 @contextlib.contextmanager
 def joined(
-    process: ProcessRank, device: torch.device, patience_s: float = 30.0
+    process: ProcessRank,
+    device: torch.device,
+    patience_s: float = 30.0,
+    start_s: float = START_S,
 ) -> Iterator[Processes]:
     """Set up the process group, and tear it down at the end.
 
@@ -163,6 +166,7 @@ def joined(
         device: Where this process computes.
         patience_s: Seconds without a sign of life after which a process counts as dead, and
             all others end.
+        start_s: Seconds that the first process waits for the last one.
 
     Raises:
         AlexrepError: If a rank does not start, dies or hangs; it is named.
@@ -172,7 +176,7 @@ def joined(
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    store = _meet(process)
+    store = _meet(process, start_s)
     heartbeat = Heartbeat(store, process, patience_s)
     is_whole = False
     try:
@@ -186,9 +190,9 @@ def joined(
             distributed.destroy_process_group()
 
 
-def _meet(process: ProcessRank) -> Store:
+def _meet(process: ProcessRank, start_s: float) -> Store:
     """Return the store through which the processes find one another."""
-    timeout = datetime.timedelta(seconds=START_S)
+    timeout = datetime.timedelta(seconds=start_s)
     url = f"tcp://{process.address}"
     store: Store
     try:

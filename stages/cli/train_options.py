@@ -87,6 +87,17 @@ ResumeLast = Annotated[
 Evaluate = Annotated[
     bool, typer.Option("-e", "--evaluate", help="Only score the run, as alexrep eval does.")
 ]
+CopyTo = Annotated[
+    Path | None,
+    typer.Option(
+        "--copy-to",
+        metavar="FOLDER",
+        help="Copy the shards to this machine's own disk first, and train on the copy.",
+    ),
+]
+KeepCopy = Annotated[
+    bool, typer.Option("--keep-copy", help="Leave that copy for a later training.")
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="A few steps, and what a run would take; write nothing.")
 ]

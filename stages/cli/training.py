@@ -1,5 +1,6 @@
 """What `alexrep train` does beside the library: which recipe and folder its options mean."""
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,11 +10,13 @@ from pathlib import Path
 import typer
 
 from alexrep.compute.devices import meeting
+from alexrep.compute.processes import START_S
 from alexrep.compute.rank import ProcessRank
 from alexrep.config import fitted, overrides, recipes
 from alexrep.config.recipe import Recipe
 from alexrep.errors import ConfigError, mismatch
-from alexrep.feed import dataset
+from alexrep.feed import dataset, local_copy
+from alexrep.feed.local_copy import Order
 from alexrep.pool import default_threads
 from alexrep.runs import copying, fresh, listing
 from alexrep.runs.folder import RunFolder
@@ -29,6 +32,8 @@ from .progress import is_quiet
 
 ROOT = Path("runs")
 """Where the runs are that were given no folder."""
+COPYING_S = 3600.0
+"""How long the first machine waits for the others, which copy the data to their own disks."""
 BATCH_SIZE = 64
 """Images in a batch that is only scored."""
 LESS_MEMORY = "raise compute.accumulate or lower --batch-size; --workers if the machine is short"
@@ -93,7 +98,45 @@ def choose(asked: Asked) -> Choice:
     return Choice(chosen, run, mode, made)
 
 
+def order(data: Path, folder: Path | None, keeps: bool, is_training: bool) -> Order | None:
+    """Return what is to be copied to this machine's own disk, if anything is.
+
+    Raises:
+        ConfigError: If options contradict one another, or a variable in the folder is not set.
+    """
+    option = "--keep-copy" if folder is None else "--copy-to"
+    if keeps and folder is None:
+        raise ConfigError(mismatch(option, "--copy-to beside it", "none", "name a folder"))
+    if folder is None:
+        return None
+    if not is_training:
+        found = "--evaluate or --dry-run"
+        raise ConfigError(mismatch(option, "a training", found, "leave one out"))
+    return Order(data, local_copy.expand(folder), keeps)
+
+
 def train(
+    ctx: typer.Context,
+    choice: Choice,
+    source: Path | Order,
+    dry_run: bool,
+    device: str,
+    workers: int | None,
+    signal: Signal,
+) -> None:
+    """Train what was chosen, or rehearse it; say what came of it."""
+    with contextlib.ExitStack() as uses:
+        if isinstance(source, Path):
+            data, wait_s = source, START_S
+        else:
+            open_inputs(source.data, choice.recipe).close()  # before hours of copying
+            options.require_run_folder(choice.folder(writes=False), source.data)
+            copy = local_copy.made(source, options.note, signal)
+            data, wait_s = uses.enter_context(copy), COPYING_S
+        _train(ctx, choice, data, dry_run, device, workers, signal, wait_s)
+
+
+def _train(
     ctx: typer.Context,
     choice: Choice,
     data: Path,
@@ -101,15 +144,15 @@ def train(
     device: str,
     workers: int | None,
     signal: Signal,
+    wait_s: float,
 ) -> None:
-    """Train what was chosen, or rehearse it; say what came of it."""
     chosen = choice.recipe
     run = choice.folder(writes=False)
     options.require_run_folder(run, data)
     require_runnable(chosen, inputs := open_inputs(data, chosen))
     if choice.made:
         options.note(f"recipe {chosen.name}, made for these images: {', '.join(choice.made)}")
-    with inputs, meeting(device, chosen.compute.towers) as (own, group):
+    with inputs, meeting(device, chosen.compute.towers, wait_s) as (own, group):
         run = choice.folder(writes=not dry_run)
         resources = Resources(own, workers or default_threads(), group, options.note)
         request = Request(chosen, inputs, run, resources, choice.mode)
