@@ -14,7 +14,7 @@ SECONDS = 6
 what a sound file takes. The system ends it then, whoever waits for it."""
 MEMORY = 4 << 30
 """Address space that an attempt may take, in bytes."""
-_CODE = "import sys; from alexrep.guarded import _attempt; _attempt(*sys.argv[1:])"
+_CODE = "import sys; from alexrep.guarded import _limited; _limited(*sys.argv[1:])"
 
 
 def fault(function: str, *arguments: str, content: bytes = b"") -> str | None:
@@ -28,27 +28,37 @@ def fault(function: str, *arguments: str, content: bytes = b"") -> str | None:
         arguments: Texts to call it with.
         content: Bytes to call it with.
     """
-    command = [sys.executable, "-c", _CODE, str(SECONDS + len(arguments)), function, *arguments]
-    ended = subprocess.run(command, input=content, capture_output=True, check=False)
-    if ended.returncode == 0:
+    code = exit_code(SECONDS + len(arguments), function, arguments, content)
+    if code == 0:
         return None
-    if ended.returncode < 0:
+    if code < 0:
         return "bytes on which its reader crashes or never ends"
     return "bytes that its reader has no memory for"
 
 
-def _attempt(seconds: str, function: str, *arguments: str) -> None:
-    """Call the function, in the new process."""
+def exit_code(seconds: int, function: str, arguments: tuple[str, ...], content: bytes) -> int:
+    """Call a function in a new Python process; 1: no memory; below 0: the signal that ended it."""
+    command = [sys.executable, "-c", _CODE, str(seconds), function, *arguments]
+    return subprocess.run(command, input=content, capture_output=True, check=False).returncode
+
+
+def _limited(seconds: str, function: str, *arguments: str) -> None:
+    """Call the function under limits, in the new process."""
     limits = (resource.RLIMIT_CPU, int(seconds)), (resource.RLIMIT_CORE, 0)
     for kind, value in (*limits, (resource.RLIMIT_AS, MEMORY)):
         system.limit(kind, value)
+    sys.exit(attempt(function, arguments, sys.stdin.buffer.read()))
+
+
+def attempt(function: str, arguments: tuple[str, ...], content: bytes) -> int:
+    """Call the function, whatever it raises; return 1 if memory was short, else 0."""
     import importlib  # noqa: PLC0415 (after the limits)
 
     module, name = function.split(":")
-    content = sys.stdin.buffer.read()
     try:
         getattr(importlib.import_module(module), name)(*([content] if content else []), *arguments)
     except MemoryError:
-        sys.exit(1)
+        return 1
     except Exception:
-        pass
+        return 0
+    return 0

@@ -144,20 +144,18 @@ class Format:
     pattern: str
     """Which files of the example are of this kind, below its folder."""
     read: Reader
-    is_slow: bool = False
-    """Whether a process is started to read it, which takes a second."""
 
 
 FORMATS = {
     "tar of tars": Format("raw/DEMO_img_train.tar", originals("raw")),
     "tar": Format("raw/DEMO_img_val.tar", originals("raw")),
-    "devkit": Format("raw/DEMO_devkit.tar.gz", originals("raw"), is_slow=True),
-    "meta.mat": Format("unpacked/**/meta.mat", originals("unpacked"), is_slow=True),
-    "ground truth": Format("unpacked/**/*.txt", originals("unpacked"), is_slow=True),
+    "devkit": Format("raw/DEMO_devkit.tar.gz", originals("raw")),
+    "meta.mat": Format("unpacked/**/meta.mat", originals("unpacked")),
+    "ground truth": Format("unpacked/**/*.txt", originals("unpacked")),
     "zip": Format("kaggle/*.zip", originals("kaggle")),
-    "parquet": Format("parquet/data/*", originals("parquet"), is_slow=True),
-    "hub tar": Format("hub/*images*", originals("hub"), is_slow=True),
-    "webdataset": Format("webdataset/imagenet*", originals("webdataset"), is_slow=True),
+    "parquet": Format("parquet/data/*", originals("parquet")),
+    "hub tar": Format("hub/*images*", originals("hub")),
+    "webdataset": Format("webdataset/imagenet*", originals("webdataset")),
     "jpeg": Format("images/a.JPEG", picture("images/a.JPEG")),
     "progressive jpeg": Format("images/progressive.JPEG", picture("images/progressive.JPEG")),
     "png": Format("images/a.png", picture("images/a.png")),
@@ -177,9 +175,9 @@ FORMATS = {
     "verdicts": Format("data/images/*/*.json*", prepared("data")),
     "prepared tar": Format("data/images/*/*.tar", prepared("data")),
     "shard": Format("data/shards/*.h5", packed("data")),
-    "shard without outline": Format("old/shards/*.h5", packed("old"), is_slow=True),
-    "manifests of statistics": Format("old/*.manifest.json", packed("old"), is_slow=True),
-    "manifest of shards": Format("old/shards/manifest.json", packed("old"), is_slow=True),
+    "shard without outline": Format("old/shards/*.h5", packed("old")),
+    "manifests of statistics": Format("old/*.manifest.json", packed("old")),
+    "manifest of shards": Format("old/shards/manifest.json", packed("old")),
     "class table": Format("data/shards/classes.json", packed("data")),
     "mean.npy": Format("data/mean.npy", packed("data")),
     "pca.json": Format("data/pca.json", packed("data")),
