@@ -32,6 +32,8 @@ Result = TypeVar("Result")
 
 LOOK_S = 0.1
 """Seconds until a signal is noticed at the latest."""
+_OF_TERMINAL = (signal.SIGINT, signal.SIGHUP)
+"""What a terminal sends to all processes in it; the parent handles it for its workers."""
 
 
 def available() -> int:
@@ -218,9 +220,9 @@ def _recorded_signals() -> Iterator[list[int]]:
 
 
 @contextmanager
-def _sigint_blocked() -> Iterator[None]:
-    """Block SIGINT in processes that are started in the block, from their start on."""
-    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _signals_blocked() -> Iterator[None]:
+    """Block SIGINT and SIGHUP in processes that start in the block, from their start on."""
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_TERMINAL)
     try:
         yield
     finally:
@@ -250,7 +252,7 @@ def _submit(pool: Executor, work: Callable[[Item], Result], item: Item) -> Futur
             closes the pipes that the new one should inherit.
     """
     try:
-        with _sigint_blocked():
+        with _signals_blocked():
             return pool.submit(work, item)
     except ValueError:  # a closed pipe's descriptor was reused
         raise BrokenProcessPool from None
@@ -265,10 +267,11 @@ _work: Callable[[Any], Any]
 
 
 def _begin(work: Callable[[Any], Any]) -> None:
-    """Become a worker: ignore Ctrl-C, which the parent handles, and end as soon as it has ended."""
+    """Become a worker: leave the terminal's signals to the parent, and end when it has ended."""
     global _work  # noqa: PLW0603
     _work = work
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in _OF_TERMINAL:
+        signal.signal(number, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()

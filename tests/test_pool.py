@@ -42,6 +42,11 @@ def fail_at_3(number):
     return number
 
 
+def hang_up(number):
+    os.kill(os.getpid(), signal.SIGHUP)
+    return number
+
+
 def rename(paths):
     os.replace(*paths)
 
@@ -304,6 +309,10 @@ def test_a_signal_ends_workers_in_the_midst_of_their_work(
     assert parent.process.communicate(timeout=WORK_S / 2)[1] == ""
     assert parent.process.returncode == code
     assert none_lives(parent.workers())
+
+
+def test_a_closed_terminal_ends_no_worker(work: ModuleType) -> None:
+    assert [number for number, _ in pool.run(work.hang_up, [5], 2, str)] == [5]
 
 
 def test_the_former_handlers_of_signals_are_back_afterwards(work: ModuleType) -> None:

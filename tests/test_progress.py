@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from alexrep.errors import Interrupted
 from alexrep.stages.cli.progress import counted, meter, span
 
 
@@ -152,17 +153,41 @@ def test_ctrl_c_tells_where_nothing_is_kept() -> None:
         work()
 
 
+def test_a_closed_terminal_ends_the_work_after_its_part_and_can_go_on() -> None:
+    former = signal.getsignal(signal.SIGHUP)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever started the tests may ignore it
+    parts: list[int] = []
+
+    def work() -> None:
+        with meter(9, "images", where="x") as progress:
+            os.kill(os.getpid(), signal.SIGHUP)
+            parts.append(4)
+            progress(4)
+            parts.append(5)
+
+    try:
+        with pytest.raises(Interrupted, match="4 of 9 images done and kept; stopped by SIGHUP"):
+            work()
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, former)
+    assert parts == [4]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("is_ignored", [True, False])
-def test_a_ctrl_c_that_is_ignored_or_handled_elsewhere_is_left_alone(is_ignored: bool) -> None:
+def test_a_signal_that_is_ignored_or_handled_elsewhere_is_left_alone(
+    is_ignored: bool, number: signal.Signals
+) -> None:
     handler = signal.SIG_IGN if is_ignored else lambda *_: None
-    former = signal.signal(signal.SIGINT, handler)
+    former = signal.signal(number, handler)
     try:
         with meter(1, "images") as progress:
-            assert signal.getsignal(signal.SIGINT) == handler
-            os.kill(os.getpid(), signal.SIGINT)
+            assert signal.getsignal(number) == handler
+            os.kill(os.getpid(), number)
             progress(1)
     finally:
-        signal.signal(signal.SIGINT, former)
+        signal.signal(number, former)
 
 
 def test_another_thread_has_progress_too() -> None:

@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Never, Protocol
 
 import typer
 
+from alexrep.errors import Interrupted
+
 if TYPE_CHECKING:
     from tqdm import tqdm
 
 INTERVAL_S = 30.0
+_USUAL = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+"""Signals of a terminal, and their handlers where nobody else handles them."""
 
 
 class Progress(Protocol):
@@ -43,8 +47,8 @@ def meter(
 ) -> Iterator["Counter"]:
     """Yield what is told how many more of `total` are done.
 
-    A first Ctrl-C is acknowledged at once, and ends the work when it next tells of a part that
-    is done; a second one ends the process.
+    A first Ctrl-C or SIGHUP is acknowledged at once, and ends the work when it next tells of a
+    part that is done; a second Ctrl-C ends the process.
 
     Args:
         total: How many there are.
@@ -52,34 +56,39 @@ def meter(
         quiet: Show nothing.
         clock: Seconds since some moment.
         check: Called after each part of the work; raises if the folder's lock was lost.
-        where: What is worked on, for the message after Ctrl-C.
+        where: What is worked on, for the message after a signal.
         keeps: Whether what is done need not be done again.
 
     Raises:
         KeyboardInterrupt: After Ctrl-C; its text says what is kept.
+        Interrupted: After SIGHUP, of a terminal that is closed; its text says so, too.
     """
     counter = Counter(check)
     try:
         with _shown(total, unit, quiet, clock) as counter.progress, _stoppable() as counter.stopped:
             yield counter
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, _HungUp) as error:
         kept = "done and kept" if keeps else "looked at"
         done = f"{counter.done:,} of {total:,} {unit} {kept}"
         again = "start again to go on" if keeps else "start again"
+        if isinstance(error, _HungUp):
+            raise Interrupted(f"{where}: {done}; stopped by SIGHUP; {again}") from None
         raise KeyboardInterrupt(f"{where}: {done}; stopped by Ctrl-C; {again}") from None
 
 
+class _HungUp(Exception):
+    """The terminal was closed."""
+
+
 @contextlib.contextmanager
-def _stoppable() -> Iterator[Callable[[], object]]:
-    """Yield what tells whether Ctrl-C has come; elsewhere handled or ignored, it is left alone."""
+def _stoppable() -> Iterator[Callable[[], str | None]]:
+    """Yield what tells of a signal of the terminal that is not ignored or handled elsewhere."""
     from alexrep import signals
 
     is_main = threading.current_thread() is threading.main_thread()
-    if is_main and signal.getsignal(signal.SIGINT) == signal.default_int_handler:
-        with signals.flagged(numbers=(signal.SIGINT,)) as signalled:
-            yield signalled
-    else:
-        yield lambda: None
+    numbers = [one for one, usual in _USUAL.items() if is_main and signal.getsignal(one) == usual]
+    with signals.flagged(numbers=numbers) as signalled:
+        yield signalled
 
 
 @contextlib.contextmanager
@@ -97,10 +106,10 @@ def _shown(total: int, unit: str, quiet: bool, clock: Callable[[], float]) -> It
 
 
 class Counter:
-    """Counts, and looks at the lock and for Ctrl-C after each part of the work."""
+    """Counts, and looks at the lock and for signals after each part of the work."""
 
     progress: Progress
-    stopped: Callable[[], object]
+    stopped: Callable[[], str | None]
 
     def __init__(self, check: Callable[[], None]) -> None:
         self._check = check
@@ -126,8 +135,8 @@ class Counter:
     def _count(self, more: int) -> None:
         self.done += more
         self._check()
-        if self.stopped():
-            raise KeyboardInterrupt
+        if name := self.stopped():
+            raise KeyboardInterrupt if name == signal.SIGINT.name else _HungUp
 
 
 class _Silence:
