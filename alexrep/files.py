@@ -12,6 +12,7 @@ from pathlib import Path
 
 from alexrep.errors import DataError, mismatch
 from alexrep.owner import is_running
+from alexrep.system import FAILING
 
 PARTIAL = ".partial"
 _LONGEST = 255
@@ -153,6 +154,18 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
+def read_bytes(path: Path) -> bytes:
+    """Read a file; an error of its disk names it, also after it was opened."""
+    with named(path):
+        return path.read_bytes()
+
+
+def read_text(path: Path, encoding: str = "utf-8", errors: str = "strict") -> str:
+    """Read a text; as `read_bytes` does."""
+    with named(path):
+        return path.read_text(encoding, errors)
+
+
 def write_bytes(
     path: Path, content: bytes | memoryview, check: Callable[[], None] = nothing
 ) -> None:
@@ -187,12 +200,12 @@ def make_folder(folder: Path) -> None:
 
     Raises:
         DataError: If that is refused, or something else has the name.
-        OSError: If the disk is full.
+        OSError: If the disk is full or fails.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        if error.errno in FULL:
+        if error.errno in (*FULL, *FAILING):
             raise
         message = mismatch(folder, "a folder to write to", error.strerror, "name another folder")
         raise DataError(message) from None

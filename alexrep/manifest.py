@@ -16,13 +16,13 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from alexrep import __version__, seal
 from alexrep.errors import ManifestError, mismatch
-from alexrep.files import nothing, sha256_file, to_json, write_bytes
+from alexrep.files import nothing, read_bytes, sha256_file, to_json, write_bytes
 
 NAME = "manifest.json"
 DIGEST = re.compile("[0-9a-f]{64}")
 """A SHA-256, as inputs are named by."""
-SEALED = ("preprocess", "mean", "pca", "pack")
-"""Stages of data folders, whose manifests others trust: each has its digest beside it."""
+SEALED = ("preprocess", "mean", "pca", "pack", "train")
+"""Stages whose manifests others trust: each has its digest beside it."""
 LIBRARIES = ("h5py", "numpy", "pillow", "pillow-simd", "scipy", "simplejpeg", "torch")
 
 
@@ -117,9 +117,16 @@ def foresee(
 
 
 def planned(manifest: Path, plan_file: Path) -> Plan | None:
-    """Return the plan on disk, finished or not; None if there is none."""
+    """Return the plan on disk, finished or not; None if there is none.
+
+    Raises:
+        ManifestError: If it is unreadable, or not what its seal says.
+    """
     if manifest.exists():
-        return _load(Manifest, manifest)
+        content = read_bytes(manifest)
+        record = _load(Manifest, manifest, content)
+        seal.require(manifest, content, record.stage)
+        return record
     return _load(Plan, plan_file) if plan_file.exists() else None
 
 
@@ -150,7 +157,7 @@ def finish(
         versions = {"program": record.program, "libraries": record.libraries}
         if existing.model_copy(update=versions) == record:
             if plan.stage in SEALED and not seal.is_sealed(manifest):
-                seal.write(manifest, manifest.read_bytes())
+                seal.write(manifest, read_bytes(manifest))
             return existing
     content = to_json(record.model_dump()).encode()
     if plan.stage in SEALED:
@@ -168,7 +175,7 @@ def read(manifest: Path, stage: str) -> Manifest:
     """
     if not manifest.exists():
         raise ManifestError(_missing(manifest, stage))
-    content = manifest.read_bytes()
+    content = read_bytes(manifest)
     record = _load(Manifest, manifest, content)
     if record.stage != stage:
         raise ManifestError(_of_another_stage(manifest, stage, record.stage))
@@ -232,7 +239,7 @@ def digest(manifest: Path) -> str:
 
 def _load(kind: type[Record], path: Path, content: bytes | None = None) -> Record:
     try:
-        return kind.model_validate_json(path.read_bytes() if content is None else content)
+        return kind.model_validate_json(read_bytes(path) if content is None else content)
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"]) or "the text"
         advice = "remove it and what it lists, and run the stage again"

@@ -5,6 +5,7 @@ or SIGTERM; nor joblib, which does so too, cannot name the item of a killed work
 hundreds of items ahead of a slow reader.
 """
 
+import errno
 import functools
 import multiprocessing
 import multiprocessing.connection
@@ -189,6 +190,9 @@ def _locks(context: SpawnContext) -> Iterator[None]:
     try:
         context.Lock()
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+            error.filename = "/dev/shm"
+            raise
         advice = "let it be writable, or do without it with --workers 1"
         wanted = "room for the locks of worker processes"
         raise AlexrepError(mismatch("/dev/shm", wanted, repr(error.strerror), advice)) from None

@@ -37,7 +37,7 @@ def require(manifest: Path, content: bytes, stage: str) -> None:
         ManifestError: If they differ.
     """
     try:
-        sealed = path_of(manifest).read_bytes()
+        sealed = files.read_bytes(path_of(manifest))
     except FileNotFoundError:
         return
     if sealed[:_DIGITS] != files.sha256_bytes(content).encode():

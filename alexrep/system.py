@@ -9,6 +9,13 @@ from pathlib import Path
 
 REMOTE_IO = getattr(errno, "EREMOTEIO", errno.EIO)
 """What Linux says of a disk elsewhere; other systems have no such number."""
+OF_PATHS = (
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),
+    *(errno.EINVAL, errno.ESPIPE, errno.EOVERFLOW),
+)
+"""Error numbers of a path that leads to no such file, or of a place that a file does not have."""
+FAILING = (errno.EIO, errno.ENOLCK, errno.ESTALE, errno.ETIMEDOUT, errno.ENXIO, REMOTE_IO)
+"""What the system says of a disk, or of a server, that does not work."""
 ENVIRONMENT = (
     errno.EIO,
     errno.EACCES,
@@ -31,13 +38,14 @@ ENVIRONMENT = (
 def require_sound_disk(error: BaseException, path: Path) -> None:
     """Raise an error of the disk or the system again, with the file's name.
 
-    It says nothing about the file's bytes, whoever reads them.
+    It says nothing about the file's bytes, whoever reads them: not that it is damaged.
 
     Args:
         error: What was raised while the file was read.
         path: The file.
     """
-    if isinstance(error, OSError) and error.errno in ENVIRONMENT:
+    # Libraries raise one without a number for damaged bytes.
+    if isinstance(error, OSError) and error.errno not in (None, *OF_PATHS):
         error.filename = error.filename or str(path)
         raise error
 
@@ -67,10 +75,10 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def limit(kind: int, value: int) -> None:
-    """Lower a limit of this process; where the system does not take it, nothing is limited.
+def limit(kind: int, value: int, most: int | None = None) -> None:
+    """Lower a limit of this process, up to `most`; where it is not taken, nothing is limited.
 
     macOS refuses to limit the address space, of which a process holds more from its start.
     """
     with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(kind, (value, value))
+        resource.setrlimit(kind, (value, value if most is None else most))

@@ -212,7 +212,7 @@ def forked(seconds: int, function: str, arguments: tuple[str, ...], content: byt
         try:
             os._exit(guarded.attempt(function, arguments, content))
         finally:
-            os._exit(1)
+            os._exit(guarded.NO_MEMORY)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 

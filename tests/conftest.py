@@ -454,7 +454,9 @@ def make_run(tmp_path: Path) -> Callable[..., RunFolder]:
             for which in ("last", "best"):
                 files.write_bytes(folder.checkpoint(which), which.encode())
         if is_finished:
-            files.write_json(folder.manifest, {})
+            names = "settings", "inputs", "libraries", "counts", "outputs"
+            empty: dict[str, Any] = {name: {} for name in names}
+            files.write_json(folder.manifest, {"stage": "train", **empty})
             files.write_json(folder.result("val", "ten-crop"), RESULT)
         return folder
 

@@ -160,3 +160,24 @@ def test_a_damaged_manifest_of_the_images_is_not_blamed_on_the_shards(
 def test_prepared_images_may_be_gone(own: Path) -> None:
     shutil.rmtree(own / "images")
     open_data(own).close()
+
+
+@pytest.mark.parametrize(
+    ("name", "group", "key"),
+    [
+        ("mean.manifest.json", "inputs", "images"),
+        ("mean.manifest.json", "outputs", "mean.npy"),
+        ("shards/manifest.json", "counts", "val quarantined"),
+        ("shards/manifest.json", "inputs", "images"),
+    ],
+)
+def test_a_manifest_of_before_that_lacks_a_field_is_one_line(
+    own: Path, name: str, group: str, key: str
+) -> None:
+    path = own / name
+    seal.path_of(path).unlink()
+    record = json.loads(path.read_text())
+    del record[group][key]
+    path.write_text(json.dumps(record))
+    with pytest.raises((DataError, ManifestError), match=": expected "):
+        open_data(own)

@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from alexrep import guarded
+from alexrep.errors import AlexrepError
 
 
 def test_what_ends_well_has_no_fault() -> None:
@@ -29,6 +30,23 @@ def grow() -> None:
     bytearray(1 << 40)
 
 
+def kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def leave() -> None:
+    os._exit(1)
+
+
+@pytest.mark.parametrize(("name", "found"), [("kill", "SIGKILL"), ("leave", "1")])
+def test_a_process_that_is_killed_says_nothing_of_the_bytes(
+    monkeypatch: pytest.MonkeyPatch, name: str, found: str
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.path.dirname(__file__))
+    with pytest.raises(AlexrepError, match=f"a result, found one that ended with {found}; look"):
+        guarded.fault(f"test_guarded:{name}")
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [("crash", "crashes or never ends"), ("hang", "crashes or never"), ("grow", "has no memory")],
@@ -37,6 +55,5 @@ def test_a_crash_a_loop_and_a_lack_of_memory_are_told(
     monkeypatch: pytest.MonkeyPatch, name: str, said: str
 ) -> None:
     monkeypatch.setattr(guarded, "SECONDS", 2)
-    monkeypatch.syspath_prepend(os.path.dirname(__file__))
     monkeypatch.setenv("PYTHONPATH", os.path.dirname(__file__))
     assert said in str(guarded.fault(f"test_guarded:{name}"))

@@ -29,7 +29,7 @@ from alexrep.errors import AlexrepError, ConfigError, DataError, Interrupted, Ma
 from alexrep.feed.dataset import TrainingData, open_data
 from alexrep.manifest import Manifest
 from alexrep.pool import default_threads
-from alexrep.runs import checkpoint, listing, log, table
+from alexrep.runs import checkpoint, contents, listing, log, table
 from alexrep.runs.checkpoint import prunable
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.saver import Saver
@@ -861,3 +861,11 @@ def test_towers_placed_one_by_one_train_to_the_same_bits(
 
 def test_the_threads_to_use_are_those_at_hand_but_no_more_than_eight() -> None:
     assert default_threads() == min(8, len(os.sched_getaffinity(0)))
+
+
+def test_a_run_whose_manifest_was_changed_is_told_so(whole: RunFolder, tmp_path: Path) -> None:
+    run = RunFolder(shutil.copytree(whole.path, tmp_path / "run"))
+    assert contents.read_counts(run.path)["epochs"] > 0
+    run.manifest.write_text(run.manifest.read_text().replace('"epochs"', '"epoch"'))
+    with pytest.raises(ManifestError, match=r"the manifest of manifest\.sha256, found another"):
+        contents.read_counts(run.path)

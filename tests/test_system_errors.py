@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from alexrep import files, pool, system
+from alexrep.config import recipes
 from alexrep.errors import AlexrepError
+from alexrep.evaluation import feature_file, submission
+from alexrep.ilsvrc import archives, class_lists, folders, group_file, label_lists, streams, zips
 from alexrep.prepare import units
 from alexrep.prepare.prepared import jpegs, open_prepared
 from alexrep.runs import log
@@ -19,14 +22,14 @@ from alexrep.stages.cli.shell import explain
 
 
 def failing(number: int) -> Callable[..., bytes]:
-    def fail(*_: object) -> bytes:
+    def fail(*_: object, **__: object) -> bytes:
         raise OSError(number, os.strerror(number))
 
     return fail
 
 
 def test_a_failing_disk_is_told_and_no_file_is_called_damaged() -> None:
-    for number in system_errors.FAILING:
+    for number in system.FAILING:
         line = str(explain(OSError(number, os.strerror(number), "a.tar")))
         assert line.startswith("a.tar: expected a disk that can be read and written, found '")
         assert line.endswith(
@@ -168,3 +171,43 @@ def test_sums_on_a_failing_disk_are_not_called_damaged(
     with pytest.raises(OSError, match=r"a\.npz"):
         Moments.load(path)
     shutil.rmtree(tmp_path)
+
+
+READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "recipe": ("pathlib.Path.read_text", lambda path: recipes.load(f"{path}.toml")),
+    "features": ("h5py.File", feature_file.open_features),
+    "submission": ("pathlib.Path.read_text", lambda path: submission.read(path, 5)),
+    "groups": ("pathlib.Path.read_text", group_file.read),
+    "classes": ("pathlib.Path.read_bytes", class_lists.read),
+    "labels": ("pathlib.Path.read_bytes", label_lists.read),
+    "class folders": ("os.scandir", folders.scan),
+    "zip": ("zipfile.ZipFile", zips.members),
+    "tar": ("tarfile.open", archives.members),
+    "tar.gz": ("gzip.open", lambda path: list(streams.images(path))),
+}
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOLCK, errno.ENOSPC, errno.ESTALE])
+@pytest.mark.parametrize("kind", READERS)
+def test_a_reader_on_a_failing_disk_calls_nothing_damaged(
+    kind: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function, read_it = READERS[kind]
+    path = tmp_path / "asked"
+    for name in path, path.with_suffix(".toml"):
+        name.write_bytes(b"x")
+    monkeypatch.setattr(function, failing(number))
+    with pytest.raises(OSError, match=r"/asked") as met:
+        read_it(path)
+    assert met.value.errno == number
+    assert os.strerror(number) in str(explain(met.value)) or number == errno.ENOSPC
+
+
+def test_a_log_that_cannot_be_written_is_named_also_when_it_is_closed(tmp_path: Path) -> None:
+    opened = log.Log(tmp_path / "log.jsonl")
+    with Path("/dev/full").open("wb") as full:
+        os.dup2(full.fileno(), opened._stream.fileno())
+    with pytest.raises(OSError, match=r"log\.jsonl"):
+        opened.append({"kind": "step"})
+    with pytest.raises(OSError, match=r"log\.jsonl"):
+        opened.close()

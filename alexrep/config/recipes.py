@@ -14,12 +14,14 @@ from typing import Any
 import tomli_w
 from pydantic import JsonValue, ValidationError
 
+from alexrep import files
 from alexrep.config import faults, overrides, tables
 from alexrep.config.kinds import kinds_of
 from alexrep.config.recipe import OWN, Recipe
 from alexrep.config.strict import Strict
 from alexrep.config.tables import Table, flat
 from alexrep.errors import ConfigError, mismatch, suggestion
+from alexrep.system import require_sound_disk
 
 WANTED = "a recipe that ships with alexrep, or a .toml file"
 """What `--recipe` and `base` name."""
@@ -157,8 +159,9 @@ def _text(name: str) -> str:
 
 def _content(path: Path, advice: str) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return files.read_text(path)
     except OSError as error:
+        require_sound_disk(error, path)
         raise ConfigError(mismatch(path, "a recipe file", error.strerror, advice)) from None
     except UnicodeDecodeError:
         raise ConfigError(mismatch(path, "UTF-8", "other bytes", advice)) from None

@@ -7,6 +7,7 @@ from typing import Any
 
 import tomli_w
 
+from alexrep import files
 from alexrep.config import recipes
 from alexrep.config.recipe import OWN
 from alexrep.errors import ConfigError, mismatch
@@ -37,7 +38,7 @@ def make(base: str, name: str, folder: Path) -> Path:
     while number <= MOST:
         path = folder / f"{name}-v{number:02}.toml"
         try:
-            with path.open("x", encoding="utf-8") as file:
+            with files.named(path), path.open("x", encoding="utf-8") as file:
                 file.write(_text(base, path))
         except FileExistsError:  # another start was faster
             number += 1
@@ -55,7 +56,7 @@ def _newest(name: str, folder: Path) -> int:
 def _text(base: str, path: Path) -> str:
     table: dict[str, Any] = {"base": base}
     if base not in recipes.names():
-        table = tomllib.loads(Path(base).read_text(encoding="utf-8"))
+        table = tomllib.loads(files.read_text(Path(base)))
         above = str(table.get("base", ""))
         if above.endswith(".toml"):
             table["base"] = str((Path(base).parent / above).resolve())

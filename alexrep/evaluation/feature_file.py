@@ -21,6 +21,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from alexrep import system
 from alexrep.errors import DataError, mismatch
 from alexrep.shards.hdf5 import FileWithHole, lay_out
 
@@ -110,6 +111,7 @@ def open_features(path: Path) -> FeatureFile:
         lengths = [len(file[name]) for name in ("index", "labels", "names")]
         lengths += [min(shape[0], BLOCK * len(file["crc32"]))]
     except (OSError, KeyError, RuntimeError, AttributeError, TypeError, ValueError) as error:
+        system.require_sound_disk(error, path)
         found = " ".join(str(error).split())
         raise DataError(mismatch(path, "features of a split", found, REMAKE)) from None
     if len(shape) != 2 or dtype != FEATURE or set(lengths) != {shape[0]}:

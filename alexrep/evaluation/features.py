@@ -17,7 +17,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from alexrep import files, locks, manifest
+from alexrep import files, locks, manifest, system
 from alexrep.evaluation import feature_file
 from alexrep.evaluation.activations import Layer
 from alexrep.evaluation.feature_file import FEATURE, FeatureFile, Features, open_features
@@ -148,7 +148,7 @@ def _write(
     head = _laid_out(task, indices, [0] * num_blocks).head
     rest = (len(indices) - start) * width * FEATURE.itemsize
     files.require_space(task.folder, rest)
-    with part.open("r+b" if checks else "wb") as stream:
+    with files.named(task.path), part.open("r+b" if checks else "wb") as stream:
         stream.truncate(len(head) + start * width * FEATURE.itemsize)
         stream.write(head)
         stream.seek(0, os.SEEK_END)
@@ -189,11 +189,11 @@ def _flush(stream: BinaryIO, content: memoryview | bytearray) -> None:
 def _whole_blocks(part: Path, record: Path, attributes: Mapping[str, object]) -> list[int]:
     """Return the crc32 of each block that an earlier start has written; none if of others."""
     try:
-        earlier = json.loads(record.read_text(encoding="utf-8"))
+        earlier = json.loads(files.read_text(record))
         if earlier["attributes"] == attributes and part.is_file():
             return [int(crc) for crc in earlier["crc32"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        system.require_sound_disk(error, record)
     return []
 
 

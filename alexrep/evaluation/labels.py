@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from alexrep import files
+from alexrep import files, system
 from alexrep.errors import DataError, mismatch
 from alexrep.evaluation.measures import measured
 from alexrep.ilsvrc import devkit
@@ -106,8 +106,9 @@ def _path(scored: Scored, name: str) -> Path:
 def _read_real(path: Path, num_classes: int) -> list[frozenset[int]]:
     advice = "name a JSON list of class indices for each image of val, such as ReaL's real.json"
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows = json.loads(files.read_text(path))
     except (OSError, ValueError) as error:
+        system.require_sound_disk(error, path)
         raise DataError(mismatch(path, "a JSON list", error, advice)) from None
     is_list = isinstance(rows, list) and all(isinstance(row, list) for row in rows)
     if not is_list or not all(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from alexrep import files
+from alexrep import files, system
 from alexrep.errors import DataError, mismatch
 from alexrep.evaluation.labels import numbers, require_original
 from alexrep.evaluation.scores import TOP
@@ -66,8 +66,9 @@ def read(path: Path, num_classes: int, what: str = "a submission") -> NDArray[np
         DataError: If it is no submission; the line is named.
     """
     try:
-        lines = path.read_text(encoding="ascii").splitlines()
+        lines = files.read_text(path, "ascii").splitlines()
     except (OSError, ValueError) as error:
+        system.require_sound_disk(error, path)
         found = error.strerror.lower() if isinstance(error, OSError) and error.strerror else error
         raise DataError(mismatch(path, what, found, "name a text file of ids")) from None
     guesses = np.zeros((len(lines), TOP), np.int64)

@@ -117,7 +117,7 @@ def open_data(
     packed = _packed(data)
     digests = {"shards": manifest.digest(data / "shards" / manifest.NAME)}
     for stage in statistics:
-        digests[stage] = _statistics_digest(data, stage, packed.inputs["images"])
+        digests[stage] = _statistics_digest(data, stage, packed.inputs.get("images"))
     val = limited(open_split(data, "val"), wnids)
     mean, axes, stds, deviations = _read(data, statistics, val.side)
     return TrainingData(
@@ -151,22 +151,23 @@ def _packed(data: Path) -> Manifest:
     if prepared.exists():
         manifest.read(prepared, "preprocess")
     packed = manifest.read(path, "pack")
-    if prepared.exists() and manifest.digest(prepared) != packed.inputs["images"]:
+    if prepared.exists() and manifest.digest(prepared) != packed.inputs.get("images"):
         advice = f"remove {path.parent} and run alexrep pack again"
         raise ManifestError(mismatch(path, "shards of the prepared images", "others", advice))
     return packed
 
 
-def _statistics_digest(data: Path, stage: str, images: str) -> str:
+def _statistics_digest(data: Path, stage: str, images: str | None) -> str:
     """Return the digest of mean image or colour axes, made of `images` and unchanged."""
     record, path = manifest.read(data / f"{stage}.{manifest.NAME}", stage), data / FILES[stage]
-    if record.inputs["images"] != images:
+    if record.inputs.get("images") != images:
         advice = f"{removal(data)}, and run alexrep mean and pca again"
         raise ManifestError(mismatch(path, "that of the packed images", "another", advice))
-    if not path.is_file() or files.sha256_file(path) != record.outputs[path.name]:
+    digest = files.sha256_file(path) if path.is_file() else ""
+    if digest != record.outputs.get(path.name):
         advice = f"remove {stage}.* and run alexrep {stage} again"
         raise DataError(mismatch(path, "the file of its manifest", "another", advice))
-    return record.outputs[path.name]
+    return digest
 
 
 def _read(data: Path, statistics: Collection[str], side: int) -> tuple[NDArray[Any], ...]:
@@ -174,9 +175,10 @@ def _read(data: Path, statistics: Collection[str], side: int) -> tuple[NDArray[A
     mean, axes = np.zeros((side, side, 3), np.float32), np.eye(3)
     stds, deviations = np.zeros(3), np.zeros(3)
     if "mean" in statistics:
-        mean = np.load(data / FILES["mean"])
+        with files.named(data / FILES["mean"]):
+            mean = np.load(data / FILES["mean"])
     if "pca" in statistics:
-        colours = json.loads((data / FILES["pca"]).read_text(encoding="utf-8"))
+        colours = json.loads(files.read_text(data / FILES["pca"]))
         axes, stds = np.array(colours["axes"]), np.array(colours["stds"])
         deviations = np.sqrt(np.diag(colours["covariance"]))
     return mean, axes, stds, deviations

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from alexrep.errors import DataError, mismatch
-from alexrep.files import named
+from alexrep.files import named, read_bytes
 from alexrep.ilsvrc import zips
 from alexrep.ilsvrc.member import Member, is_passed_over, refuse_hostile
 from alexrep.system import require_sound_disk
@@ -96,8 +96,6 @@ def members(
                         offset = start + info.offset_data
                         listed.append(Member(info.name, offset, info.size, int(info.mtime)))
                 _refuse_damaged(archive, section, tar.offset)
-    except PermissionError:
-        raise  # says nothing about the archive
     # int(mtime) raises two of them: a header may hold an infinite time.
     except (tarfile.TarError, OSError, ValueError, OverflowError, RecursionError) as error:
         require_sound_disk(error, archive)
@@ -109,7 +107,7 @@ def first_names(archive: Path, num: int) -> list[str]:
     """Return the paths of the first members of a tar; none if it is no tar."""
     names: list[str] = []
     try:
-        with archive.open("rb", buffering=0) as stream:
+        with named(archive), archive.open("rb", buffering=0) as stream:
             section = _Section(stream.fileno(), 0, os.fstat(stream.fileno()).st_size)
             with tarfile.open(fileobj=section, mode="r:") as tar:
                 while len(names) < num and (info := tar.next()) is not None:
@@ -179,7 +177,7 @@ def _read_file(folder: Path, member: Member) -> bytes:
     _require_small(folder, member)
     path, advice = folder / member.path, "leave the folder unchanged and start again"
     try:
-        image_bytes = path.read_bytes()
+        image_bytes = read_bytes(path)
     except OSError as error:
         require_sound_disk(error, path)
         raise DataError(mismatch(path, "a readable file", error.strerror, advice)) from None

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from alexrep import files
 from alexrep.errors import DataError, mismatch
 from alexrep.ilsvrc import devkit, synsets
 from alexrep.ilsvrc.classes import ClassTable, Synset
@@ -79,7 +80,7 @@ def read(path: Path) -> dict[str, str]:
         DataError: If it is missing, no text, empty, or names a class twice.
     """
     try:
-        return parse(path.read_bytes(), path)
+        return parse(files.read_bytes(path), path)
     except FileNotFoundError:
         raise DataError(mismatch(path, "a list of classes", "no file", "name one")) from None
 

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from alexrep.errors import DataError, mismatch
-from alexrep.files import sha256_bytes, to_json
+from alexrep.files import read_text, sha256_bytes, to_json
 from alexrep.ilsvrc import synsets
 from alexrep.system import require_sound_disk
 
@@ -145,7 +145,7 @@ def read(path: Path) -> ClassTable:
         DataError: If it is missing or not a class table.
     """
     try:
-        return of_rows(json.loads(path.read_text(encoding="utf-8")), path)
+        return of_rows(json.loads(read_text(path)), path)
     except (OSError, ValueError) as error:
         require_sound_disk(error, path)
         raise DataError(mismatch(path, "a class table", error, "run the stage again")) from None

@@ -1,5 +1,6 @@
 """Reads the devkit: class table from meta.mat, labels from the ground truth."""
 
+import functools
 import gzip
 import io
 import os
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alexrep import guarded
+from alexrep import files, guarded
 from alexrep.errors import DataError, examples, mismatch
 from alexrep.ilsvrc.classes import ClassTable, of_leaves
 from alexrep.ilsvrc.editions import Edition
@@ -86,7 +87,7 @@ def read_labels(path: Path, classes: ClassTable) -> list[int]:
         DataError: If it is missing, or a line is not the id of a class.
     """
     try:
-        return _labels(path.read_bytes(), str(path), classes)
+        return _labels(files.read_bytes(path), str(path), classes)
     except FileNotFoundError:
         advice = "name a file of ids"
         raise DataError(mismatch(path, "a ground truth", "no file", advice)) from None
@@ -147,7 +148,7 @@ def _member(devkit: Path, suffix: str) -> bytes:
         if path is None:
             raise DataError(_no_devkit(devkit, suffix, sorted(os.listdir(devkit))))
         _require_small(path, path.stat().st_size)
-        return path.read_bytes()
+        return files.read_bytes(path)
     names: list[str] = []
     try:
         with tarfile.open(fileobj=io.BytesIO(_unpacked(devkit)), mode="r:") as tar:
@@ -160,8 +161,6 @@ def _member(devkit: Path, suffix: str) -> bytes:
                     return stream.read()
     except FileNotFoundError:
         raise DataError(_no_devkit(devkit, suffix, None)) from None
-    except PermissionError:
-        raise  # says nothing about the devkit
     except (tarfile.TarError, OSError, EOFError, zlib.error, RecursionError) as error:
         require_sound_disk(error, devkit)
         advice = "name a devkit's tar, or download it again"
@@ -173,7 +172,7 @@ def _unpacked(devkit: Path) -> bytes:
     """Read the tar of a devkit, unpacked as a whole, which checks gzip's checksum."""
     _require_small(devkit, devkit.stat().st_size)
     if not _is_gzip(devkit):
-        return devkit.read_bytes()
+        return files.read_bytes(devkit)
     with gzip.open(devkit) as stream:
         unpacked = stream.read(MOST + 1)
     _require_small(devkit, len(unpacked))
@@ -214,9 +213,7 @@ def read_synsets(where: Path) -> NDArray[np.void]:
 
 def _mat(meta: bytes, where: Path) -> dict[str, Any]:
     """Read the variables of meta.mat."""
-    found, variables = None, dict[str, Any]()
-    if where.is_dir() or not _is_gzip(where):  # no checksum: scipy may crash or never end
-        found = guarded.fault("alexrep.ilsvrc.devkit:load_mat", content=meta)
+    found, variables = fault(meta), dict[str, Any]()
     try:
         if found is None:
             variables = load_mat(meta)
@@ -225,6 +222,12 @@ def _mat(meta: bytes, where: Path) -> dict[str, Any]:
     if found is not None:
         raise DataError(mismatch(where, "synsets in meta.mat", found, "download the devkit again"))
     return variables
+
+
+@functools.lru_cache(maxsize=4)
+def fault(meta: bytes) -> str | None:
+    """Say how scipy ends on meta.mat, on which it may crash; None if well."""
+    return guarded.fault("alexrep.ilsvrc.devkit:load_mat", content=meta)
 
 
 def load_mat(meta: bytes) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from alexrep.errors import DataError, examples, mismatch
 from alexrep.ilsvrc.classes import ClassTable, Synset
 from alexrep.ilsvrc.member import Member, is_passed_over
 from alexrep.manifest import NAME
+from alexrep.system import require_sound_disk
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
 """Suffixes of image files, in lower case."""
@@ -77,6 +78,7 @@ def scan(folder: Path, kind: type[Member] = Member) -> Listing:
         try:
             pending += _visit(listing, inside, kind)
         except OSError as error:
+            require_sound_disk(error, folder / inside)
             where, advice = error.filename or folder, "change its permissions or remove it"
             raise DataError(mismatch(where, "a readable folder", error.strerror, advice)) from None
     listing.members.sort(key=attrgetter("path"))

@@ -13,6 +13,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
+from alexrep import files, system
 from alexrep.config.strict import Strict
 from alexrep.errors import DataError, mismatch
 
@@ -39,9 +40,10 @@ def read(path: Path) -> GroupFile:
     """
     text = ""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = files.read_text(path, "utf-8-sig")
         file = GroupFile.model_validate(tomllib.loads(text))
     except OSError as error:
+        system.require_sound_disk(error, path)
         advice = "name a file of groups"
         raise DataError(mismatch(path, "a file of groups", error.strerror, advice)) from None
     except ValidationError as error:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from alexrep import keyed
+from alexrep import files, keyed
 from alexrep.errors import ConfigError, DataError, examples, mismatch
 from alexrep.ilsvrc import group_file
 from alexrep.ilsvrc.classes import ClassTable
@@ -127,7 +127,7 @@ def _selected(grouping: Grouping, names: Names) -> list[str]:
 def _lines(path: Path, known: Collection[str]) -> Iterator[str]:
     """Yield the wnid of each line; what follows it is a remark, as in lists with words."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = files.read_text(path, "utf-8-sig").splitlines()
     except ValueError:
         raise DataError(mismatch(path, "a text file", "other bytes", group_file.ADVICE)) from None
     for line in map(str.strip, lines):

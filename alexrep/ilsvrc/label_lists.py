@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 
+from alexrep import files
 from alexrep.errors import DataError, examples, mismatch
 from alexrep.ilsvrc import class_lists, ground_truth
 from alexrep.ilsvrc.classes import ClassTable
@@ -15,7 +16,7 @@ from alexrep.ilsvrc.member import Member
 def read(path: Path) -> dict[str, str]:
     """Read a list; see `parse`."""
     try:
-        return parse(path.read_bytes(), path)
+        return parse(files.read_bytes(path), path)
     except FileNotFoundError:
         raise DataError(mismatch(path, "a list of labels", "no file", "name one")) from None
 

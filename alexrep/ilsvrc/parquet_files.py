@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from alexrep import files, system
 from alexrep.errors import AlexrepError, DataError, examples, mismatch
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def opened(path: Path) -> "Iterator[ParquetFile]":
     except ImportError:
         advice = "pip install 'alexrep[parquet]'"
         raise AlexrepError(mismatch(path, "pyarrow to read it", "none", advice)) from None
-    with path.open("rb") as stream:
+    with files.named(path), path.open("rb") as stream:
         if stream.read(len(_POINTER)) == _POINTER:
             advice = "git lfs pull brings the file"
             raise DataError(mismatch(path, "a parquet file", "a pointer of Git LFS", advice))
@@ -49,8 +50,7 @@ def opened(path: Path) -> "Iterator[ParquetFile]":
             _require_columns(path, file.schema_arrow)
             yield file
     except (pa.ArrowException, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # of the system; pyarrow raises one without a number for damaged pages
+        system.require_sound_disk(error, path)
         found = str(error).splitlines()[0]
         raise DataError(mismatch(path, "a parquet file", found, "download it again")) from None
 

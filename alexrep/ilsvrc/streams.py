@@ -31,8 +31,6 @@ def images(archive: Path) -> Iterator[tuple[str, bytes]]:
                 assert content is not None, "a regular file has content"  # noqa: S101
                 yield info.name, content.read()
             _require_end(archive, stream)
-    except PermissionError:
-        raise  # says nothing about the archive
     except (tarfile.TarError, OSError, EOFError, ValueError, OverflowError, zlib.error) as error:
         require_sound_disk(error, archive)
         raise DataError(mismatch(archive, "a tar.gz", error, "download it again")) from None

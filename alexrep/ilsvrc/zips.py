@@ -7,7 +7,9 @@ import zlib
 from pathlib import Path
 
 from alexrep.errors import DataError, mismatch
+from alexrep.files import named
 from alexrep.ilsvrc.member import Member, refuse_hostile
+from alexrep.system import require_sound_disk
 
 _HEADER = struct.Struct("<4s4xH16xHH")
 """Of a local header: signature, method, lengths of name and extra; its sizes may be 0."""
@@ -23,15 +25,18 @@ def members(archive: Path) -> list[Member]:
     """
     try:
         with zipfile.ZipFile(archive) as table:
-            return [_member(archive, info) for info in table.infolist() if not info.is_dir()]
-    except PermissionError:
-        raise  # says nothing about the archive
+            end = archive.stat().st_size
+            return [_member(archive, info, end) for info in table.infolist() if not info.is_dir()]
     except (zipfile.BadZipFile, OSError, ValueError, struct.error, NotImplementedError) as error:
+        require_sound_disk(error, archive)
         raise DataError(mismatch(archive, "a zip", error, "download it again")) from None
 
 
-def _member(archive: Path, info: zipfile.ZipInfo) -> Member:
+def _member(archive: Path, info: zipfile.ZipInfo, end: int) -> Member:
     refuse_hostile(archive, info.filename)
+    if not 0 <= info.header_offset < end:
+        found = f"{info.filename!a} at byte {info.header_offset}"
+        raise zipfile.BadZipFile(f"{found} of {end}")
     found = "an encrypted one" if info.flag_bits & 1 else f"method {info.compress_type}"
     if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         where, advice = f"{archive}: {info.filename!a}", "unpack the zip and name the folder"
@@ -46,7 +51,7 @@ def read(archive: Path, member: Member) -> bytes:
         DataError: If its local header or its compressed bytes are damaged.
     """
     where, advice = f"{archive}: {member.path}", "download it again"
-    with archive.open("rb", buffering=0) as stream:
+    with named(archive), archive.open("rb", buffering=0) as stream:
         descriptor = stream.fileno()
         header = os.pread(descriptor, _HEADER.size, member.offset)
         if len(header) < _HEADER.size or not header.startswith(b"PK\x03\x04"):

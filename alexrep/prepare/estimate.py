@@ -10,7 +10,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
-from alexrep import keyed
+from alexrep import files, keyed
 from alexrep.errors import DataError, mismatch
 from alexrep.pixels.moments import Moments, colour_axes
 from alexrep.prepare.prepared import REPREPARE, Prepared, read_at, require_unchanged
@@ -84,7 +84,7 @@ def _images(prepared: Prepared, drawn: NDArray[np.int64]) -> Iterator[NDArray[np
         start += len(verdicts)
         if not len(rows):
             continue
-        with tar.open("rb", buffering=0) as stream:
+        with files.named(tar), tar.open("rb", buffering=0) as stream:
             for row in rows:
                 jpeg = read_at(stream.fileno(), verdicts[row], tar)
                 require_unchanged(verdicts[row], jpeg, tar)

@@ -223,4 +223,4 @@ def _failed(images: Path, unit: Unit) -> list[str]:
 
 
 def _count_lines(record: Path) -> int:
-    return record.read_bytes().count(b"\n")
+    return files.read_bytes(record).count(b"\n")

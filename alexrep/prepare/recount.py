@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from alexrep import manifest
+from alexrep import files, manifest
 from alexrep.errors import mismatch
 from alexrep.prepare.prepared import Prepared
 
@@ -88,7 +88,7 @@ def _estimators() -> tuple[Any, Any]:
 def _read_colours(data: Path) -> dict[str, Any] | None:
     if not (data / f"pca.{manifest.NAME}").exists():
         return None
-    colours: dict[str, Any] = json.loads((data / "pca.json").read_text(encoding="utf-8"))
+    colours: dict[str, Any] = json.loads(files.read_text(data / "pca.json"))
     return colours
 
 
@@ -111,7 +111,8 @@ def _batches(prepared: Prepared, sample: int | None) -> Iterator[tuple[NDArray[n
 
 def _members(prepared: Prepared) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
     for unit in prepared.units("train"):
-        with tarfile.open(prepared.tar(unit), "r:") as tar:
+        name = prepared.tar(unit)
+        with files.named(name), tarfile.open(name, "r:") as tar:
             for member in tar:
                 yield tar, member
 
@@ -131,7 +132,8 @@ def _add(
 
 
 def _mean_faults(statistics: _Statistics, path: Path, sample: int | None) -> Iterator[str]:
-    recorded = np.load(path).astype(np.float64)
+    with files.named(path):
+        recorded = np.load(path).astype(np.float64)
     if sample is None:
         found = statistics.images.mean_.reshape(recorded.shape)
         yield from _faults(path, "mean image", recorded, found, EXACT)

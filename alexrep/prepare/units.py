@@ -39,7 +39,7 @@ def is_whole(images: Path, unit: str, sizes: Mapping[str, int]) -> bool:
     if not all(manifest.is_held(images, f"{unit}.{kind}", sizes) for kind in ("jsonl", "tar")):
         return False
     split, record = unit.split("/", maxsplit=1)[0], record_of(images, unit)
-    lines = record.read_bytes().splitlines()
+    lines = files.read_bytes(record).splitlines()
     try:
         quarantined = [from_json(line)["name"] for line in lines if _QUARANTINED in line]
         last = next((line for line in reversed(lines) if _QUARANTINED not in line), None)
@@ -64,8 +64,7 @@ def read_verdicts(record: Path, digest: str = "") -> Iterator[Verdict]:
         DataError: If they are missing, were changed, or a line is not a verdict.
     """
     try:
-        with files.named(record):
-            content = record.read_bytes()
+        content = files.read_bytes(record)
     except FileNotFoundError:
         advice = "run preprocess again"
         raise DataError(mismatch(record, "verdicts", "no file", advice)) from None

@@ -32,7 +32,10 @@ MAGIC = b"PK"
 """A checkpoint is a zip archive, and begins as one."""
 STATES = ("state_dict", "average")
 """Entries that are state dicts."""
-FAULTS = (RuntimeError, ValueError, LookupError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
+FAULTS = (
+    *(RuntimeError, ValueError, LookupError, TypeError, AttributeError, OverflowError),
+    *(OSError, EOFError, zipfile.BadZipFile, zlib.error),
+)
 """What reading a damaged file can raise."""
 INSTEAD = {
     "last.pt": "train again, which goes on from the one before it, or name --checkpoint best",
@@ -152,7 +155,8 @@ def is_ours(path: Path) -> bool:
     """
     try:
         content = _load(path)
-    except (pickle.UnpicklingError, *FAULTS):
+    except (pickle.UnpicklingError, *FAULTS) as error:
+        system.require_sound_disk(error, path)
         return False
     return isinstance(content, dict) and isinstance(content.get("format_version"), int)
 

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from alexrep import files, manifest
 from alexrep.config.recipe import Recipe
 from alexrep.errors import ConfigError, DataError, mismatch
+from alexrep.manifest import Manifest
 from alexrep.runs import csv_log, description, log, results, trained
 from alexrep.runs.description import Description
 from alexrep.runs.folder import RunFolder
@@ -143,7 +145,7 @@ def read_colour_axes(run: Path) -> ColourAxes:
     """
     path = need_training(run / "pca.json", "colour axes", _how_made(run, "pca"))
     try:
-        return ColourAxes.model_validate_json(path.read_bytes())
+        return ColourAxes.model_validate_json(files.read_bytes(path))
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(str(part) for part in fault["loc"]) or "the text"
@@ -159,7 +161,7 @@ def read_mean(run: Path) -> NDArray[np.float32]:
     """
     path = need(run / "mean.npy", "a mean image", _how_made(run, "mean"))
     try:
-        with path.open("rb") as stream:
+        with files.named(path), path.open("rb") as stream:
             mean: NDArray[np.float32] = np.lib.format.read_array(stream, allow_pickle=False)
     except ValueError as error:
         raise DataError(_damaged(path, "an array", error)) from None
@@ -200,15 +202,16 @@ def read_counts(run: Path) -> dict[str, int]:
     """Read the images, epochs and steps of a finished run; empty of any other.
 
     Raises:
-        DataError: If the manifest is damaged.
+        ManifestError: If the manifest is damaged.
     """
-    counts = _read_object(RunFolder(run).manifest).get("counts", {})
-    return {str(name): int(num) for name, num in counts.items()}
+    folder = RunFolder(run)
+    record = manifest.planned(folder.manifest, folder.plan) if folder.manifest.exists() else None
+    return record.counts if isinstance(record, Manifest) else {}
 
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(files.read_text(path))
     except FileNotFoundError:
         return {}
     except ValueError as error:

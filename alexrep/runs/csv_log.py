@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from alexrep import files
 from alexrep.errors import DataError, mismatch
 from alexrep.runs.log import Row
 
@@ -88,7 +89,7 @@ def read(path: Path) -> CsvLog:
 def _table(path: Path) -> dict[str, list[str]]:
     """Return the cells of each column by its name."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = files.read_text(path, "utf-8-sig")
         separator = max(",;\t", key=text.split("\n", 1)[0].count)
         lines = csv.reader(text.splitlines(), delimiter=separator)
         header, *rows = [row for row in lines if row]

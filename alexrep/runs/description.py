@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 
 from pydantic import JsonValue
 
+from alexrep import files
 from alexrep.config import departures, recipes
 from alexrep.config.recipe import REMARKS, Recipe
 from alexrep.errors import DataError, mismatch
@@ -93,7 +94,7 @@ def _totals(folder: RunFolder) -> dict[str, JsonValue]:
     if not folder.layers.exists():
         return {}
     try:
-        total: dict[str, JsonValue] = json.loads(folder.layers.read_text(encoding="utf-8"))["total"]
+        total: dict[str, JsonValue] = json.loads(files.read_text(folder.layers))["total"]
     except (ValueError, KeyError, TypeError) as error:
         advice = "remove it; alexrep train writes it again"
         raise DataError(mismatch(folder.layers, "a table of layers", error, advice)) from None

@@ -118,7 +118,7 @@ def read(folder: Path) -> Exported:
     path = folder / CONFIG
     advice = "name a folder made by alexrep export"
     try:
-        table = json.loads(path.read_bytes(), parse_constant=_refuse)
+        table = json.loads(files.read_bytes(path), parse_constant=_refuse)
     except FileNotFoundError:
         raise DataError(mismatch(path, "an exported network", "no file", advice)) from None
     except ValueError as error:

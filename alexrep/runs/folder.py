@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alexrep import manifest
+from alexrep import files, manifest
 from alexrep.config import recipes
 from alexrep.config.recipe import Recipe
 from alexrep.errors import DataError, ManifestError, mismatch
@@ -165,7 +165,7 @@ class RunFolder:
             DataError: If the record is damaged.
         """
         try:
-            details: dict[str, Any] = json.loads(self.data.read_text(encoding="utf-8"))
+            details: dict[str, Any] = json.loads(files.read_text(self.data))
             _ = details["geometry"]
         except FileNotFoundError:
             return {}

@@ -23,7 +23,7 @@ class Log:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        content = path.read_bytes() if path.exists() else b""
+        content = files.read_bytes(path) if path.exists() else b""
         if content and not content.endswith(b"\n"):
             cut(path, content.rfind(b"\n") + 1)
         self._path, self._stream = path, path.open("ab")
@@ -47,8 +47,9 @@ class Log:
         return self._stream.tell()
 
     def close(self) -> None:
-        """Close the file."""
-        self._stream.close()
+        """Close the file; a line that could not be written is tried again, and fails again."""
+        with files.named(self._path):
+            self._stream.close()
 
 
 def read(path: Path, size: int | None = None) -> list[Row]:
@@ -63,7 +64,7 @@ def read(path: Path, size: int | None = None) -> list[Row]:
     """
     if not path.is_file():
         raise DataError(mismatch(path, "the log of a run", "none", "run alexrep train first"))
-    *lines, _unfinished = path.read_bytes()[:size].split(b"\n")
+    *lines, _unfinished = files.read_bytes(path)[:size].split(b"\n")
     return [_parse(line, f"{path} line {number}") for number, line in enumerate(lines, start=1)]
 
 

@@ -50,7 +50,7 @@ def newest(folder: RunFolder) -> str | None:
 def _read(folder: RunFolder) -> str:
     path = _path(folder)
     # Anybody may edit the file: a byte that is no UTF-8 must not hide the rest.
-    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    text = files.read_text(path, errors="replace") if path.is_file() else ""
     return text if text.endswith("\n") or not text else f"{text}\n"
 
 

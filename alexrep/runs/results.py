@@ -187,7 +187,7 @@ def read(path: Path) -> Result:
         DataError: If it is missing, damaged, or of a later version.
     """
     try:
-        return TypeAdapter(Result).validate_json(path.read_bytes())
+        return TypeAdapter(Result).validate_json(files.read_bytes(path))
     except FileNotFoundError:
         raise DataError(mismatch(path, "a result", "none", "run alexrep eval")) from None
     except ValidationError as error:
@@ -219,7 +219,7 @@ def read_scored(path: Path) -> Scored:
     result, arrays = read(path), path.with_suffix(".npz")
     advice = "run alexrep eval again"
     try:
-        content = arrays.read_bytes()
+        content = files.read_bytes(arrays)
     except FileNotFoundError:
         raise DataError(mismatch(arrays, "predictions", "none", advice)) from None
     if not _belong_together(result, content):
@@ -234,7 +234,7 @@ def read_scored(path: Path) -> Scored:
 def has_its_predictions(path: Path, result: Result) -> bool:
     """Tell whether the predictions of a result lie beside it."""
     arrays = path.with_suffix(".npz")
-    return arrays.is_file() and _belong_together(result, arrays.read_bytes())
+    return arrays.is_file() and _belong_together(result, files.read_bytes(arrays))
 
 
 def _belong_together(result: Result, arrays: bytes) -> bool:

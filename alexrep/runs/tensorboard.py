@@ -60,7 +60,6 @@ class EventFiles:
 
     def __init__(self, folder: Path, purge_step: int, rows: Iterable[Row] = ()) -> None:
         files.make_folder(folder)
-        self._folder = folder
         with files.named(folder):
             # Readers take the files of a folder in the order of their names.
             name = f"{time.time_ns() / 1e9:.6f}.{os.uname().nodename}.{secrets.token_hex(4)}"
@@ -115,7 +114,7 @@ class EventFiles:
     def _write(self, written: float | None = None, **fields: Any) -> None:
         """Write an event of now, or of the moment at which its row was written to the log."""
         wall_time = time.time() if written is None else written
-        with files.named(self._folder):
+        with files.named(Path(self._stream.name)):
             self._records.write(Event(wall_time=wall_time, **fields).SerializeToString())
 
 

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from alexrep import files
 from alexrep.config.input import Colour
 from alexrep.config.recipe import Recipe
 from alexrep.config.recipes import parse
@@ -208,7 +209,7 @@ def _preparation(run: RunFolder) -> dict[str, Any]:
         if resampling not in rescale.FILTERS:
             raise ValueError(f"filter {resampling!r}")
         return {"quality": None if quality is None else int(quality), "resampling": resampling}
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         advice = "remove it; alexrep train writes it again when the run goes on"
         raise DataError(mismatch(run.data, "what the images are", error, advice)) from None
 
@@ -232,7 +233,8 @@ def _exported(folder: Path) -> dict[str, Any]:
     exported.verify(folder, config)
     try:
         state = load_file(folder / exported.WEIGHTS)
-        mean = np.load(folder / exported.MEAN, allow_pickle=False)
+        with files.named(folder / exported.MEAN):
+            mean = np.load(folder / exported.MEAN, allow_pickle=False)
     except (SafetensorError, ValueError) as error:
         wanted, advice = "weights and a mean image", "copy or export it again"
         raise DataError(mismatch(folder, wanted, error, advice)) from None

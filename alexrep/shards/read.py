@@ -285,7 +285,11 @@ def open_split(data: Path, split: str) -> Split:
     folder = data / "shards"
     record = manifest.read(folder / manifest.NAME, "pack")
     names = [name for name in record.outputs if name.startswith(f"{split}-")]
-    if not names:
+    num_quarantined = record.counts.get(f"{split} quarantined")
+    if names and num_quarantined is None:
+        wanted = f"the number of {split} images in quarantine"
+        raise ManifestError(mismatch(folder / manifest.NAME, wanted, "none", layout.REPACK))
+    if not names or num_quarantined is None:
         packed = ", ".join(sorted({name.split("-")[0] for name in record.outputs if "-" in name}))
         raise ManifestError(mismatch(folder, f"shards of {split}", packed, "choose one of these"))
     paths = [folder / name for name in sorted(names)]
@@ -303,4 +307,4 @@ def open_split(data: Path, split: str) -> Split:
             raise DataError(mismatch(shard.path, wanted, found, layout.REPACK))
         _check_labels(shard, len(table))
     geometry = str(record.details.get("geometry", layout.GEOMETRY))
-    return Split(shards, record.counts[f"{split} quarantined"], table, geometry)
+    return Split(shards, num_quarantined, table, geometry)

@@ -115,7 +115,7 @@ def copied_inputs(request: Request) -> dict[str, bytes]:
         "recipe.toml": recipes.dump(request.recipe).encode(),
         "classes.json": files.to_json(data.train.classes.rows()).encode(),
         **{
-            name: (data.folder / name).read_bytes()
+            name: files.read_bytes(data.folder / name)
             for stage, name in FILES.items()
             if stage in data.digests
         },

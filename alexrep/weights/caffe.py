@@ -164,7 +164,7 @@ def mean_image(text: str | None, data: Path, packed: Manifest, side: int) -> Flo
             raise ConfigError(mismatch("--mean", "three numbers or a file", repr(text), advice))
         return caffe_mean.read(Path(text), side)
     record = manifest.read(data / f"mean.{manifest.NAME}", "mean")
-    if record.inputs["images"] != packed.inputs["images"]:
+    if record.inputs.get("images") != packed.inputs.get("images"):
         wanted, advice = "that of the packed images", "run alexrep mean on these images"
         raise ManifestError(mismatch(data / "mean.npy", wanted, "another", advice))
     return caffe_mean.read(data / "mean.npy", side)

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from alexrep import files
 from alexrep.errors import DataError, examples, mismatch
 from alexrep.weights import caffemodel
 from alexrep.weights.caffemodel import CaffeLayer, Floats
@@ -79,7 +80,7 @@ def content_of(path: Path, advice: str = ADVICE) -> bytes:
         DataError: If there is none.
     """
     try:
-        return path.read_bytes()
+        return files.read_bytes(path)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise DataError(mismatch(path, "a file", f"{error.strerror!r}", advice)) from None
 

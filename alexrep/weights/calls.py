@@ -21,6 +21,7 @@ from torch.export import Dim, ExportedProgram
 from torch.export.graph_signature import InputKind
 from torch.fx import Node
 
+from alexrep import files
 from alexrep.errors import DataError, mismatch
 from alexrep.feed.constants import UNCHANGED
 from alexrep.runs.exported import MEAN, NETWORK, WEIGHTS
@@ -124,7 +125,7 @@ def run(folder: Path, images: Tensor) -> Tensor:
     """
     values: dict[str, Any] = dict(load_file(folder / WEIGHTS))
     values |= {MEAN: torch.from_numpy(np.load(folder / MEAN)), IMAGES: images}
-    network = json.loads((folder / NETWORK).read_text(encoding="utf-8"))
+    network = json.loads(files.read_text(folder / NETWORK))
     for name, operator, arguments, options in network:
         function = getattr(torch.ops.aten, operator)
         values[name] = function(*_looked_up(arguments, values), **options)

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from alexrep import files
+from alexrep import files, system
 from alexrep.errors import DataError, mismatch
 from alexrep.runs import checkpoint
 
@@ -87,6 +87,8 @@ def _load_torch(path: Path) -> object:
         found = "pickled objects" if "GLOBAL" in str(error) else "a damaged or another file"
         raise DataError(mismatch(path, "plain weights", found, advice)) from None
     except checkpoint.FAULTS as error:
+        system.require_sound_disk(error, path)
+        files.sha256_file(path)  # torch hides the error of a disk, which says so itself here
         found = checkpoint.fault(path, error)
         raise DataError(mismatch(path, "a whole file of weights", found, ADVICE)) from None
 

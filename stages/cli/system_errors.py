@@ -9,11 +9,9 @@ from pathlib import Path
 
 from alexrep.errors import AlexrepError, mismatch
 from alexrep.files import FULL, PARTIAL
-from alexrep.system import ENVIRONMENT, REMOTE_IO
+from alexrep.system import ENVIRONMENT, FAILING
 
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
-FAILING = (errno.EIO, errno.ENOLCK, errno.ESTALE, errno.ETIMEDOUT, errno.ENXIO, REMOTE_IO)
-"""What the system says of a disk, or of a server, that does not work."""
 UNNAMED = "the output"
 """What an error is about that names no file."""
 MISPLACED = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY)
@@ -110,13 +108,18 @@ def _unusable(error: OSError) -> str:
     """Pass on what the system says of a file."""
     advice = "look at the path and its disk, then start again"
     if error.errno in FAILING:
-        wanted, found = "a disk that can be read and written", repr(error.strerror)
+        wanted, found = "a disk that can be read and written", repr(_said(error))
         advice = "look at the disk (dmesg), then start again; no file is known to be damaged"
         return mismatch(_path_of(error), wanted, found, advice)
     if error.errno in (errno.EMFILE, errno.ENFILE):
         advice = "allow more open files with ulimit -n, then start again"
     wanted = "a file that can be used"
-    return mismatch(_path_of(error), wanted, repr(error.strerror), advice)
+    return mismatch(_path_of(error), wanted, repr(_said(error)), advice)
+
+
+def _said(error: OSError) -> str | None:
+    """Return what the system says; h5py adds what it was about to do."""
+    return error.strerror if error.errno is None else os.strerror(error.errno)
 
 
 def _path_of(error: OSError) -> str:

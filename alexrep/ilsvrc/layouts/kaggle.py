@@ -11,6 +11,7 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from alexrep import files
 from alexrep.errors import DataError, mismatch
 from alexrep.ilsvrc import archives, class_lists, folders, label_lists, splits, zips
 from alexrep.ilsvrc.assemble import as_found, as_open, assemble
@@ -74,13 +75,13 @@ def _in_tree(folder: Path) -> dict[str, Listing]:
 
 def _text_near(folder: Path, name: str) -> bytes | None:
     near = (top / name for top in class_lists.tops(folder))
-    return next((path.read_bytes() for path in near if path.is_file()), None)
+    return next((files.read_bytes(path) for path in near if path.is_file()), None)
 
 
 def _zips(folder: Path) -> Iterator[Path]:
     """Yield the zips whose first member is one of Kaggle's."""
     for path in sorted(folder.glob("*.zip")):
-        with path.open("rb") as stream:
+        with files.named(path), path.open("rb") as stream:
             name = stream.read(60)[30:]
         if name.startswith((f"{class_lists.TOP[0]}/".encode(), b"LOC_")):
             yield path

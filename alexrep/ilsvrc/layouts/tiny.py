@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from alexrep import files, system
 from alexrep.errors import DataError, mismatch
 from alexrep.ilsvrc import folders, ground_truth, splits
 from alexrep.ilsvrc.assemble import as_found, assemble
@@ -86,9 +87,10 @@ def _lines(path: Path, num: int) -> list[list[str]]:
     """Read lines of at least `num` fields."""
     try:
         rows = [
-            line.split("\t") for line in path.read_text(encoding="utf-8-sig").splitlines() if line
+            line.split("\t") for line in files.read_text(path, "utf-8-sig").splitlines() if line
         ]
     except (OSError, ValueError) as error:
+        system.require_sound_disk(error, path)
         raise DataError(mismatch(path, "a text file", error, "download it again")) from None
     short = next((row for row in rows if len(row) < num), None)
     if short or not rows:
