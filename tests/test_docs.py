@@ -24,7 +24,7 @@ PAGES = [README, ROOT / "devkit/README.md", *sorted((ROOT / "docs").glob("*.md")
 COMMANDS_PAGE = ROOT / "docs/commands.md"
 ARCHITECTURE = ROOT / "docs/architecture.md"
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-FOLDERS = "alexrep|stages|plots|tests|slurm|benchmarks|docs|devkit"
+FOLDERS = "alexrep|notebooks|stages|plots|tests|slurm|benchmarks|docs|devkit"
 ROOT_COMMAND: Any = typer.main.get_command(app)
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -229,7 +229,7 @@ def test_the_map_of_folders_names_every_package_and_no_other() -> None:
     mapped = {re.sub(r"^alexrep\.(stages|plots)\b", r"\1", name) for name in packages}
     listed = folder_rows(README)
     assert len(listed) == len(set(listed))
-    others = {"alexrep/recipes", "slurm", "benchmarks", "devkit", "docs", "tests"}
+    others = {"alexrep/recipes", "slurm", "benchmarks", "devkit", "docs", "notebooks", "tests"}
     assert {name.replace(".", "/") for name in mapped} | others == set(listed)
 
 
