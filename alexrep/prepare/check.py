@@ -6,8 +6,9 @@ from pathlib import Path
 
 from alexrep import files, pool
 from alexrep.errors import AlexrepError, mismatch
+from alexrep.prepare.image import Verdict
 from alexrep.prepare.prepared import REPREPARE, Prepared, jpegs
-from alexrep.prepare.units import between
+from alexrep.prepare.units import between, record_of, tar_end
 
 
 def compare(digests: dict[str, str], folder: Path, stage: str) -> Iterator[str]:
@@ -40,54 +41,60 @@ def check(
             done(num)
 
 
-def _is_unchanged(prepared: Prepared, unit: str) -> bool:
-    list_of = {f"{unit}.jsonl": prepared.manifest.outputs[f"{unit}.jsonl"]}
-    return not any(compare(list_of, prepared.folder, "preprocess"))
+def _unchanged(prepared: Prepared, unit: str) -> bytes | None:
+    """Return the content of a unit's list; None if it was changed or is missing."""
+    record = record_of(prepared.folder, unit)
+    if not record.is_file():
+        return None
+    content = files.read_bytes(record)
+    is_same = files.sha256_bytes(content) == prepared.manifest.outputs[f"{unit}.jsonl"]
+    return content if is_same else None
 
 
 def _measure_unit(unit: str, prepared: Prepared) -> tuple[list[str], int]:
     """Check that a tar exists and reaches to the end of its last image, without reading it."""
-    if not _is_unchanged(prepared, unit):
+    if (content := _unchanged(prepared, unit)) is None:
         return [], 0
     try:
-        ends = [image.offset + image.size for image in prepared.verdicts(unit)]
-        end, num_bytes = max(ends, default=0), prepared.num_bytes(unit)
+        end, num_bytes = tar_end(content), prepared.num_bytes(unit)
     except AlexrepError as error:
         return [str(error)], 0
-    wanted = f"at least {end:,} bytes"
-    is_short = num_bytes < end
-    return [mismatch(prepared.tar(unit), wanted, f"{num_bytes:,}", REPREPARE)] * is_short, 0
+    except (ValueError, TypeError) as error:
+        where = record_of(prepared.folder, unit)
+        return [mismatch(where, "verdicts", error, "remove it and run preprocess again")], 0
+    if num_bytes >= end:
+        return [], 0
+    return [mismatch(prepared.tar(unit), f"at least {end:,} bytes", f"{num_bytes:,}", REPREPARE)], 0
 
 
 def _read_unit(unit: str, prepared: Prepared) -> tuple[list[str], int]:
     """Compare the prepared and the quarantined images of a unit with their digests."""
-    faults, num = list[str](), 0
-    if not _is_unchanged(prepared, unit):
-        return faults, num
+    faults, kept, split = list[str](), list[Verdict](), unit.split("/", maxsplit=1)[0]
+    if _unchanged(prepared, unit) is None:
+        return faults, 0
     try:
         for verdict, jpeg in jpegs(prepared, unit):
-            num += 1
+            kept.append(verdict)
             if files.sha256_bytes(jpeg) != verdict.sha256:
                 where = f"{prepared.tar(unit)}: {verdict.name}"
                 wanted = f"sha256 {verdict.sha256[:12]}"
                 faults.append(mismatch(where, wanted, "another", REPREPARE))
-        faults += _between(prepared, unit)
+        faults += _between(prepared.tar(unit), kept)
         digests = {
-            f"quarantine/{unit.split('/', maxsplit=1)[0]}/{verdict.name}": verdict.source_sha256
+            f"quarantine/{split}/{verdict.name}": verdict.source_sha256
             for verdict in prepared.all_verdicts(unit)
             if verdict.verdict == "quarantined"
         }
         faults += compare(digests, prepared.folder, "preprocess")
     except AlexrepError as error:
         faults.append(str(error))
-    return faults, num
+    return faults, len(kept)
 
 
-def _between(prepared: Prepared, unit: str) -> Iterator[str]:
+def _between(tar: Path, verdicts: list[Verdict]) -> Iterator[str]:
     """Compare a tar's headers and padding with what preprocess writes."""
-    tar = prepared.tar(unit)
     with files.named(tar), tar.open("rb") as stream:
-        for name, offset, wanted in between(prepared.verdicts(unit)):
+        for name, offset, wanted in between(verdicts):
             stream.seek(offset)
             if stream.read(len(wanted)) != wanted:
                 yield mismatch(f"{tar}: {name}", "the bytes written there", "others", REPREPARE)
