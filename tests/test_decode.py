@@ -326,13 +326,13 @@ def test_fewer_scans_of_a_large_image_are_refused(encoded: Encode) -> None:
     place=st.integers(0, 700),
     cut=st.integers(0, 3),
     insert=st.binary(max_size=3),
-    progressive=st.booleans(),
+    options=st.sampled_from([{}, {"comment": b"by hand"}, {"icc_profile": bytes(140)}]),
 )
 def test_the_short_way_says_what_the_long_one_does(
-    place: int, cut: int, insert: bytes, progressive: bool
+    place: int, cut: int, insert: bytes, options: dict[str, bytes]
 ) -> None:
     gradient = np.add.outer(np.arange(40), np.arange(3 * 48)).reshape(40, 48, 3).astype(np.uint8)
-    content = saved(Image.fromarray(gradient), "JPEG", progressive=progressive)
+    content = saved(Image.fromarray(gradient), "JPEG", **options)
     assert header.plain_pixels(content) == 40 * 48
     damaged = content[:place] + insert + content[place + cut :]
     with pytest.MonkeyPatch.context() as patch:
@@ -357,10 +357,10 @@ def outcome(content: bytes) -> object:
 
 @pytest.mark.parametrize(
     ("options", "is_plain"),
-    [({}, True), ({"comment": b"made by hand"}, False), ({"exif": b"Exif\0\0broken"}, False)],
+    [({"quality": 75}, True), ({"progressive": True}, False), ({"exif": b"Exif\0\0broken"}, False)],
 )
 def test_the_short_way_is_for_headers_without_extras(
-    picture: Draw, options: dict[str, bytes], is_plain: bool
+    picture: Draw, options: dict[str, object], is_plain: bool
 ) -> None:
     content = saved(Image.fromarray(picture(40, 48)), "JPEG", **options)
     assert bool(header.plain_pixels(content)) is is_plain

@@ -2,6 +2,7 @@
 
 import io
 import re
+import threading
 import warnings
 from dataclasses import dataclass
 
@@ -21,11 +22,19 @@ MAX_SCANNED = 2_000_000_000
 
 MAX_PLAIN = 50_000_000
 """Most pixels of an image that Pillow does not warn of."""
-SCAN = b"\xff\xda"
-"""Marker of a scan of a JPEG."""
-FEW_SCANS = 4
-"""So many scans of a JPEG are decoded whatever its size."""
 
+
+class _Memory(threading.local):
+    """Memory for an image of up to four million pixels, kept by each thread.
+
+    Fresh memory for each image takes a twentieth of the time of a full-size one.
+    """
+
+    def __init__(self) -> None:
+        self.pixels = np.empty(1 << 24, np.uint8)
+
+
+_memory = _Memory()
 _COMPLAINT = re.compile(r"Corrupt JPEG data: (?:[0-9]+ )?(.*?)(?: 0x[0-9a-f]+)?$")
 
 Picture = Image.Image
@@ -93,7 +102,9 @@ def decode(image_bytes: bytes) -> Decoded:
                 raise UndecodableError(f"{width}x{height} pixels, over {MAX_PIXELS}")
             _require_few_scans(image_bytes, width * height)
             mode, kind = picture.mode, picture.format
-            rgb, complaint = _turbo(image_bytes, mode) if kind != "PNG" else (None, "")
+            rgb, complaint = (
+                _turbo(image_bytes, mode, width * height) if kind != "PNG" else (None, "")
+            )
             is_clean = rgb is not None
             if rgb is None:
                 picture.load()
@@ -112,13 +123,14 @@ def _plain(image_bytes: bytes) -> Decoded | None:
 
     That look takes as long as decoding 32 pixels each way. None is for all other files.
     """
-    if not 0 < header.plain_pixels(image_bytes) <= MAX_PLAIN or image_bytes.count(SCAN) > FEW_SCANS:
+    num_pixels = header.plain_pixels(image_bytes)
+    if not 0 < num_pixels <= MAX_PLAIN:
         return None
-    picture, _ = _turbo(image_bytes, "RGB")
+    picture, _ = _turbo(image_bytes, "RGB", num_pixels)
     return None if picture is None else Decoded(picture, "JPEG", "RGB", is_clean=True)
 
 
-def _turbo(image_bytes: bytes, mode: str) -> tuple[Picture | None, str]:
+def _turbo(image_bytes: bytes, mode: str, num_pixels: int) -> tuple[Picture | None, str]:
     """Decode a JPEG by libjpeg-turbo's own interface, which gives Pillow's pixels and complains.
 
     Returns:
@@ -127,7 +139,11 @@ def _turbo(image_bytes: bytes, mode: str) -> tuple[Picture | None, str]:
     """
     try:
         if mode == "RGB":
-            return Image.fromarray(simplejpeg.decode_jpeg(image_bytes, "RGB")), ""
+            # Pillow takes four bytes a pixel, as it keeps them, in a third of the time.
+            buffer = _memory.pixels if 4 * num_pixels <= _memory.pixels.size else None
+            pixels = simplejpeg.decode_jpeg(image_bytes, "RGBX", buffer=buffer)
+            size = pixels.shape[1], pixels.shape[0]
+            return Image.frombytes("RGB", size, pixels, "raw", "RGBX"), ""
         simplejpeg.decode_jpeg(image_bytes, "GRAY", min_height=1, min_width=1)
     except ValueError as error:
         said = _COMPLAINT.match(str(error))
@@ -140,8 +156,12 @@ def _require_few_scans(image_bytes: bytes, num_pixels: int) -> None:
 
     The marker of a scan is counted wherever it stands; in a scan's own data it cannot.
     """
-    num = image_bytes.count(SCAN) if image_bytes.startswith(b"\xff\xd8") else 0
-    if num > MAX_SCANS or (num > FEW_SCANS and num * num_pixels > MAX_SCANNED):
+    if not image_bytes.startswith(b"\xff\xd8"):
+        return
+    # A fifth of the time of bytes.count, which a full-size image would take 85 us of.
+    values = np.frombuffer(image_bytes, np.uint8)
+    num = np.count_nonzero((values[:-1] == 0xFF) & (values[1:] == 0xDA))
+    if num > MAX_SCANS or (num > 4 and num * num_pixels > MAX_SCANNED):
         raise UndecodableError(f"JPEG of {num:,} scans of {num_pixels:,} pixels")
 
 

@@ -11,16 +11,16 @@ BARE = {0x01, *range(0xD0, 0xD9)}
 
 _JFIF = b"\xff\xd8\xff\xe0\x00\x10JFIF\0"
 """Start of a JPEG whose first segment is JFIF's without a thumbnail."""
-_TABLES = {0xC4, 0xDB, 0xDD}
-"""Markers of Huffman tables, quantisation tables and the restart interval."""
-_SOS = 0xDA
+_HARMLESS = {0xC4, 0xDB, 0xDD, 0xFE}
+"""Markers of Huffman tables, quantisation tables, the restart interval and comments."""
+_ICC = b"ICC_PROFILE\0"
 
 
 def plain_pixels(image_bytes: bytes) -> int:
     """Return the number of pixels of a JPEG in colour with a header that is read in one way only.
 
-    It has JFIF's segment, tables, and a baseline or progressive frame of three components of 8
-    bits, up to its first scan. Return 0 for any other file.
+    It has JFIF's segment, tables, comments, colour profiles, a baseline frame of three components
+    of 8 bits, and a first scan of all three: decoders take no second one. Return 0 for any other.
     """
     if not image_bytes.startswith(_JFIF):
         return 0
@@ -28,14 +28,17 @@ def plain_pixels(image_bytes: bytes) -> int:
     while offset + 10 <= len(image_bytes) and image_bytes[offset] == 0xFF:
         marker = image_bytes[offset + 1]
         length = int.from_bytes(image_bytes[offset + 2 : offset + 4])
-        if marker == _SOS:
-            return pixels
-        if marker in (0xC0, 0xC2):
+        if marker == 0xDA:
+            return pixels if image_bytes[offset + 4] == 3 else 0
+        if marker == 0xC0:
             if pixels or (length, image_bytes[offset + 4], image_bytes[offset + 9]) != (17, 8, 3):
                 return 0
             height, width = (int.from_bytes(image_bytes[offset + at :][:2]) for at in (5, 7))
             pixels = height * width
-        elif marker not in _TABLES or length < 2:
+        elif marker == 0xE2:
+            if length < 16 or not image_bytes.startswith(_ICC, offset + 4):
+                return 0
+        elif marker not in _HARMLESS or length < 2:
             return 0
         offset += 2 + length
     return 0
