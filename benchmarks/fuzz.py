@@ -4,7 +4,7 @@
 
 A case is one mutated file of a small example, which lies below FOLDER, read by the library's own
 functions in a child with limits of memory and time. The child is forked from a process that has
-loaded torch, so that it takes milliseconds. Outcomes:
+loaded torch, and goes on with the next case until one ends it: a case takes milliseconds. Outcomes:
 
     same         what was read is what the sound file gives
     one line     an expected error
@@ -19,6 +19,8 @@ see one again: --formats F --again NUMBER, with its traceback. --keep writes res
 """
 
 import argparse
+import functools
+import itertools
 import json
 import os
 import random
@@ -28,8 +30,8 @@ import signal
 import sys
 import time
 import traceback
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,8 @@ CPU_S = 20
 """Processor seconds that a case may take: what a sound file takes, a hundred times."""
 WALL_S = 120
 """Seconds that it may take on a busy machine."""
+BATCH = 40
+"""Cases of a format in turn, one after another in a child."""
 
 Case = dict[str, Any]
 
@@ -68,17 +72,19 @@ def main() -> None:
     names = options.formats.split(",")
     work = prepare(options.folder)
     if options.again is not None:
-        print(json.dumps(run_case(work, names[0], options.seed, options.again, is_told=True)))
+        again = run_cases(work, names[0], options.seed, [options.again], is_told=True)
+        print(*map(json.dumps, again))
         return
     cases = done_before(options.folder / f"cases-{options.seed}.jsonl")
     known = {(case["format"], case["number"]) for case in cases}
     with (options.folder / f"cases-{options.seed}.jsonl").open("a", encoding="utf-8") as out:
-        for number in range(options.cases):
-            for name in names:
-                if (name, number) not in known:
-                    cases.append(run_case(work, name, options.seed, number))
-                    out.write(json.dumps(cases[-1]) + "\n")
-                    out.flush()
+        for start, name in itertools.product(range(0, options.cases, BATCH), names):
+            numbers = range(start, min(start + BATCH, options.cases))
+            todo = [number for number in numbers if (name, number) not in known]
+            for case in run_cases(work, name, options.seed, todo):
+                cases.append(case)
+                out.write(json.dumps(case) + "\n")
+                out.flush()
     print(table(cases))
     if options.keep:
         keep("fuzz", {"seed": options.seed, "cases": len(cases), "outcomes": counts(cases)})
@@ -131,63 +137,71 @@ def done_before(path: Path) -> list[Case]:
     return [json.loads(line) for line in whole.splitlines()]
 
 
-def run_case(work: Path, name: str, seed: int, number: int, *, is_told: bool = False) -> Case:
-    """Mutate a file, have it read by a child, and put the sound file back."""
-    chance, form = random.Random(f"{seed} {name} {number}"), FORMATS[name]
-    path = chance.choice(files_of(form, work))
-    sound = path.read_bytes()
-    start = time.perf_counter()
-    try:
-        expected = SOUND.setdefault(name, "") or attempt(form, work, is_told=True)[1]
-        SOUND[name] = expected
-        path.write_bytes(fuzz_mutations.mutate(sound, chance))
-        outcome, what = attempt(form, work, is_told=is_told)
-    finally:
-        path.write_bytes(sound)
-    if outcome == "read":
-        outcome, what = ("same" if what == expected else "other value"), ""
-    seconds = round(time.perf_counter() - start, 3)
-    row = {"format": name, "number": number, "file": path.name, "outcome": outcome}
-    return {**row, "what": what, "seconds": seconds}
+def run_cases(
+    work: Path, name: str, seed: int, numbers: Iterable[int], *, is_told: bool = False
+) -> Iterator[Case]:
+    """Run cases of a format in a child, and in another one behind a case that ended it."""
+    left = deque(numbers)
+    while left:
+        receive, send = os.pipe()
+        child = os.fork()
+        if not child:
+            os.close(receive)
+            leave_with(functools.partial(_answer, send, work, name, seed, left, is_told))
+        os.close(send)
+        with os.fdopen(receive, encoding="utf-8") as stream:
+            for line in stream:
+                left.popleft()
+                yield json.loads(line)
+        status = os.waitpid(child, 0)[1]
+        shutil.rmtree(work / "out", ignore_errors=True)
+        if os.WIFSIGNALED(status):
+            path, number = _file(work, name, seed, left[0])[0], os.WTERMSIG(status)
+            shutil.copyfile(work.with_name("example") / path.relative_to(work), path)
+            is_late = number in (signal.SIGALRM, signal.SIGXCPU, signal.SIGKILL)
+            ended = "hang" if is_late else "crash", signal.Signals(number).name
+            yield _case(name, left.popleft(), path, ended, WALL_S)
+        elif status:
+            raise RuntimeError(f"{name} {left[0]}: the child failed")
 
 
-SOUND: dict[str, str] = {}
-"""Digest of what is read of the sound example, by format."""
-
-
-def attempt(form: Format, work: Path, *, is_told: bool) -> tuple[str, str]:
-    """Read in a child; return "read" and the digest of what was read, or a bad end and its text."""
-    receive, send = os.pipe()
-    limit = address_space() + MEMORY
-    child = os.fork()
-    if not child:
-        os.close(receive)
-        leave_with(lambda: _answer(send, _read(form, work, limit, is_told)))
-    os.close(send)
-    with os.fdopen(receive, "rb") as stream:
-        answer = stream.read()
-    status = os.waitpid(child, 0)[1]
-    shutil.rmtree(work / "out", ignore_errors=True)
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        is_late = number in (signal.SIGALRM, signal.SIGXCPU, signal.SIGKILL)
-        return ("hang" if is_late else "crash"), signal.Signals(number).name
-    outcome, what = json.loads(answer)
-    return outcome, what
-
-
-def _answer(pipe: int, answer: bytes) -> None:
-    os.write(pipe, answer)
-
-
-def _read(form: Format, work: Path, limit: int, is_told: bool) -> bytes:
-    """Read under limits, in the child; return the outcome and a text, as JSON."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends C code, too
-    signal.alarm(WALL_S)
+def _answer(
+    pipe: int, work: Path, name: str, seed: int, numbers: Iterable[int], is_told: bool
+) -> None:
+    """Run cases in the child, and write a line of JSON of each."""
     guarded.exit_code = forked  # a new Python would take half a second
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends C code, too
+    expected = _read(FORMATS[name], work, is_told=True)
+    for number in numbers:
+        path, chance = _file(work, name, seed, number)
+        sound, start = path.read_bytes(), time.perf_counter()
+        path.write_bytes(fuzz_mutations.mutate(sound, chance))
+        ended = _read(FORMATS[name], work, is_told)
+        path.write_bytes(sound)
+        if ended[0] == "read":
+            ended = ("same" if ended == expected else "other value"), ""
+        case = _case(name, number, path, ended, time.perf_counter() - start)
+        os.write(pipe, json.dumps(case).encode() + b"\n")
+
+
+def _file(work: Path, name: str, seed: int, number: int) -> tuple[Path, random.Random]:
+    """Return the file that a case mutates, and the generator that it is mutated by."""
+    chance = random.Random(f"{seed} {name} {number}")
+    return chance.choice(files_of(FORMATS[name], work)), chance
+
+
+def _case(name: str, number: int, path: Path, ended: tuple[str, str], seconds: float) -> Case:
+    row = {"format": name, "number": number, "file": path.name, "outcome": ended[0]}
+    return {**row, "what": ended[1], "seconds": round(seconds, 3)}
+
+
+def _read(form: Format, work: Path, is_told: bool) -> tuple[str, str]:
+    """Read under limits; return "read" and its digest, or a bad end and its text."""
+    spent, free = int(time.process_time()) + 1, resource.RLIM_INFINITY
+    resource.setrlimit(resource.RLIMIT_CPU, (spent + CPU_S, free))
+    resource.setrlimit(resource.RLIMIT_AS, (address_space() + MEMORY, free))
+    signal.alarm(WALL_S)
     try:
         ended = "read", form.read(work)
     except (AlexrepError, OSError, UnicodeEncodeError) as error:
@@ -200,7 +214,9 @@ def _read(form: Format, work: Path, limit: int, is_told: bool) -> bytes:
         ended = "memory" if is_memory else "traceback", _where(error)
         if is_told:
             traceback.print_exc()
-    return json.dumps([ended[0], ended[1][:300]]).encode()
+    signal.alarm(0)
+    shutil.rmtree(work / "out", ignore_errors=True)
+    return ended[0], ended[1][:300]
 
 
 def forked(seconds: int, function: str, arguments: tuple[str, ...], content: bytes) -> int:
