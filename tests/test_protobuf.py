@@ -87,6 +87,7 @@ def test_packed_numbers_are_single_ones_in_a_row(values: list[int]) -> None:
         (b"\x0b", "a field of wire type 3"),
         (b"\x0f", "a field of wire type 7"),
         (b"\x00\x00", "a field without a number"),
+        (b"\x08\x00" * 1001, "over 1,000 fields in a message"),
     ],
 )
 def test_damaged_bytes_are_named(content: bytes, message: str) -> None:
@@ -97,6 +98,8 @@ def test_damaged_bytes_are_named(content: bytes, message: str) -> None:
 def test_numbers_of_another_type_are_refused() -> None:
     with pytest.raises(WireError, match="field 7 of wire type 5"):
         protobuf.numbers(Field(7, FIXED32, 0, memoryview(b"1234")))
+    with pytest.raises(WireError, match="over 1,000 numbers in field 1"):
+        protobuf.numbers(Field(1, LENGTH, 0, memoryview(bytes(1001))))
 
 
 @given(st.binary(max_size=60))

@@ -17,6 +17,8 @@ from alexrep.weights.protobuf import FIXED32, FIXED64, LENGTH, Field, WireError
 
 Floats = NDArray[np.float32]
 
+MAX_LAYERS = 100_000
+"""Most fields of a network; those of over a thousand layers have some thousands."""
 MAX_AXES = 32
 """Most axes of a blob, as in Caffe."""
 _LEGACY_AXES = (1, 2, 3, 4)
@@ -54,7 +56,7 @@ def layers(content: bytes) -> list[CaffeLayer]:
     """
     every_layer = [
         _layer(_message(field), is_old=field.number == _LAYERS)
-        for field in protobuf.fields(memoryview(content))
+        for field in protobuf.fields(memoryview(content), MAX_LAYERS)
         if field.number in (_LAYERS, _LAYER)
     ]
     if not every_layer:
@@ -70,7 +72,9 @@ def blob(message: memoryview) -> Floats:
     """
     legacy, shape = dict.fromkeys(_LEGACY_AXES, 0), None
     floats: dict[int, list[NDArray[Any]]] = {_DATA: [], _DOUBLES: []}
-    for field in _joined(message):
+    for count, field in enumerate(_joined(message)):
+        if count == protobuf.MOST:
+            raise WireError(f"an array in over {count:,} pieces")
         if field.number in legacy and field.wire == protobuf.VARINT:
             legacy[field.number] = field.value
         elif field.number == _SHAPE:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 _FIXED = {FIXED64: 8, FIXED32: 4}
 _MAX_VARINT = 10
+MOST = 1000
+"""Fields of a message, and numbers of a field, that a layer or an array has at most, by far."""
 
 
 class WireError(ValueError):
@@ -33,17 +35,22 @@ class Field:
     """The bytes of the other wire types; else empty."""
 
 
-def fields(message: memoryview) -> Iterator[Field]:
+def fields(message: memoryview, most: int = MOST) -> Iterator[Field]:
     """Yield the fields of a message in order.
 
     Args:
         message: The bytes, one-dimensional, uint8; views of them are handed out, not copies.
+        most: How many there may be: a damaged file of millions would take minutes.
 
     Raises:
-        WireError: If the bytes are cut short, or hold a wire type that is none or long obsolete.
+        WireError: If the bytes are cut short, hold a wire type that is none or long obsolete, or
+            more fields than that.
     """
-    offset = 0
+    offset = count = 0
     while offset < len(message):
+        count += 1
+        if count > most:
+            raise WireError(f"over {most:,} fields in a message")
         key, offset = varint(message, offset)
         number, wire = key >> 3, key & 7
         if number == 0:
@@ -88,14 +95,16 @@ def numbers(field: Field) -> list[int]:
     """Return the numbers of a repeated field of varints, packed or single.
 
     Raises:
-        WireError: If it is of another wire type, or cut short.
+        WireError: If it is of another wire type, cut short, or of more than MOST numbers.
     """
     if field.wire == VARINT:
         return [field.value]
     if field.wire != LENGTH:
         raise WireError(f"field {field.number} of wire type {field.wire}")
-    values, offset = [], 0
+    values, offset = list[int](), 0
     while offset < len(field.content):
+        if len(values) == MOST:
+            raise WireError(f"over {MOST:,} numbers in field {field.number}")
         value, offset = varint(field.content, offset)
         values.append(value)
     return values
