@@ -1,6 +1,7 @@
 """Checkpoints: what is saved comes back; what is damaged or foreign is one line."""
 
 import random
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -133,6 +134,19 @@ def test_the_advice_about_a_damaged_one_is_another(
     advice = refusal(path).rpartition(";")[2]
     assert wanted in advice
     assert unfit not in advice
+
+
+def test_a_table_of_an_archive_that_ends_within_a_field_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    with zipfile.ZipFile(path, "w") as made:
+        entry = zipfile.ZipInfo("a")
+        entry.extra = struct.pack("<HHH", 1, 2, 0)
+        made.writestr(entry, b"x")
+    content = bytearray(path.read_bytes())
+    entry_at = content.rindex(b"PK\1\2")
+    content[entry_at + 24 : entry_at + 28] = b"\xff" * 4  # its size stands in the extra field
+    path.write_bytes(content)
+    assert "expected a whole checkpoint" in refusal(path)
 
 
 @pytest.fixture

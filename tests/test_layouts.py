@@ -320,6 +320,19 @@ WRONG_LISTS = {
 }
 
 
+def test_an_image_in_the_folder_of_another_class_is_named(
+    reference: Reference, tmp_path: Path
+) -> None:
+    raw = kaggle_tree(reference, tmp_path / "raw")
+    image = next(raw.glob("ILSVRC/Data/CLS-LOC/train/n00000020/*"))
+    image.rename(image.parents[1] / "n00000030" / image.name)
+    wanted = (
+        f"images of n00000030 in its folder, found n00000030/{image.name}; move it to n00000020"
+    )
+    with pytest.raises(DataError, match=wanted):
+        source.survey(raw, None, partial=True)
+
+
 @pytest.mark.parametrize("case", WRONG_LISTS)
 def test_a_wrong_list_of_kaggles_is_one_line(
     reference: Reference, tmp_path: Path, case: str

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import io
 import pickle
+import struct
 import zipfile
 import zlib
 from collections import OrderedDict
@@ -34,7 +35,7 @@ STATES = ("state_dict", "average")
 """Entries that are state dicts."""
 FAULTS = (
     *(RuntimeError, ValueError, LookupError, TypeError, AttributeError, OverflowError),
-    *(OSError, EOFError, zipfile.BadZipFile, zlib.error),
+    *(OSError, EOFError, zipfile.BadZipFile, zlib.error, struct.error),
 )
 """What reading a damaged file can raise."""
 INSTEAD = {

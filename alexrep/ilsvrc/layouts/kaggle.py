@@ -8,12 +8,12 @@ ILSVRC/Data/CLS-LOC/{val,test}/*.JPEG
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from alexrep import files
 from alexrep.errors import DataError, mismatch
-from alexrep.ilsvrc import archives, class_lists, folders, label_lists, splits, zips
+from alexrep.ilsvrc import archives, class_lists, folders, label_lists, original_names, splits, zips
 from alexrep.ilsvrc.assemble import as_found, as_open, assemble
 from alexrep.ilsvrc.editions import EDITIONS as KNOWN
 from alexrep.ilsvrc.editions import SPLITS, Edition
@@ -59,6 +59,7 @@ def survey(request: Request) -> Source:
     if "test" in request.wanted and "test" not in listed:
         remarks.append("no test/: no test split")
     of_wnid = folders.by_class(listed["train"]) if "train" in listed else {}
+    _require_own_folders(archive or folder / "train", of_wnid)
     return assemble(request, edition, listed, of_wnid, truth, remarks)
 
 
@@ -67,6 +68,16 @@ def _require(where: Path, listed: dict[str, Listing], required: Sequence[str]) -
         if split not in listed or not listed[split].members:
             advice = "download it again" if where.is_file() else "unpack it all"
             raise DataError(mismatch(where, f"images below {split}/", "none", advice))
+
+
+def _require_own_folders(where: Path, of_wnid: Mapping[str, list[Member]]) -> None:
+    """Refuse an image whose name has another wnid than its folder: its label would be wrong."""
+    for wnid, members in of_wnid.items():
+        for member in members:
+            named = original_names.wnid_within(member.name)
+            if named not in ("", wnid):
+                wanted, advice = f"images of {wnid} in its folder", f"move it to {named}/"
+                raise DataError(mismatch(where, wanted, member.path, advice))
 
 
 def _in_tree(folder: Path) -> dict[str, Listing]:
