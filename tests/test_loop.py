@@ -18,12 +18,13 @@ from recipes import tiny_recipe
 from sessions import Memory
 from torch import Tensor, nn
 from torch.nn import functional
+from without_float64 import WithoutFloat64
 
 from alexrep.config import recipes
 from alexrep.config.optimiser import Momentum2012Rule
 from alexrep.config.recipe import Recipe
 from alexrep.errors import AlexrepError, ConfigError, Interrupted
-from alexrep.feed import draws, order
+from alexrep.feed import augment, draws, order
 from alexrep.feed.dataset import TrainingData, open_data
 from alexrep.models import dropout, registry
 from alexrep.runs.checkpoint import weights_digest
@@ -31,6 +32,7 @@ from alexrep.runs.log import Row
 from alexrep.runs.saver import Also
 from alexrep.training import epoch, loop
 from alexrep.training import optimiser as optimisers
+from alexrep.training import step as steps
 from alexrep.training.job import Job, Position
 from alexrep.training.watcher import Watcher
 
@@ -386,6 +388,26 @@ def test_in_pieces_a_batch_gives_the_same_weights(make_job: MakeJob, pieces: int
     in_pieces = weights_after(make_job(f"compute.accumulate={pieces}"))
     for name, weights in whole.items():
         assert torch.allclose(in_pieces[name], weights, rtol=1e-3, atol=1e-5), name
+
+
+@pytest.mark.parametrize(
+    "settings", [(), ("augmentations=[{kind='resized-patch'}, {kind='reflection'}]",)]
+)
+def test_a_step_on_an_apple_gpu_needs_no_float64(
+    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch, settings: tuple[str, ...]
+) -> None:
+    """Played by the CPU, with the whole batch augmented at once as on a GPU."""
+    learn = steps._learn
+
+    def learn_without(*arguments: Any) -> Tensor:
+        with pytest.MonkeyPatch.context() as patch, WithoutFloat64():  # type: ignore[no-untyped-call]
+            for name in ("training.step", "evaluation.scores", "feed.cuts"):
+                patch.setattr(f"alexrep.{name}.widest_float", lambda _: torch.float32)
+            return learn(*arguments)
+
+    monkeypatch.setattr(steps, "_learn", learn_without)
+    monkeypatch.setattr(augment, "_patches", augment._whole_batch)
+    loop.train(make_job("schedule.epochs=1", *settings))
 
 
 def test_in_pieces_the_loss_is_still_the_mean_over_images(

@@ -8,14 +8,13 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 from recipes import tiny_recipe
-from torch.utils._python_dispatch import TorchDispatchMode
+from without_float64 import WithoutFloat64
 
 from alexrep import guarded, pool, system
 from alexrep.compute import devices
@@ -133,26 +132,10 @@ def test_apples_gpu_is_taken_where_there_is_one(monkeypatch: pytest.MonkeyPatch)
     assert devices.pick("mps") == torch.device("mps")
 
 
-class NothingWider(TorchDispatchMode):
-    """Refuses tensors of float64, as Apple's GPUs do."""
-
-    def __torch_dispatch__(
-        self,
-        func: Callable[..., object],
-        types: object,
-        args: tuple[object, ...] = (),
-        kwargs: dict[str, object] | None = None,
-    ) -> object:
-        made = func(*args, **(kwargs or {}))
-        if isinstance(made, torch.Tensor) and made.dtype == torch.float64:
-            raise TypeError(f"float64, which MPS has not: {func}")
-        return made
-
-
 def test_scores_on_apples_gpus_need_nothing_wider(monkeypatch: pytest.MonkeyPatch) -> None:
     probabilities, labels = torch.tensor([[0.7, 0.3], [0.5, 0.5]]), torch.tensor([1, 0])
     monkeypatch.setattr("alexrep.evaluation.scores.widest_float", lambda _: torch.float32)
     scores = Scores()
-    with NothingWider():  # type: ignore[no-untyped-call]
+    with WithoutFloat64():  # type: ignore[no-untyped-call]
         scores.add(probabilities, labels)
     assert scores.top1_error == 0.75
