@@ -242,3 +242,20 @@ def test_all_probabilities_are_kept_and_need_no_second_scoring(run: Path, data: 
     before = files_of(run / "results")
     assert "nothing to do" in done(*words).stderr
     assert files_of(run / "results") == before
+
+
+def test_a_lack_of_memory_names_batch_and_workers(
+    data: Path, trained_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lack(*_: object, **__: object) -> None:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has")
+
+    monkeypatch.setattr("alexrep.evaluation.evaluate.probabilities_of_views", lack)
+    words = ("--batch-size", "32", "--workers", "2", "--device", "cpu", "--views", "ten-crop")
+    result = alexrep("eval", trained_run, "--data", data, *words)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == (
+        "alexrep: memory: expected enough for batches of 32 images (--batch-size) with 2 workers "
+        "on cpu, found none left on the GPU for 2.00 GiB more; "
+        "lower --batch-size, or --workers for the machine's memory"
+    )
