@@ -55,7 +55,7 @@ def fault(function: str, *arguments: str, content: bytes = b"") -> str | None:
 
 def exit_code(seconds: int, function: str, arguments: tuple[str, ...], content: bytes) -> int:
     """Call a function in a new Python process; return NO_MEMORY, 0, or minus a signal's number."""
-    command = [sys.executable, "-c", _CODE, str(seconds), function, *arguments]
+    command = [sys.executable, "-P", "-c", _CODE, str(seconds), function, *arguments]
     # In a group of its own: Ctrl-C is for this process.
     ended = subprocess.run(
         command, input=content, capture_output=True, check=False, process_group=0

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,14 @@ def test_what_ends_well_has_no_fault() -> None:
 
 def test_an_exception_is_left_to_the_caller() -> None:
     assert guarded.fault("json:loads", content=b"[") is None
+
+
+def test_files_where_the_user_stands_are_no_modules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    assert guarded.fault("json:loads", content=b"[1]") is None
 
 
 def crash() -> None:
