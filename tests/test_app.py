@@ -64,6 +64,13 @@ def test_the_application_imports_no_heavy_library() -> None:
     assert not heavy & set(shown.stdout.decode().split())
 
 
+def test_training_and_scoring_import_no_torchvision_before_they_need_it() -> None:
+    """It imports torch's compiler: a second and a half of each start."""
+    command = "import sys; from alexrep.stages.cli import ensembles, training; print(*sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", command], capture_output=True, check=True)
+    assert "torchvision" not in shown.stdout.decode().split()
+
+
 def test_no_command_prints_help_and_exits_2() -> None:
     for arguments in [], ["-q"]:
         result = alexrep(*arguments)

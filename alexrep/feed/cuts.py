@@ -7,7 +7,6 @@ import math
 
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional
 
 from alexrep.compute.devices import widest_float
 
@@ -52,6 +51,9 @@ def resized(images: Tensor, parts: Tensor, side: int) -> Tensor:
     for image, (row, column, height, width) in zip(images, parts.tolist(), strict=True):
         # Of a whole array with the channels last the result has them last, too: fast to go on with.
         part = image[row : row + height, column : column + width].contiguous()
+        # Its import takes a second and a half, and few recipes need it.
+        from torchvision.transforms.v2 import functional  # noqa: PLC0415
+
         planes = functional.resize(part.permute(2, 0, 1), [side, side], antialias=True)
         done.append(planes.permute(1, 2, 0))
     return done[0][None] if len(done) == 1 else torch.stack(done)

@@ -10,14 +10,11 @@ from typing import Any, Protocol, Self
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from torchvision.transforms import InterpolationMode, functional
 
 from alexrep.pixels.decode import MAX_PIXELS, Picture, UndecodableError, decode
 from alexrep.prepare.image import Target, prepare, unwrap
 
 Pixels = NDArray[np.uint8]
-_functional: Any = functional
-"""Its annotations name tensors alone; of images it takes Pillow's, too."""
 
 
 class Rule(Protocol):
@@ -90,9 +87,17 @@ class ResizeAndCrop:
         if self.resize * self.resize * wide > MAX_PIXELS * narrow:
             size = "x".join(map(str, picture.size))
             raise UndecodableError(f"{size} pixels, too narrow to be resized to {self.resize}")
-        kind = InterpolationMode(self.filter)
-        found: Picture = _functional.resize(picture, [self.resize], kind, antialias=True)
+        transforms = _transforms()
+        kind = transforms.InterpolationMode(self.filter)
+        found: Picture = transforms.functional.resize(picture, [self.resize], kind, antialias=True)
         return found
+
+
+def _transforms() -> Any:  # noqa: ANN401 (its annotations name tensors alone)
+    """Import what takes a second and a half, and few commands need."""
+    from torchvision import transforms  # noqa: PLC0415
+
+    return transforms
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,7 @@ class Patches:
         """Resize an image, and cut its patches."""
         resized, sides = self.rule.resized(decode(unwrap(content)[0]).picture), [self.rule.side] * 2
         if not self.has_corners:
-            return np.asarray(_functional.center_crop(resized, sides))
-        corners = _functional.five_crop(resized, sides)
+            return np.asarray(_transforms().functional.center_crop(resized, sides))
+        corners = _transforms().functional.five_crop(resized, sides)
         top_left, top_right, bottom_left, bottom_right, centre = map(np.asarray, corners)
         return np.concatenate([top_left, top_right, centre, bottom_left, bottom_right])
