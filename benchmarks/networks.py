@@ -26,7 +26,7 @@ RECIPES = {
     "resnet50": (64, 0.01, 20),
     # Without normalisation they stay at a guess for a while, and half of their units are dropped.
     "vgg11": (32, 0.001, 80),
-    "vgg16": (32, 0.001, 80),
+    "vgg16": (32, 0.0005, 160),
     "alexnet-torchvision": (64, 0.003, 100),
 }
 """Side, rate, and steps of each of 3 epochs, all with the same batch, of each recipe."""
