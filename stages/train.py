@@ -24,6 +24,7 @@ def command(
     resume_last: train_options.ResumeLast = None,
     evaluate: train_options.Evaluate = False,
     dry_run: train_options.DryRun = False,
+    profile: train_options.Profile = None,
     device: options.Device = "auto",
     workers: options.Threads = None,
     copy_to: train_options.CopyTo = None,
@@ -45,8 +46,9 @@ def command(
     short |= {"weight_decay": weight_decay, "weights": weights, "print_freq": print_freq}
     named = (data, run, recipe, arch, mode, resume_last)
     choice = training.choose(training.Asked(*named, short, rate, tuple(setting or ())))
-    order = training.order(data, copy_to, keep_copy, is_training=not (evaluate or dry_run))
+    trains = not (evaluate or dry_run or profile)
+    order = training.order(data, copy_to, keep_copy, is_training=trains)
     if evaluate:
         training.score(ctx, choice, data, device, workers, signal)
     else:
-        training.train(ctx, choice, order or data, dry_run, device, workers, signal)
+        training.train(ctx, choice, order or data, dry_run, device, workers, signal, profile)

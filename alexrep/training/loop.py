@@ -1,16 +1,22 @@
 """The training loop: epochs and validations in turn."""
 
 import time
-from itertools import pairwise
+from collections.abc import Callable, Iterator
+from itertools import cycle, islice, pairwise
 from statistics import median
+from typing import TypeVar
+
+from torch.profiler import record_function
 
 from alexrep.compute import precision
 from alexrep.evaluation.scores import Scores
 from alexrep.feed.batches import Reader
 from alexrep.runs.log import Row
-from alexrep.training import epoch, groups, step, stop, validation
+from alexrep.training import epoch, groups, profiling, step, stop, validation
 from alexrep.training.job import Job
 from alexrep.training.throughput import Throughput, memory_bytes
+
+Item = TypeVar("Item")
 
 
 def train(job: Job) -> Scores:
@@ -40,16 +46,19 @@ def train(job: Job) -> Scores:
             return scores or validation.score(job)
 
 
+MOST = 8
+"""Steps of a dry run."""
 WARM_UP = 2
 """Steps of a dry run that are not timed: memory is taken, caches fill, algorithms are chosen."""
 
 
-def rehearse(job: Job, steps: int = 8) -> Row:
+def rehearse(job: Job, steps: int | None = None, after: Callable[[], object] = lambda: None) -> Row:
     """Train for a few steps without writing anything, for a dry run.
 
     Args:
         job: The run; its weights change.
-        steps: Steps to make, at most.
+        steps: Steps to make, over the same batches again if need be; none: `MOST` of an epoch.
+        after: Called after each step.
 
     Returns:
         `loss` of the last step, `steps`, `seconds` of the median step after the first two, which
@@ -60,7 +69,8 @@ def rehearse(job: Job, steps: int = 8) -> Row:
         AlexrepError: If the loss is not finite.
     """
     groups.require_layers(job.recipe.schedule, job.layers)
-    planned = epoch.batches(job.recipe, job.train, job.position.epoch)[:steps]
+    planned = epoch.batches(job.recipe, job.train, job.position.epoch)
+    planned = planned[:MOST] if steps is None else list(islice(cycle(planned), steps))
     ends: list[float] = []
     with (
         stop.saving_when_signalled(job),
@@ -68,11 +78,12 @@ def rehearse(job: Job, steps: int = 8) -> Row:
         precision.settled(job.recipe.compute),
     ):
         rates = epoch.begin(job)
-        for indices, batch in epoch.shares(job, reader, planned):
+        for indices, batch in _marked(epoch.shares(job, reader, planned)):
             outcome = step.make(job, indices, batch, rates)
             if job.lag:
                 outcome.settle(job)
             ends.append(time.perf_counter())
+            after()
             stop.raise_if_signalled(job)
     between = [end - start for start, end in pairwise(ends)]
     timed = between[WARM_UP - 1 :] or between
@@ -80,3 +91,13 @@ def rehearse(job: Job, steps: int = 8) -> Row:
     for name, choose in (("seconds", median), ("seconds_least", min), ("seconds_most", max)):
         measured[name] = choose(timed) if timed else None
     return {**measured, "memory_bytes": memory_bytes(job.device)}
+
+
+def _marked(items: Iterator[Item]) -> Iterator[Item]:
+    """Yield `items`, with a mark in a trace for the time spent waiting for each."""
+    while True:
+        with record_function(profiling.WAIT):
+            item = next(items, None)
+        if item is None:
+            return
+        yield item

@@ -1,6 +1,8 @@
 """A dry run: a few steps of a training, without writing anything."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from alexrep.config.rates import rates_at
 from alexrep.kernels import choice
@@ -8,8 +10,8 @@ from alexrep.runs import resume_conditions
 from alexrep.runs.log import Row
 from alexrep.runs.session import Session, Signal
 from alexrep.shards import subset
-from alexrep.training import epoch, loop, resume
-from alexrep.training.job import assemble
+from alexrep.training import epoch, loop, profiling, resume
+from alexrep.training.job import Job, assemble
 from alexrep.training.request import Request
 
 
@@ -34,14 +36,17 @@ class Rehearsal:
     measured: Row
     """`loss`, `steps`, `seconds` of a step with its range, and `memory_bytes`; see
     `loop.rehearse`."""
+    table: profiling.Table
+    """Where the time of a step went, if it was traced; see `profiling.traced`."""
 
 
-def rehearse(request: Request, signal: Signal) -> Rehearsal:
-    """Make a few steps from where the run is, and write nothing.
+def rehearse(request: Request, signal: Signal, trace: Path | None = None) -> Rehearsal:
+    """Make a few steps from where the run is, and write nothing but a trace that is asked for.
 
     Args:
         request: What is asked for.
         signal: Tells the signal that has come, as `signals.flagged` yields it.
+        trace: Where to write a trace of `profiling.STEPS` steps, if it is wanted; of one process.
 
     Raises:
         DataError: If there are checkpoints, but none is whole.
@@ -58,7 +63,7 @@ def rehearse(request: Request, signal: Signal) -> Rehearsal:
     content = resources.processes.from_first(start.content if start else {})
     job = assemble(recipe, data, resources, content, Session(signal))
     position = job.position
-    return Rehearsal(
+    planned = Rehearsal(
         epoch=position.epoch,
         step=position.step,
         rate=rates_at(recipe.schedule, position.epoch, position.errors or (1.0,)).weights,
@@ -67,5 +72,21 @@ def rehearse(request: Request, signal: Signal) -> Rehearsal:
         num_val=len(subset.indices(data.val)) + data.val.num_quarantined,
         num_quarantined=data.val.num_quarantined,
         kernels=choice.explained(recipe.compute.kernels, resources.device),
-        measured=loop.rehearse(job),
+        measured={},
+        table={},
     )
+    # The steps change the position that was just described.
+    measured, table = _measured(job, trace)
+    return replace(planned, measured=measured, table=table)
+
+
+def _measured(job: Job, trace: Path | None) -> tuple[Row, profiling.Table]:
+    if trace is None:
+        return loop.rehearse(job), {}
+    rows: list[Row] = []
+
+    def work(num_steps: int, after: Callable[[], object]) -> None:
+        rows.append(loop.rehearse(job, num_steps, after))
+
+    table = profiling.traced(work, trace)
+    return rows[0], table

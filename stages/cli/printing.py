@@ -140,7 +140,11 @@ def say_rehearsal(rehearsal: Rehearsal, recipe: Recipe, run: Path, num_processes
         rates = f"{size / middle:,.1f} images/s ({size / high:,.1f} to {size / low:,.1f})"
         times = f"{span(low * steps * epochs)} to {span(high * steps * epochs)}"
         typer.echo(f"speed: {rates}; {length} without val: {times}")
-    typer.echo(f"{run}: a dry run, nothing is written")
+    whole = rehearsal.table.get("step", 0.0)
+    for name, time in rehearsal.table.items():
+        typer.echo(f"{name}: {time:.2f} ms, {time / whole:.0%} of a step")
+    others = " but the trace" if rehearsal.table else ""
+    typer.echo(f"{run}: a dry run, nothing is written{others}")
 
 
 def say_columns(rows: Sequence[Sequence[object]]) -> None:

@@ -101,3 +101,11 @@ KeepCopy = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="A few steps, and what a run would take; write nothing.")
 ]
+Profile = Annotated[
+    Path | None,
+    typer.Option(
+        "--profile",
+        metavar="TRACE.json",
+        help="Trace 20 steps into a file and print where their time goes; train nothing.",
+    ),
+]

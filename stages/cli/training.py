@@ -21,7 +21,7 @@ from alexrep.pool import default_threads
 from alexrep.runs import copying, fresh, listing
 from alexrep.runs.folder import RunFolder
 from alexrep.runs.session import Signal
-from alexrep.training import pieces, resume
+from alexrep.training import pieces, profiling, resume
 from alexrep.training import run as training
 from alexrep.training.rehearsal import rehearse
 from alexrep.training.request import Request, Resources, require_runnable
@@ -110,7 +110,7 @@ def order(data: Path, folder: Path | None, keeps: bool, is_training: bool) -> Or
     if folder is None:
         return None
     if not is_training:
-        found = "--evaluate or --dry-run"
+        found = "--evaluate, --dry-run or --profile"
         raise ConfigError(mismatch(option, "a training", found, "leave one out"))
     return Order(data, local_copy.expand(folder), keeps)
 
@@ -123,8 +123,12 @@ def train(
     device: str,
     workers: int | None,
     signal: Signal,
+    trace: Path | None = None,
 ) -> None:
-    """Train what was chosen, or rehearse it; say what came of it."""
+    """Train what was chosen, or rehearse it, or trace it; say what came of it."""
+    if trace is not None:
+        profiling.require_place(trace)
+    dry_run = dry_run or trace is not None
     with contextlib.ExitStack() as uses:
         if isinstance(source, Path):
             data, wait_s = source, START_S
@@ -133,7 +137,7 @@ def train(
             options.require_run_folder(choice.folder(writes=False), source.data)
             copy = local_copy.made(source, options.note, signal)
             data, wait_s = uses.enter_context(copy), COPYING_S
-        _train(ctx, choice, data, dry_run, device, workers, signal, wait_s)
+        _train(ctx, choice, data, dry_run, device, workers, signal, wait_s, trace)
 
 
 def _train(
@@ -145,6 +149,7 @@ def _train(
     workers: int | None,
     signal: Signal,
     wait_s: float,
+    trace: Path | None,
 ) -> None:
     chosen = choice.recipe
     run = choice.folder(writes=False)
@@ -157,18 +162,23 @@ def _train(
         resources = Resources(own, workers or default_threads(), group, options.note)
         request = Request(chosen, inputs, run, resources, choice.mode)
         with system_errors.memory_for(_memory_use(request), LESS_MEMORY):
-            _take_part(ctx, request, signal, dry_run)
+            _take_part(ctx, request, signal, dry_run, trace)
 
 
-def _take_part(ctx: typer.Context, request: Request, signal: Signal, dry_run: bool) -> None:
+def _take_part(
+    ctx: typer.Context, request: Request, signal: Signal, dry_run: bool, trace: Path | None
+) -> None:
     """Train or rehearse in one of the processes; the first one says what came of it."""
     recipe, run, group = request.recipe, request.run, request.resources.processes
+    if trace is not None and group.size > 1:
+        wanted, found = "one process", f"{group.size} of them"
+        raise ConfigError(mismatch("--profile", wanted, found, "leave torchrun or srun out"))
     if not group.leads:
         training.follow(request, signal, dry_run)
     elif options.is_finished(record := training.finished(request), run):
         options.say_errors(None if dry_run else record, run)
     elif dry_run:
-        printing.say_rehearsal(rehearse(request, signal), recipe, run, group.size)
+        printing.say_rehearsal(rehearse(request, signal, trace), recipe, run, group.size)
     else:
         if group.size > 1:
             batch, accumulate = recipe.feed.batch_size, recipe.compute.accumulate
