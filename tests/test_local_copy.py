@@ -124,7 +124,10 @@ def test_a_training_on_a_copy_is_the_same_run(data: Path, tmp_path: Path) -> Non
     ("words", "wanted"),
     [
         (("--keep-copy",), "--keep-copy: expected --copy-to beside it, found none"),
-        (("--copy-to", "x", "--dry-run"), "--copy-to: expected a training, found --evaluate or"),
+        (
+            ("--copy-to", "x", "--dry-run"),
+            "--copy-to: expected a training, found --evaluate, --dry-run",
+        ),
     ],
 )
 def test_options_that_decide_nothing_are_refused(
