@@ -30,6 +30,17 @@ def interpreted() -> Iterator[None]:
         _forget()
 
 
+@contextlib.contextmanager
+def compiled_here() -> Iterator[None]:
+    """Have all modules of kernels that are imported in the block be ready to be compiled."""
+    pytest.importorskip("triton")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("TRITON_INTERPRET", raising=False)
+        _forget()
+        yield
+        _forget()
+
+
 def _forget() -> None:
     for name in [name for name in sys.modules if name.startswith("alexrep.kernels.")]:
         if sys.modules[name] is not choice:
