@@ -18,7 +18,7 @@ from alexrep.prepare.image import Target, Verdict, prepare
 
 _QUARANTINED = b'"verdict": "quarantined"'
 """Marks the line of a quarantined image; names cannot hold it, as JSON escapes their quotes."""
-_BUFFER = 1 << 20
+_BUFFER = 1 << 17
 """Bytes of a tar that are written at a time."""
 
 
