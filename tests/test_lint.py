@@ -39,7 +39,9 @@ def takes_the_locale(call: ast.Call) -> bool:
     """Tell whether a call opens text in the locale's encoding."""
     name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
     values = {word.arg: word.value for word in call.keywords}
-    if name in ("read_text", "write_text"):
+    if name == "read_text":  # of a path without arguments; files.read_text has one and means UTF-8
+        return "encoding" not in values and not call.args
+    if name == "write_text":
         return "encoding" not in values
     mode = values.get("mode", call.args[0] if call.args else ast.Constant("r"))
     is_text = isinstance(mode, ast.Constant) and "b" not in str(mode.value)
