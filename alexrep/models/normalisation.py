@@ -16,6 +16,8 @@ from alexrep.kernels import choice
 PART_BYTES = 2**19
 """Bytes of the maps, in float32, that are normalised at a time on a CPU. A quarter less time of a
 normalisation at full width than all at once, and the same bits."""
+WORTH_BYTES = 2**22
+"""Bytes from which on it is worth it: less is in the cache anyway."""
 
 ACROSS = "normalisation across maps"
 WITHIN = "normalisation within maps"
@@ -207,11 +209,14 @@ class _Normalise(torch.autograd.Function):
         factor: float,
         base: float,
     ) -> Tensor:
-        out, divisors = torch.empty_like(maps), torch.empty_like(_wide(maps))
-        for part, divisor, place in _parts(maps, divisors, out):
-            wide = _wide(part)
-            torch.add(_window_sum(wide * wide, axes, reach).mul_(factor), base, out=divisor)
-            place.copy_(_power(divisor).mul_(wide))
+        if _is_small(maps):
+            out, divisors = _divide(maps, axes, reach, factor, base)
+        else:
+            out, divisors = torch.empty_like(maps), torch.empty_like(_wide(maps))
+            for part, *places in _parts(maps, out, divisors):
+                computed = _divide(part, axes, reach, factor, base)
+                for place, values in zip(places, computed, strict=True):
+                    place.copy_(values)
         ctx.save_for_backward(maps, divisors)
         ctx.window = axes, reach, factor
         return out
@@ -224,23 +229,50 @@ class _Normalise(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         maps, divisors = ctx.saved_tensors
         axes, reach, factor = ctx.window
+        if _is_small(maps):
+            return _undivide(maps, divisors, gradient, axes, reach, factor), None, None, None, None
         out = torch.empty_like(maps)
         for part, divisor, given, place in _parts(maps, divisors, gradient, out):
-            wide = _wide(part)
-            direct = _power(divisor).mul_(given)
-            # The window is symmetric, so the sum over the outputs that a value divides
-            # is again a window sum.
-            through = _window_sum((direct * wide).div_(divisor), axes, reach)
-            place.copy_(direct.addcmul_(through, wide, value=-1.5 * factor))
+            place.copy_(_undivide(part, divisor, given, axes, reach, factor))
         return out, None, None, None, None
 
 
+def _divide(
+    maps: Tensor, axes: tuple[int, ...], reach: int, factor: float, base: float
+) -> tuple[Tensor, Tensor]:
+    """Return the normalised maps, and the divisors before their power."""
+    wide = _wide(maps)
+    divisor = _window_sum(wide * wide, axes, reach).mul_(factor).add_(base)
+    return _power(divisor).mul_(wide).to(maps.dtype), divisor
+
+
+def _undivide(
+    maps: Tensor,
+    divisor: Tensor,
+    gradient: Tensor,
+    axes: tuple[int, ...],
+    reach: int,
+    factor: float,
+) -> Tensor:
+    """Return the gradient of `maps`."""
+    wide = _wide(maps)
+    direct = _power(divisor).mul_(gradient)
+    # The window is symmetric, so the sum over the outputs that a value divides
+    # is again a window sum.
+    through = _window_sum((direct * wide).div_(divisor), axes, reach)
+    direct.addcmul_(through, wide, value=-1.5 * factor)
+    return direct.to(maps.dtype)
+
+
+def _is_small(maps: Tensor) -> bool:
+    """Tell whether all images are normalised at once: on a GPU, or where they fit the cache."""
+    return maps.device.type != "cpu" or 4 * maps.numel() < WORTH_BYTES
+
+
 def _parts(*arrays: Tensor) -> Iterable[tuple[Tensor, ...]]:
-    """Divide into few images at a time on a CPU, whose intermediate arrays stay in its cache."""
+    """Divide into few images at a time, whose intermediate arrays stay in the cache of a CPU."""
     first = arrays[0]
-    num = max(1, PART_BYTES * len(first) // max(1, 4 * first.numel()))
-    if first.device.type != "cpu" or num >= len(first):
-        return [arrays]
+    num = max(1, PART_BYTES * len(first) // (4 * first.numel()))
     return zip(*(array.split(num) for array in arrays), strict=True)
 
 
