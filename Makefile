@@ -25,7 +25,7 @@ help:
 	@echo 'make test      make install with the test extras, then all tests (root can run those of Slurm)'
 	@echo 'make check     make lint, then the quick tests: before each commit'
 	@echo 'make coverage  make test, and the share of lines that it ran, by folder'
-	@echo 'make docs      docs/cli.md from the help of the commands'
+	@echo 'make docs      docs/cli.md from the help of the commands, and the site: build/site'
 	@echo 'make gallery   docs/gallery: the report of the demo, and some pictures'
 	@echo 'make constraints  constraints.txt of what is installed, for PIP_CONSTRAINT'
 	@echo 'make lint      make install with the test extras, then linters and types only'
@@ -75,12 +75,16 @@ constraints:
 	.venv/bin/python tests/constraints.py > constraints.txt
 
 docs:
-	@./install.sh
+	@./install.sh docs
 	.venv/bin/python -m alexrep.stages.cli.reference > docs/cli.md
+	.venv/bin/python -m sphinx -q -E -W --keep-going -b html -c docs . build/site
+	@echo 'build/site/docs/index.html'
 
 gallery: demo
 	.venv/bin/alexrep plot alexrep-demo/run --out docs/gallery/demo \
-		--only curves --only network --only confusion --only calibration
+		--only curves --only network --only confusion --only calibration --only predictions
+	.venv/bin/alexrep similar alexrep-demo/run --data alexrep-demo/data \
+		--plot docs/gallery/demo/similar.png
 	.venv/bin/alexrep report alexrep-demo/run --data alexrep-demo/data --out docs/gallery/demo.html
 
 train-%:

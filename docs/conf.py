@@ -27,6 +27,7 @@ include_patterns = [
     "README.md",
     "CHANGELOG.md",
     "docs/*.md",
+    "docs/*/README.md",
     "docs/runs/*/README.md",
     "devkit/README.md",
     "benchmarks/LOG.md",
@@ -36,7 +37,6 @@ include_patterns = [
 exclude_patterns = [
     entry.name for entry in ROOT.iterdir() if entry.is_dir() and entry.name not in SHOWN
 ]
-nitpicky = True
 
 myst_enable_extensions = ["colon_fence", "html_image"]
 myst_heading_anchors = 4

@@ -173,4 +173,4 @@ def _say_departures(title: str, lines: list[str]) -> None:
     for line in lines:
         typer.echo(f"  {line}")
     if any(re.match(r"D\d ", line) for line in lines):
-        typer.echo("  (D1 to D5, in which the paper's text differs: docs/recipes.md)")
+        typer.echo("  (D1 to D5, in which the paper's text differs: docs/fidelity.md)")
