@@ -3,10 +3,13 @@
 scipy and HDF5 are C: damaged bytes end the process or keep it in a loop that no signal reaches.
 """
 
+import os
+import pickle
 import resource
 import signal
 import subprocess
 import sys
+from typing import Any
 
 from alexrep import system
 from alexrep.errors import AlexrepError, mismatch
@@ -26,21 +29,43 @@ CRASHES = (
 _CODE = "import sys; from alexrep.guarded import _limited; _limited(*sys.argv[1:])"
 
 
-def fault(function: str, *arguments: str, content: bytes = b"") -> str | None:
+def fault(function: str, *arguments: str) -> str | None:
     """Call a function in a process of its own; say why it did not end well, or None if it did.
 
     An exception that the function raises is an end like another: it can be met here, too.
 
     Args:
-        function: Module and name, as in "os.path:exists"; called with `content` if it is not
-            empty, then the arguments.
+        function: Module and name, as in "os.path:exists".
         arguments: Texts to call it with.
-        content: Bytes to call it with.
 
     Raises:
         AlexrepError: If the process was killed from outside, or could not start.
     """
-    code = exit_code(SECONDS + len(arguments), function, arguments, content)
+    return _fault(in_process(SECONDS + len(arguments), function, arguments, b"")[0])
+
+
+def call(function: str, content: bytes) -> tuple[Any, str | None]:
+    """Call a function on bytes in a process of its own, which alone can crash.
+
+    What reads beyond the bytes crashes here and not there, or the other way round: so what it
+    returns is taken from there.
+
+    Returns:
+        What it returned, and None; or None, and what it raised or how it ended.
+
+    Raises:
+        AlexrepError: As `fault` does.
+    """
+    code, answer = in_process(SECONDS, function, (), content)
+    found = _fault(code)
+    if found is not None:
+        return None, found
+    outcome: tuple[Any, str | None] = pickle.loads(answer)
+    return outcome
+
+
+def _fault(code: int) -> str | None:
+    """Say what an exit code tells of the bytes; None if they were read, or refused."""
     if code == 0:
         return None
     if code == NO_MEMORY:
@@ -53,14 +78,20 @@ def fault(function: str, *arguments: str, content: bytes = b"") -> str | None:
     raise AlexrepError(mismatch("reading in a new process", "a result", found, advice))
 
 
-def exit_code(seconds: int, function: str, arguments: tuple[str, ...], content: bytes) -> int:
-    """Call a function in a new Python process; return NO_MEMORY, 0, or minus a signal's number."""
+def in_process(
+    seconds: int, function: str, arguments: tuple[str, ...], content: bytes
+) -> tuple[int, bytes]:
+    """Call a function in a new Python process.
+
+    Returns:
+        0, NO_MEMORY or minus a signal's number; and what `attempt` returned.
+    """
     command = [sys.executable, "-P", "-c", _CODE, str(seconds), function, *arguments]
     # In a group of its own: Ctrl-C is for this process.
     ended = subprocess.run(
         command, input=content, capture_output=True, check=False, process_group=0
     )
-    return ended.returncode
+    return ended.returncode, ended.stdout
 
 
 def _limited(seconds: str, function: str, *arguments: str) -> None:
@@ -69,18 +100,22 @@ def _limited(seconds: str, function: str, *arguments: str) -> None:
     system.limit(resource.RLIMIT_CPU, int(seconds), int(seconds) + 5)
     system.limit(resource.RLIMIT_CORE, 0)
     system.limit(resource.RLIMIT_AS, MEMORY)
-    sys.exit(attempt(function, arguments, sys.stdin.buffer.read()))
+    code, answer = attempt(function, arguments, sys.stdin.buffer.read())
+    sys.stdout.buffer.write(answer)
+    sys.stdout.flush()
+    os._exit(code)  # what a reader has spoilt may crash while Python shuts down
 
 
-def attempt(function: str, arguments: tuple[str, ...], content: bytes) -> int:
-    """Call the function, whatever it raises; return NO_MEMORY or 0."""
+def attempt(function: str, arguments: tuple[str, ...], content: bytes) -> tuple[int, bytes]:
+    """Call the function, whatever it raises; return NO_MEMORY or 0, and pickled what came of it."""
     import importlib  # noqa: PLC0415 (after the limits)
 
     module, name = function.split(":")
     try:
-        getattr(importlib.import_module(module), name)(*([content] if content else []), *arguments)
+        asked = importlib.import_module(module)
+        value = getattr(asked, name)(*([content] if content else []), *arguments)
+        return 0, pickle.dumps((value, None))
     except MemoryError:
-        return NO_MEMORY
-    except Exception:
-        return 0
-    return 0
+        return NO_MEMORY, b""
+    except Exception as error:  # damaged bytes make readers raise anything
+        return 0, pickle.dumps((None, " ".join(repr(error).split())))

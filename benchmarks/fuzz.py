@@ -169,7 +169,7 @@ def _answer(
     pipe: int, work: Path, name: str, seed: int, numbers: Iterable[int], is_told: bool
 ) -> None:
     """Run cases in the child, and write a line of JSON of each."""
-    guarded.exit_code = forked  # a new Python would take half a second
+    guarded.in_process = forked  # a new Python would take half a second
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends C code, too
     expected = _read(FORMATS[name], work, is_told=True)
@@ -219,17 +219,26 @@ def _read(form: Format, work: Path, is_told: bool) -> tuple[str, str]:
     return ended[0], ended[1][:300]
 
 
-def forked(seconds: int, function: str, arguments: tuple[str, ...], content: bytes) -> int:
+def forked(
+    seconds: int, function: str, arguments: tuple[str, ...], content: bytes
+) -> tuple[int, bytes]:
     """Call a function in a fork of this process, whose memory is limited already."""
+    receive, send = os.pipe()
     child = os.fork()
     if not child:
-        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
         signal.alarm(WALL_S)
+        code = guarded.NO_MEMORY
         try:
-            os._exit(guarded.attempt(function, arguments, content))
+            code, answer = guarded.attempt(function, arguments, content)
+            with os.fdopen(send, "wb") as stream:
+                stream.write(answer)
         finally:
-            os._exit(guarded.NO_MEMORY)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            os._exit(code)
+    os.close(send)
+    with os.fdopen(receive, "rb") as stream:
+        answer = stream.read()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), answer
 
 
 def _where(error: BaseException) -> str:

@@ -348,13 +348,13 @@ def test_a_meta_is_tried_once_in_a_process_of_its_own(
     where.write_bytes(gzip.decompress((raw / DEMO.devkit).read_bytes()))
     assert devkit.read_classes(tmp_path, DEMO) == devkit.read_classes(raw, DEMO)
     crash = "bytes on which its reader crashes or never ends"
-    monkeypatch.setattr(guarded, "fault", lambda function, content: crash)
+    monkeypatch.setattr(guarded, "call", lambda function, content: (None, crash))
     assert devkit.read_classes(tmp_path, DEMO) == devkit.read_classes(raw, DEMO)
-    devkit.fault.cache_clear()
+    devkit.read_apart.cache_clear()
     for folder in tmp_path, raw:
         with pytest.raises(DataError, match=f"synsets in meta.mat, found {crash}; download"):
             devkit.read_classes(folder, DEMO)
-    devkit.fault.cache_clear()
+    devkit.read_apart.cache_clear()
 
 
 def test_a_disk_that_fails_is_no_fault_of_the_devkit(

@@ -11,11 +11,14 @@ from alexrep.errors import AlexrepError
 
 
 def test_what_ends_well_has_no_fault() -> None:
-    assert guarded.fault("json:loads", content=b"[1]") is None
+    assert guarded.call("json:loads", b"[1]") == ([1], None)
 
 
 def test_an_exception_is_left_to_the_caller() -> None:
-    assert guarded.fault("json:loads", content=b"[") is None
+    value, found = guarded.call("json:loads", b"[")
+    assert value is None
+    assert str(found).startswith("JSONDecodeError('Expecting value")
+    assert guarded.fault("os:listdir", "/nowhere") is None
 
 
 def test_files_where_the_user_stands_are_no_modules(
@@ -23,7 +26,7 @@ def test_files_where_the_user_stands_are_no_modules(
 ) -> None:
     (tmp_path / "json.py").write_text("raise SystemExit(3)")
     monkeypatch.chdir(tmp_path)
-    assert guarded.fault("json:loads", content=b"[1]") is None
+    assert guarded.call("json:loads", b"[1]") == ([1], None)
 
 
 def crash() -> None:

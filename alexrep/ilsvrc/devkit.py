@@ -213,21 +213,17 @@ def read_synsets(where: Path) -> NDArray[np.void]:
 
 def _mat(meta: bytes, where: Path) -> dict[str, Any]:
     """Read the variables of meta.mat."""
-    found, variables = fault(meta), dict[str, Any]()
-    try:
-        if found is None:
-            variables = load_mat(meta)
-    except Exception as error:  # scipy raises anything on damaged bytes
-        found = " ".join(repr(error).split())
+    variables, found = read_apart(meta)
     if found is not None:
         raise DataError(mismatch(where, "synsets in meta.mat", found, "download the devkit again"))
     return variables
 
 
-@functools.lru_cache(maxsize=4)
-def fault(meta: bytes) -> str | None:
-    """Say how scipy ends on meta.mat, on which it may crash; None if well."""
-    return guarded.fault("alexrep.ilsvrc.devkit:load_mat", content=meta)
+@functools.lru_cache(maxsize=2)
+def read_apart(meta: bytes) -> tuple[dict[str, Any], str | None]:
+    """Read meta.mat in a process of its own; return the variables, or how scipy ended on it."""
+    variables, found = guarded.call("alexrep.ilsvrc.devkit:load_mat", meta)
+    return variables or {}, found
 
 
 def load_mat(meta: bytes) -> dict[str, Any]:

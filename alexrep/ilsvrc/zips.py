@@ -14,6 +14,11 @@ from alexrep.system import require_sound_disk
 _HEADER = struct.Struct("<4s4xH16xHH")
 """Of a local header: signature, method, lengths of name and extra; its sizes may be 0."""
 _CHUNK = 1 << 20
+FAULTS = (
+    *(zipfile.BadZipFile, OSError, ValueError, struct.error, NotImplementedError),
+    IndexError,  # of a member without a name
+)
+"""What reading the table of a damaged zip can raise."""
 
 
 def members(archive: Path) -> list[Member]:
@@ -27,7 +32,7 @@ def members(archive: Path) -> list[Member]:
         with zipfile.ZipFile(archive) as table:
             end = archive.stat().st_size
             return [_member(archive, info, end) for info in table.infolist() if not info.is_dir()]
-    except (zipfile.BadZipFile, OSError, ValueError, struct.error, NotImplementedError) as error:
+    except FAULTS as error:
         require_sound_disk(error, archive)
         raise DataError(mismatch(archive, "a zip", error, "download it again")) from None
 
