@@ -38,9 +38,12 @@ exclude_patterns = [
     entry.name for entry in ROOT.iterdir() if entry.is_dir() and entry.name not in SHOWN
 ]
 
-myst_enable_extensions = ["colon_fence", "html_image"]
+myst_enable_extensions = ["colon_fence", "dollarmath", "html_image"]
 myst_heading_anchors = 4
-nb_execution_mode = "off"  # the notebooks hold their outputs
+# The notebooks hold no outputs: where a demo lies, they are run, and shown with their pictures.
+nb_execution_mode = "auto" if (ROOT / "alexrep-demo" / "run" / "results").is_dir() else "off"
+nb_execution_timeout = 1800  # seconds a cell; the lesson trains
+nb_execution_raise_on_error = True
 
 default_role = "literal"  # `name` in a docstring is code
 autodoc_member_order = "bysource"

@@ -24,7 +24,8 @@ def wanted() -> list[Requirement]:
     """Return what pyproject.toml asks for, with the extras that the tests use."""
     project = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    lines = [*project["dependencies"], *extras["test"], *extras["export"], *extras["parquet"]]
+    lines = [*project["dependencies"], *extras["test"]]
+    lines += [line for name in ("docs", "export", "parquet") for line in extras[name]]
     found = [Requirement(line) for line in lines]
     return [need for need in found if need.name != project["name"]]
 

@@ -19,7 +19,18 @@ pytestmark = pytest.mark.slow
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the site, warnings as errors."""
     out = tmp_path_factory.mktemp("site")
-    words = ["-q", "-E", "-W", "--keep-going", "-b", "html", "-c", str(ROOT / "docs")]
+    words = [
+        "-q",
+        "-E",
+        "-W",
+        "-D",
+        "nb_execution_mode=off",
+        "--keep-going",
+        "-b",
+        "html",
+        "-c",
+        str(ROOT / "docs"),
+    ]
     command = [sys.executable, "-m", "sphinx", *words, str(ROOT), str(out)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -40,6 +51,9 @@ def test_links_lead_to_files_and_nothing_is_fetched_from_elsewhere(site: Path) -
         text = page.read_text(encoding="utf-8")
         fetched = re.findall(r'<(?:script|img|iframe)[^>]* src="([^"]+)"', text)
         fetched += re.findall(r'<link [^>]*rel="stylesheet"[^>]* href="([^"]+)"', text)
+        # Formulas, which notebooks alone have, are set by MathJax; without it their source is read.
+        if "notebooks" in page.parts:
+            fetched = [source for source in fetched if "/mathjax@" not in source]
         assert not [source for source in fetched if source.startswith(("http", "//"))], page
         for link in re.findall(r'<a [^>]*href="([^"#?]+)', text):
             if not link.startswith(("http", "mailto")):
