@@ -23,6 +23,14 @@ with flagged() as signalled:
 """
 
 
+@pytest.fixture(autouse=True)
+def a_terminal() -> Iterator[None]:
+    """Have SIGHUP not ignored, as it is below nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture
 def child() -> Iterator[subprocess.Popen[str]]:
     """Start a process that waits for its first signal, prints its name, and goes on."""

@@ -24,6 +24,8 @@ from alexrep.runs.folder import RunFolder
 from alexrep.runs.state import TIMES
 
 TINY = tiny_recipe(2)
+BATCHES = "alexrep: batches of 4 images, 2 a process"
+"""What several processes say at their start."""
 ALONE = [sys.executable, "-m", "alexrep.stages"]
 # Without the two dashes, torchrun takes --run for its own --run-path.
 LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
@@ -136,20 +138,21 @@ def test_a_signal_to_one_of_two_processes_costs_no_bit(
 ) -> None:
     setting = ("--epochs", "20", "--set", "compute.ema=0.9")
     with tasks(command(ALONE, data, tmp_path / "whole", recipe, *setting)) as ranks:
-        assert ends(ranks) == ([0, 0], [])
+        assert ends(ranks) == ([0, 0], [BATCHES])
     line = command(ALONE, data, tmp_path / "run", recipe, *setting)
     with tasks(line) as ranks:
         wait_for_rows(tmp_path / "run", 12)
         ranks[1].send_signal(signal.SIGUSR2)
         codes, lines = ends(ranks)
     assert codes == [75, 75]
-    (message,) = lines
+    first, message = lines
+    assert first == BATCHES
     assert re.fullmatch(
         r"alexrep: step \d+: saved; stopped by a signal to another process; .*", message
     )
     assert not (tmp_path / "run" / "manifest.json").exists()
     with tasks(line) as ranks:
-        assert ends(ranks) == ([0, 0], [])
+        assert ends(ranks) == ([0, 0], [BATCHES])
     whole, again = (RunFolder(tmp_path / name) for name in ("whole", "run"))
     assert state.digests(again) == state.digests(whole)
     last = [checkpoint.load(folder.checkpoint("last"))["average"] for folder in (whole, again)]
@@ -163,7 +166,8 @@ def test_a_refusal_ends_all_processes_with_one_line(
     with locks.held(tmp_path / "run"), tasks(line) as ranks:
         codes, lines = ends(ranks)
     assert codes == [1, 1]
-    (message,) = lines
+    first, message = lines
+    assert first == BATCHES
     assert re.fullmatch(r"alexrep: .*expected one writer, found another process at work.*", message)
 
 
