@@ -26,7 +26,7 @@ help:
 	@echo 'make check     make lint, then the quick tests: before each commit'
 	@echo 'make coverage  make test, and the share of lines that it ran, by folder'
 	@echo 'make docs      docs/cli.md from the help of the commands, and the site: build/site;'
-	@echo '               after make demo with the notebooks run'
+	@echo '               after make demo with the notebooks run, the lesson apart'
 	@echo 'make gallery   docs/gallery: the report of the demo, and some pictures'
 	@echo 'make constraints  constraints.txt of what is installed, for PIP_CONSTRAINT'
 	@echo 'make lint      make install with the test extras, then linters and types only'
@@ -87,6 +87,7 @@ gallery: demo
 	.venv/bin/alexrep similar alexrep-demo/run --data alexrep-demo/data \
 		--plot docs/gallery/demo/similar.png
 	.venv/bin/alexrep report alexrep-demo/run --data alexrep-demo/data --out docs/gallery/demo.html
+	.venv/bin/python docs/smaller.py docs/gallery
 
 train-%:
 	$(alexrep) train $(DATA) --run $(RUNS)/$* --recipe $* $(ARGS)

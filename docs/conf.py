@@ -42,7 +42,8 @@ myst_enable_extensions = ["colon_fence", "dollarmath", "html_image"]
 myst_heading_anchors = 4
 # The notebooks hold no outputs: where a demo lies, they are run, and shown with their pictures.
 nb_execution_mode = "auto" if (ROOT / "alexrep-demo" / "run" / "results").is_dir() else "off"
-nb_execution_timeout = 1800  # seconds a cell; the lesson trains
+nb_execution_excludepatterns = ["lesson.ipynb"]  # it trains for a quarter of an hour
+nb_execution_timeout = 600  # seconds a cell
 nb_execution_raise_on_error = True
 
 default_role = "literal"  # `name` in a docstring is code

@@ -316,3 +316,8 @@ def test_the_page_on_architecture_has_the_floors_of_the_import_contract() -> Non
     (drawn,) = (text for text in blocks(ARCHITECTURE, "") if "keyed" in text)
     shown = [re.split(r"\s{2,}", line)[0] for line in drawn.splitlines()]
     assert shown[-len(floors) :] == floors
+
+
+def test_the_gallery_is_small() -> None:
+    sizes = [path.stat().st_size for path in (ROOT / "docs/gallery").rglob("*.*")]
+    assert sum(sizes) <= 3_000_000
