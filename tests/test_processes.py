@@ -123,8 +123,10 @@ def test_a_killed_process_ends_all_with_its_name(start: Start, tmp_path: Path, v
     ends, stderr = start(tmp_path, sizes=(3,), victim=victim, step=7, manner="kill")
     others = {rank: end for rank, end in ends["3"].items() if rank != str(victim)}
     assert [code for code, _ in others.values()] == [1, 1], stderr
-    lines = [line for line in stderr.splitlines() if line[:2] in {"0:", "1:", "2:"}]
-    assert [line[3:28] for line in lines] == [f"rank {victim}: expected to go on"] * 2
+    # By itself, or by its watcher where a sum hangs; lines of torch's own may run into these.
+    said = re.findall(rf"([0-2]|alexrep): rank {victim}: expected to go on, ", stderr)
+    assert len(said) == 2, stderr
+    assert set(said) <= {*others, "alexrep"}
     assert max(seconds for _, seconds in others.values()) < 30
 
 
@@ -139,11 +141,9 @@ def test_the_first_process_frozen_ends_all_with_its_name(start: Start, tmp_path:
     """Rank 0 holds the store in which the others look for heartbeats."""
     ends, stderr = start(tmp_path, sizes=(3,), victim=0, step=7, manner="freeze")
     assert [ends["3"][rank][0] for rank in ("1", "2")] == [1, 1], stderr
-    lines = [line for line in stderr.splitlines() if "expected to go on" in line]
-    assert len(lines) == 2
-    for line in lines:
-        assert line.startswith("alexrep: rank 0: expected to go on, found no answer for ")
-        assert line.endswith("keeps; see its own output, then start again to go on")
+    found = r"found no answer for \d+ s .* keeps; see its own output, then start again to go on"
+    assert len(re.findall(rf"alexrep: rank 0: expected to go on, {found}", stderr)) == 2, stderr
+    assert stderr.count("expected to go on") == 2
 
 
 def test_processes_that_were_suspended_go_on(start: Start, tmp_path: Path) -> None:
